@@ -1,0 +1,1 @@
+"""68 face landmarks: data, training, evaluation, live use and export."""
