@@ -14,7 +14,7 @@ FRAME_SHORT_SIDE = 255  # the `frame` view scales a picture's short side to this
 
 
 def landmark_box(points: np.ndarray) -> np.ndarray:
-    """Tight box of points `(..., n, 2)` as `(..., 4)`: left, top, width, height, in their pixels."""
+    """Tight box `(..., 4)` of points `(..., n, 2)`: left, top, width, height, in their pixels."""
     points = np.asarray(points)
     low, high = points.min(axis=-2), points.max(axis=-2)
     return np.concatenate([low, high - low], axis=-1)
