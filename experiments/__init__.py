@@ -1,0 +1,1 @@
+"""Experiments: one file each, a docstring with command and result, and a `config`."""

@@ -1,0 +1,153 @@
+"""One flat, frozen description of a training run: its fields, their checks, JSON in and out."""
+
+import dataclasses
+import difflib
+import json
+from dataclasses import dataclass, field
+from typing import Any
+
+from keypoints.errors import InputError
+
+
+def _option(default: Any, meaning: str, **checks: Any) -> Any:
+    """A field with its meaning for `--help` and its checks: `choices`, `low`, `high`."""
+    return field(default=default, metadata={"meaning": meaning, **checks})
+
+
+@dataclass(frozen=True, kw_only=True)
+class Config:
+    """What a run trains, on what, and how. An experiment is one of these with its own values."""
+
+    data: str = _option("youtube_faces_keypoints", "a data set, folder:PATH or tfds:NAME")
+    train_split: str = _option("train", "split to learn from")
+    validation_split: str = _option("validation", "split that chooses the best epoch")
+    seed: int = _option(0, "seed of every random draw", low=0)
+
+    view: str = _option(
+        "face", "square around the face, or the old frame crop", choices=("face", "frame")
+    )
+    margin: float = _option(1.4, "side of a face crop in longer box sides", low=1.0, high=4.0)
+
+    rotation: float = _option(30.0, "largest rotation either way, degrees", low=0.0, high=180.0)
+    scale: float = _option(0.15, "largest change of size, as a share", low=0.0, high=0.9)
+    shift: float = _option(0.08, "largest shift, in crop sides", low=0.0, high=1.0)
+    mirror: float = _option(0.5, "share of pictures mirrored", low=0.0, high=1.0)
+    brightness: float = _option(
+        0.25, "largest change of brightness, share of 255", low=0.0, high=1.0
+    )
+    contrast: float = _option(0.3, "largest change of contrast, as a share", low=0.0, high=1.0)
+    saturation: float = _option(0.3, "largest change of saturation, as a share", low=0.0, high=1.0)
+    hue: float = _option(0.03, "largest turn of the hue circle, in turns", low=0.0, high=0.5)
+    grayscale: float = _option(0.1, "share of pictures without colour", low=0.0, high=1.0)
+    blur: float = _option(0.2, "share of pictures blurred", low=0.0, high=1.0)
+    noise: float = _option(8.0, "largest sigma of sensor noise, grey levels", low=0.0, high=100.0)
+    jpeg: float = _option(0.0, "share of pictures recompressed as JPEG", low=0.0, high=1.0)
+    occlusion: float = _option(0.4, "share of pictures with an occluding block", low=0.0, high=1.0)
+
+    backbone: str = _option("resnet50", "feature extractor", choices=("resnet50", "tiny"))
+    head: str = _option(
+        "heatmap",
+        "pooled: average and Dense; heatmap: soft-argmax of maps",
+        choices=("heatmap", "pooled"),
+    )
+    resolution: int = _option(
+        224, "side at which the backbone sees the crop, pixels", choices=(112, 224)
+    )
+    weights: str = _option("none", "start: imagenet, none, a Keras no-top file, or a run folder")
+    trainable: str = _option("all", "layers to train", choices=("all", "conv5", "head"))
+
+    loss: str = _option(
+        "l1", "regression loss in crop pixels", choices=("l1", "mse", "smooth_l1", "wing")
+    )
+    optimizer: str = _option("adamw", "update rule", choices=("adam", "adamw"))
+    learning_rate: float = _option(1e-3, "peak learning rate", low=0.0, high=10.0)
+    schedule: str = _option(
+        "cosine", "fall of the learning rate", choices=("constant", "cosine", "exponential")
+    )
+    decay: float = _option(0.99, "factor per epoch of the exponential schedule", low=0.0, high=1.0)
+    warmup: float = _option(1.0, "epochs of linear rise at the start", low=0.0)
+    weight_decay: float = _option(1e-4, "decoupled weight decay of adamw", low=0.0, high=1.0)
+    clip_norm: float = _option(0.0, "largest norm of the gradient; 0: no limit", low=0.0)
+    ema: float = _option(0.0, "momentum of averaged weights; 0: none", low=0.0, high=0.99999)
+    precision: str = _option(
+        "float32",
+        "arithmetic of the layers",
+        choices=("float32", "mixed_bfloat16", "mixed_float16"),
+    )
+    batch_size: int = _option(32, "pictures a step, over all devices", low=1)
+    epochs: int = _option(60, "passes over the training split", low=1)
+    stages: tuple[dict, ...] = _option((), "fields that change, one dict per stage, in order")
+
+    def __post_init__(self) -> None:
+        for entry in dataclasses.fields(self):
+            if entry.name != "stages":
+                value = _checked(entry, getattr(self, entry.name))
+                object.__setattr__(self, entry.name, value)
+        object.__setattr__(self, "stages", tuple(dict(stage) for stage in self.stages))
+        for stage in self.stages:
+            replace(self, {**stage, "stages": ()})
+
+    def phases(self) -> list["Config"]:
+        """The run as consecutive stages without stages of their own; one where none are named."""
+        return [replace(self, {**stage, "stages": ()}) for stage in self.stages or ({},)]
+
+
+def field_names() -> list[str]:
+    """Names of all fields, in order."""
+    return [entry.name for entry in dataclasses.fields(Config)]
+
+
+def replace(config: Config, changes: dict[str, Any]) -> Config:
+    """`config` with `changes`; raises InputError for an unknown field or an impossible value."""
+    for name in changes:
+        if name not in field_names():
+            raise InputError(f"unknown field {name!r}{near_miss(name, field_names())}")
+    return dataclasses.replace(config, **changes)
+
+
+def near_miss(name: str, known: list[str]) -> str:
+    """A suggestion to append to an error: "; did you mean 'x'?", or the whole list."""
+    close = difflib.get_close_matches(name, known, n=1)
+    return f"; did you mean {close[0]!r}?" if close else f"; known: {', '.join(known)}"
+
+
+def to_json(config: Config) -> str:
+    return json.dumps(dataclasses.asdict(config), indent=2) + "\n"
+
+
+def from_json(text: str, source: str) -> Config:
+    """The config in `text`; `source` names the file in the InputError for text that is not one."""
+    try:
+        values = json.loads(text)
+    except json.JSONDecodeError as error:
+        raise InputError(f"{source} is not JSON: {error}") from None
+    if not isinstance(values, dict):
+        raise InputError(f"{source} holds {type(values).__name__}, not an object of fields")
+    try:
+        return replace(Config(), values)
+    except InputError as error:
+        raise InputError(f"{source}: {error}") from None
+
+
+def _checked(entry: dataclasses.Field, value: Any) -> Any:
+    """`value` as the type of the field's default, or InputError with what would be right."""
+    kind, checks = type(entry.default), entry.metadata
+    if kind is float and isinstance(value, int) and not isinstance(value, bool):
+        value = float(value)
+    if (kind is str and isinstance(value, (int, float))) or (value is None and kind is str):
+        value = str(value).lower()  # Fire reads `--weights=none` as None
+    if not isinstance(value, kind) or isinstance(value, bool):
+        raise InputError(f"{entry.name}={value!r}: a value of type {kind.__name__} is expected")
+    if "choices" in checks and value not in checks["choices"]:
+        names = [str(choice) for choice in checks["choices"]]
+        raise InputError(
+            f"{entry.name}={value!r}{near_miss(str(value), names)}"
+            if isinstance(value, str)
+            else f"{entry.name}={value!r}: one of {', '.join(names)} is expected"
+        )
+    low, high = checks.get("low"), checks.get("high")
+    if low is not None and not value >= low:
+        raise InputError(f"{entry.name}={value!r}: at least {low} is expected")
+    if high is not None and not value <= high:
+        raise InputError(f"{entry.name}={value!r}: at most {high} is expected")
+    return value

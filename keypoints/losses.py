@@ -1,0 +1,47 @@
+"""Regression losses between `(b, 136)` coordinates in crop pixels, and NME as a training metric."""
+
+import math
+
+from keras import ops
+
+from keypoints.landmarks import COUNT, OUTER_EYE_CORNERS
+
+# Wing loss: width of its logarithmic part and its curvature, pixels (the paper's choice).
+WING_WIDTH = 10.0
+WING_CURVATURE = 2.0
+
+
+def l1(truth, predicted):
+    """Mean absolute difference `(b,)`."""
+    return ops.mean(ops.abs(predicted - truth), axis=-1)
+
+
+def mse(truth, predicted):
+    """Mean squared difference `(b,)`."""
+    return ops.mean(ops.square(predicted - truth), axis=-1)
+
+
+def smooth_l1(truth, predicted):
+    """Squared half below one pixel, linear above `(b,)` (Girshick, "Fast R-CNN", 2015, eq. 3)."""
+    error = ops.abs(predicted - truth)
+    return ops.mean(ops.where(error < 1.0, 0.5 * error * error, error - 0.5), axis=-1)
+
+
+def wing(truth, predicted):
+    """Logarithmic below `WING_WIDTH`, linear above `(b,)` (Feng et al., CVPR 2018, eq. 5)."""
+    error = ops.abs(predicted - truth)
+    offset = WING_WIDTH - WING_WIDTH * math.log(1 + WING_WIDTH / WING_CURVATURE)
+    curved = WING_WIDTH * ops.log(1 + error / WING_CURVATURE)
+    return ops.mean(ops.where(error < WING_WIDTH, curved, error - offset), axis=-1)
+
+
+def nme(truth, predicted):
+    """Inter-ocular NME of each crop, percent `(b,)`: the same in any frame of the same shape."""
+    truth = ops.reshape(truth, (-1, COUNT, 2))
+    predicted = ops.reshape(predicted, (-1, COUNT, 2))
+    right, left = OUTER_EYE_CORNERS
+    distance = ops.norm(truth[:, left] - truth[:, right], axis=-1)
+    return 100 * ops.mean(ops.norm(predicted - truth, axis=-1), axis=-1) / distance
+
+
+LOSSES = {"l1": l1, "mse": mse, "smooth_l1": smooth_l1, "wing": wing}
