@@ -72,7 +72,7 @@ class Config:
     precision: str = _option(
         "float32",
         "arithmetic of the layers",
-        choices=("float32", "mixed_bfloat16", "mixed_float16"),
+        choices=("float32", "mixed_bfloat16"),
     )
     batch_size: int = _option(32, "pictures a step, over all devices", low=1)
     epochs: int = _option(60, "passes over the training split", low=1)

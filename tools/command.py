@@ -20,10 +20,10 @@ def run_command(function: Callable[..., None], argv: list[str] | None = None) ->
     import fire
 
     argv = sys.argv[1:] if argv is None else argv
-    name = f"python -m tools.{function.__name__}"
+    name = f"tools.{function.__name__}"
     if {"-h", "--help"} & set(argv):
         with contextlib.redirect_stderr(sys.stdout):
-            fire.Fire(function, command=["--help"], name=name)
+            fire.Fire(function, command=["--", "--help"], name=name)
     try:
         fire.Fire(_checked(function), command=argv, name=name)
     except (InputError, OSError) as error:

@@ -1,0 +1,13 @@
+"""A small network on drawn faces: what `make demo` and the tests train."""
+
+from keypoints.config import Config
+
+config = Config(
+    data="synthetic_faces",
+    backbone="tiny",
+    resolution=112,
+    epochs=8,
+    batch_size=32,
+    learning_rate=2e-3,
+    ema=0.98,
+)

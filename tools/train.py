@@ -1,0 +1,131 @@
+"""Train a network: `python -m tools.train [EXPERIMENT] [--field=value ...]`."""
+
+import dataclasses
+import importlib
+import inspect
+import sys
+from pathlib import Path
+from typing import Any
+
+from keypoints.config import Config, near_miss, replace
+from keypoints.errors import InputError
+from tools.command import run_command
+
+EXPERIMENTS = Path(__file__).parent.parent / "experiments"
+
+
+def train(
+    experiment: str = "youtube_faces",
+    *,
+    run: str | None = None,
+    archive: str | None = None,
+    data_dir: str | None = None,
+    preview: int = 0,
+    **fields: Any,
+) -> None:
+    """Train a network into a run folder; the same command goes on with a run that was stopped.
+
+    Fields of the experiment's config can be changed by flags; the defaults shown for them here are
+    those of a bare config, an experiment sets some of them otherwise.
+
+    Args:
+        experiment: file of experiments/ to start from
+        run: folder of the run; runs/EXPERIMENT unless given
+        archive: the YouTube Faces archive, where it is already on disk; or set KEYPOINTS_ARCHIVE
+        data_dir: where prepared data sets are kept; ~/tensorflow_datasets unless given
+        preview: draw this many jittered training crops into RUN/preview.png and do not train
+    """
+    config = replace(load_experiment(experiment), fields)
+    folder = Path(str(run)) if run is not None else Path("runs") / experiment
+    if not isinstance(preview, int) or preview < 0:
+        raise InputError(f"--preview={preview}: a number of pictures is expected")
+
+    from keypoints.sources import load_records
+
+    sources = {"archive": archive, "data_dir": data_dir}
+    training = load_records(config.data, config.train_split, **sources)
+    if preview:
+        draw_preview(config, training, preview, folder)
+        return
+    validation = load_records(config.data, config.validation_split, **sources)
+    print(f"{folder}: {len(training)} pictures to train on, {len(validation)} to validate on")
+
+    from keypoints import training as trainer
+
+    try:
+        trainer.train(config, folder, training, validation, on_step=show_step, on_epoch=show_epoch)
+    except KeyboardInterrupt:
+        print(f"\nstopped; the same command goes on from {folder}", file=sys.stderr)
+        sys.exit(130)
+    print(f"done: python -m tools.evaluate --model={folder}")
+
+
+def load_experiment(name: str) -> Config:
+    """The `config` of a file in experiments/; raises InputError for a name that is not there."""
+    known = sorted(path.stem for path in EXPERIMENTS.glob("[a-z]*.py"))
+    if name not in known:
+        raise InputError(f"unknown experiment {str(name)!r}{near_miss(str(name), known)}")
+    return importlib.import_module(f"experiments.{name}").config
+
+
+def draw_preview(config: Config, training: Any, count: int, folder: Path) -> None:
+    """Write a contact sheet of the first `count` crops that each stage of a run would train on."""
+    import itertools
+
+    from keypoints.plots import contact_sheet
+
+    from keypoints.data import training_pipeline
+
+    for number, stage in enumerate(config.phases()):
+        batches = training_pipeline(training, stage, epoch=number).unbatch().take(count)
+        images, targets = zip(*itertools.islice(batches.as_numpy_iterator(), count))
+        name = "preview.png" if len(config.phases()) == 1 else f"preview-{number + 1}.png"
+        folder.mkdir(parents=True, exist_ok=True)
+        contact_sheet(images, [target.reshape(-1, 2) for target in targets], folder / name)
+        print(folder / name)
+
+
+def show_step(step: Any) -> None:
+    """The progress line of a terminal; logs get one line an epoch instead."""
+    if sys.stderr.isatty():
+        done = step.step / step.steps
+        left = ((1 - done) + step.epochs - step.epoch) * step.steps * step.batch_size
+        seconds = int(left / step.images_per_second)
+        bar = "=" * int(20 * done)
+        line = (
+            f"epoch {step.epoch}/{step.epochs} [{bar:<20}] loss {step.loss:.2f} px, "
+            f"NME {step.nme:.2f} %, {step.images_per_second:.0f} images/s, "
+            f"{seconds // 3600}:{seconds // 60 % 60:02}:{seconds % 60:02} left"
+        )
+        print(f"\r{line}\033[K", end="", file=sys.stderr, flush=True)
+
+
+def show_epoch(row: dict[str, float]) -> None:
+    start = "\r\033[K" if sys.stderr.isatty() else ""
+    print(
+        f"{start}epoch {row['epoch']}: loss {row['loss']:.3f} px, training NME "
+        f"{row['training_nme']:.2f} %, validation NME {row['validation_nme']:.2f} %, "
+        f"{row['seconds']:.0f} s",
+        flush=True,
+    )
+
+
+def _show_fields() -> None:
+    """Let `--help` and the typo check see the config's fields as options of `train`."""
+    signature = inspect.signature(train)
+    parameters = [p for p in signature.parameters.values() if p.name != "fields"]
+    for entry in dataclasses.fields(Config):
+        if entry.name != "stages":
+            parameters.append(
+                inspect.Parameter(entry.name, inspect.Parameter.KEYWORD_ONLY, default=entry.default)
+            )
+            choices = entry.metadata.get("choices")
+            names = f" ({', '.join(map(str, choices))})" if choices else ""
+            train.__doc__ += f"    {entry.name}: {entry.metadata['meaning']}{names}\n    "
+    train.__signature__ = signature.replace(parameters=parameters)
+
+
+_show_fields()
+
+if __name__ == "__main__":
+    run_command(train)
