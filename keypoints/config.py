@@ -3,6 +3,7 @@
 import dataclasses
 import difflib
 import json
+import math
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -51,7 +52,7 @@ class Config:
         choices=("heatmap", "pooled"),
     )
     resolution: int = _option(
-        224, "side at which the backbone sees the crop, pixels", choices=(112, 224)
+        224, "side at which the backbone sees the crop, pixels", choices=(56, 112, 224)
     )
     weights: str = _option("none", "start: imagenet, none, a Keras no-top file, or a run folder")
     trainable: str = _option("all", "layers to train", choices=("all", "conv5", "head"))
@@ -80,10 +81,7 @@ class Config:
 
     def __post_init__(self) -> None:
         for entry in dataclasses.fields(self):
-            if entry.name != "stages":
-                value = _checked(entry, getattr(self, entry.name))
-                object.__setattr__(self, entry.name, value)
-        object.__setattr__(self, "stages", tuple(dict(stage) for stage in self.stages))
+            object.__setattr__(self, entry.name, _checked(entry, getattr(self, entry.name)))
         for stage in self.stages:
             replace(self, {**stage, "stages": ()})
 
@@ -132,22 +130,20 @@ def from_json(text: str, source: str) -> Config:
 def _checked(entry: dataclasses.Field, value: Any) -> Any:
     """`value` as the type of the field's default, or InputError with what would be right."""
     kind, checks = type(entry.default), entry.metadata
-    if kind is float and isinstance(value, int) and not isinstance(value, bool):
+    if kind is float and type(value) is int:
         value = float(value)
-    if (kind is str and isinstance(value, (int, float))) or (value is None and kind is str):
-        value = str(value).lower()  # Fire reads `--weights=none` as None
-    if not isinstance(value, kind) or isinstance(value, bool):
+    elif kind is str and (value is None or type(value) in (int, float)):
+        value = str(value).lower()  # Fire reads --weights=none as None, and a folder 7 as 7
+    elif kind is tuple and isinstance(value, list):
+        value = tuple(value)  # as JSON has it
+    if type(value) is not kind:
         raise InputError(f"{entry.name}={value!r}: a value of type {kind.__name__} is expected")
-    if "choices" in checks and value not in checks["choices"]:
-        names = [str(choice) for choice in checks["choices"]]
-        raise InputError(
-            f"{entry.name}={value!r}{near_miss(str(value), names)}"
-            if isinstance(value, str)
-            else f"{entry.name}={value!r}: one of {', '.join(names)} is expected"
-        )
-    low, high = checks.get("low"), checks.get("high")
-    if low is not None and not value >= low:
-        raise InputError(f"{entry.name}={value!r}: at least {low} is expected")
-    if high is not None and not value <= high:
-        raise InputError(f"{entry.name}={value!r}: at most {high} is expected")
+    choices = checks.get("choices", ())
+    if choices and value not in choices:
+        hint = near_miss(str(value), [str(choice) for choice in choices])
+        raise InputError(f"{entry.name}={value!r} is not known{hint}")
+    low, high = checks.get("low", -math.inf), checks.get("high", math.inf)
+    if kind in (int, float) and not low <= value <= high:
+        wanted = f"at least {low}" if not value >= low else f"at most {high}"
+        raise InputError(f"{entry.name}={value!r}: {wanted} is expected")
     return value

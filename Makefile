@@ -1,0 +1,32 @@
+.PHONY: setup demo test lint clean
+
+PYTHON ?= python3
+BIN := .venv/bin
+# A machine with an NVIDIA GPU gets JAX with CUDA, any other the plain one.
+REQUIREMENTS := $(if $(shell nvidia-smi -L 2>/dev/null),requirements.txt,requirements-cpu.txt)
+
+setup: .venv/installed
+
+.venv/installed: requirements.txt requirements-cpu.txt
+	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed; name one with make PYTHON=...")'
+	$(PYTHON) -m venv .venv
+	$(BIN)/pip install --quiet --disable-pip-version-check -r $(REQUIREMENTS)
+	touch $@
+
+.venv/installed-dev: .venv/installed requirements-dev.txt
+	$(BIN)/pip install --quiet --disable-pip-version-check -r requirements-dev.txt
+	touch $@
+
+demo: setup
+	$(BIN)/python -m tools.train smoke --run=runs/demo
+	$(BIN)/python -m tools.evaluate --model=runs/demo
+
+lint: .venv/installed-dev
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+test: lint
+	$(BIN)/python -m pytest -q
+
+clean:
+	rm -rf .venv runs

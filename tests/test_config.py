@@ -1,0 +1,51 @@
+import pytest
+
+from keypoints import config as configs
+from keypoints.config import Config
+from keypoints.errors import InputError
+
+
+def test_json_round_trip():
+    config = Config(epochs=3, stages=({"epochs": 1}, {"epochs": 2, "rotation": 5.0}))
+    assert configs.from_json(configs.to_json(config), "x") == config
+
+
+def test_phases_replace_fields_of_the_config():
+    config = Config(rotation=9.0, stages=({"epochs": 1}, {"epochs": 2, "rotation": 5.0}))
+    assert [(p.epochs, p.rotation, p.stages) for p in config.phases()] == [
+        (1, 9.0, ()),
+        (2, 5.0, ()),
+    ]
+    assert Config(epochs=7).phases() == [Config(epochs=7)]
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"roation": 5}, "did you mean 'rotation'"),
+        ({"rotation": 190}, "rotation=190.0: at most 180.0"),
+        ({"rotation": float("nan")}, "rotation=nan"),
+        ({"rotation": "wide"}, "rotation='wide': a value of type float"),
+        ({"epochs": 2.5}, "epochs=2.5: a value of type int"),
+        ({"epochs": 0}, "epochs=0: at least 1"),
+        ({"epochs": True}, "epochs=True: a value of type int"),
+        ({"loss": "wings"}, "did you mean 'wing'"),
+        ({"resolution": 100}, "resolution=100 is not known"),
+        ({"stages": ({"epohcs": 3},)}, "did you mean 'epochs'"),
+        ({"stages": 3}, "stages=3"),
+    ],
+)
+def test_a_wrong_field_is_named_with_what_would_be_right(changes, message):
+    with pytest.raises(InputError, match=message.replace("(", r"\(")):
+        configs.replace(Config(), changes)
+
+
+def test_values_as_the_command_line_hands_them_over():
+    config = configs.replace(Config(), {"weights": None, "rotation": 5, "data": "folder:x"})
+    assert config.weights == "none" and isinstance(config.rotation, float)
+
+
+@pytest.mark.parametrize("text", ["{", "[]", '{"epochs": "many"}', '{"epoch": 1}'])
+def test_a_damaged_file_is_named(text):
+    with pytest.raises(InputError, match=r"a/config\.json"):
+        configs.from_json(text, "a/config.json")

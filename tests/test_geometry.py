@@ -1,0 +1,88 @@
+import numpy as np
+import pytest
+
+from keypoints import geometry
+
+# A box of 40 x 80 at (10, 20) in a 120 x 200 picture: wider one way, off-centre both ways.
+BOX = np.array([10.0, 20.0, 40.0, 80.0])
+
+
+def test_landmark_box():
+    points = np.array([[3.0, 9.0], [13.0, 4.0], [7.0, 5.0]])
+    assert geometry.landmark_box(points).tolist() == [3, 4, 10, 5]
+
+
+def test_crop_matrix_by_hand():
+    # Longer side 80, margin 1.4: 112 picture pixels on 224, so scale 2. Centre (30, 60) to 111.5.
+    matrix = geometry.crop_matrix(BOX, margin=1.4)
+    np.testing.assert_allclose(matrix, [[2, 0, 111.5 - 60], [0, 2, 111.5 - 120]])
+
+
+def test_crop_matrix_of_an_empty_box_is_finite_and_invertible():
+    matrix = geometry.crop_matrix(np.array([5.0, 6.0, 0.0, 0.0]), margin=1.4)
+    back = geometry.apply(geometry.invert(matrix), np.array([[111.5, 111.5]]))
+    np.testing.assert_allclose(back, [[5, 6]], atol=1e-5)
+
+
+def test_frame_matrix_scales_the_short_side_edge_to_edge():
+    matrix = geometry.frame_matrix(width=102, height=51)  # scale 5; 510 x 255
+    corners = geometry.apply(matrix, np.array([[-0.5, -0.5], [101.5, 50.5]]))
+    # The scaled picture is 510 x 255 and its middle 224 x 224 are kept, from -0.5 to 223.5.
+    np.testing.assert_allclose(corners[0], [-0.5 - (510 - 224) / 2, -0.5 - (255 - 224) / 2])
+    np.testing.assert_allclose(corners[1], [223.5 + (510 - 224) / 2, 223.5 + (255 - 224) / 2])
+
+
+def test_matrix_then_inverse_returns_the_points():
+    points = np.random.default_rng(0).uniform(-50, 250, (3, 68, 2))
+    boxes = np.array([[10, 20, 40, 80], [-9, 3, 70, 31], [100, 7, 5, 6]], float)
+    matrices = geometry.crop_matrix(boxes, margin=1.3)
+    there = geometry.apply(matrices, points)
+    np.testing.assert_allclose(geometry.apply(geometry.invert(matrices), there), points, atol=1e-3)
+
+
+def test_compose_applies_first_then_second():
+    first = np.array([[0.0, -2.0, 3.0], [1.0, 0.0, 4.0]])
+    second = np.array([[1.0, 0.5, 0.0], [0.0, 3.0, -1.0]])
+    # (5, 7) -> (-14 + 3, 5 + 4) = (-11, 9) -> (-11 + 4.5, 27 - 1)
+    both = geometry.apply(geometry.compose(second, first), np.array([[5.0, 7.0]]))
+    assert both.tolist() == [[-6.5, 26.0]]
+
+
+@pytest.mark.parametrize("side", [60.0, 700.0])
+def test_a_bright_dot_stays_under_its_point(side):
+    """Enlarging and, past a factor of two, shrinking: non-square picture, off-centre box."""
+    image = np.zeros((900, 1100, 3), np.uint8)
+    dot = np.array([420.0, 333.0])
+    half = int(side / 40)
+    image[333 - half : 334 + half, 420 - half : 421 + half] = 255
+    matrix = geometry.crop_matrix(
+        np.array([dot[0] - side * 0.3, dot[1] - side * 0.6, side, side * 0.8]), margin=1.4
+    )
+    crop = geometry.crop(image, matrix).astype(float).sum(axis=-1)
+    y, x = np.mgrid[:224, :224]
+    found = [(crop * x).sum() / crop.sum(), (crop * y).sum() / crop.sum()]
+    np.testing.assert_allclose(found, geometry.apply(matrix, dot[None])[0], atol=0.1)
+
+
+def test_shrinking_averages_instead_of_skipping_pixels():
+    stripes = np.zeros((1000, 1000, 3), np.uint8)
+    stripes[:, ::2] = 200
+    matrix = geometry.crop_matrix(np.array([100.0, 100, 800, 800]), margin=1.0)
+    crop = geometry.crop(stripes, matrix).astype(float)
+    assert abs(crop.mean() - 100) < 3 and crop.std() < 35
+
+
+def test_outside_the_picture_is_black():
+    image = np.full((50, 80, 3), 255, np.uint8)
+    crop = geometry.crop(image, geometry.crop_matrix(np.array([0.0, 0, 80, 50]), margin=2.0))
+    assert crop[0].max() == 0 and crop[112, 112].min() == 255
+
+
+def test_enlargement_undoes_reduce():
+    # Pixel centres 0, 1, 2 average to 1: the reduced pixel 0 lies at 1 of the original.
+    moved = geometry.apply(geometry.enlargement(3), np.array([[0.0, 2.0]]))
+    assert moved.tolist() == [[1.0, 7.0]]
+    picture = 4 * np.arange(2 * 6 * 3, dtype=np.uint8).reshape(2, 6, 3)
+    assert geometry.reduce(picture, 2)[0, 0].tolist() == [
+        picture[:2, :2, c].mean() for c in range(3)
+    ]
