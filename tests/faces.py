@@ -1,0 +1,23 @@
+"""Made-up annotated pictures for tests: a dot per landmark, non-square, off-centre."""
+
+import numpy as np
+
+from keypoints import landmarks
+from keypoints.records import Records, make_records
+
+
+def dotted_faces(count: int, *, seed: int = 0, name: str = "dots/train") -> Records:
+    """`count` records whose landmarks are bright dots on noise; sizes and places all differ."""
+    rng = np.random.default_rng(seed)
+
+    def examples():
+        for index in range(count):
+            height, width = rng.integers(90, 130), rng.integers(140, 180)
+            side, left, top = rng.uniform(50, 70), rng.uniform(45, 70), rng.uniform(42, 55)
+            points = landmarks.MEAN_FACE * [side, 1.1 * side] + [left, top]
+            image = rng.integers(0, 90, (height, width, 3), dtype=np.uint8)
+            for x, y in np.rint(points).astype(int):
+                image[max(y - 1, 0) : y + 2, max(x - 1, 0) : x + 2] = (230, 180, 120)
+            yield f"{seed}/{index:04d}.png", f"person{index}", image, points
+
+    return make_records(name, examples())
