@@ -165,7 +165,7 @@ def _no_weights(weights: str, error: Exception) -> str:
         return f"--weights={weights}: not a no-top ResNet50 weights file of Keras: {error}"
     return (
         "the ImageNet weights could not be had: Keras looks for "
-        f"resnet50_weights_tf_dim_ordering_tf_kernels_notop.h5 in {keras.config.keras_home()}"
-        f"/models and else downloads it ({error}). Put the file there or name it with "
+        "resnet50_weights_tf_dim_ordering_tf_kernels_notop.h5 in ~/.keras/models (KERAS_HOME moves "
+        f"that) and else downloads it ({error}). Put the file there or name it with "
         "--weights=PATH, or start from random weights with --weights=none"
     )

@@ -161,7 +161,7 @@ def write_weights(path: Path, model) -> None:
 def write_checkpoint(run: Path, model, progress: dict[str, Any]) -> None:
     """Everything that training needs to go on, in one file: variables, optimizer, `progress`."""
     arrays = {
-        name: np.asarray(variable)
+        name: variable.numpy()
         for kind in ("network", "optimizer")
         for name, variable in _state(model, kind).items()
     }

@@ -166,7 +166,7 @@ def averaged_weights(model: keras.Model) -> Iterator[None]:
     if not model.optimizer.use_ema:
         yield
         return
-    raw = [np.array(variable) for variable in model.trainable_variables]
+    raw = [variable.numpy() for variable in model.trainable_variables]
     model.optimizer.finalize_variable_values(model.trainable_variables)
     try:
         yield
