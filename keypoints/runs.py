@@ -154,8 +154,11 @@ def write_metrics(run: Path, rows: list[dict[str, float]]) -> None:
 
 
 def write_weights(path: Path, model) -> None:
+    """The network's weights alone: Keras would add the optimizer's, three times their size."""
+    from keras import Model
+
     with replacing(path) as temporary:
-        model.save_weights(temporary)
+        Model(model.inputs, model.outputs).save_weights(temporary)
 
 
 def write_checkpoint(run: Path, model, progress: dict[str, Any]) -> None:

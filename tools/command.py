@@ -57,12 +57,12 @@ def _checked(function: Callable[..., None]) -> Callable[..., None]:
             if parameter.name in given:
                 raise InputError(f"{parameter.name} is given twice: {value!r} and as a flag")
             given[parameter.name] = value
-        for parameter in positional:
-            if parameter.default is inspect.Parameter.empty and parameter.name not in given:
-                raise InputError(f"{parameter.name.upper()} is missing; see --help")
         for name in given:
             if isinstance(parameters[name].default, bool):
                 given[name] = _truth(name, given[name])
+        for parameter in positional:
+            if parameter.default is inspect.Parameter.empty and parameter.name not in given:
+                raise InputError(f"{parameter.name.upper()} is missing; see --help")
         function(**given)
 
     checked.__signature__ = inspect.Signature(
