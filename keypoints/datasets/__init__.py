@@ -1,0 +1,1 @@
+"""TensorFlow Datasets builders, one folder each."""
