@@ -10,7 +10,7 @@ config = Config(
         {"resolution": 56, "epochs": 14, "ema": 0.99},
         {
             "resolution": 112,
-            "epochs": 36,
+            "epochs": 28,
             "ema": 0.998,
             "batch_size": 16,
             "learning_rate": 7e-4,
