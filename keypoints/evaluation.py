@@ -1,7 +1,9 @@
 """From a predict function, or anybody's predictions, and a split to one report."""
 
 import csv
+import io
 import itertools
+import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -9,13 +11,15 @@ from typing import Any
 import numpy as np
 
 from keypoints import geometry, landmarks, metrics
+from keypoints.annotations import refuse
 from keypoints.errors import InputError
+from keypoints.files import replacing, write_text
 from keypoints.records import Records
 
 BOX_SOURCES = ("truth", "jittered", "detector")
 # Spread of jittered boxes, in shares of the longer side: about what a detector does to them.
 CENTRE_SIGMA, SIZE_SIGMA = 0.05, 0.08
-MAX_MESSAGES = 20
+GALLERY = 24  # worst faces shown
 
 
 def boxes_for(
@@ -130,11 +134,7 @@ def read_predictions(path: str | Path, records: Records) -> np.ndarray:
             except ValueError as error:
                 problems.append(f"line {line}: {row[0]}: {error}")
     problems += [f"{file} has no row" for file in records.files if file not in seen]
-    if problems:
-        shown = "\n  ".join(problems[:MAX_MESSAGES])
-        more = len(problems) - MAX_MESSAGES
-        rest = f"\n  and {more} more" if more > 0 else ""
-        raise InputError(f"--predictions={path} does not fit {records.name}:\n  {shown}{rest}")
+    refuse(problems, f"--predictions={path}, against {records.name},")
     return points.reshape(-1, landmarks.COUNT, 2)
 
 
@@ -234,3 +234,44 @@ def table(report: dict[str, Any]) -> str:
 
 def _percent(shares: np.ndarray) -> float:
     return float(100 * np.mean(shares))
+
+
+def write_report(
+    folder: Path, report: dict[str, Any], records: Records, predicted: np.ndarray
+) -> None:
+    """Write report.json, per_image.csv, ced.png and worst.png into `folder`."""
+    from keypoints.plots import error_distribution, gallery
+
+    folder.mkdir(parents=True, exist_ok=True)
+    truth = records.points
+    nme = metrics.inter_ocular_nme(truth, predicted)
+    baseline = metrics.inter_ocular_nme(truth, mean_face(geometry.landmark_box(truth)))
+    write_text(folder / "report.json", json.dumps(report, indent=2) + "\n")
+    write_text(folder / "per_image.csv", _per_image_csv(records, predicted))
+    name = Path(str(report.get("model", "predictions"))).stem
+    with replacing(folder / "ced.png") as temporary:
+        error_distribution({name: nme, "mean face": baseline}, temporary)
+    worst = np.argsort(-np.nan_to_num(nme, nan=np.inf), kind="stable")[:GALLERY]
+    with replacing(folder / "worst.png") as temporary:
+        gallery(
+            [records.image(i) for i in worst],
+            truth[worst],
+            predicted[worst],
+            [f"{100 * nme[i]:.1f} %  {Path(records.files[i]).stem}" for i in worst],
+            temporary,
+        )
+
+
+def _per_image_csv(records: Records, predicted: np.ndarray) -> str:
+    """One row per image: errors in percent of the inter-ocular distance, then the points."""
+    scaled = 100 * metrics.point_errors(records.points, predicted)
+    scaled /= metrics.inter_ocular(records.points)[:, None]
+    axes = [f"{axis}{i}" for i in range(landmarks.COUNT) for axis in "xy"]
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(["file", "nme", *landmarks.REPORT_PARTS, *axes])
+    for file, errors, points in zip(records.files, scaled, predicted):
+        shares = [errors.mean(), *(errors[part].mean() for part in landmarks.REPORT_PARTS.values())]
+        cells = [*shares, *points.ravel()]
+        writer.writerow([file, *(f"{cell:.3f}" if np.isfinite(cell) else "" for cell in cells)])
+    return text.getvalue()

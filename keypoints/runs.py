@@ -34,6 +34,7 @@ from keypoints import config as configs
 from keypoints import landmarks
 from keypoints.config import Config
 from keypoints.errors import InputError
+from keypoints.files import replacing, write_text
 from keypoints.geometry import CROP
 
 CONFIG, ENVIRONMENT, METRICS, CURVES = (
@@ -45,31 +46,6 @@ CONFIG, ENVIRONMENT, METRICS, CURVES = (
 BEST, LAST, CHECKPOINT = "best.weights.h5", "last.weights.h5", "checkpoint.npz"
 
 Predict = Callable[[np.ndarray], np.ndarray]
-
-
-@contextmanager
-def replacing(path: Path):
-    """A temporary path to write `path` under; moved into place when the block ends well.
-
-    The temporary file keeps the suffix, which some writers read their format from. Raises
-    InputError where the folder cannot be written or the disk is full.
-    """
-    temporary = path.with_name(f".{os.getpid()}.{path.name}")
-    try:
-        yield temporary
-        with open(temporary, "rb") as file:
-            os.fsync(file.fileno())
-        os.replace(temporary, path)
-    except OSError as error:
-        reason = error.strerror or error
-        raise InputError(f"cannot write {path}: {reason}; what it held before is kept") from error
-    finally:
-        temporary.unlink(missing_ok=True)
-
-
-def write_text(path: Path, text: str) -> None:
-    with replacing(path) as temporary:
-        temporary.write_text(text)
 
 
 def start_run(run: Path, config: Config) -> None:

@@ -18,6 +18,7 @@ from keypoints.config import Config
 from keypoints.data import training_pipeline, view_matrices
 from keypoints.errors import InputError
 from keypoints.evaluation import predict_points
+from keypoints.files import replacing
 from keypoints.losses import LOSSES, nme
 from keypoints.model import build_model
 from keypoints.plots import training_curves
@@ -166,12 +167,16 @@ def averaged_weights(model: keras.Model) -> Iterator[None]:
     if not model.optimizer.use_ema:
         yield
         return
-    raw = [variable.numpy() for variable in model.trainable_variables]
-    model.optimizer.finalize_variable_values(model.trainable_variables)
+    variables = model.trainable_variables
+    raw = [variable.numpy() for variable in variables]
+    model.optimizer.finalize_variable_values(variables)
+    for variable in variables:
+        # A copy: JAX gives the averages' own buffers away with the model's when it predicts.
+        variable.assign(variable.numpy())
     try:
         yield
     finally:
-        for variable, value in zip(model.trainable_variables, raw):
+        for variable, value in zip(variables, raw):
             variable.assign(value)
 
 
@@ -182,23 +187,26 @@ def _steps(
     steps = len(training) // config.batch_size
     epoch, done = progress["epoch"], progress["step"]
     batches = training_pipeline(training, config, epoch=epoch, skip=done)
-    model.reset_metrics()
     clock = time.monotonic()
+    totals = {"loss": 0.0, "nme": 0.0}
     for step, (images, targets) in enumerate(batches.as_numpy_iterator(), done + 1):
+        model.reset_metrics()  # some backends do it themselves, some go on counting
         logs = model.train_on_batch(images, targets, return_dict=True)
-        loss = float(logs["loss"])
-        if not math.isfinite(loss):
+        totals = {name: total + float(logs[name]) for name, total in totals.items()}
+        if not math.isfinite(totals["loss"]):
             raise InputError(
-                f"the loss became {loss} in epoch {epoch + 1}, step {step}; the last checkpoint is "
-                "kept. Start another run with a lower --learning_rate or with --clip_norm=1"
+                f"the loss became {logs['loss']} in epoch {epoch + 1}, step {step}; the last "
+                "checkpoint is kept. Start another run with a lower --learning_rate or with "
+                "--clip_norm=1"
             )
+        loss, error = (total / (step - done) for total in totals.values())
         speed = (step - done) * config.batch_size / (time.monotonic() - clock)
-        yield Step(epoch + 1, epochs, step, steps, loss, float(logs["nme"]), speed)
+        yield Step(epoch + 1, epochs, step, steps, loss, error, speed)
 
 
 def _write_history(run: Path, rows: list[dict[str, float]]) -> None:
     runs.write_metrics(run, rows)
-    with runs.replacing(run / runs.CURVES) as temporary:
+    with replacing(run / runs.CURVES) as temporary:
         training_curves(rows, temporary)
 
 

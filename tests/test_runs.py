@@ -63,15 +63,6 @@ def test_another_config_does_not_overwrite_a_run(run):
     runs.start_run(run, CONFIG)
 
 
-def test_a_failed_write_keeps_what_was_there(tmp_path):
-    path = tmp_path / "file.txt"
-    runs.write_text(path, "first")
-    with pytest.raises(InputError, match="No space left"), runs.replacing(path) as temporary:
-        temporary.write_text("half")
-        raise OSError(28, os.strerror(28))
-    assert path.read_text() == "first" and list(tmp_path.iterdir()) == [path]
-
-
 def test_missing_and_damaged_files_are_named(run, tmp_path):
     with pytest.raises(InputError, match=r"nowhere is not a run folder"):
         runs.load_predict(tmp_path / "nowhere")

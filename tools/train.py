@@ -72,9 +72,8 @@ def draw_preview(config: Config, training: Any, count: int, folder: Path) -> Non
     """Write a contact sheet of the first `count` crops that each stage of a run would train on."""
     import itertools
 
-    from keypoints.plots import contact_sheet
-
     from keypoints.data import training_pipeline
+    from keypoints.plots import contact_sheet
 
     for number, stage in enumerate(config.phases()):
         batches = training_pipeline(training, stage, epoch=number).unbatch().take(count)

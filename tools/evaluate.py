@@ -1,0 +1,81 @@
+"""Score a model or anybody's predictions: `python -m tools.evaluate --model=RUN`."""
+
+from pathlib import Path
+
+from keypoints.errors import InputError
+from tools.command import run_command
+
+BOXES = ("truth", "jittered", "detector")
+
+
+def evaluate(
+    model: str | None = None,
+    *,
+    predictions: str | None = None,
+    data: str | None = None,
+    split: str = "validation",
+    boxes: str = "truth",
+    flip: bool = False,
+    output: str | None = None,
+    archive: str | None = None,
+    data_dir: str | None = None,
+) -> None:
+    """Score a model, or anybody's predictions, on one split; prints a table, writes a report.
+
+    Args:
+        model: a run folder
+        predictions: a CSV file with rows file, x0, y0, .., x67, y67 to score instead of a model
+        data: the data set; that of the run unless given, youtube_faces_keypoints for predictions
+        split: the split to score on; choose on validation, read test once
+        boxes: where face boxes come from (truth, jittered, detector)
+        flip: average with the prediction for the mirrored crop, at twice the time
+        output: folder of the report; RUN/evaluation/SPLIT-BOXES, or the name of the CSV file
+        archive: the YouTube Faces archive, where it is already on disk; or set KEYPOINTS_ARCHIVE
+        data_dir: where prepared data sets are kept; ~/tensorflow_datasets unless given
+    """
+    if (model is None) == (predictions is None):
+        raise InputError("one of --model=RUN and --predictions=FILE.csv is expected")
+    if boxes not in BOXES:
+        raise InputError(f"--boxes={boxes}: one of {', '.join(BOXES)} is expected")
+    source = Path(str(model if predictions is None else predictions))
+    if not source.exists():
+        raise InputError(f"{source}: no such file or folder")
+
+    from keypoints import evaluation, runs
+    from keypoints.sources import load_records
+
+    config = runs.load_config(source) if model is not None else None
+    data = str(data) if data else config.data if config else "youtube_faces_keypoints"
+    records = load_records(data, str(split), archive=archive, data_dir=data_dir)
+    if config is None:
+        predicted = evaluation.read_predictions(source, records)
+        facts = {"model": str(source), "boxes": "the predictions' own"}
+        folder = Path("runs") / "evaluation" / f"{source.stem}-{split}"
+    else:
+        detect = None
+        if boxes == "detector":
+            from keypoints.detector import load_detector
+
+            detect = load_detector().detect
+        places, found = evaluation.boxes_for(records, boxes, detect=detect)
+        predict, _ = runs.load_predict(source)
+        predicted = evaluation.predict_points(
+            predict, records, places, view=config.view, margin=config.margin, flip=flip
+        )
+        facts = {
+            "model": str(source),
+            "weights_sha256": runs.weights_digest(source),
+            "boxes": boxes,
+            "boxes_found": int(found.sum()),
+            "flip": flip,
+        }
+        folder = source / "evaluation" / f"{split}-{boxes}{'-flip' if flip else ''}"
+    report = evaluation.evaluate(records, predicted, **facts)
+    folder = Path(str(output)) if output is not None else folder
+    evaluation.write_report(folder, report, records, predicted)
+    print(evaluation.table(report))
+    print(f"report: {folder}")
+
+
+if __name__ == "__main__":
+    run_command(evaluate)
