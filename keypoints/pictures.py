@@ -40,7 +40,7 @@ def decode_picture(data: bytes, name: str) -> np.ndarray:
         picture = picture.convert("RGBA")
         white = Image.new("RGBA", picture.size, "white")
         picture = Image.alpha_composite(white, picture)
-    return np.ascontiguousarray(picture.convert("RGB"))
+    return np.array(picture.convert("RGB"))
 
 
 def encode_png(image: np.ndarray) -> bytes:

@@ -13,7 +13,7 @@ TIMEOUT = 30.0  # seconds without a byte
 BLOCK = 1 << 20
 
 
-def download(url: str, path: Path, *, pause: float = PAUSE) -> Path:
+def download(url: str, path: Path) -> Path:
     """Fetch `url` to `path` in up to three attempts; returns `path`.
 
     Raises InputError with the last reason, and leaves no file, where every attempt failed or
@@ -21,7 +21,7 @@ def download(url: str, path: Path, *, pause: float = PAUSE) -> Path:
     """
     reason = ""
     for attempt in range(ATTEMPTS):
-        time.sleep(pause * attempt)
+        time.sleep(PAUSE * attempt)
         part = path.with_name(path.name + ".part")
         try:
             with urllib.request.urlopen(url, timeout=TIMEOUT) as answer, open(part, "wb") as file:

@@ -27,10 +27,12 @@ class Builder(tfds.core.GeneratorBasedBuilder):
 
     VERSION = tfds.core.Version("1.0.0")
 
-    def __init__(self, *, archive: str | Path | None = None, url: str = URL, **options: Any):
-        """`archive`: the ZIP where it is on disk; else KEYPOINTS_ARCHIVE, else `url` is read."""
+    def __init__(
+        self, *, archive: str | Path | None = None, url: str | None = None, **options: Any
+    ):
+        """`archive`: the ZIP where it is on disk; else KEYPOINTS_ARCHIVE, else `url` is downloaded."""
         self.archive = archive or os.environ.get(ARCHIVE_VARIABLE)
-        self.url = url
+        self.url = url or URL
         super().__init__(**options)
 
     def _info(self) -> tfds.core.DatasetInfo:
