@@ -30,7 +30,7 @@ class Builder(tfds.core.GeneratorBasedBuilder):
     def __init__(
         self, *, archive: str | Path | None = None, url: str | None = None, **options: Any
     ):
-        """`archive`: the ZIP where it is on disk; else KEYPOINTS_ARCHIVE, else `url` is downloaded."""
+        """`archive`: the ZIP on disk; else KEYPOINTS_ARCHIVE, else `url` is downloaded."""
         self.archive = archive or os.environ.get(ARCHIVE_VARIABLE)
         self.url = url or URL
         super().__init__(**options)
