@@ -38,6 +38,7 @@ class Step:
     loss: float  # crop pixels, mean over the epoch so far
     nme: float  # percent, on jittered training crops, mean over the epoch so far
     images_per_second: float
+    seconds_left: float  # of the run, at this speed
 
 
 class LearningRate(keras.optimizers.schedules.LearningRateSchedule):
@@ -201,7 +202,8 @@ def _steps(
             )
         loss, error = (total / (step - done) for total in totals.values())
         speed = (step - done) * config.batch_size / (time.monotonic() - clock)
-        yield Step(epoch + 1, epochs, step, steps, loss, error, speed)
+        left = (epochs - epoch - 1) * len(training) + (steps - step) * config.batch_size
+        yield Step(epoch + 1, epochs, step, steps, loss, error, speed, left / speed)
 
 
 def _write_history(run: Path, rows: list[dict[str, float]]) -> None:

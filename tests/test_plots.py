@@ -35,7 +35,7 @@ def test_points_are_drawn_where_they_are_in_the_colour_given():
 def test_sheets_hold_every_face_and_skip_missing_predictions(tmp_path):
     records = dotted_faces(5)
     crops = [np.full((224, 224, 3), 40 * i, np.uint8) for i in range(5)]
-    plots.contact_sheet(crops, [p for p in records.points], tmp_path / "a.png", columns=3)
+    plots.contact_sheet(crops, list(records.points), tmp_path / "a.png", columns=3)
     sheet = cv2.imread(str(tmp_path / "a.png"))
     assert sheet.shape == (448, 672, 3) and sheet[300, 660].max() == 0
     assert sheet[250, 440].tolist() == [160, 160, 160]

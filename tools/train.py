@@ -21,6 +21,7 @@ def train(
     archive: str | None = None,
     data_dir: str | None = None,
     preview: int = 0,
+    tensorboard: bool = False,
     **fields: Any,
 ) -> None:
     """Train a network into a run folder; the same command goes on with a run that was stopped.
@@ -34,6 +35,7 @@ def train(
         archive: the YouTube Faces archive, where it is already on disk; or set KEYPOINTS_ARCHIVE
         data_dir: where prepared data sets are kept; ~/tensorflow_datasets unless given
         preview: draw this many jittered training crops into RUN/preview.png and do not train
+        tensorboard: also write the metrics as TensorBoard events into RUN/tensorboard
     """
     config = replace(load_experiment(experiment), fields)
     folder = Path(str(run)) if run is not None else Path("runs") / experiment
@@ -52,8 +54,18 @@ def train(
 
     from keypoints import training as trainer
 
+    listeners = [show_epoch]
+    if tensorboard:
+        from keypoints.tensorboard import event_writer
+
+        listeners.append(event_writer(folder / "tensorboard"))
+
+    def on_epoch(row: dict[str, float]) -> None:
+        for listener in listeners:
+            listener(row)
+
     try:
-        trainer.train(config, folder, training, validation, on_step=show_step, on_epoch=show_epoch)
+        trainer.train(config, folder, training, validation, on_step=show_step, on_epoch=on_epoch)
     except KeyboardInterrupt:
         print(f"\nstopped; the same command goes on from {folder}", file=sys.stderr)
         sys.exit(130)
@@ -87,10 +99,8 @@ def draw_preview(config: Config, training: Any, count: int, folder: Path) -> Non
 def show_step(step: Any) -> None:
     """The progress line of a terminal; logs get one line an epoch instead."""
     if sys.stderr.isatty():
-        done = step.step / step.steps
-        left = ((1 - done) + step.epochs - step.epoch) * step.steps * step.batch_size
-        seconds = int(left / step.images_per_second)
-        bar = "=" * int(20 * done)
+        seconds = int(step.seconds_left)
+        bar = "=" * int(20 * step.step / step.steps)
         line = (
             f"epoch {step.epoch}/{step.epochs} [{bar:<20}] loss {step.loss:.2f} px, "
             f"NME {step.nme:.2f} %, {step.images_per_second:.0f} images/s, "

@@ -1,0 +1,57 @@
+"""Pupils that hang loose in googly eyes: a ball in a dish, moved by gravity and by the head."""
+
+import math
+
+import numpy as np
+
+_GRAVITY = 45.0  # dish radii per second squared
+_DAMPING = 2.5  # share of speed lost per second, as an exponent
+_BOUNCE = 0.45  # share of speed kept when the ball meets the rim
+_STEP = 1 / 120  # longest step of the simulation, seconds
+_PAUSE = 0.5  # after a longer gap between frames the ball starts anew, seconds
+
+
+class Ball:
+    """A ball that lies somewhere in a dish of radius 1; x to the right, y down, in the art."""
+
+    def __init__(self, place: np.ndarray):
+        self.start = np.asarray(place, np.float64)
+        self.place = self.start
+        self.speed = np.zeros(2)
+        self.seen: tuple[float, np.ndarray, np.ndarray] | None = None  # time, centre, its speed
+
+    def step(self, timestamp: float, centre: np.ndarray, to_dish: np.ndarray) -> np.ndarray:
+        """Go on to `timestamp`, seconds; returns the place `(2,)` in the dish.
+
+        `centre` `(2,)`: of the dish, in picture pixels. `to_dish` `(2, 2)`: from picture pixels
+        to dish radii, so that gravity pulls towards the picture's bottom however the head leans.
+        """
+        gap = timestamp - self.seen[0] if self.seen else math.inf
+        if 0 < gap <= _PAUSE:
+            _, before, speed_before = self.seen
+            speed = (centre - before) / gap
+            # Seen from the dish, the ball is thrown by what the dish gains in speed.
+            self.speed = self.speed - to_dish @ (speed - speed_before)
+            self._roll(gap, to_dish @ [0, 1])
+            self.seen = (timestamp, centre, speed)
+        elif gap != 0:
+            self.place, self.speed = self.start, np.zeros(2)
+            self.seen = (timestamp, centre, np.zeros(2))
+        return self.place
+
+    def _roll(self, seconds: float, down: np.ndarray) -> None:
+        pull = _GRAVITY * down / max(np.linalg.norm(down), 1e-9)
+        fastest = 40.0
+        speed, place = self.speed, self.place
+        speed = speed * min(1, fastest / max(np.linalg.norm(speed), 1e-9))
+        steps = math.ceil(seconds / _STEP)
+        for _ in range(steps):
+            step = seconds / steps
+            speed = (speed + pull * step) * math.exp(-_DAMPING * step)
+            place = place + speed * step
+            reach = np.linalg.norm(place)
+            if reach > 1:
+                place = place / reach
+                outward = max(float(speed @ place), 0)
+                speed = speed - (1 + _BOUNCE) * outward * place
+        self.speed, self.place = speed, place

@@ -1,0 +1,121 @@
+"""Draw a filter's layers on every face of a picture, the farthest face first."""
+
+import math
+from collections.abc import Sequence
+
+import numpy as np
+
+from keypoints.errors import InputError
+from keypoints.filters import effects, warp
+from keypoints.filters.dangle import Ball
+from keypoints.filters.head import Head, find_head
+from keypoints.filters.spec import Blur, Bulge, Spec, Sticker
+
+
+class Filter:
+    """A filter ready to draw. It remembers, per face id, what moves by itself (pupils)."""
+
+    def __init__(self, spec: Spec):
+        self.spec = spec
+        self._balls: dict[int, dict[int, Ball]] = {}
+
+    def apply(
+        self,
+        image: np.ndarray,
+        points: np.ndarray,
+        *,
+        ids: Sequence[int] | None = None,
+        timestamp: float = 0.0,
+    ) -> np.ndarray:
+        """A new picture with the filter on every face; `image` is left as it is.
+
+        `image`: `(h, w, 3)` uint8 RGB. `points`: `(n, 68, 2)`, pixels of the picture; a face whose
+        points are not finite or span no face is left as it is. `ids`: a number per face that
+        stays with it from frame to frame, and `timestamp` the frame's time in seconds: with them,
+        loose parts move; a face whose id is missing once starts anew. Larger faces count as
+        nearer and cover smaller ones. Raises InputError for arrays of another shape or type.
+        """
+        if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3:
+            raise InputError(f"image: {image.dtype} {image.shape}; (h, w, 3) uint8 is expected")
+        points = np.asarray(points)
+        if points.ndim != 3 or points.shape[1:] != (68, 2):
+            raise InputError(f"points: {points.shape}; (n, 68, 2) is expected")
+        if ids is not None and len(ids) != len(points):
+            raise InputError(f"ids: {len(ids)} for {len(points)} faces; one per face is expected")
+        shown = image.copy()
+        known = [find_head(face) for face in points]
+        faces = [number for number, head in enumerate(known) if head is not None]
+        faces.sort(key=lambda number: known[number].size)
+        if ids is not None:
+            alive = {ids[number] for number in faces}
+            self._balls = {id: balls for id, balls in self._balls.items() if id in alive}
+        for place, number in enumerate(faces):
+            balls = {} if ids is None else self._balls.setdefault(ids[number], {})
+            nearer = [known[other] for other in faces[place + 1 :]]
+            self._draw(shown, known[number], nearer, balls, timestamp)
+        return shown
+
+    def _draw(
+        self,
+        image: np.ndarray,
+        head: Head,
+        nearer: list[Head],
+        balls: dict[int, Ball],
+        timestamp: float,
+    ) -> None:
+        for number, layer in enumerate(self.spec.layers):
+            if isinstance(layer, Sticker):
+                patch = _warped(layer, head, image.shape, balls, number, timestamp)
+                if patch is not None:
+                    warp.blend(image, patch, _weight(layer, head, nearer, patch))
+            elif isinstance(layer, Bulge):
+                effects.bulge(image, head, layer)
+            elif isinstance(layer, Blur):
+                effects.blur(image, head, layer)
+            else:
+                effects.pixelate(image, head, layer)
+
+
+def _warped(
+    layer: Sticker,
+    head: Head,
+    shape: tuple[int, ...],
+    balls: dict[int, Ball],
+    number: int,
+    timestamp: float,
+) -> warp.Patch | None:
+    """The layer's art where this head wants it; None where nothing of it shows."""
+    height, width = shape[:2]
+    source = np.array([anchor.at for anchor in layer.anchors])
+    target = np.array([head.place(anchor.points, anchor.offset) for anchor in layer.anchors])
+    middle = target.mean(axis=0)
+    target = middle + (target - middle) * layer.grow
+    if layer.triangles is not None:
+        return warp.draw_mesh(layer.levels, layer.triangles, source, target, width, height)
+    matrix = warp.fit_matrix(layer.fit, source, target)
+    if matrix is None:
+        return None
+    if layer.dangle is not None:
+        start = math.radians(layer.dangle.start)
+        ball = balls.setdefault(number, Ball(np.array([math.cos(start), math.sin(start)])))
+        to_dish = np.linalg.inv(matrix[:2, :2] * max(layer.dangle.radius, 1e-3))
+        centre = warp.move(matrix, source.mean(axis=0)[None])[0]
+        shift = np.eye(3)
+        shift[:2, 2] = ball.step(timestamp, centre, to_dish) * layer.dangle.radius
+        matrix = matrix @ shift
+    return warp.draw_plane(layer.levels, matrix, width, height)
+
+
+def _weight(
+    layer: Sticker, head: Head, nearer: list[Head], patch: warp.Patch
+) -> np.ndarray | float:
+    """What share of the patch shows: its opacity, less what heads in front of it hide."""
+    hiding = []
+    if layer.normal is not None and head.faces_away(layer.normal):
+        hiding += [head.face_outline(), head.skull_outline()]
+    for other in nearer:
+        hiding.append(other.face_outline())
+    if not hiding:
+        return layer.opacity
+    hidden = effects.outline_mask(hiding, patch.left, patch.top, patch.pixels.shape)
+    return layer.opacity * (1 - hidden)

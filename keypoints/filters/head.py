@@ -1,0 +1,95 @@
+"""The head behind 68 points: its pose, places on and around it, its outline in the picture."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from keypoints.datasets.synthetic_faces.shape import FOREHEAD, MEAN_SHAPE
+from keypoints.landmarks import PARTS
+
+# How much each point says about the pose. The jaw's points slide along the cheek as a head turns,
+# and the lower lip and the chin move when it speaks.
+_WEIGHTS = np.full(68, 1.0)
+_WEIGHTS[PARTS["jaw"]] = 0.3
+_WEIGHTS[[6, 7, 8, 9, 10, 55, 56, 57, 58, 59, 65, 66, 67]] = 0.1
+_UPPER_FACE = [0, 16, *range(17, 28)]  # what the forehead is placed by
+_DISTANCE = 6.0  # of the camera, in head units: about a metre
+_SKULL_CENTRE = np.array([0.0, -0.22, -0.35])
+_SKULL_RADII = np.array([0.53, 0.58, 0.53])
+_FLAT = 0.1  # points whose one side is less than this share of the other are no face
+
+
+@dataclass(frozen=True)
+class Head:
+    """One face as the camera sees it.
+
+    Places are in the head frame: x to the viewer's right when the face looks at the camera, y
+    down, z towards the viewer; the unit is the longer side of the frontal landmark box.
+    """
+
+    points: np.ndarray  # (68, 2) float64, pixels of the picture
+    turn: np.ndarray  # (3, 3), rotation from the head frame to the camera
+    size: float  # pixels per unit
+
+    def place(self, points: tuple[int, ...], offset: np.ndarray) -> np.ndarray:
+        """Where a spot `offset` `(3,)` away from the mean of some landmarks lies, `(2,)` pixels.
+
+        The landmarks count as they are in the picture, the offset turns with the head: so art
+        keeps to this person's eyes and still swings out when the head turns.
+        """
+        index = list(points)
+        base = MEAN_SHAPE[index].mean(axis=0)
+        reach = self.project(base + offset) - self.project(base)
+        return self.points[index].mean(axis=0) + reach
+
+    def project(self, places: np.ndarray) -> np.ndarray:
+        """Places `(..., 3)` on the average head to pixels `(..., 2)`, up to a common shift."""
+        turned = places @ self.turn.T
+        closer = _DISTANCE / (_DISTANCE - turned[..., 2:])
+        return turned[..., :2] * self.size * closer
+
+    def faces_away(self, normal: np.ndarray) -> bool:
+        """Whether a surface with this outward normal `(3,)` shows the camera its back."""
+        return float(self.turn[2] @ normal) < 0
+
+    def face_outline(self) -> np.ndarray:
+        """Polygon `(n, 2)` along the jaw and over the forehead, up to the hair."""
+        base = MEAN_SHAPE[_UPPER_FACE].mean(axis=0)
+        forehead = [self.place(tuple(_UPPER_FACE), place - base) for place in FOREHEAD[::-1]]
+        return np.concatenate([self.points[:17], forehead])
+
+    def skull_outline(self) -> np.ndarray:
+        """Polygon `(n, 2)` of the skull behind the face, hair not counted."""
+        base = MEAN_SHAPE[_UPPER_FACE].mean(axis=0)
+        centre = self.place(tuple(_UPPER_FACE), _SKULL_CENTRE - base)
+        # An ellipsoid with semi-axes r seen along z: a point of its outline in the direction d
+        # lies at M d / |d M d|^(1/2), with M the upper left of turn diag(r^2) turn'.
+        shadow = (self.turn * _SKULL_RADII**2 @ self.turn.T)[:2, :2]
+        angles = np.linspace(0, 2 * np.pi, 32, endpoint=False)
+        directions = np.column_stack([np.cos(angles), np.sin(angles)])
+        reach = directions @ shadow
+        return centre + self.size * reach / np.sqrt((reach * directions).sum(1, keepdims=True))
+
+
+def find_head(points: np.ndarray) -> Head | None:
+    """The head of `points` `(68, 2)`, or None where they are no face.
+
+    None: a coordinate that is not finite, points that fall on one spot or one line, or a face
+    under two pixels. Pose: the least-squares affine map from the mean face in three dimensions
+    (Huttenlocher and Ullman's weak perspective), then its nearest scaled rotation by SVD.
+    """
+    points = np.asarray(points, np.float64)
+    if not np.isfinite(points).all() or np.abs(points).max() > 1e6:
+        return None
+    share = _WEIGHTS[:, None] / _WEIGHTS.sum()
+    shape = MEAN_SHAPE - (share * MEAN_SHAPE).sum(axis=0)
+    seen = points - (share * points).sum(axis=0)
+    if np.linalg.cond(seen.T @ (share * seen) + 1e-9 * np.eye(2)) > 1 / _FLAT**4:
+        return None
+    fitted = np.linalg.solve(shape.T @ (share * shape), shape.T @ (share * seen)).T
+    left, stretch, right = np.linalg.svd(fitted, full_matrices=False)
+    size = float(stretch.mean())
+    if size < 2 or stretch[1] < _FLAT * stretch[0]:
+        return None
+    across = left @ right
+    return Head(points, np.vstack([across, np.cross(across[0], across[1])]), size)

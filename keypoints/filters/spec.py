@@ -1,0 +1,249 @@
+"""What a filter folder says: `filter.toml` and the art beside it, checked field by field."""
+
+import math
+import tomllib
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from keypoints.config import near_miss
+from keypoints.errors import InputError
+from keypoints.filters.warp import FITS, pyramid, triangulate
+
+FILE = "filter.toml"
+
+
+@dataclass(frozen=True)
+class Anchor:
+    """A pixel of the art that belongs to a place on the head."""
+
+    points: tuple[int, ...]  # landmarks whose mean it follows
+    offset: np.ndarray  # (3,) from there, head units: to the viewer's right, down, towards viewer
+    at: np.ndarray  # (2,) pixel of the art
+
+
+@dataclass(frozen=True)
+class Dangle:
+    """Art that hangs loose in a dish."""
+
+    radius: float  # how far it may move from its place, pixels of the art
+    start: float  # where it is first, degrees clockwise from the viewer's right
+
+
+@dataclass(frozen=True)
+class Sticker:
+    """Art laid on the face."""
+
+    levels: list[np.ndarray] = field(repr=False)  # (h, w, 4) uint8 RGBA, premultiplied, halvings
+    fit: str
+    anchors: tuple[Anchor, ...]
+    triangles: np.ndarray | None  # (m, 3) indices of anchors, of a piecewise fit
+    grow: float  # enlarges the anchors' places around their mean
+    opacity: float
+    normal: np.ndarray | None  # (3,) outward; the head hides art that shows its back
+    dangle: Dangle | None
+
+
+@dataclass(frozen=True)
+class Bulge:
+    """A magnifying glass over some landmarks."""
+
+    points: tuple[int, ...]
+    radius: float  # head units
+    strength: float  # 0: nothing, 0.5: twice the size in the middle
+
+
+@dataclass(frozen=True)
+class Blur:
+    """The face and a margin around it, blurred past recognition."""
+
+    margin: float  # head units around the face
+    sigma: float  # of the blur, head units
+
+
+@dataclass(frozen=True)
+class Pixelate:
+    """The face and a margin around it in coarse squares."""
+
+    margin: float  # head units around the face
+    blocks: float  # squares along the longer side of the landmark box
+
+
+Layer = Sticker | Bulge | Blur | Pixelate
+
+
+@dataclass(frozen=True)
+class Spec:
+    name: str
+    description: str
+    layers: tuple[Layer, ...]  # in drawing order
+
+
+def read_spec(folder: Path) -> Spec:
+    """The filter in `folder`; raises InputError naming the file, the field and the value."""
+    path = folder / FILE
+    try:
+        content = tomllib.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise InputError(f"{folder}: no filter here, it has no {FILE}") from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise InputError(f"{path}: not TOML: {error}") from None
+    table = _Table(f"{path}", content)
+    description = table.text("description")
+    tables = table.tables("layers")
+    table.close()
+    layers = [_read_layer(folder, _Table(f"{path}: layer {n}", t)) for n, t in enumerate(tables, 1)]
+    layers.sort(key=lambda pair: pair[0])
+    return Spec(folder.name, description, tuple(layer for _, layer in layers))
+
+
+def _read_layer(folder: Path, table: "_Table") -> tuple[float, Layer]:
+    kind = table.text("kind", default="sticker", choices=("sticker", "bulge", "blur", "pixelate"))
+    z = table.number("z", default=0.0)
+    if kind == "sticker":
+        layer = _read_sticker(folder, table)
+    elif kind == "bulge":
+        layer = Bulge(
+            points=table.landmarks("points"),
+            radius=table.number("radius", low=0.01, high=2),
+            strength=table.number("strength", low=0, high=0.9),
+        )
+    elif kind == "blur":
+        layer = Blur(
+            margin=table.number("margin", default=0.15, low=0, high=2),
+            sigma=table.number("sigma", default=0.15, low=0.05, high=2),
+        )
+    else:
+        layer = Pixelate(
+            margin=table.number("margin", default=0.15, low=0, high=2),
+            blocks=table.number("blocks", default=7, low=1, high=16),
+        )
+    table.close()
+    return z, layer
+
+
+def _read_sticker(folder: Path, table: "_Table") -> Sticker:
+    art = _read_art(folder / table.text("art"))
+    fit = table.text("fit", default="similarity", choices=tuple(FITS))
+    anchors = []
+    for number, entry in enumerate(table.tables("anchors"), 1):
+        anchor = _Table(f"{table.name}: anchor {number}", entry)
+        place = anchor.numbers("offset", 3, default=(0, 0, 0))
+        anchors.append(Anchor(anchor.landmarks("points"), place, anchor.numbers("at", 2)))
+        anchor.close()
+    if len(anchors) < FITS[fit]:
+        raise InputError(
+            f"{table.name}: {len(anchors)} anchors; fit = {fit!r} needs at least {FITS[fit]}"
+        )
+    source = np.array([anchor.at for anchor in anchors])
+    spread = np.linalg.svd(source - source.mean(axis=0), compute_uv=False)
+    if spread[0] < 1e-6 or (fit != "similarity" and spread[1] < 1e-6):
+        raise InputError(f"{table.name}: the anchors' `at` pixels all lie on one spot or one line")
+    dangle = None
+    if "dangle" in table.content:
+        inner = _Table(f"{table.name}: dangle", table.take("dangle"))
+        dangle = Dangle(inner.number("radius", low=0), inner.number("start", default=90.0))
+        inner.close()
+        if fit == "piecewise":
+            raise InputError(f"{table.name}: dangle: art with fit = 'piecewise' cannot dangle")
+    return Sticker(
+        levels=pyramid(art),
+        fit=fit,
+        anchors=tuple(anchors),
+        triangles=triangulate(source) if fit == "piecewise" else None,
+        grow=table.number("grow", default=1.0, low=0.01, high=100),
+        opacity=table.number("opacity", default=1.0, low=0, high=1),
+        normal=table.numbers("normal", 3) if "normal" in table.content else None,
+        dangle=dangle,
+    )
+
+
+def _read_art(path: Path) -> np.ndarray:
+    """The PNG at `path` as RGBA `(h, w, 4)` uint8 with premultiplied colours."""
+    import cv2
+
+    try:
+        data = np.fromfile(path, np.uint8)
+    except OSError as error:
+        raise InputError(f"{path}: cannot read the art: {error.strerror}") from None
+    art = cv2.imdecode(data, cv2.IMREAD_UNCHANGED) if data.size else None
+    if art is None or art.dtype != np.uint8 or art.ndim != 3 or art.shape[2] != 4:
+        raise InputError(f"{path}: the art must be a PNG with 8-bit red, green, blue and alpha")
+    alpha = art[..., 3:].astype(np.float32) / 255
+    return np.dstack([np.rint(art[..., 2::-1] * alpha).astype(np.uint8), art[..., 3]])
+
+
+@dataclass
+class _Table:
+    """A TOML table whose fields are taken one by one, and none may be left over."""
+
+    name: str
+    content: Any
+    known: list[str] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.content, dict):
+            raise InputError(f"{self.name}: a table is expected, not {self.content!r}")
+
+    def take(self, key: str, default: Any = None) -> Any:
+        self.known.append(key)
+        value = self.content.get(key, default)
+        if value is None:
+            spare = [given for given in self.content if given not in self.known]
+            raise InputError(f"{self.name}: {key} is missing{near_miss(key, spare)}")
+        return value
+
+    def text(self, key: str, default: str | None = None, choices: tuple[str, ...] = ()) -> str:
+        value = self.take(key, default)
+        if not isinstance(value, str) or (choices and value not in choices):
+            expected = f"one of {', '.join(choices)}" if choices else "text"
+            hint = near_miss(value, choices) if isinstance(value, str) and choices else ""
+            raise InputError(f"{self.name}: {key} = {value!r}: {expected} is expected{hint}")
+        return value
+
+    def number(
+        self,
+        key: str,
+        default: float | None = None,
+        *,
+        low: float = -math.inf,
+        high: float = math.inf,
+    ) -> float:
+        value = self.take(key, default)
+        if not _is_number(value) or not low <= value <= high:
+            span = "" if math.isinf(low) else f" of at least {low:g}"
+            span = span if math.isinf(high) else f" from {low:g} to {high:g}"
+            raise InputError(f"{self.name}: {key} = {value!r}: a number{span} is expected")
+        return float(value)
+
+    def numbers(self, key: str, count: int, default: tuple | None = None) -> np.ndarray:
+        value = self.take(key, default)
+        if not isinstance(value, list | tuple) or len(value) != count:
+            raise InputError(f"{self.name}: {key} = {value!r}: {count} numbers are expected")
+        if not all(_is_number(item) for item in value):
+            raise InputError(f"{self.name}: {key} = {value!r}: {count} numbers are expected")
+        return np.array(value, np.float64)
+
+    def landmarks(self, key: str) -> tuple[int, ...]:
+        value = self.take(key)
+        good = isinstance(value, list) and value
+        if not good or not all(type(item) is int and 0 <= item < 68 for item in value):
+            raise InputError(f"{self.name}: {key} = {value!r}: a list of landmarks 0..67 is expected")
+        return tuple(value)
+
+    def tables(self, key: str) -> list[Any]:
+        value = self.take(key)
+        if not isinstance(value, list) or not value:
+            raise InputError(f"{self.name}: {key} = {value!r}: at least one table is expected")
+        return value
+
+    def close(self) -> None:
+        for key in self.content:
+            if key not in self.known:
+                raise InputError(f"{self.name}: unknown field {key!r}{near_miss(key, self.known)}")
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)

@@ -1,0 +1,159 @@
+"""The tools as a user types them, on a folder of made-up faces and the one-block network."""
+
+import csv
+import os
+import pty
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+
+import cv2
+import pytest
+
+from keypoints import runs
+from keypoints.pictures import encode_png
+from tests.faces import dotted_faces
+
+ROOT = Path(__file__).parent.parent
+SMALL = "--backbone=tiny --resolution=56 --batch_size=4 --warmup=0"
+
+
+def python(line: str, **options) -> subprocess.CompletedProcess:
+    """Run `python -m tools...` as the README writes it."""
+    command = [sys.executable, *shlex.split(line)[1:]]
+    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, **options)
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    """A data folder with a CSV file and a split file."""
+    folder = tmp_path_factory.mktemp("data")
+    header, splits = ["file", *range(136)], []
+    with open(folder / "faces.csv", "w", newline="") as file:
+        table = csv.writer(file)
+        table.writerow(header)
+        for split, count in (("train", 9), ("validation", 5)):
+            records = dotted_faces(count, seed=len(split))
+            for i, points in enumerate(records.points):
+                name = f"{split}_{i}.png"
+                (folder / name).write_bytes(encode_png(records.image(i)))
+                table.writerow([name, *points.ravel()])
+                splits.append((name, split))
+    with open(folder / "splits.csv", "w", newline="") as file:
+        csv.writer(file).writerows(splits)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def run(folder, tmp_path_factory):
+    run = tmp_path_factory.mktemp("runs") / "small"
+    done = python(
+        f"python -m tools.train smoke --run={run} --data=folder:{folder} --epochs=2 {SMALL} "
+        "--tensorboard"
+    )
+    assert done.returncode == 0, done.stderr
+    assert "9 pictures to train on, 5 to validate on" in done.stdout
+    assert done.stdout.count("validation NME") == 2
+    return run
+
+
+def test_training_leaves_all_that_the_other_tools_need(run):
+    assert {path.name for path in run.iterdir()} >= {
+        runs.CONFIG, runs.ENVIRONMENT, runs.METRICS, runs.CURVES, runs.BEST, runs.LAST,
+    }  # fmt: skip
+    import tensorflow as tf
+
+    (events,) = (run / "tensorboard").iterdir()
+    messages = [
+        tf.compat.v1.Event.FromString(record.numpy())
+        for record in tf.data.TFRecordDataset(str(events))
+    ]
+    assert messages[0].file_version == "brain.Event:2"
+    assert [message.step for message in messages[1:]] == [1, 2]
+    values = {value.tag: value.simple_value for value in messages[2].summary.value}
+    last = runs.read_progress(run)["rows"][-1]
+    assert values["validation_nme"] == pytest.approx(last["validation_nme"], rel=1e-5)
+
+
+@pytest.mark.parametrize("boxes", ["truth", "jittered", "detector"])
+def test_evaluation_prints_a_table_and_leaves_a_report(run, boxes):
+    done = python(f"python -m tools.evaluate --model={run} --boxes={boxes}")
+    assert done.returncode == 0, done.stderr
+    for word in ("NME inter-ocular", "AUC@0.08", "5 images", "mean face", "jaw", boxes):
+        assert word in done.stdout
+    report = run / "evaluation" / f"validation-{boxes}"
+    assert {path.name for path in report.iterdir()} == {
+        "report.json", "per_image.csv", "ced.png", "worst.png",
+    }  # fmt: skip
+
+
+def test_evaluation_agrees_with_the_last_validation_of_training(run):
+    done = python(f"python -m tools.evaluate --model={run} --output={run}/again")
+    best = min(row["validation_nme"] for row in runs.read_progress(run)["rows"])
+    assert f"NME inter-ocular     {best:.2f} %" in done.stdout
+
+
+def test_a_reports_own_rows_score_the_same_as_predictions(run, folder, tmp_path):
+    out = tmp_path / "first"
+    first = python(f"python -m tools.evaluate --model={run} --output={out}")
+    rows = list(csv.reader((out / "per_image.csv").read_text().splitlines()))
+    table = tmp_path / "predictions.csv"
+    with open(table, "w", newline="") as file:
+        csv.writer(file).writerows([row[0], *row[7:]] for row in rows)
+    again = python(
+        f"python -m tools.evaluate --predictions={table} --data=folder:{folder} "
+        f"--output={tmp_path / 'second'}"
+    )
+    assert again.returncode == 0, again.stderr
+    line = next(line for line in first.stdout.splitlines() if "inter-ocular" in line)
+    assert line in again.stdout
+
+
+def test_preview_draws_and_does_not_train(folder, tmp_path):
+    done = python(
+        f"python -m tools.train smoke --run={tmp_path / 'run'} --data=folder:{folder} "
+        f"--batch_size=4 --preview=6"
+    )
+    assert done.returncode == 0, done.stderr
+    assert [path.name for path in (tmp_path / "run").iterdir()] == ["preview.png"]
+    assert cv2.imread(str(tmp_path / "run" / "preview.png")).shape == (224, 6 * 224, 3)
+
+
+def test_a_terminal_shows_progress(folder, tmp_path):
+    master, slave = pty.openpty()
+    command = [sys.executable, "-m", "tools.train", "smoke", f"--run={tmp_path / 'run'}"]
+    command += [f"--data=folder:{folder}", "--epochs=1", *SMALL.split()]
+    done = subprocess.run(command, cwd=ROOT, stderr=slave, stdout=subprocess.PIPE)
+    os.close(slave)
+    shown = os.read(master, 100_000).decode()
+    assert done.returncode == 0 and "epoch 1/1 [" in shown
+    for word in ("loss", "NME", "images/s", "left"):
+        assert word in shown
+
+
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        ("tools.train smok", "did you mean 'smoke'"),
+        ("tools.train smoke --epochs=0", "epochs=0: at least 1"),
+        ("tools.train smoke --preview=some", "--preview=some"),
+        ("tools.train smoke --data=folder:/no/such", "no such folder"),
+        ("tools.train youtube_faces --data=synthetic_faces --weights=missing.h5", "missing.h5"),
+        ("tools.evaluate", "one of --model=RUN and --predictions=FILE.csv"),
+        ("tools.evaluate --model=/no/such", "/no/such: no such file or folder"),
+        ("tools.evaluate --model=tests", "tests is not a run folder"),
+        ("tools.evaluate --model=tests --boxes=guess", "--boxes=guess"),
+    ],
+)
+def test_bad_input_is_one_line_and_exit_code_2(line, message, tmp_path):
+    done = python(f"python -m {line}", env={**os.environ, "TFDS_DATA_DIR": str(tmp_path)})
+    assert done.returncode == 2 and message in done.stderr
+    assert "Traceback" not in done.stderr and done.stderr.count("error: ") == 1
+
+
+def test_another_config_for_the_same_folder_is_refused(run, folder):
+    before = {path: path.stat().st_mtime_ns for path in run.iterdir()}
+    done = python(f"python -m tools.train smoke --run={run} --data=folder:{folder} --epochs=9")
+    assert done.returncode == 2 and "epochs 2, now 9" in done.stderr
+    assert {path: path.stat().st_mtime_ns for path in run.iterdir()} == before
