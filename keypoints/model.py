@@ -4,6 +4,8 @@ All of it is `keras.ops` and stock layers: it runs on any Keras backend, and wei
 load on another.
 """
 
+from pathlib import Path
+
 import keras
 import numpy as np
 from keras import layers, ops
@@ -67,9 +69,11 @@ def build_model(config: Config, mean_face: np.ndarray) -> keras.Model:
 
     Outputs are x0, y0, .., x67, y67. `mean_face` `(68, 2)`, in crop pixels, is what the model
     answers before it has learnt anything. Weights are random from `config.seed`, or in the
-    backbone those that `config.weights` names. Layers that `config.trainable` leaves out are
-    frozen, their batch statistics too. Raises InputError for weights that cannot be had.
+    backbone those of ImageNet or of the .h5 file that `config.weights` names. Layers that
+    `config.trainable` leaves out are frozen, their batch statistics too. Raises InputError for
+    weights that cannot be had.
     """
+    _check_weights(config)
     keras.utils.set_random_seed(config.seed)
     policy = keras.config.dtype_policy()
     keras.config.set_dtype_policy(config.precision)
@@ -97,7 +101,7 @@ def resnet50(pixels, weights: str) -> list:
     """Feature maps of ResNet50 (He et al., 2015) at strides 4, 8, 16 and 32, fine to coarse."""
     pixels = ops.flip(pixels, axis=-1)  # the published weights read BGR
     centred = layers.Rescaling(1.0, [-mean for mean in reversed(IMAGENET_MEAN)])(pixels)
-    keras_weights = weights if weights == "imagenet" or weights.endswith(".h5") else None
+    keras_weights = weights if weights == "imagenet" or Path(weights).is_file() else None
     try:
         network = keras.applications.ResNet50(
             include_top=False, weights=keras_weights, input_tensor=centred
@@ -158,6 +162,21 @@ def convolution(x, width: int, name: str, *, size: int = 3, strides: int = 1):
     x = layers.Conv2D(width, size, strides, padding="same", use_bias=False, name=f"{name}_conv")(x)
     x = layers.BatchNormalization(name=f"{name}_bn")(x)
     return layers.ReLU(name=f"{name}_relu")(x)
+
+
+def _check_weights(config: Config) -> None:
+    """Refuse a start that cannot be, before anything is built."""
+    if config.weights == "none" or Path(config.weights).is_dir():
+        return
+    if config.backbone != "resnet50":
+        raise InputError(
+            f"--weights={config.weights}: only resnet50 has such weights; start {config.backbone} "
+            "from --weights=none or from a run folder"
+        )
+    if config.weights != "imagenet" and not Path(config.weights).is_file():
+        raise InputError(
+            f"--weights={config.weights}: no such file or run folder; known names: imagenet, none"
+        )
 
 
 def _no_weights(weights: str, error: Exception) -> str:

@@ -84,14 +84,19 @@ def load_model(run: Path):
         config.phases()[-1], {"weights": "none", "precision": "float32", "trainable": "all"}
     )
     model = build_model(inference, landmarks.MEAN_FACE * CROP)
-    path = Path(run) / BEST
+    load_weights(model, Path(run))
+    return model, config
+
+
+def load_weights(model, run: Path) -> None:
+    """Give a model the best weights of a run; raises InputError where they do not fit it."""
+    path = run / BEST
     if not path.is_file():
-        raise InputError(f"{run} has no {BEST} yet: its first epoch has not ended")
+        raise InputError(f"{run} has no {BEST}: it is no run folder, or no epoch of it has ended")
     try:
         model.load_weights(path)
     except (OSError, ValueError) as error:
-        raise InputError(f"{path} does not hold the weights of {CONFIG}: {error}") from None
-    return model, config
+        raise InputError(f"{path} does not hold the weights of this network: {error}") from None
 
 
 def load_predict(path: str | Path) -> tuple[Predict, Config]:

@@ -131,6 +131,8 @@ def compiled_model(config: Config, training: Records) -> keras.Model:
     """The model of `config`, started at the mean crop of `training`, with a built optimizer."""
     targets = geometry.apply(view_matrices(training, config), training.points)
     model = build_model(config, targets.mean(axis=0))
+    if Path(config.weights).is_dir():
+        runs.load_weights(model, Path(config.weights))
     steps = max(len(training) // config.batch_size, 1)
     options = {
         "learning_rate": LearningRate(config, steps),

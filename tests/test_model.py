@@ -109,5 +109,26 @@ def test_weights_that_cannot_be_had_say_how_to_go_on(tmp_path, monkeypatch):
     monkeypatch.setattr(keras.applications, "ResNet50", refuse)
     with pytest.raises(InputError, match=r"notop\.h5.*--weights=none"):
         build_model(Config(weights="imagenet"), FACE)
-    with pytest.raises(InputError, match=r"missing\.h5"):
+    file = tmp_path / "other.weights.h5"
+    file.write_bytes(b"something else")
+    with pytest.raises(InputError, match=r"other\.weights\.h5: not a no-top ResNet50"):
+        build_model(Config(weights=str(file)), FACE)
+    with pytest.raises(InputError, match=r"missing\.h5: no such file or run folder"):
         build_model(Config(weights=str(tmp_path / "missing.h5")), FACE)
+    with pytest.raises(InputError, match="only resnet50"):
+        build_model(Config(backbone="tiny", weights="imagenet"), FACE)
+
+
+def test_bfloat16_answers_nearly_the_same(crops):
+    exact, rough = (
+        build_model(Config(backbone="tiny", precision=precision), FACE)
+        for precision in ("float32", "mixed_bfloat16")
+    )
+    kernels = rough.get_layer("conv4_conv").get_weights()[0]
+    assert rough.get_layer("conv4_conv").compute_dtype == "bfloat16"
+    assert kernels.dtype == np.float32 and keras.config.dtype_policy().name == "float32"
+    for model in (exact, rough):
+        maps = model.get_layer("head_maps").kernel
+        maps.assign(np.random.default_rng(0).normal(0, 0.05, maps.shape))
+    apart = exact.predict_on_batch(crops) - rough.predict_on_batch(crops)
+    assert 0 < np.abs(apart).max() < 2.0

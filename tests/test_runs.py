@@ -70,7 +70,7 @@ def test_missing_and_damaged_files_are_named(run, tmp_path):
     with pytest.raises(InputError, match=r"best\.weights\.h5"):
         runs.load_predict(run)
     (run / runs.BEST).unlink()
-    with pytest.raises(InputError, match=r"has no best\.weights\.h5 yet"):
+    with pytest.raises(InputError, match=r"has no best\.weights\.h5"):
         runs.load_predict(run)
     (run / runs.CHECKPOINT).write_bytes(b"PK not a zip")
     with pytest.raises(InputError, match=r"checkpoint\.npz is damaged"):

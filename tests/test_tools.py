@@ -139,14 +139,15 @@ def test_a_terminal_shows_progress(folder, tmp_path):
         ("tools.train smoke --epochs=0", "epochs=0: at least 1"),
         ("tools.train smoke --preview=some", "--preview=some"),
         ("tools.train smoke --data=folder:/no/such", "no such folder"),
-        ("tools.train youtube_faces --data=synthetic_faces --weights=missing.h5", "missing.h5"),
+        ("tools.train youtube_faces --data=folder:{folder} --weights=missing.h5", "missing.h5"),
         ("tools.evaluate", "one of --model=RUN and --predictions=FILE.csv"),
         ("tools.evaluate --model=/no/such", "/no/such: no such file or folder"),
         ("tools.evaluate --model=tests", "tests is not a run folder"),
         ("tools.evaluate --model=tests --boxes=guess", "--boxes=guess"),
     ],
 )
-def test_bad_input_is_one_line_and_exit_code_2(line, message, tmp_path):
+def test_bad_input_is_one_line_and_exit_code_2(line, message, tmp_path, folder):
+    line = line.format(folder=folder)
     done = python(f"python -m {line}", env={**os.environ, "TFDS_DATA_DIR": str(tmp_path)})
     assert done.returncode == 2 and message in done.stderr
     assert "Traceback" not in done.stderr and done.stderr.count("error: ") == 1

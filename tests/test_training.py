@@ -13,7 +13,7 @@ from keypoints import config as configs
 from keypoints import runs
 from keypoints.config import Config
 from keypoints.errors import InputError
-from keypoints.training import LearningRate, train
+from keypoints.training import LearningRate, compiled_model, train
 from tests.faces import dotted_faces
 
 CONFIG = Config(
@@ -98,6 +98,15 @@ def test_the_best_epoch_is_the_one_that_is_kept(tmp_path):
     model, config = runs.load_model(tmp_path)
     found = validation_nme(model, dotted_faces(5, seed=1), config)
     assert found == pytest.approx(min(row["validation_nme"] for row in rows), rel=1e-4)
+
+
+def test_a_run_can_start_from_another(tmp_path):
+    train(configs.replace(CONFIG, {"epochs": 1}), tmp_path, dotted_faces(8), dotted_faces(5))
+    source, _ = runs.load_model(tmp_path)
+    onward = configs.replace(CONFIG, {"weights": str(tmp_path), "seed": 7})
+    model = compiled_model(onward, dotted_faces(8))
+    pairs = list(zip(source.get_weights(), model.get_weights()))
+    assert len(pairs) > 20 and all((a == b).all() for a, b in pairs)
 
 
 def test_learning_rate_by_hand():
