@@ -19,7 +19,8 @@ from keypoints.records import Records
 BOX_SOURCES = ("truth", "jittered", "detector")
 # Spread of jittered boxes, in shares of the longer side: about what a detector does to them.
 CENTRE_SIGMA, SIZE_SIGMA = 0.05, 0.08
-GALLERY = 24  # worst faces shown
+WORST = 24  # faces in the gallery of the worst
+SPREAD = 12  # faces in the gallery that goes from the best to the worst in even steps
 
 
 def boxes_for(
@@ -239,7 +240,7 @@ def _percent(shares: np.ndarray) -> float:
 def write_report(
     folder: Path, report: dict[str, Any], records: Records, predicted: np.ndarray
 ) -> None:
-    """Write report.json, per_image.csv, ced.png and worst.png into `folder`."""
+    """Write report.json, per_image.csv, ced.png, worst.jpg and faces.jpg into `folder`."""
     from keypoints.plots import error_distribution, gallery
 
     folder.mkdir(parents=True, exist_ok=True)
@@ -248,18 +249,20 @@ def write_report(
     baseline = metrics.inter_ocular_nme(truth, mean_face(geometry.landmark_box(truth)))
     write_text(folder / "report.json", json.dumps(report, indent=2) + "\n")
     write_text(folder / "per_image.csv", _per_image_csv(records, predicted))
-    name = Path(str(report.get("model", "predictions"))).stem
+    model = Path(str(report.get("model", "predictions"))).stem
     with replacing(folder / "ced.png") as temporary:
-        error_distribution({name: nme, "mean face": baseline}, temporary)
-    worst = np.argsort(-np.nan_to_num(nme, nan=np.inf), kind="stable")[:GALLERY]
-    with replacing(folder / "worst.png") as temporary:
-        gallery(
-            [records.image(i) for i in worst],
-            truth[worst],
-            predicted[worst],
-            [f"{100 * nme[i]:.1f} %  {Path(records.files[i]).stem}" for i in worst],
-            temporary,
-        )
+        error_distribution({model: nme, "mean face": baseline}, temporary)
+    ranks = np.argsort(-np.nan_to_num(nme, nan=np.inf), kind="stable")
+    spread = np.linspace(len(ranks) - 1, 0, min(SPREAD, len(ranks))).round().astype(int)
+    for name, chosen in (("worst.jpg", ranks[:WORST]), ("faces.jpg", ranks[spread])):
+        with replacing(folder / name) as temporary:
+            gallery(
+                [records.image(i) for i in chosen],
+                truth[chosen],
+                predicted[chosen],
+                [f"{100 * nme[i]:.1f} %  {Path(records.files[i]).stem}" for i in chosen],
+                temporary,
+            )
 
 
 def _per_image_csv(records: Records, predicted: np.ndarray) -> str:

@@ -140,7 +140,7 @@ def test_written_report_reads_back(records, tmp_path):
     assert rows[3]["nme"] == "" and rows[3]["x0"] == ""
     mean = np.mean([float(row["nme"]) for row in rows if row["nme"]])
     assert mean == pytest.approx(report["nme"]["inter_ocular"], abs=1e-3)
-    for name in ("ced.png", "worst.png"):
+    for name in ("ced.png", "worst.jpg", "faces.jpg"):
         assert (tmp_path / "r" / name).stat().st_size > 1000
 
 

@@ -84,7 +84,7 @@ def test_evaluation_prints_a_table_and_leaves_a_report(run, boxes):
         assert word in done.stdout
     report = run / "evaluation" / f"validation-{boxes}"
     assert {path.name for path in report.iterdir()} == {
-        "report.json", "per_image.csv", "ced.png", "worst.png",
+        "report.json", "per_image.csv", "ced.png", "worst.jpg", "faces.jpg",
     }  # fmt: skip
 
 
