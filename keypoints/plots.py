@@ -15,6 +15,8 @@ TILE = 224  # side of one face in a contact sheet or gallery, pixels
 
 def training_curves(rows: Sequence[dict[str, float]], path: Path) -> None:
     """Loss and NME over the epochs of a run's metrics."""
+    from matplotlib.ticker import MaxNLocator, ScalarFormatter
+
     figure, (left, right) = _figure(1, 2, width=10, height=4)
     epochs = [row["epoch"] for row in rows]
     left.plot(epochs, [row["loss"] for row in rows], color="tab:gray")
@@ -22,16 +24,14 @@ def training_curves(rows: Sequence[dict[str, float]], path: Path) -> None:
     for name, label in (("training_nme", "training, jittered"), ("validation_nme", "validation")):
         right.plot(epochs, [row[name] for row in rows], label=label)
     best = min(rows, key=lambda row: row["validation_nme"])
-    right.plot(best["epoch"], best["validation_nme"], "o", color="tab:orange")
-    right.annotate(
-        f"{best['validation_nme']:.2f} %",
-        (best["epoch"], best["validation_nme"]),
-        textcoords="offset points",
-        xytext=(0, -14),
-        ha="center",
-    )
+    label = f"best: {best['validation_nme']:.2f} % in epoch {best['epoch']}"
+    right.plot(best["epoch"], best["validation_nme"], "o", color="tab:orange", label=label)
     right.set(xlabel="epoch", ylabel="NME, % of inter-ocular distance", yscale="log")
     right.legend()
+    for axis in (left, right):
+        axis.xaxis.set_major_locator(MaxNLocator(integer=True))
+        axis.yaxis.set_major_formatter(ScalarFormatter())
+        axis.yaxis.set_minor_formatter(ScalarFormatter())
     figure.savefig(path, dpi=110)
 
 
@@ -51,7 +51,7 @@ def error_distribution(curves: dict[str, np.ndarray], path: Path) -> None:
         xlabel="NME, % of inter-ocular distance",
         ylabel="images below, %",
     )
-    axis.legend(loc="lower right")
+    axis.legend(loc="upper left")
     figure.savefig(path, dpi=110)
 
 
