@@ -98,7 +98,7 @@ def _mask(polygon: np.ndarray, shape: tuple, margin: float) -> np.ndarray:
 
 
 def _region(image: np.ndarray, points: np.ndarray, reach: float) -> tuple[int, ...] | None:
-    """Left, top, right, bottom of what lies within `reach` pixels around `points`; None: nothing."""
+    """Left, top, right, bottom of what lies within `reach` pixels of `points`; None: nothing."""
     height, width = image.shape[:2]
     low = np.maximum(np.floor(points.min(axis=0) - reach), 0)
     high = np.minimum(np.ceil(points.max(axis=0) + reach) + 1, [width, height])

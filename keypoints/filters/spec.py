@@ -191,8 +191,8 @@ class _Table:
         self.known.append(key)
         value = self.content.get(key, default)
         if value is None:
-            spare = [given for given in self.content if given not in self.known]
-            raise InputError(f"{self.name}: {key} is missing{near_miss(key, spare)}")
+            given = ", ".join(self.content) or "nothing"
+            raise InputError(f"{self.name}: {key} is missing; given: {given}")
         return value
 
     def text(self, key: str, default: str | None = None, choices: tuple[str, ...] = ()) -> str:
@@ -230,7 +230,9 @@ class _Table:
         value = self.take(key)
         good = isinstance(value, list) and value
         if not good or not all(type(item) is int and 0 <= item < 68 for item in value):
-            raise InputError(f"{self.name}: {key} = {value!r}: a list of landmarks 0..67 is expected")
+            raise InputError(
+                f"{self.name}: {key} = {value!r}: a list of landmarks 0..67 is expected"
+            )
         return tuple(value)
 
     def tables(self, key: str) -> list[Any]:

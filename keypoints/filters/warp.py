@@ -92,21 +92,21 @@ def triangulate(points: np.ndarray) -> np.ndarray:
     By trying all triples, which for the few dozen anchors of a sticker takes milliseconds once.
     """
     # Corners of a grid share a circle and would give overlapping triangles: nudge them apart.
-    points = points + 1e-3 * np.random.default_rng(0).standard_normal(points.shape)
+    nudged = points + 1e-3 * np.random.default_rng(0).standard_normal(points.shape)
     triples = np.array(list(itertools.combinations(range(len(points)), 3)))
-    a, b, c = (points[triples[:, i]] for i in range(3))
+    triples = triples[np.abs(_area(points[triples])) > 1e-6]
+    a, b, c = (nudged[triples[:, i]] for i in range(3))
     first, second = b - a, c - a
     area = first[:, 0] * second[:, 1] - first[:, 1] * second[:, 0]
     squares = np.column_stack([(first**2).sum(1), (second**2).sum(1)])
-    area = np.where(np.abs(area) < 1e-6, np.nan, area)
     centre = np.column_stack([
         second[:, 1] * squares[:, 0] - first[:, 1] * squares[:, 1],
         first[:, 0] * squares[:, 1] - second[:, 0] * squares[:, 0],
     ]) / (2 * area[:, None])  # fmt: skip
     radius = (centre**2).sum(1)
-    distance = ((points[None] - (a + centre)[:, None]) ** 2).sum(-1)
+    distance = ((nudged[None] - (a + centre)[:, None]) ** 2).sum(-1)
     empty = (distance >= radius[:, None] * (1 - 1e-9)).all(axis=1)
-    return triples[empty & np.isfinite(radius)]
+    return triples[empty]
 
 
 def draw_mesh(
@@ -119,32 +119,31 @@ def draw_mesh(
 ) -> Patch | None:
     """The art with each triangle of `source` `(n, 2)` carried to its place in `target`.
 
-    Triangles that have turned their back to the viewer are drawn first, the others over them.
-    Art outside the triangles is not drawn.
+    A triangle that shows its back, mirrored against the art, is not drawn; nor is art outside
+    the triangles.
     """
     import cv2
 
     corners, seats = source[triangles], target[triangles]
     before, after = _area(corners), _area(seats)
+    facing = np.flatnonzero(after * before > 1e-3 * np.abs(before))
     frame = _frame(target, width, height)
-    if frame is None or np.abs(after).max() < 0.5:
+    if frame is None or not facing.size:
         return None
     left, top, right, bottom = frame
-    scale = np.sqrt(np.abs(after).sum() / np.abs(before).sum())
+    scale = np.sqrt(np.abs(after[facing]).sum() / np.abs(before[facing]).sum())
     art, back = _level(levels, scale)
 
     labels = np.zeros((bottom - top, right - left), np.int32)
     cover = np.zeros(labels.shape, np.uint8)
     inverses = np.zeros((len(triangles), 3, 2))
     to_level = np.linalg.inv(back)
-    order = np.argsort(after * before > 0, kind="stable")
-    order = order[np.abs(after[order]) > 1e-3]
     fixed = np.rint((seats - [left, top]) * 16).astype(np.int32)
-    for index in order:  # first a rim, so that pixels half covered at the edge have a label
+    for index in facing:  # first a rim, so that pixels half covered at the edge have a label
         cv2.polylines(labels, [fixed[index]], True, int(index), 3, cv2.LINE_8, 4)
         around = np.column_stack([seats[index] - [left, top], np.ones(3)])
         inverses[index] = np.linalg.solve(around, move(to_level, corners[index]))
-    for index in order:
+    for index in facing:
         cv2.fillConvexPoly(labels, fixed[index], int(index), cv2.LINE_8, 4)
         cv2.fillConvexPoly(cover, fixed[index], 255, cv2.LINE_AA, 4)
 
