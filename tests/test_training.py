@@ -6,6 +6,7 @@ import sys
 import time
 from pathlib import Path
 
+import keras
 import numpy as np
 import pytest
 
@@ -13,7 +14,7 @@ from keypoints import config as configs
 from keypoints import runs
 from keypoints.config import Config
 from keypoints.errors import InputError
-from keypoints.training import LearningRate, compiled_model, train
+from keypoints.training import LearningRate, averaged_weights, compiled_model, train
 from tests.faces import dotted_faces
 
 CONFIG = Config(
@@ -98,6 +99,26 @@ def test_the_best_epoch_is_the_one_that_is_kept(tmp_path):
     model, config = runs.load_model(tmp_path)
     found = validation_nme(model, dotted_faces(5, seed=1), config)
     assert found == pytest.approx(min(row["validation_nme"] for row in rows), rel=1e-4)
+
+
+def test_averaged_weights_come_with_statistics_of_their_own():
+    model = compiled_model(CONFIG, dotted_faces(8))
+    rng = np.random.default_rng(0)
+    batches = [rng.integers(0, 256, (4, 224, 224, 3), dtype=np.uint8) for _ in range(3)]
+    for images in batches:
+        model.train_on_batch(images, np.full((4, 136), 90, np.float32))
+    raw = [variable.numpy() for variable in model.variables]
+    norm = model.get_layer("conv2_bn")
+    with averaged_weights(model, batches):
+        changed = [(v.numpy() != r).any() for v, r in zip(model.variables, raw)]
+        inside = model.get_layer("conv2_conv").output
+        before_norm = keras.Model(model.inputs, inside)
+        seen = np.stack([np.asarray(before_norm(b.astype(np.float32))) for b in batches])
+        np.testing.assert_allclose(norm.moving_mean.numpy(), seen.mean((0, 1, 2, 3)), atol=1e-3)
+        variance = seen.var((1, 2, 3)).mean(0)
+        np.testing.assert_allclose(norm.moving_variance.numpy(), variance, rtol=1e-2)
+    assert np.mean(changed) > 0.8 and norm.momentum == 0.95
+    assert all((v.numpy() == r).all() for v, r in zip(model.variables, raw))
 
 
 def test_a_run_can_start_from_another(tmp_path):

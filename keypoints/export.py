@@ -1,0 +1,186 @@
+"""A trained run as files that others can serve: SavedModel, ONNX and quantised ONNX.
+
+Each takes RGB crops `(b, 224, 224, 3)` with values 0 to 255 under the name `image`, any batch size,
+and answers `(b, 136)` crop pixels under the name `points`.
+"""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterable
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from keypoints import runs
+from keypoints.config import Config
+from keypoints.errors import InputError
+from keypoints.files import write_text
+from keypoints.geometry import CROP
+
+# File or folder of each format within an export.
+FORMATS = {"savedmodel": "savedmodel", "onnx": "model.onnx", "onnx-int8": "model-int8.onnx"}
+MANIFEST = "manifest.json"
+ONNX_OPSET = 17
+# A float format answers within this many crop pixels of the live model.
+TOLERANCE = 0.05
+
+
+def export(
+    run: Path, output: Path, formats: Iterable[str], *, calibration: np.ndarray | None = None
+) -> dict[str, Any]:
+    """Write `formats` of a run's best weights and their manifest into the new folder `output`.
+
+    The folder appears when all of it is written; one that was there before is replaced then, and
+    kept if anything fails. `calibration`: `(n, 224, 224, 3)` uint8 training crops, for `onnx-int8`.
+    Returns the manifest. Raises InputError for an unknown format or a damaged run.
+    """
+    formats = list(formats)
+    for name in formats:
+        if name not in FORMATS:
+            raise InputError(f"--formats={name}: some of {', '.join(FORMATS)} are expected")
+    config = runs.load_config(run)
+    output.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=output.parent, prefix=".export-") as name:
+        folder = Path(name) / "export"
+        folder.mkdir()
+        if "savedmodel" in formats:
+            write_savedmodel(run, folder / FORMATS["savedmodel"])
+        if {"onnx", "onnx-int8"} & set(formats):
+            _in_child("write_onnx", run, folder / FORMATS["onnx"])
+        if "onnx-int8" in formats:
+            write_int8(folder / FORMATS["onnx"], folder / FORMATS["onnx-int8"], calibration)
+        if "onnx" not in formats:
+            (folder / FORMATS["onnx"]).unlink(missing_ok=True)
+        manifest = _manifest(run, config, folder, formats)
+        write_text(folder / MANIFEST, json.dumps(manifest, indent=2) + "\n")
+        shutil.rmtree(output, ignore_errors=True)
+        os.replace(folder, output)
+    return manifest
+
+
+def write_savedmodel(run: Path, folder: Path) -> None:
+    """A TensorFlow SavedModel with the endpoint `serve`, from whichever backend is in use."""
+    import tensorflow as tf
+    from keras.export import ExportArchive
+
+    model, _ = runs.load_model(run)
+    archive = ExportArchive()
+    archive.track(model)
+    signature = tf.TensorSpec((None, CROP, CROP, 3), tf.float32, name="image")
+    archive.add_endpoint("serve", model.call, input_signature=[signature])
+    archive.write_out(str(folder), verbose=False)
+
+
+def write_onnx(run: Path, path: Path) -> None:
+    """ONNX float32 from the TensorFlow backend: from JAX's, ONNX Runtime refuses a ResNet50."""
+    import onnx
+    import tensorflow as tf
+    import tf2onnx
+
+    model, _ = runs.load_model(run)
+
+    @tf.function
+    def serve(image):
+        return {"points": model(image, training=False)}
+
+    signature = [tf.TensorSpec((None, CROP, CROP, 3), tf.float32, name="image")]
+    proto, _ = tf2onnx.convert.from_function(serve, signature, opset=ONNX_OPSET)
+    onnx.checker.check_model(proto)
+    onnx.save(proto, path)
+
+
+def write_int8(source: Path, path: Path, calibration: np.ndarray | None) -> None:
+    """Static int8 of the convolutions, with ranges measured on `calibration` crops.
+
+    The soft-argmax stays in float: its sums over the map do not survive eight bits.
+    """
+    from onnxruntime.quantization import (
+        CalibrationDataReader,
+        QuantFormat,
+        QuantType,
+        quantize_static,
+    )
+    from onnxruntime.quantization.shape_inference import quant_pre_process
+
+    if calibration is None or not len(calibration):
+        raise InputError("onnx-int8 needs training crops to measure ranges on")
+
+    class Crops(CalibrationDataReader):
+        def __init__(self) -> None:
+            self.rest = iter(calibration)
+
+        def get_next(self) -> dict[str, np.ndarray] | None:
+            crop = next(self.rest, None)
+            return None if crop is None else {"image": crop[None].astype(np.float32)}
+
+    with tempfile.TemporaryDirectory() as folder:
+        prepared = Path(folder) / "prepared.onnx"
+        quant_pre_process(str(source), str(prepared), skip_symbolic_shape=True)
+        quantize_static(
+            str(prepared),
+            str(path),
+            Crops(),
+            quant_format=QuantFormat.QDQ,
+            op_types_to_quantize=["Conv"],
+            per_channel=True,
+            activation_type=QuantType.QUInt8,
+            weight_type=QuantType.QInt8,
+        )
+
+
+def _in_child(function: str, run: Path, path: Path) -> None:
+    """Call a function of this module in a process of the TensorFlow backend."""
+    code = (
+        "import sys\nfrom pathlib import Path\nfrom keypoints import export\n"
+        f"export.{function}(Path(sys.argv[1]), Path(sys.argv[2]))\n"
+    )
+    root = str(Path(__file__).parent.parent)
+    done = subprocess.run(
+        [sys.executable, "-c", code, str(run), str(path)],
+        env={**os.environ, "KERAS_BACKEND": "tensorflow", "PYTHONPATH": root},
+        capture_output=True,
+        text=True,
+    )
+    if done.returncode:
+        raise InputError(f"the ONNX conversion failed: {done.stderr.strip().splitlines()[-1]}")
+
+
+def _manifest(run: Path, config: Config, folder: Path, formats: list[str]) -> dict[str, Any]:
+    packages = ("keras", "jax", "tensorflow-cpu", "tf2onnx", "onnx", "onnxruntime")
+    files = sorted(path for path in folder.rglob("*") if path.is_file())
+    return {
+        "formats": {name: FORMATS[name] for name in formats},
+        "input": {"name": "image", "shape": ["batch", CROP, CROP, 3], "type": "float32",
+                  "values": "RGB, 0 to 255; the model normalises them itself"},
+        "output": {"name": "points", "shape": ["batch", 136], "type": "float32",
+                   "values": "x0, y0, .., x67, y67 of the iBUG markup, pixels of the crop"},
+        "crop": {"view": config.view, "margin": config.margin, "size": CROP,
+                 "box": "left, top, width, height of the 68 points; the crop is a square around "
+                        "its centre, margin times its longer side"},
+        "normaliser": "inter-ocular: distance of points 36 and 45",
+        "metrics": _metrics(run),
+        "run": {"name": run.name, "weights_sha256": runs.weights_digest(run)},
+        "onnx_opset": ONNX_OPSET,
+        "versions": {name: _version(name) for name in packages},
+        "licence": "code MIT; weights trained on YouTube Faces are for research only",
+        "sha256": {str(p.relative_to(folder)): runs.weights_digest(p) for p in files},
+    }  # fmt: skip
+
+
+def _metrics(run: Path) -> dict[str, Any] | None:
+    """What the run's evaluation on validation says, where it was made."""
+    path = run / "evaluation" / "validation-truth" / "report.json"
+    return json.loads(path.read_text()) if path.exists() else None
+
+
+def _version(package: str) -> str:
+    try:
+        return metadata.version(package)
+    except metadata.PackageNotFoundError:
+        return ""
