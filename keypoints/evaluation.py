@@ -105,11 +105,11 @@ def mean_face(boxes: np.ndarray) -> np.ndarray:
 
 
 def read_predictions(path: str | Path, records: Records) -> np.ndarray:
-    """Anybody's points `(n, 68, 2)` for the records from a CSV file; NaN where cells are empty.
+    """Anybody's points `(n, 68, 2)` for the records from a CSV file; NaN where all cells are empty.
 
     One header row, then rows `file, x0, y0, .., x67, y67` in picture pixels. Files that are not
     in the split are passed over. Raises InputError for a file of the split without a row or with
-    two, and for cells that are not numbers: up to 20 of them by line and reason.
+    two, and for cells that are not finite numbers: up to 20 of them by line and reason.
     """
     path = Path(str(path))
     index = {file: i for i, file in enumerate(records.files)}
@@ -121,6 +121,8 @@ def read_predictions(path: str | Path, records: Records) -> np.ndarray:
             rows = list(csv.reader(file))[1:]
     except OSError as error:
         raise InputError(f"--predictions={path}: {error.strerror}") from None
+    except (UnicodeDecodeError, csv.Error) as error:
+        raise InputError(f"--predictions={path} is not a CSV file: {error}") from None
     for line, row in enumerate(rows, 2):
         if not row or row[0] not in index:
             continue
@@ -131,9 +133,13 @@ def read_predictions(path: str | Path, records: Records) -> np.ndarray:
             problems.append(f"line {line}: {len(row)} columns, 137 are expected")
         elif any(cell.strip() for cell in row[1:]):
             try:
-                points[index[row[0]]] = np.array(row[1:], np.float32)
+                face = np.array(row[1:], np.float32)
             except ValueError as error:
                 problems.append(f"line {line}: {row[0]}: {error}")
+                continue
+            if not np.isfinite(face).all():
+                problems.append(f"line {line}: {row[0]}: not finite; a missing face is empty cells")
+            points[index[row[0]]] = face
     problems += [f"{file} has no row" for file in records.files if file not in seen]
     refuse(problems, f"--predictions={path}, against {records.name},")
     return points.reshape(-1, landmarks.COUNT, 2)
@@ -143,12 +149,18 @@ def evaluate(records: Records, predicted: np.ndarray, **facts: Any) -> dict[str,
     """The report: `facts` as they are (model, box source, ...), then what was measured.
 
     `predicted` `(n, 68, 2)` in picture pixels; NaN where no face was found. Means are over the
-    faces found; AUC and failures are over all images. NME values are percent.
+    faces found; AUC and failures are over all images. NME values are percent. The mean face is
+    put into truth boxes. Raises InputError where there is nothing to measure, or to measure by.
     """
     truth = records.points
     if len(predicted) != len(records):
         raise InputError(f"{len(predicted)} predictions for {len(records)} images")
     found = np.isfinite(predicted).all(axis=(1, 2))
+    if not found.any():
+        raise InputError(f"{records.name}: no face was found in any of the {len(records)} images")
+    sizes = [normaliser(truth) for normaliser in metrics.NORMALISERS.values()]
+    flat = np.flatnonzero(np.min(sizes, axis=0) == 0)
+    refuse([f"{records.files[i]}: the annotated eyes coincide" for i in flat], records.name)
     errors = metrics.point_errors(truth, predicted)
     nme = metrics.inter_ocular_nme(truth, predicted)
     differences = metrics.pixel_differences(truth, predicted, records.shapes)[found]
@@ -200,10 +212,13 @@ def table(report: dict[str, Any]) -> str:
     """The report as text for a terminal."""
     low, high = report["nme_interval"]
     p = report["percentiles"]
+    boxes, images = report.get("boxes", ""), report["images"]
+    if report.get("boxes_found", images) < images:
+        boxes += f" (in {report['boxes_found']} images; the whole image in the others)"
     rows = [
         ("model", report.get("model", "")),
-        ("split", f"{report['split']} ({report['images']} images, {report['found']} faces found)"),
-        ("boxes", report.get("boxes", "")),
+        ("split", f"{report['split']} ({images} images, {report['found']} faces found)"),
+        ("boxes", boxes),
         (
             "NME inter-ocular",
             f"{report['nme']['inter_ocular']:.2f} %  (95 %: {low:.2f} to {high:.2f})",
@@ -227,9 +242,11 @@ def table(report: dict[str, Any]) -> str:
         (
             "mean face",
             f"{mean['nme']:.2f} %, AUC {mean['auc_at_0.08']:.3f}, "
-            f"failures {mean['failures_at_0.08']:.1f} %",
+            f"failures {mean['failures_at_0.08']:.1f} % (in truth boxes)",
         )
     )
+    if report["found"] < images:
+        rows.append(("", "AUC and failures are over all images, the rest over the faces found"))
     return "\n".join(f"{name:20} {value}" for name, value in rows)
 
 
@@ -260,9 +277,13 @@ def write_report(
                 [records.image(i) for i in chosen],
                 truth[chosen],
                 predicted[chosen],
-                [f"{100 * nme[i]:.1f} %  {Path(records.files[i]).stem}" for i in chosen],
+                [_caption(nme[i], records.files[i]) for i in chosen],
                 temporary,
             )
+
+
+def _caption(nme: float, file: str) -> str:
+    return f"{100 * nme:.1f} %  {Path(file).stem}" if nme >= 0 else f"no face  {Path(file).stem}"
 
 
 def _per_image_csv(records: Records, predicted: np.ndarray) -> str:

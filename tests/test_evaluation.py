@@ -1,10 +1,11 @@
 import csv
+import dataclasses
 import json
 
 import numpy as np
 import pytest
 
-from keypoints import evaluation, geometry, landmarks
+from keypoints import evaluation, geometry, landmarks, metrics
 from keypoints.errors import InputError
 from tests.faces import dotted_faces
 
@@ -120,6 +121,58 @@ def test_report_by_hand(records):
         evaluation.evaluate(records, predicted[:6])
 
 
+def test_interval_is_over_people_where_they_are_known(records):
+    errors = np.float32([1, 1, 1, 1, 3, 3, 3])  # one person's are all alike
+    predicted = records.points + errors[:, None, None]
+    people = dataclasses.replace(records, identities=("a",) * 4 + ("b",) * 3)
+    unknown = dataclasses.replace(records, identities=("",) * 7)
+    nme = metrics.inter_ocular_nme(records.points, predicted)
+    report = evaluation.evaluate(people, predicted)
+    # Of two people drawn twice, a quarter of the draws is all "a" and a quarter all "b".
+    expected = [100 * nme[:4].mean(), 100 * nme[4:].mean()]
+    np.testing.assert_allclose(report["nme_interval"], expected, rtol=1e-6)
+    low, high = evaluation.evaluate(unknown, predicted)["nme_interval"]
+    assert expected[0] < low < high < expected[1]
+
+
+def test_galleries_show_the_worst_first_and_the_best_to_the_worst(records, tmp_path, monkeypatch):
+    predicted = records.points + np.float32([4, 1, 6, 0, 3, 2, 5])[:, None, None] * 9
+    predicted[0] = np.nan
+    shown = {}
+
+    def gallery(images, truth, predicted, captions, path):
+        shown[path.name.split(".")[-2]] = [caption.split()[-1] for caption in captions]
+        path.write_bytes(b"drawn")
+
+    monkeypatch.setattr("keypoints.plots.gallery", gallery)
+    monkeypatch.setattr(evaluation, "WORST", 3)
+    report = evaluation.evaluate(records, predicted)
+    evaluation.write_report(tmp_path, report, records, predicted)
+    assert shown["worst"] == ["0000", "0002", "0006"]  # not found, then 6 and 5 off
+    assert shown["faces"] == ["0003", "0001", "0005", "0004", "0006", "0002", "0000"]
+
+
+def test_what_cannot_be_measured_is_refused(records):
+    with pytest.raises(InputError, match="no face was found in any of the 7 images"):
+        evaluation.evaluate(records, np.full_like(records.points, np.nan))
+    points = records.points.copy()
+    points[4, 45] = points[4, 36]
+    squinting = dataclasses.replace(records, points=points)
+    with pytest.raises(InputError, match=f"{records.files[4]}: the annotated eyes coincide"):
+        evaluation.evaluate(squinting, records.points)
+
+
+def test_table_says_what_was_missed(records):
+    predicted = records.points + np.float32([1, 0])
+    facts = {"boxes": "detector", "boxes_found": 5}
+    text = evaluation.table(evaluation.evaluate(records, predicted, **facts))
+    assert "detector (in 5 images; the whole image in the others)" in text
+    assert "over the faces found" not in text
+    predicted[0] = np.nan
+    text = evaluation.table(evaluation.evaluate(records, predicted, boxes="own"))
+    assert "AUC and failures are over all images, the rest over the faces found" in text
+
+
 def test_mean_face_fills_its_box():
     boxes = np.array([[10.0, 20, 100, 80]])
     face = evaluation.mean_face(boxes)[0]
@@ -158,6 +211,22 @@ def test_predictions_are_read_by_file_name(records, tmp_path):
     found = evaluation.read_predictions(path, records)
     np.testing.assert_allclose(found[1:], records.points[1:], rtol=1e-6)
     assert np.isnan(found[0]).all()
+
+
+@pytest.mark.parametrize("cell", ["nan", "-inf", "1e99", ""])
+@pytest.mark.filterwarnings("ignore:overflow encountered in cast")
+def test_half_a_face_is_refused(records, tmp_path, cell):
+    first = records.files[0]
+    path = predictions(tmp_path / "p.csv", records, {first: [first, *[1] * 135, cell]})
+    with pytest.raises(InputError, match=f"line 2: {first}"):
+        evaluation.read_predictions(path, records)
+
+
+def test_a_file_that_is_no_table_is_refused(records, tmp_path):
+    path = tmp_path / "best.weights.h5"
+    path.write_bytes(b"\x89HDF\r\n\x1a\n\xff\x00" * 99)
+    with pytest.raises(InputError, match=r"best\.weights\.h5 is not a CSV file"):
+        evaluation.read_predictions(path, records)
 
 
 def test_bad_predictions_are_named(records, tmp_path):

@@ -27,7 +27,7 @@ def evaluate(
         predictions: a CSV file with rows file, x0, y0, .., x67, y67 to score instead of a model
         data: the data set; that of the run unless given, youtube_faces_keypoints for predictions
         split: the split to score on; choose on validation, read test once
-        boxes: where face boxes come from (truth, jittered, detector)
+        boxes: where face boxes come from (truth, jittered, detector); none for a run on frames
         flip: average with the prediction for the mirrored crop, at twice the time
         output: folder of the report; RUN/evaluation/SPLIT-BOXES, or the name of the CSV file
         archive: the YouTube Faces archive, where it is already on disk; or set KEYPOINTS_ARCHIVE
@@ -37,6 +37,10 @@ def evaluate(
         raise InputError("one of --model=RUN and --predictions=FILE.csv is expected")
     if boxes not in BOXES:
         raise InputError(f"--boxes={boxes}: one of {', '.join(BOXES)} is expected")
+    if predictions is not None and (boxes != "truth" or flip):
+        raise InputError("--boxes and --flip are for a model; predictions are scored as they are")
+    if output is not None and Path(str(output)).is_file():
+        raise InputError(f"--output={output} is a file; a folder is expected")
     source = Path(str(model if predictions is None else predictions))
     if not source.exists():
         raise InputError(f"{source}: no such file or folder")
@@ -45,11 +49,17 @@ def evaluate(
     from keypoints.sources import load_records
 
     config = runs.load_config(source) if model is not None else None
+    if config and config.view == "frame" and boxes != "truth":
+        raise InputError(f"--boxes={boxes}: this run sees the whole frame and needs no boxes")
     data = str(data) if data else config.data if config else "youtube_faces_keypoints"
     records = load_records(data, str(split), archive=archive, data_dir=data_dir)
     if config is None:
         predicted = evaluation.read_predictions(source, records)
-        facts = {"model": str(source), "boxes": "the predictions' own"}
+        facts = {
+            "model": str(source),
+            "predictions_sha256": runs.weights_digest(source),
+            "boxes": "the predictions' own",
+        }
         folder = Path("runs") / "evaluation" / f"{source.stem}-{split}"
     else:
         detect = None
@@ -62,6 +72,7 @@ def evaluate(
         predicted = evaluation.predict_points(
             predict, records, places, view=config.view, margin=config.margin, flip=flip
         )
+        boxes = "none" if config.view == "frame" else boxes
         facts = {
             "model": str(source),
             "weights_sha256": runs.weights_digest(source),
