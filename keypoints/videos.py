@@ -2,6 +2,7 @@
 
 import shutil
 import subprocess
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -75,6 +76,34 @@ def read_frames(path: Path) -> Iterator[tuple[float, np.ndarray]]:
             yield last, np.ascontiguousarray(frame[..., ::-1])
     finally:
         capture.release()
+
+
+def live_frames(source: str) -> Iterator[tuple[float, np.ndarray]]:
+    """Frames of a camera (its number) or a stream (its URL) as they come, of one size.
+
+    Yields the seconds since the first frame and `(h, w, 3)` uint8 RGB; ends where the source does.
+    Raises InputError where it cannot be opened or sends nothing.
+    """
+    import cv2
+
+    capture = cv2.VideoCapture(int(source) if source.isdigit() else source)
+    capture.set(cv2.CAP_PROP_BUFFERSIZE, 1)  # a frame that waited would be an old one
+    start, size = None, None
+    try:
+        while True:
+            good, frame = capture.read()
+            if not good:
+                break
+            now = time.monotonic()
+            start = now if start is None else start
+            size = frame.shape[1::-1] if size is None else size
+            if frame.shape[1::-1] != size:
+                frame = cv2.resize(frame, size, interpolation=cv2.INTER_AREA)
+            yield now - start, np.ascontiguousarray(frame[..., ::-1])
+    finally:
+        capture.release()
+    if start is None:
+        raise InputError(f"{source}: no frame comes from this camera or stream")
 
 
 @contextmanager
