@@ -1,6 +1,8 @@
 """68 face landmarks: data, training, evaluation, live use and export."""
 
 import os
+from importlib.util import find_spec
+from pathlib import Path
 
 # Keras reads its backend once, at import; a user's own choice stands.
 os.environ.setdefault("KERAS_BACKEND", "jax")
@@ -9,3 +11,9 @@ os.environ.setdefault("KERAS_BACKEND", "jax")
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 if os.environ["KERAS_BACKEND"] != "tensorflow":
     os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "0")
+
+# With CUDA's plugin but no NVIDIA driver (on Linux, or on Windows' Linux) JAX would print a traceback
+# before it takes the CPU.
+_DRIVERS = ("/dev/nvidiactl", "/dev/dxg")
+if find_spec("jax_cuda12_plugin") and not any(Path(driver).exists() for driver in _DRIVERS):
+    os.environ.setdefault("JAX_PLATFORMS", "cpu")

@@ -112,7 +112,7 @@ def test_averaged_weights_come_with_statistics_of_their_own():
     with averaged_weights(model, batches):
         changed = [(v.numpy() != r).any() for v, r in zip(model.variables, raw)]
         inside = model.get_layer("conv2_conv").output
-        before_norm = keras.Model(model.inputs, inside)
+        before_norm = keras.Model(model.input, inside)
         seen = np.stack([np.asarray(before_norm(b.astype(np.float32))) for b in batches])
         np.testing.assert_allclose(norm.moving_mean.numpy(), seen.mean((0, 1, 2, 3)), atol=1e-3)
         variance = seen.var((1, 2, 3)).mean(0)
