@@ -12,8 +12,8 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 if os.environ["KERAS_BACKEND"] != "tensorflow":
     os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "0")
 
-# With CUDA's plugin but no NVIDIA driver (on Linux, or on Windows' Linux) JAX would print a traceback
-# before it takes the CPU.
+# With CUDA's plugin but no NVIDIA driver (/dev/dxg is that of Linux inside Windows), JAX would print a
+# traceback before it takes the CPU.
 _DRIVERS = ("/dev/nvidiactl", "/dev/dxg")
 if find_spec("jax_cuda12_plugin") and not any(Path(driver).exists() for driver in _DRIVERS):
     os.environ.setdefault("JAX_PLATFORMS", "cpu")

@@ -437,7 +437,7 @@ def test_a_jerk_throws_the_ball_the_other_way():
     ball = Ball(np.array([0.0, 1.0]))
     for frame in range(60):
         ball.step(frame / 30, np.array([0.0, 0.0]), np.eye(2))
-    place = ball.step(2.0, np.array([0.5, 0.0]), np.eye(2))
+    place = ball.step(2.0, np.array([1.0, 0.0]), np.eye(2))
     assert place[0] < -0.2
 
 

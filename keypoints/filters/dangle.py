@@ -5,8 +5,9 @@ import math
 import numpy as np
 
 _GRAVITY = 45.0  # dish radii per second squared
-_DAMPING = 2.5  # share of speed lost per second, as an exponent
-_BOUNCE = 0.45  # share of speed kept when the ball meets the rim
+_DAMPING = 3.0  # share of speed lost per second, as an exponent
+_BOUNCE = 0.35  # share of speed kept when the ball meets the rim
+_INERTIA = 0.08  # time constant of the smoothing of the head's speed, seconds
 _STEP = 1 / 120  # longest step of the simulation, seconds
 _PAUSE = 0.5  # after a longer gap between frames the ball starts anew, seconds
 
@@ -29,7 +30,9 @@ class Ball:
         gap = timestamp - self.seen[0] if self.seen else math.inf
         if 0 < gap <= _PAUSE:
             _, before, speed_before = self.seen
-            speed = (centre - before) / gap
+            # Landmarks tremble: a head's speed is believed only as it lasts.
+            share = 1 - math.exp(-gap / _INERTIA)
+            speed = speed_before + share * ((centre - before) / gap - speed_before)
             # Seen from the dish, the ball is thrown by what the dish gains in speed.
             self.speed = self.speed - to_dish @ (speed - speed_before)
             self._roll(gap, to_dish @ [0, 1])

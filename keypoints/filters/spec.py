@@ -118,7 +118,7 @@ def _read_layer(folder: Path, table: "_Table") -> tuple[float, Layer]:
     else:
         layer = Pixelate(
             margin=table.number("margin", default=0.15, low=0, high=2),
-            blocks=table.number("blocks", default=7, low=1, high=16),
+            blocks=table.number("blocks", default=6, low=1, high=16),
         )
     table.close()
     return z, layer
