@@ -520,6 +520,21 @@ def test_a_folder_of_ones_own_needs_no_code(tmp_path):
     assert changed(gray(), loaded.apply(gray(), face()[None])).any()
 
 
+def test_the_example_of_the_readme_works(tmp_path):
+    text = (art.FOLDER / "README.md").read_text()
+    nose = np.zeros((129, 129, 4), np.uint8)
+    cv2.circle(nose, (64, 64), 54, (40, 30, 220, 255), -1)
+    cv2.imwrite(str(tmp_path / "nose.png"), nose)
+    (tmp_path / "filter.toml").write_text(text.split("```toml")[1].split("```")[0])
+    points = face(yaw=0.3, roll=0.5)
+    shown = filters.load_filter(tmp_path).apply(gray(), points[None])
+    x, y = np.rint(points[30]).astype(int)
+    assert shown[y, x].tolist() == [220, 30, 40]
+    rows, columns = np.nonzero(changed(gray(), shown))
+    # A circle of 54 pixels, 0.09 units of 90 pixels each, seen from the side.
+    assert np.hypot(rows - y, columns - x).max() == pytest.approx(0.09 * 90, abs=1.8)
+
+
 def test_layers_are_drawn_by_z(tmp_path):
     """Two squares on one place: the blue one is written first and has the higher z."""
     folder = tmp_path / "two"

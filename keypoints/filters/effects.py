@@ -46,10 +46,12 @@ def blur(image: np.ndarray, head: Head, layer: Blur) -> None:
     coarse = cv2.GaussianBlur(coarse, None, sigma / factor, borderType=cv2.BORDER_REPLICATE)
     smooth = cv2.resize(coarse, (right - left, bottom - top), interpolation=cv2.INTER_CUBIC)
     core = _mask(outline - [left, top], region.shape, margin)
-    soft = cv2.GaussianBlur(_mask(outline - [left, top], region.shape, margin + sigma / 2), None,
-                            max(sigma / 4, 0.5))  # fmt: skip
-    weight = np.maximum(core, soft)[..., None].astype(np.float32) / 255
-    region[:] = np.rint(region + (smooth.astype(np.float32) - region) * weight)
+    shrunk = (outline - [left, top] + 0.5) * small / np.array([right - left, bottom - top]) - 0.5
+    around = _mask(shrunk, coarse.shape, (margin + sigma / 2) / factor)
+    around = cv2.GaussianBlur(around, None, max(sigma / 4 / factor, 0.5))
+    soft = cv2.resize(around, (right - left, bottom - top), interpolation=cv2.INTER_LINEAR)
+    weight = np.maximum(core, soft).astype(np.float32) / 255
+    region[:] = cv2.blendLinear(smooth, np.ascontiguousarray(region), weight, 1 - weight)
 
 
 def pixelate(image: np.ndarray, head: Head, layer: Pixelate) -> None:
@@ -71,10 +73,11 @@ def pixelate(image: np.ndarray, head: Head, layer: Pixelate) -> None:
     whole = np.pad(region, [(0, short[0]), (0, short[1]), (0, 0)], mode="edge")
     squares = cv2.resize(whole, (columns, rows), interpolation=cv2.INTER_AREA)
     mask = _mask(outline - [left * block, top * block], whole.shape, margin)
-    touched = mask.reshape(rows, block, columns, block).max(axis=(1, 3)) > 0
-    spread = [a.repeat(block, 0).repeat(block, 1) for a in (squares, touched)]
+    touched = mask.reshape(rows, block, -1).max(axis=1).reshape(rows, columns, block).max(axis=2)
+    size = (columns * block, rows * block)
+    spread = [cv2.resize(a, size, interpolation=cv2.INTER_NEAREST) for a in (squares, touched)]
     squares, touched = (a[: region.shape[0], : region.shape[1]] for a in spread)
-    region[touched] = squares[touched]
+    np.copyto(region, squares, where=touched[..., None] > 0)
 
 
 def outline_mask(polygons: list[np.ndarray], left: int, top: int, shape: tuple) -> np.ndarray:

@@ -157,12 +157,18 @@ def draw_mesh(
 
 def blend(image: np.ndarray, patch: Patch, weight: np.ndarray | float = 1.0) -> None:
     """Lay `patch` over `image` `(h, w, 3)` uint8 in place; `weight` `(h, w)` 0..1 dims it."""
+    import cv2
+
     height, width = patch.pixels.shape[:2]
     region = image[patch.top : patch.top + height, patch.left : patch.left + width]
-    art = patch.pixels.astype(np.float32)
+    art = patch.pixels
     if np.ndim(weight) or weight != 1.0:
-        art *= np.asarray(weight, np.float32)[..., None]
-    region[:] = np.rint(region * (1 - art[..., 3:] / 255) + art[..., :3]).clip(0, 255)
+        share = np.broadcast_to(np.rint(np.asarray(weight) * 255).astype(np.uint8), (height, width))
+        art = cv2.multiply(art, cv2.merge([share] * 4), scale=1 / 255)
+    clear = 255 - art[..., 3]
+    # Whole numbers and OpenCV's loops: a sticker may cover most of a frame, many times a second.
+    behind = cv2.multiply(np.ascontiguousarray(region), cv2.merge([clear] * 3), scale=1 / 255)
+    region[:] = cv2.add(behind, np.ascontiguousarray(art[..., :3]))
 
 
 def _frame(corners: np.ndarray, width: int, height: int) -> tuple[int, int, int, int] | None:
