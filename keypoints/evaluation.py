@@ -215,9 +215,12 @@ def table(report: dict[str, Any]) -> str:
     boxes, images = report.get("boxes", ""), report["images"]
     if report.get("boxes_found", images) < images:
         boxes += f" (in {report['boxes_found']} images; the whole image in the others)"
+    count = f"{images} images"
+    if report["found"] < images:
+        count += f", {report['found']} faces found"
     rows = [
         ("model", report.get("model", "")),
-        ("split", f"{report['split']} ({images} images, {report['found']} faces found)"),
+        ("split", f"{report['split']} ({count})"),
         ("boxes", boxes),
         (
             "NME inter-ocular",
