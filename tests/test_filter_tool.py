@@ -89,7 +89,7 @@ def test_a_folder_does_all_pictures_and_names_the_damaged(tmp_path, capsys):
     folder.mkdir()
     save(folder / "a.png", picture())
     save(folder / "b.jpg", picture(120, colour=(20, 255, 20)))
-    save(folder / "c.png", np.full((40, 30, 3), 7, np.uint8))  # nobody in it
+    save(folder / "c.png", np.full((HEIGHT, WIDTH, 3), 7, np.uint8))  # nobody in it
     (folder / "notes.txt").write_text("hello")
     (folder / "d.png").write_bytes(b"no picture")
     error = fail(capsys, folder, "--filter=pixelate", f"--points={tmp_path / 'p.csv'}")

@@ -469,6 +469,20 @@ def test_without_ids_nothing_is_remembered():
     assert (shown[0] == shown[1]).all() and (shown[0] == shown[2]).all()
 
 
+@pytest.mark.parametrize("name", ["blur", "pixelate"])
+def test_a_hidden_face_that_is_lost_stays_hidden_for_a_moment(name):
+    loaded, picture, points = filters.load_filter(name), noise(), face()[None]
+    nobody = points[:0]
+    first = loaded.apply(picture, points, ids=[7], timestamp=3.0)
+    assert (loaded.apply(picture, nobody, ids=[], timestamp=3.2) == first).all()
+    assert (loaded.apply(picture, points * np.nan, ids=[7], timestamp=3.4) == first).all()
+    assert (loaded.apply(picture, nobody, ids=[], timestamp=3.6) == picture).all()
+    loaded.apply(picture, points, ids=[7], timestamp=4.0)
+    assert (loaded.apply(picture, nobody, ids=[], timestamp=0.0) == picture).all()  # another clip
+    loaded.apply(picture, points, ids=[7], timestamp=5.0)
+    assert (loaded.apply(picture, nobody, timestamp=5.1) == picture).all()  # a picture by itself
+
+
 # --- folders ------------------------------------------------------------------------------------
 
 GOOD = sticker("similarity", FITS["similarity"])

@@ -66,15 +66,17 @@ class Painter:
     open_tracker: Callable[[], Any]  # a tracker without a past
     note: Callable | None  # takes frame, timestamp and faces
 
-    def paint(self, image: Any, tracker: Any, number: int, timestamp: float) -> tuple[Any, int]:
-        """The filtered frame and how many faces it has."""
+    def paint(
+        self, image: Any, tracker: Any, number: int, timestamp: float, *, moving: bool = True
+    ) -> tuple[Any, int]:
+        """The filtered frame and how many faces it has; `moving`: it follows the one before."""
         import numpy as np
 
         faces = tracker.update(image, timestamp)
         if self.note is not None:
             self.note(number, timestamp, faces)
         points = np.array([face.points for face in faces], np.float32).reshape(-1, 68, 2)
-        ids = [face.id for face in faces]
+        ids = [face.id for face in faces] if moving else None
         return self.draw.apply(image, points, ids=ids, timestamp=timestamp), len(faces)
 
 
@@ -192,7 +194,7 @@ def paint_picture(path: Path, target: Path, painter: Painter, number: int) -> in
     if target.suffix.lower() not in PICTURES:
         raise InputError(f"{target}: a picture's name ends in {', '.join(PICTURES)}")
     image = decode_picture(path.read_bytes(), str(path))
-    shown, faces = painter.paint(image, painter.open_tracker(), number, 0.0)
+    shown, faces = painter.paint(image, painter.open_tracker(), number, 0.0, moving=False)
     with replacing(target) as temporary:
         cv2.imwrite(str(temporary), shown[..., ::-1])
     return faces

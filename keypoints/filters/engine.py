@@ -9,15 +9,18 @@ from keypoints.errors import InputError
 from keypoints.filters import effects, warp
 from keypoints.filters.dangle import Ball
 from keypoints.filters.head import Head, find_head
-from keypoints.filters.spec import Blur, Bulge, Spec, Sticker
+from keypoints.filters.spec import Blur, Bulge, Pixelate, Spec, Sticker
+
+_HOLD = 0.5  # seconds for which a face that is lost stays hidden where it was last seen
 
 
 class Filter:
-    """A filter ready to draw. It remembers, per face id, what moves by itself (pupils)."""
+    """A filter ready to draw. It remembers, per face id, loose parts and where a face was."""
 
     def __init__(self, spec: Spec):
         self.spec = spec
         self._balls: dict[int, dict[int, Ball]] = {}
+        self._hidden: dict[int, tuple[float, Head]] = {}  # time and place of the last sight
 
     def apply(
         self,
@@ -32,8 +35,10 @@ class Filter:
         `image`: `(h, w, 3)` uint8 RGB. `points`: `(n, 68, 2)`, pixels of the picture; a face whose
         points are not finite or span no face is left as it is. `ids`: a number per face that
         stays with it from frame to frame, and `timestamp` the frame's time in seconds: with them,
-        loose parts move; a face whose id is missing once starts anew. Larger faces count as
-        nearer and cover smaller ones. Raises InputError for arrays of another shape or type.
+        loose parts move; a face whose id is missing once starts anew. A face that is blurred or
+        pixelated stays so for half a second after its id is gone, since trackers lose faces for a
+        frame or two. Larger faces count as nearer and cover smaller ones. Raises InputError for
+        arrays of another shape or type.
         """
         if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3:
             raise InputError(f"image: {image.dtype} {image.shape}; (h, w, 3) uint8 is expected")
@@ -49,11 +54,25 @@ class Filter:
         if ids is not None:
             alive = {ids[number] for number in faces}
             self._balls = {id: balls for id, balls in self._balls.items() if id in alive}
+            self._hold(shown, {ids[number]: known[number] for number in faces}, timestamp)
         for place, number in enumerate(faces):
             balls = {} if ids is None else self._balls.setdefault(ids[number], {})
             nearer = [known[other] for other in faces[place + 1 :]]
             self._draw(shown, known[number], nearer, balls, timestamp)
         return shown
+
+    def _hold(self, image: np.ndarray, heads: dict[int, Head], timestamp: float) -> None:
+        """Hide the faces that were there a moment ago and are not among `heads`."""
+        layers = [layer for layer in self.spec.layers if isinstance(layer, Blur | Pixelate)]
+        recent = {
+            id: (seen, head)
+            for id, (seen, head) in self._hidden.items()
+            if id not in heads and 0 <= timestamp - seen <= _HOLD
+        }
+        for _, head in recent.values():
+            for layer in layers:
+                _hide(image, head, layer)
+        self._hidden = recent | {id: (timestamp, head) for id, head in heads.items()}
 
     def _draw(
         self,
@@ -70,10 +89,15 @@ class Filter:
                     warp.blend(image, patch, _weight(layer, head, nearer, patch))
             elif isinstance(layer, Bulge):
                 effects.bulge(image, head, layer)
-            elif isinstance(layer, Blur):
-                effects.blur(image, head, layer)
             else:
-                effects.pixelate(image, head, layer)
+                _hide(image, head, layer)
+
+
+def _hide(image: np.ndarray, head: Head, layer: Blur | Pixelate) -> None:
+    if isinstance(layer, Blur):
+        effects.blur(image, head, layer)
+    else:
+        effects.pixelate(image, head, layer)
 
 
 def _warped(
