@@ -126,6 +126,17 @@ def test_a_video_keeps_size_rate_and_length(tmp_path, capsys):
     assert "no face was found in 1 of 6 frames: they are as they were" in error
 
 
+def test_a_video_that_breaks_off_is_done_as_far_as_it_goes(tmp_path, capsys):
+    path = clip(tmp_path / "clip.avi", [50 + 2 * k for k in range(20)])
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+    run(path, "--filter=moustache")
+    out, error = capsys.readouterr()
+    done = int(out.split(".avi: ")[1].split(" frames")[0])
+    assert 5 < done < 15
+    assert f"breaks off: {done} of 20 frames could be read" in error
+    assert videos.probe(tmp_path / "clip-moustache.avi").count == done
+
+
 def test_a_camera_is_recorded_at_its_own_speed_until_ctrl_c(tmp_path, monkeypatch, capsys):
     def live_frames(source):
         assert source == "0"

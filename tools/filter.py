@@ -155,6 +155,8 @@ def filter_video(path: Path, target: Path, painter: Painter) -> None:
     print(
         f"{target}: {done} frames, {video.width} x {video.height}, {video.rate:g} a second{sound}"
     )
+    if done < video.count - 1:  # a claim may be one off
+        print(f"{path} breaks off: {done} of {video.count} frames could be read", file=sys.stderr)
     warn_of_bare(bare, done, "frames")
 
 
