@@ -74,8 +74,8 @@ class Head:
 def find_head(points: np.ndarray) -> Head | None:
     """The head of `points` `(68, 2)`, or None where they are no face.
 
-    None: a coordinate that is not finite, points that fall on one spot or one line, or a face
-    under two pixels. Pose: the least-squares affine map from the mean face in three dimensions
+    None: a coordinate that is not finite or a million pixels off, points that fall on one spot or
+    one line, or a face under two pixels. Pose: the least-squares affine map from the mean face in three dimensions
     (Huttenlocher and Ullman's weak perspective), then its nearest scaled rotation by SVD.
     """
     points = np.asarray(points, np.float64)
@@ -84,8 +84,6 @@ def find_head(points: np.ndarray) -> Head | None:
     share = _WEIGHTS[:, None] / _WEIGHTS.sum()
     shape = MEAN_SHAPE - (share * MEAN_SHAPE).sum(axis=0)
     seen = points - (share * points).sum(axis=0)
-    if np.linalg.cond(seen.T @ (share * seen) + 1e-9 * np.eye(2)) > 1 / _FLAT**4:
-        return None
     fitted = np.linalg.solve(shape.T @ (share * shape), shape.T @ (share * seen)).T
     left, stretch, right = np.linalg.svd(fitted, full_matrices=False)
     size = float(stretch.mean())
