@@ -75,8 +75,9 @@ def find_head(points: np.ndarray) -> Head | None:
     """The head of `points` `(68, 2)`, or None where they are no face.
 
     None: a coordinate that is not finite or a million pixels off, points that fall on one spot or
-    one line, or a face under two pixels. Pose: the least-squares affine map from the mean face in three dimensions
-    (Huttenlocher and Ullman's weak perspective), then its nearest scaled rotation by SVD.
+    one line, or a face under two pixels. Pose: the least-squares affine map from the mean face in
+    three dimensions (Huttenlocher and Ullman's weak perspective), then its nearest scaled
+    rotation by SVD.
     """
     points = np.asarray(points, np.float64)
     if not np.isfinite(points).all() or np.abs(points).max() > 1e6:
