@@ -12,7 +12,7 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 if os.environ["KERAS_BACKEND"] != "tensorflow":
     os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "0")
 
-# With CUDA's plugin but no NVIDIA driver (/dev/dxg is that of Linux inside Windows), JAX would print a
+# Where CUDA's plugin finds no NVIDIA driver (/dev/dxg: Linux inside Windows), JAX would print a
 # traceback before it takes the CPU.
 _DRIVERS = ("/dev/nvidiactl", "/dev/dxg")
 if find_spec("jax_cuda12_plugin") and not any(Path(driver).exists() for driver in _DRIVERS):
