@@ -13,7 +13,7 @@ LOST_AFTER = 0.4  # seconds for which an unsure face keeps its id
 SAME_FACE = 0.3  # overlap of boxes from which on two are one face
 # Score below which a crop is taken for no face; `face_score` says what it measures.
 SURE = 0.5
-AGREEMENT = 0.12  # in inter-ocular distances: two crops of a face agree to about 0.02
+AGREEMENT = 0.06  # in inter-ocular distances; on a wall, two crops differ by about 0.11
 
 # One-Euro filter (Casiez, Roussel and Vogel, CHI 2012): cut-off at rest, its rise with speed in
 # face sides a second, and the cut-off of the speed itself; hertz.

@@ -1,0 +1,116 @@
+import numpy as np
+import pytest
+
+from keypoints import geometry, landmarks
+from keypoints.errors import InputError
+from keypoints.predictor import Predictor, as_rgb
+
+IN_CROP = landmarks.MEAN_FACE * 160 + 111.5
+
+
+def mean_face(crops):
+    """A network that answers the mean face, whatever it sees, and counts batch sizes."""
+    sizes.add(len(crops))
+    assert crops.dtype == np.uint8 and crops.shape[1:] == (224, 224, 3)
+    return np.tile(IN_CROP.ravel().astype(np.float32), (len(crops), 1))
+
+
+sizes: set[int] = set()
+predictor = Predictor(mean_face, margin=1.4)
+
+
+def test_points_come_back_in_the_picture():
+    boxes = np.array([[40.0, 20, 80, 60], [100, 50, 30, 40]])
+    points = predictor.predict(np.zeros((120, 200, 3), np.uint8), boxes)
+    # 224 crop pixels are 1.4 longer sides: the mean face is 160 of 224 wide, about the side.
+    for face, box in zip(points, boxes):
+        centre, side = box[:2] + box[2:] / 2, box[2:].max()
+        np.testing.assert_allclose(face, landmarks.MEAN_FACE * side + centre, atol=0.01)
+
+
+def test_a_dot_is_found_where_it_is_on_a_picture_that_is_not_square():
+    def brightest(crops):
+        y, x = np.unravel_index(crops[..., 0].reshape(len(crops), -1).argmax(1), (224, 224))
+        return np.tile(np.stack([x, y], -1).astype(np.float32), (1, 68))
+
+    image = np.zeros((90, 300, 3), np.uint8)
+    image[30, 211] = 255
+    found = Predictor(brightest, margin=1.4).predict(image, np.array([[190.0, 20, 40, 30]]))
+    np.testing.assert_allclose(found[0, 0], [211, 30], atol=0.5)
+
+
+def test_few_batch_sizes_whatever_the_faces():
+    sizes.clear()
+    for count in range(12):
+        assert predictor.predict(np.zeros((9, 9, 3), np.uint8), np.ones((count, 4))).shape == (
+            count, 68, 2,
+        )  # fmt: skip
+    assert sizes == {1, 2, 4, 8, 16}
+
+
+@pytest.mark.parametrize(
+    ("image", "pixel"),
+    [
+        (np.full((4, 6), 90, np.uint8), [90] * 3),
+        (np.full((4, 6, 1), 90, np.uint8), [90] * 3),
+        (np.full((4, 6, 2), 90, np.uint8), [90] * 3),
+        (np.dstack([np.full((4, 6), v, np.uint8) for v in (1, 2, 3, 77)]), [1, 2, 3]),
+        (np.full((4, 6, 3), 0.5), [128] * 3),
+        (np.full((4, 6, 3), 200.0), [200] * 3),
+        (np.full((4, 6, 3), 40_000, np.uint16), [155] * 3),
+        (np.full((4, 6, 3), True), [255] * 3),
+        (np.full((4, 6, 3), np.nan), [0] * 3),
+        (np.full((4, 6, 3), -5, np.int64), [0] * 3),
+        (np.zeros((0, 6, 3), np.uint8), [0] * 3),
+    ],
+)
+def test_any_picture_becomes_rgb(image, pixel):
+    found = as_rgb(image)
+    assert found.dtype == np.uint8 and found.shape[2] == 3
+    assert found[0, 0].tolist() == pixel
+
+
+@pytest.mark.parametrize(
+    "image", [np.zeros((2, 3, 5), np.uint8), np.zeros(4), np.array([["a"]]), np.zeros((1, 2, 3, 3))]
+)
+def test_what_is_no_picture_is_refused(image):
+    with pytest.raises(InputError, match="is not known"):
+        as_rgb(image)
+
+
+@pytest.mark.parametrize("count", [150, pytest.param(2000, marks=pytest.mark.slow)])
+def test_random_pictures_and_boxes_never_crash_and_never_give_nan(count):
+    rng = np.random.default_rng(0)
+    largest = (4000, 3000) if count > 1000 else (300, 500)
+    kinds = [np.uint8, np.uint16, np.int32, np.float32, np.float64, bool]
+    for _ in range(count):
+        height, width = (int(np.exp(rng.uniform(0, np.log(side)))) for side in largest)
+        shape = [(height, width), (height, width, int(rng.integers(1, 5)))][rng.integers(2)]
+        image = np.zeros(shape, kinds[rng.integers(len(kinds))])
+        image[rng.random(height) < 0.5] = 1
+        boxes = rng.normal(0, 10.0 ** rng.integers(0, 12), (int(rng.integers(0, 4)), 4))
+        boxes[rng.random(boxes.shape) < 0.1] = rng.choice([np.nan, np.inf, 0.0, -np.inf])
+        points = predictor.predict(image, boxes)
+        assert points.shape == (len(boxes), 68, 2) and np.isfinite(points).all()
+
+
+def test_without_boxes_it_looks_for_faces():
+    from keypoints.datasets.synthetic_faces.drawing import draw_face
+    from keypoints.detector import load_detector
+
+    image, _ = draw_face(2)
+    found = load_detector().detect(image)
+    points = predictor.predict(image)
+    assert len(points) == len(found)
+    assert predictor.predict(np.zeros((50, 60, 3), np.uint8)).shape == (0, 68, 2)
+    assert geometry.landmark_box(points).shape == (len(found), 4)
+
+
+def test_what_is_no_model_is_named(tmp_path):
+    with pytest.raises(InputError, match="neither a run folder nor an export"):
+        Predictor.load(tmp_path)
+    with pytest.raises(InputError, match="neither a run folder nor an export"):
+        Predictor.load(tmp_path / "missing.onnx")
+    (tmp_path / "manifest.json").write_text("{}")
+    with pytest.raises(InputError, match="is damaged"):
+        Predictor.load(tmp_path)
