@@ -186,7 +186,7 @@ def test_list_prints_all_and_writes_a_picture(tmp_path, capsys):
     assert all(f"\n{name} " in "\n" + out for name in filters.list_filters())
     assert str(sheet) in out
     assert load(sheet).shape[1] > 1000
-    assert sheet.stat().st_size < 400_000
+    assert sheet.stat().st_size < 400_000  # small enough for the README
 
 
 def test_list_on_a_picture_of_ones_own(tmp_path, capsys):
@@ -224,6 +224,13 @@ def test_errors_name_the_cause_and_exit_2(tmp_path, monkeypatch, capsys, argumen
     before = sorted(tmp_path.rglob("*"))
     assert message in fail(capsys, *arguments)
     assert sorted(tmp_path.rglob("*")) == before
+
+
+def test_without_a_model_it_says_what_is_missing(tmp_path, monkeypatch, capsys):
+    monkeypatch.undo()  # the real loading
+    path = save(tmp_path / "me.png", picture())
+    assert "--model is missing: a run folder" in fail(capsys, path)
+    assert "gone" in fail(capsys, path, f"--model={tmp_path / 'gone'}")
 
 
 def test_progress_goes_to_a_terminal_only(capsys, monkeypatch):

@@ -30,7 +30,7 @@ def filter(
         input: a picture, a folder of pictures, a video, the number of a camera or a stream's URL
         filter: name of a filter, a folder with one of your own, or list to see them all
         output: file, or folder for a folder; beside the input with the filter's name unless given
-        model: a run folder or an exported model
+        model: a run folder, or an exported model
         points: CSV file to write box, score and 68 points of every face in every frame to
     """
     if str(filter) == "list":
@@ -82,10 +82,15 @@ class Painter:
 
 def load_tracker(model: str | None) -> Callable[[], Any]:
     """A function that makes trackers; the network is loaded once."""
+    if model is None:
+        raise InputError(
+            "--model is missing: a run folder (runs/youtube_faces) or an export of one"
+        )
+
     from keypoints.predictor import Predictor
     from keypoints.tracking import Tracker
 
-    predictor = Predictor.load(model)
+    predictor = Predictor.load(str(model))
     return lambda: Tracker(predictor)
 
 
@@ -263,7 +268,7 @@ def list_filters(input: str | None, output: str | None, model: str | None) -> No
     for name in filters.list_filters():
         print(f"{name:<15}{filters.load_filter(name).spec.description}")
     with replacing(target) as temporary:
-        cv2.imwrite(str(temporary), draw_sheet(faces)[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, 88])
+        cv2.imwrite(str(temporary), draw_sheet(faces)[..., ::-1])
     print(f"a picture of them: {target}")
 
 
