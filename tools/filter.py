@@ -83,9 +83,7 @@ class Painter:
 def load_tracker(model: str | None) -> Callable[[], Any]:
     """A function that makes trackers; the network is loaded once."""
     if model is None:
-        raise InputError(
-            "--model is missing: a run folder (runs/youtube_faces) or an export of one"
-        )
+        raise InputError("--model is missing: a run folder, or an export of one")
 
     from keypoints.predictor import Predictor
     from keypoints.tracking import Tracker
