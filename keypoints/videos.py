@@ -2,6 +2,7 @@
 
 import shutil
 import subprocess
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -16,6 +17,7 @@ from keypoints.files import replacing
 
 SUFFIXES = (".mp4", ".mov", ".m4v", ".mkv", ".avi", ".webm")
 DEFAULT_RATE = 30.0  # frames/s, where a file does not tell
+PATIENCE = 2.0  # seconds without a readable frame after which a camera counts as gone
 
 
 @dataclass(frozen=True)
@@ -79,29 +81,58 @@ def read_frames(path: Path) -> Iterator[tuple[float, np.ndarray]]:
 
 
 def live_frames(source: str) -> Iterator[tuple[float, np.ndarray]]:
-    """Frames of a camera (its number) or a stream (its URL) as they come, of one size.
+    """The newest frame of a camera (its number) or a stream (its URL), whenever one is asked for.
 
-    Yields the seconds since the first frame and `(h, w, 3)` uint8 RGB; ends where the source does.
-    Raises InputError where it cannot be opened or sends nothing.
+    Frames that came while the last one was worked on are dropped: a queue of them would show the
+    past. Yields the seconds since the first frame and `(h, w, 3)` uint8 RGB, all of the first
+    one's size; a frame that cannot be read is passed over, and after `PATIENCE` seconds of them
+    the source has ended. Raises InputError where it cannot be opened or sends nothing.
     """
     import cv2
 
     capture = cv2.VideoCapture(int(source) if source.isdigit() else source)
-    capture.set(cv2.CAP_PROP_BUFFERSIZE, 1)  # a frame that waited would be an old one
-    start, size = None, None
-    try:
-        while True:
+    newest: list[tuple[float, np.ndarray]] = []  # at most one
+    arrival, stopped = threading.Condition(), threading.Event()
+
+    def pump() -> None:
+        last = time.monotonic()
+        while not stopped.is_set() and time.monotonic() - last < PATIENCE:
             good, frame = capture.read()
             if not good:
-                break
-            now = time.monotonic()
-            start = now if start is None else start
+                time.sleep(0.01)
+                continue
+            last = time.monotonic()
+            with arrival:
+                newest[:] = [(last, frame)]
+                arrival.notify()
+        capture.release()
+        stopped.set()
+        with arrival:
+            arrival.notify()
+
+    thread = threading.Thread(target=pump, daemon=True)
+    start, size = None, None
+    try:
+        if capture.isOpened():
+            thread.start()
+        else:
+            stopped.set()
+        while True:
+            with arrival:
+                while not newest and not stopped.is_set():
+                    arrival.wait(0.1)
+                if not newest:
+                    break
+                arrived, frame = newest.pop()
+            start = arrived if start is None else start
             size = frame.shape[1::-1] if size is None else size
             if frame.shape[1::-1] != size:
                 frame = cv2.resize(frame, size, interpolation=cv2.INTER_AREA)
-            yield now - start, np.ascontiguousarray(frame[..., ::-1])
+            yield arrived - start, np.ascontiguousarray(frame[..., ::-1])
     finally:
-        capture.release()
+        stopped.set()
+        if thread.ident is not None:
+            thread.join(PATIENCE)
     if start is None:
         raise InputError(f"{source}: no frame comes from this camera or stream")
 

@@ -1,6 +1,7 @@
 """Put a face filter on a picture, a folder, a video or a camera: `python -m tools.filter INPUT`."""
 
 import contextlib
+import itertools
 import sys
 import time
 from collections.abc import Callable
@@ -169,12 +170,12 @@ def filter_camera(source: str, target: Path, painter: Painter) -> None:
 
     progress, tracker, bare, done, written = Progress(0, "frames"), painter.open_tracker(), 0, 0, 0
     frames = videos.live_frames(source)
-    timestamp, image = next(frames)
-    height, width = image.shape[:2]
+    first = next(frames)
+    height, width = first[1].shape[:2]
     print(f"recording {source} to {target}; Ctrl-C ends it", file=sys.stderr)
     record = videos.writing(target, width, height, videos.DEFAULT_RATE)
-    with record as write, contextlib.suppress(KeyboardInterrupt, StopIteration):
-        while True:
+    with record as write, contextlib.suppress(KeyboardInterrupt):
+        for timestamp, image in itertools.chain([first], frames):
             shown, faces = painter.paint(image, tracker, done, timestamp)
             # As often as the clock says, so that the recording is neither fast nor slow.
             while written <= timestamp * videos.DEFAULT_RATE:
@@ -183,7 +184,7 @@ def filter_camera(source: str, target: Path, painter: Painter) -> None:
             bare += not faces
             done += 1
             progress.show(done)
-            timestamp, image = next(frames)
+        print(f"no more frames come from {source}", file=sys.stderr)
     progress.close()
     print(f"{target}: {written / videos.DEFAULT_RATE:.1f} seconds, {width} x {height}")
     warn_of_bare(bare, done, "frames")
