@@ -9,15 +9,23 @@ from pathlib import Path
 import pytest
 
 from keypoints import config as configs
+from keypoints.datasets.synthetic_faces.drawing import draw_face
 from keypoints.pictures import encode_png
 from tests.archives import write_archive
 from tests.faces import dotted_faces
-from tools import evaluate, train
+from tools import evaluate, filter, train, webcam
+from tools.command import run_command
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text()
 BLOCKS = re.findall(r"```sh\n(.*?)```", README, re.S)
 COMMANDS = [line for block in BLOCKS for line in block.splitlines()]
+TOOLS = {
+    "tools.train": train.train,
+    "tools.evaluate": evaluate.evaluate,
+    "tools.webcam": webcam.webcam,
+    "tools.filter": filter.filter,
+}
 SMALL = {"backbone": "tiny", "resolution": 56, "batch_size": 2, "epochs": 1, "stages": ()}
 
 
@@ -25,7 +33,8 @@ def test_the_commands_are_those_this_file_knows_how_to_run():
     heads = {" ".join(shlex.split(line)[:3]) for line in COMMANDS}
     assert heads == {
         "make demo", "make test", ". .venv/bin/activate",
-        "python -m tools.train", "python -m tools.evaluate",
+        "python -m tools.train", "python -m tools.evaluate", "python -m tools.webcam",
+        "python -m tools.filter",
     }  # fmt: skip
 
 
@@ -45,20 +54,23 @@ def test_commands_run_in_their_order(tmp_path, monkeypatch, capsys):
     whole = train.load_experiment
     monkeypatch.setattr(train, "load_experiment", lambda name: configs.replace(whole(name), SMALL))
     write_folder(tmp_path / "my_faces")
+    (tmp_path / "selfie.png").write_bytes(encode_png(draw_face(2)[0]))
     for line in COMMANDS:
         words = shlex.split(line)
         if words[:2] != ["python", "-m"]:
             continue
-        tool = {"tools.train": train.train, "tools.evaluate": evaluate.evaluate}[words[2]]
+        if words[2] == "tools.webcam":  # nobody sits before a camera here
+            words += ["--source=synthetic", "--headless=True", "--max_frames=3"]
+        tool = TOOLS[words[2]]
         if "--predictions=predictions.csv" in words:
             write_predictions(tmp_path / "runs" / "youtube_faces", tmp_path / "predictions.csv")
-        from tools.command import run_command
-
         run_command(tool, words[3:])
         print(line)
     shown = capsys.readouterr().out
     assert shown.count("NME inter-ocular") == 3 and "runs/youtube_faces/preview.png" in shown
     assert (tmp_path / "runs" / "mine" / "best.weights.h5").exists()
+    assert (tmp_path / "selfie-sunglasses.png").exists() and (tmp_path / "filters.png").exists()
+    assert "3 frames; " in shown
 
 
 def write_folder(folder: Path) -> None:

@@ -132,9 +132,25 @@ def test_a_terminal_shows_progress(folder, tmp_path):
         assert word in shown
 
 
+def test_webcam_without_a_window_writes_what_was_asked_for(run, tmp_path):
+    done = python(
+        f"python -m tools.webcam --model={run} --source=synthetic --headless=True --max_frames=4 "
+        f"--filter=crown --output={tmp_path / 'clip.avi'} --points={tmp_path / 'points.csv'}"
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.startswith("4 frames; ")
+    clip = cv2.VideoCapture(str(tmp_path / "clip.avi"))
+    assert clip.get(cv2.CAP_PROP_FRAME_COUNT) == 4 and clip.read()[1].shape == (480, 640, 3)
+    assert (tmp_path / "points.csv").read_text().startswith("frame,timestamp,id,left,top")
+
+
 @pytest.mark.parametrize(
     ("line", "message"),
     [
+        ("tools.webcam", "--model is missing"),
+        ("tools.webcam --model=tests --faces=0", "--faces=0: a whole number of at least 1"),
+        ("tools.webcam --model=tests", "add --headless=True"),
+        ("tools.webcam --model=tests --headless=True", "neither a run folder nor an export"),
         ("tools.train smok", "did you mean 'smoke'"),
         ("tools.train smoke --epochs=0", "epochs=0: at least 1"),
         ("tools.train smoke --preview=some", "--preview=some"),
@@ -148,7 +164,9 @@ def test_a_terminal_shows_progress(folder, tmp_path):
 )
 def test_bad_input_is_one_line_and_exit_code_2(line, message, tmp_path, folder):
     line = line.format(folder=folder)
-    done = python(f"python -m {line}", env={**os.environ, "TFDS_DATA_DIR": str(tmp_path)})
+    environment = {**os.environ, "TFDS_DATA_DIR": str(tmp_path), "DISPLAY": ""}
+    environment.pop("WAYLAND_DISPLAY", None)
+    done = python(f"python -m {line}", env=environment)
     assert done.returncode == 2 and message in done.stderr
     assert "Traceback" not in done.stderr and done.stderr.count("error: ") == 1
 
