@@ -12,23 +12,24 @@ import sys
 import tempfile
 from collections.abc import Iterable
 from importlib import metadata
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from keypoints import runs
+from keypoints import geometry, runs
 from keypoints.config import Config
+from keypoints.data import view_matrices
 from keypoints.errors import InputError
+from keypoints.exported import MANIFEST
 from keypoints.files import write_text
 from keypoints.geometry import CROP
+from keypoints.records import Records
 
 # File or folder of each format within an export.
 FORMATS = {"savedmodel": "savedmodel", "onnx": "model.onnx", "onnx-int8": "model-int8.onnx"}
-MANIFEST = "manifest.json"
 ONNX_OPSET = 17
-# A float format answers within this many crop pixels of the live model.
-TOLERANCE = 0.05
 
 
 def export(
@@ -41,9 +42,7 @@ def export(
     Returns the manifest. Raises InputError for an unknown format or a damaged run.
     """
     formats = list(formats)
-    for name in formats:
-        if name not in FORMATS:
-            raise InputError(f"--formats={name}: some of {', '.join(FORMATS)} are expected")
+    check_formats(formats)
     config = runs.load_config(run)
     output.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=output.parent, prefix=".export-") as name:
@@ -62,6 +61,24 @@ def export(
         shutil.rmtree(output, ignore_errors=True)
         os.replace(folder, output)
     return manifest
+
+
+def check_formats(formats: list[str]) -> None:
+    """Raise InputError for a name that is not of `FORMATS`, and for packages that are missing."""
+    for name in formats:
+        if name not in FORMATS:
+            raise InputError(f"--formats={name}: some of {', '.join(FORMATS)} are expected")
+    needed = ("tf2onnx", "onnx", "onnxruntime") if set(formats) != {"savedmodel"} else ()
+    missing = [package for package in needed if find_spec(package) is None]
+    if missing:
+        raise InputError(f"ONNX export needs `pip install {' '.join(missing)}`")
+
+
+def calibration_crops(records: Records, config: Config, count: int) -> np.ndarray:
+    """Up to `count` crops `(n, 224, 224, 3)` uint8, spread evenly over `records`, not jittered."""
+    matrices = view_matrices(records, config)
+    chosen = np.linspace(0, len(records) - 1, min(count, len(records))).round().astype(int)
+    return np.stack([geometry.crop(records.image(i), matrices[i]) for i in chosen])
 
 
 def write_savedmodel(run: Path, folder: Path) -> None:

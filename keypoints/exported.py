@@ -12,28 +12,38 @@ from keypoints.runs import Predict
 MANIFEST = "manifest.json"
 
 
-def load_exported(path: Path) -> tuple[Predict, dict[str, Any]]:
+def load_exported(path: Path, *, format: str | None = None) -> tuple[Predict, dict[str, Any]]:
     """`(predict, crop)` of an export's folder or of one of its .onnx files.
 
-    Of a folder the first of ONNX, int8 ONNX and SavedModel that is there is read. `crop` is the
+    Of a folder, `format` or else the first of ONNX, int8 ONNX and SavedModel is read. `crop` is the
     manifest's: view and margin. Raises InputError where there is no manifest or no model.
     """
     folder = path if path.is_dir() else path.parent
-    if not path.exists() or not (folder / MANIFEST).is_file():
-        raise InputError(f"{path} is neither a run folder nor an export: it has no {MANIFEST}")
-    try:
-        manifest = json.loads((folder / MANIFEST).read_text())
-        crop, formats = manifest["crop"], manifest["formats"]
-    except (ValueError, KeyError, TypeError) as error:
-        raise InputError(f"{folder / MANIFEST} is damaged: {error!r}") from None
+    manifest = read_manifest(folder)
     if path.suffix == ".onnx":
-        return _onnx(path), crop
-    for name in ("onnx", "onnx-int8"):
-        if name in formats:
-            return _onnx(folder / formats[name]), crop
-    if "savedmodel" in formats:
-        return _savedmodel(folder / formats["savedmodel"]), crop
-    raise InputError(f"{folder / MANIFEST} names no model")
+        return _onnx(path), manifest["crop"]
+    formats = manifest["formats"]
+    names = [name for name in (format,) if name] or ["onnx", "onnx-int8", "savedmodel"]
+    name = next((name for name in names if name in formats), None)
+    if name is None:
+        raise InputError(f"{folder} holds {', '.join(formats)}, not {' or '.join(names)}")
+    load = _savedmodel if name == "savedmodel" else _onnx
+    return load(folder / formats[name]), manifest["crop"]
+
+
+def read_manifest(folder: Path) -> dict[str, Any]:
+    """The manifest of an export; raises InputError where there is none, or a damaged one."""
+    path = folder / MANIFEST
+    if not path.is_file():
+        raise InputError(f"{folder} is neither a run folder nor an export: it has no {MANIFEST}")
+    try:
+        manifest = json.loads(path.read_text())
+        crop = manifest["crop"]
+        if not isinstance(manifest["formats"], dict) or not {"view", "margin"} <= set(crop):
+            raise KeyError("formats or crop")
+    except (ValueError, KeyError, TypeError) as error:
+        raise InputError(f"{path} is damaged: {error!r}") from None
+    return manifest
 
 
 def _onnx(path: Path) -> Predict:

@@ -74,7 +74,7 @@ def test_help_shows_every_option_and_runs_nothing(argv, capsys):
         assert word in out
 
 
-TOOLS = ["evaluate", "filter", "train", "webcam"]
+TOOLS = ["evaluate", "export", "filter", "train", "webcam"]
 
 
 @pytest.mark.parametrize("tool", TOOLS)

@@ -1,0 +1,133 @@
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import keras
+import numpy as np
+import pytest
+
+from keypoints import export, landmarks, parity, runs
+from keypoints.config import Config
+from keypoints.errors import InputError
+from keypoints.geometry import landmark_box
+from keypoints.model import build_model
+from keypoints.predictor import Predictor
+from tests.faces import dotted_faces
+
+pytestmark = pytest.mark.slow
+ROOT = Path(__file__).parent.parent
+CONFIG = Config(backbone="tiny", resolution=56, margin=1.3)
+RECORDS = dotted_faces(9, name="dots/validation")
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory):
+    """A run whose heat maps are random, so that its answers depend on what it sees."""
+    run = tmp_path_factory.mktemp("runs") / "tiny"
+    runs.start_run(run, CONFIG)
+    model = build_model(CONFIG, landmarks.MEAN_FACE * 160 + 111.5)
+    kernel = model.get_layer("head_maps").kernel
+    kernel.assign(np.random.default_rng(0).normal(0, 0.5, kernel.shape))
+    runs.write_weights(run / runs.BEST, model)
+    return run
+
+
+@pytest.fixture(scope="module")
+def exported(run):
+    crops = export.calibration_crops(RECORDS, CONFIG, 6)
+    export.export(run, run / "export", export.FORMATS, calibration=crops)
+    return run / "export"
+
+
+def test_every_format_answers_as_the_live_model_does(run, exported):
+    rows = {row.format: row for row in parity.check(run, exported, RECORDS)}
+    assert set(rows) == {"live", "savedmodel", "onnx", "onnx-int8"}
+    assert not any(row.mismatch for row in rows.values())
+    assert 0 < rows["onnx"].difference < 0.01 < rows["onnx-int8"].difference < 15
+    assert rows["onnx-int8"].megabytes < 0.6 * rows["onnx"].megabytes
+    assert rows["savedmodel"].nme == pytest.approx(rows["live"].nme, rel=1e-3)
+    text = parity.table(list(rows.values()))
+    assert text.count("\n") == 4 and "onnx-int8" in text
+
+
+def test_manifest_tells_what_a_server_needs(run, exported):
+    manifest = json.loads((exported / export.MANIFEST).read_text())
+    assert manifest["crop"]["margin"] == 1.3 and manifest["crop"]["view"] == "face"
+    assert manifest["input"]["shape"] == ["batch", 224, 224, 3]
+    assert manifest["run"]["weights_sha256"] == runs.weights_digest(run)
+    for file, digest in manifest["sha256"].items():
+        assert runs.weights_digest(exported / file) == digest
+    assert "model.onnx" in manifest["sha256"] and manifest["versions"]["keras"] == keras.__version__
+
+
+def test_predictor_takes_the_run_the_folder_and_the_file(run, exported):
+    image, boxes = RECORDS.image(4), landmark_box(RECORDS.points[3:6])
+    live = Predictor.load(run).predict(image, boxes)
+    for path in (exported, exported / "model.onnx"):
+        found = Predictor.load(path).predict(image, boxes)
+        np.testing.assert_allclose(found, live, atol=0.05)
+
+
+def test_onnx_needs_neither_keras_nor_jax_nor_tensorflow(exported):
+    code = (
+        "import sys, numpy as np\n"
+        "from keypoints.predictor import Predictor\n"
+        "predictor = Predictor.load(sys.argv[1])\n"
+        "predictor.predict(np.zeros((90, 120, 3), np.uint8), np.array([[9, 9, 50, 60.0]]))\n"
+        "print(sorted({'keras', 'jax', 'tensorflow'} & set(sys.modules)))\n"
+    )
+    command = [sys.executable, "-c", code, str(exported)]
+    done = subprocess.run(command, capture_output=True, text=True, cwd=ROOT)
+    assert done.stdout.strip() == "[]", done.stderr
+
+
+def test_savedmodel_needs_tensorflow_alone(exported):
+    code = (
+        "import sys, numpy as np, tensorflow as tf\n"
+        "model = tf.saved_model.load(sys.argv[1])\n"
+        "for batch in (1, 5):\n"
+        "    crops = np.zeros((batch, 224, 224, 3), np.float32)\n"
+        "    print(model.serve(crops).shape, model.signatures['serve'](image=crops).keys())\n"
+        "print(sorted({'keras', 'jax'} & set(sys.modules)))\n"
+    )
+    command = [sys.executable, "-c", code, str(exported / "savedmodel")]
+    done = subprocess.run(command, capture_output=True, text=True, cwd="/")
+    lines = done.stdout.splitlines()
+    assert lines[0].startswith("(1, 136)") and lines[1].startswith("(5, 136)"), done.stderr
+    assert lines[2] == "[]"
+
+
+def test_a_failed_export_leaves_the_older_one_and_nothing_else(run, tmp_path, monkeypatch):
+    output = tmp_path / "export"
+    export.export(run, output, ["savedmodel"])
+    before = (output / export.MANIFEST).read_text()
+
+    def fail(*_):
+        raise InputError("no")
+
+    monkeypatch.setattr(export, "write_savedmodel", fail)
+    with pytest.raises(InputError):
+        export.export(run, output, ["savedmodel"])
+    assert (output / export.MANIFEST).read_text() == before
+    assert [path.name for path in tmp_path.iterdir()] == ["export"]
+
+
+def test_a_format_that_answers_something_else_is_a_mismatch():
+    row = parity.Row("onnx", 1.0, 0.06, "a.png", 1.0, 5.0)
+    assert row.mismatch
+    assert not parity.Row("onnx", 1.0, 0.04, "a.png", 1.0, 5.0).mismatch
+    assert not parity.Row("onnx-int8", 1.0, 2.0, "a.png", 1.0, 5.0).mismatch
+
+
+def test_bad_input_is_named(run, exported, tmp_path):
+    with pytest.raises(InputError, match="--formats=onxx: some of savedmodel, onnx, onnx-int8"):
+        export.export(run, tmp_path / "x", ["onxx"])
+    with pytest.raises(InputError, match="is not a run folder"):
+        export.export(tmp_path, tmp_path / "x", ["savedmodel"])
+    with pytest.raises(InputError, match="needs training crops"):
+        export.write_int8(exported / "model.onnx", tmp_path / "x.onnx", None)
+    (tmp_path / "manifest.json").write_text((exported / "manifest.json").read_text())
+    (tmp_path / "model.onnx").write_bytes(b"not a model")
+    with pytest.raises(InputError, match=r"model\.onnx: ONNX Runtime cannot read it"):
+        Predictor.load(tmp_path)

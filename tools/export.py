@@ -1,0 +1,59 @@
+"""Export a trained run and prove that the files answer the same: `python -m tools.export RUN`."""
+
+import sys
+from pathlib import Path
+
+from tools.command import run_command
+
+CALIBRATION = 128  # training crops on which int8 ranges are measured
+
+
+def export(
+    run: str,
+    *,
+    formats: str = "savedmodel,onnx,onnx-int8",
+    output: str | None = None,
+    archive: str | None = None,
+    data_dir: str | None = None,
+) -> None:
+    """Write a run's best weights as files for serving, check them, and print a table.
+
+    Exit code 1 where a float format differs from the live model by more than 0.05 crop pixels.
+
+    Args:
+        run: a run folder
+        formats: some of savedmodel, onnx and onnx-int8, with commas between
+        output: folder to write; RUN/export unless given
+        archive: the YouTube Faces archive, where it is already on disk; or set KEYPOINTS_ARCHIVE
+        data_dir: where prepared data sets are kept; ~/tensorflow_datasets unless given
+    """
+    wanted = [formats] if isinstance(formats, str) else list(formats)  # Fire splits at commas
+    wanted = [name for entry in wanted for name in str(entry).split(",")]
+
+    from keypoints import export as exporter
+    from keypoints import runs
+    from keypoints.parity import check, table
+    from keypoints.sources import load_records
+
+    exporter.check_formats(wanted)
+    config = runs.load_config(Path(str(run)))
+    sources = {"archive": archive, "data_dir": data_dir}
+    validation = load_records(config.data, config.validation_split, **sources)
+    calibration = None
+    if "onnx-int8" in wanted:
+        training = load_records(config.data, config.train_split, **sources)
+        calibration = exporter.calibration_crops(training, config, CALIBRATION)
+    folder = Path(str(output)) if output is not None else Path(str(run)) / "export"
+    exporter.export(Path(str(run)), folder, wanted, calibration=calibration)
+    rows = check(Path(str(run)), folder, validation)
+    print(table(rows))
+    print(f"export: {folder}")
+    wrong = [row for row in rows if row.mismatch]
+    for row in wrong:
+        print(f"error: {row.format} is {row.difference:.3f} px off on {row.worst}", file=sys.stderr)
+    if wrong:
+        sys.exit(1)
+
+
+if __name__ == "__main__":
+    run_command(export)
