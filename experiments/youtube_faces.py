@@ -17,5 +17,14 @@ config = Config(
             "rotation": 25.0,
             "occlusion": 0.3,
         },
+        # The network still underfits: its error on training faces is close to that on others.
+        {
+            "resolution": 112,
+            "epochs": 48,
+            "ema": 0.998,
+            "learning_rate": 1e-3,
+            "rotation": 25.0,
+            "occlusion": 0.3,
+        },
     ),
 )

@@ -75,6 +75,11 @@ class Config:
         "arithmetic of the layers",
         choices=("float32", "mixed_bfloat16"),
     )
+    layers: str = _option(
+        "auto",
+        "Keras' own, or equal ones that train quicker on a CPU; auto looks for a GPU",
+        choices=("auto", "keras", "quick"),
+    )
     batch_size: int = _option(32, "pictures a step, over all devices", low=1)
     epochs: int = _option(60, "passes over the training split", low=1)
     stages: tuple[dict, ...] = _option((), "fields that change, one dict per stage, in order")

@@ -15,6 +15,7 @@ from keras import ops
 
 from keypoints import geometry, metrics, runs
 from keypoints.config import Config
+from keypoints.cpu_layers import quicken
 from keypoints.data import training_pipeline, view_matrices
 from keypoints.errors import InputError
 from keypoints.evaluation import predict_points
@@ -134,6 +135,9 @@ def compiled_model(config: Config, training: Records) -> keras.Model:
     """The model of `config`, started at the mean crop of `training`, with a built optimizer."""
     targets = geometry.apply(view_matrices(training, config), training.points)
     model = build_model(config, targets.mean(axis=0))
+    on_cpu = not any(name.startswith("gpu") for name in keras.distribution.list_devices())
+    if config.layers == "quick" or (config.layers == "auto" and on_cpu):
+        model = quicken(model)
     if Path(config.weights).is_dir():
         runs.load_weights(model, Path(config.weights))
     steps = max(len(training) // config.batch_size, 1)
