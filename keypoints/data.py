@@ -12,17 +12,41 @@ from keypoints.errors import InputError
 from keypoints.records import Records
 
 
-def view_matrices(records: Records, config: Config, boxes: np.ndarray | None = None) -> np.ndarray:
-    """Picture-to-crop matrices `(n, 2, 3)` of all records in the config's view.
+def view_matrices(
+    records: Records, boxes: np.ndarray | None = None, *, view: str, margin: float
+) -> np.ndarray:
+    """Picture-to-crop matrices `(n, 2, 3)` of all records.
 
     `boxes` `(n, 4)`: left, top, width, height; the tight boxes of the points unless given. The
     `frame` view does not look at boxes.
     """
-    if config.view == "frame":
+    if view == "frame":
         return np.array([geometry.frame_matrix(w, h) for h, w in records.shapes])
     if boxes is None:
         boxes = geometry.landmark_box(records.points)
-    return geometry.crop_matrix(boxes, margin=config.margin)
+    return geometry.crop_matrix(boxes, margin=margin)
+
+
+def evaluation_pipeline(records: Records, matrices: np.ndarray, *, batch_size: int = 32):
+    """Crops `(b, 224, 224, 3)` uint8 of all records by `matrices` `(n, 2, 3)`.
+
+    In order, each exactly once; the last batch holds what is left.
+    """
+    import tensorflow as tf
+
+    def crops(indices: np.ndarray) -> np.ndarray:
+        return np.stack([geometry.crop(records.image(i), matrices[i]) for i in indices])
+
+    def batch(indices):
+        images = tf.numpy_function(crops, [indices], tf.uint8, stateful=False)
+        return tf.ensure_shape(images, (None, geometry.CROP, geometry.CROP, 3))
+
+    return (
+        tf.data.Dataset.range(len(records))
+        .batch(batch_size)
+        .map(batch, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
+        .prefetch(2)
+    )
 
 
 def training_pipeline(records: Records, config: Config, *, epoch: int, skip: int = 0):
@@ -43,7 +67,9 @@ def training_pipeline(records: Records, config: Config, *, epoch: int, skip: int
         )
     draws = augment.draw(len(records), seed=config.seed, epoch=epoch)
     jitter, mirrored = augment.jitter_matrices(draws, config)
-    matrices = geometry.compose(jitter, view_matrices(records, config))
+    matrices = geometry.compose(
+        jitter, view_matrices(records, view=config.view, margin=config.margin)
+    )
     targets = geometry.apply(matrices, records.points)
     targets[mirrored] = targets[mirrored][:, landmarks.MIRROR]
     order = np.random.default_rng((config.seed, epoch, 1)).permutation(len(records))

@@ -6,11 +6,10 @@ and answers `(b, 136)` crop pixels under the name `points`.
 
 import json
 import os
-import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from importlib import metadata
 from importlib.util import find_spec
 from pathlib import Path
@@ -33,32 +32,44 @@ ONNX_OPSET = 17
 
 
 def export(
-    run: Path, output: Path, formats: Iterable[str], *, calibration: np.ndarray | None = None
+    run: Path,
+    output: Path,
+    formats: Iterable[str],
+    *,
+    calibration: np.ndarray | None = None,
+    verify: Callable[[Path], dict[str, Any]] = lambda folder: {},
 ) -> dict[str, Any]:
-    """Write `formats` of a run's best weights and their manifest into the new folder `output`.
+    """Write `formats` of a run's best weights and their manifest into the folder `output`.
 
-    The folder appears when all of it is written; one that was there before is replaced then, and
-    kept if anything fails. `calibration`: `(n, 224, 224, 3)` uint8 training crops, for `onnx-int8`.
-    Returns the manifest. Raises InputError for an unknown format or a damaged run.
+    The folder appears when all of it is written and `verify(folder)` has answered what the
+    manifest then says under `metrics`. An export that was there before is replaced at that moment,
+    and kept if anything fails. `calibration`: `(n, 224, 224, 3)` uint8 training crops, for
+    `onnx-int8`. Returns the manifest. Raises InputError for an unknown format, a damaged run, and
+    an `output` that holds something else.
     """
     formats = list(formats)
     check_formats(formats)
     config = runs.load_config(run)
+    if output.exists() and not (output / MANIFEST).is_file():
+        raise InputError(f"--output={output} is there already and is no export; name another")
     output.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=output.parent, prefix=".export-") as name:
         folder = Path(name) / "export"
         folder.mkdir()
         if "savedmodel" in formats:
-            write_savedmodel(run, folder / FORMATS["savedmodel"])
+            _in_child("write_savedmodel", "jax", run, folder / FORMATS["savedmodel"])
         if {"onnx", "onnx-int8"} & set(formats):
-            _in_child("write_onnx", run, folder / FORMATS["onnx"])
+            _in_child("write_onnx", "tensorflow", run, folder / FORMATS["onnx"])
         if "onnx-int8" in formats:
             write_int8(folder / FORMATS["onnx"], folder / FORMATS["onnx-int8"], calibration)
         if "onnx" not in formats:
             (folder / FORMATS["onnx"]).unlink(missing_ok=True)
         manifest = _manifest(run, config, folder, formats)
         write_text(folder / MANIFEST, json.dumps(manifest, indent=2) + "\n")
-        shutil.rmtree(output, ignore_errors=True)
+        manifest["metrics"] = verify(folder)
+        write_text(folder / MANIFEST, json.dumps(manifest, indent=2) + "\n")
+        if output.exists():
+            os.replace(output, Path(name) / "older")
         os.replace(folder, output)
     return manifest
 
@@ -76,17 +87,19 @@ def check_formats(formats: list[str]) -> None:
 
 def calibration_crops(records: Records, config: Config, count: int) -> np.ndarray:
     """Up to `count` crops `(n, 224, 224, 3)` uint8, spread evenly over `records`, not jittered."""
-    matrices = view_matrices(records, config)
+    matrices = view_matrices(records, view=config.view, margin=config.margin)
     chosen = np.linspace(0, len(records) - 1, min(count, len(records))).round().astype(int)
     return np.stack([geometry.crop(records.image(i), matrices[i]) for i in chosen])
 
 
 def write_savedmodel(run: Path, folder: Path) -> None:
-    """A TensorFlow SavedModel with the endpoint `serve`, from whichever backend is in use."""
+    """A TensorFlow SavedModel with the endpoint `serve`; call it where the backend is JAX."""
     import tensorflow as tf
+    from keras import Model
     from keras.export import ExportArchive
 
     model, _ = runs.load_model(run)
+    model = Model(model.inputs, {"points": model.outputs[0]})  # or the output has no name
     archive = ExportArchive()
     archive.track(model)
     signature = tf.TensorSpec((None, CROP, CROP, 3), tf.float32, name="image")
@@ -151,8 +164,8 @@ def write_int8(source: Path, path: Path, calibration: np.ndarray | None) -> None
         )
 
 
-def _in_child(function: str, run: Path, path: Path) -> None:
-    """Call a function of this module in a process of the TensorFlow backend."""
+def _in_child(function: str, backend: str, run: Path, path: Path) -> None:
+    """Call a function of this module in a process of its own, with the Keras backend it needs."""
     code = (
         "import sys\nfrom pathlib import Path\nfrom keypoints import export\n"
         f"export.{function}(Path(sys.argv[1]), Path(sys.argv[2]))\n"
@@ -160,12 +173,12 @@ def _in_child(function: str, run: Path, path: Path) -> None:
     root = str(Path(__file__).parent.parent)
     done = subprocess.run(
         [sys.executable, "-c", code, str(run), str(path)],
-        env={**os.environ, "KERAS_BACKEND": "tensorflow", "PYTHONPATH": root},
+        env={**os.environ, "KERAS_BACKEND": backend, "PYTHONPATH": root},
         capture_output=True,
         text=True,
     )
     if done.returncode:
-        raise InputError(f"the ONNX conversion failed: {done.stderr.strip().splitlines()[-1]}")
+        raise InputError(f"{path.name} cannot be made: {done.stderr.strip().splitlines()[-1]}")
 
 
 def _manifest(run: Path, config: Config, folder: Path, formats: list[str]) -> dict[str, Any]:
@@ -181,19 +194,13 @@ def _manifest(run: Path, config: Config, folder: Path, formats: list[str]) -> di
                  "box": "left, top, width, height of the 68 points; the crop is a square around "
                         "its centre, margin times its longer side"},
         "normaliser": "inter-ocular: distance of points 36 and 45",
-        "metrics": _metrics(run),
-        "run": {"name": run.name, "weights_sha256": runs.weights_digest(run)},
-        "onnx_opset": ONNX_OPSET,
+        "run": {"name": run.name, "data": config.data, "train_split": config.train_split,
+                "weights_sha256": runs.weights_digest(run)},
+        "onnx": {"opset": ONNX_OPSET, "producer": f"tf2onnx {_version('tf2onnx')}"},
         "versions": {name: _version(name) for name in packages},
         "licence": "code MIT; weights trained on YouTube Faces are for research only",
         "sha256": {str(p.relative_to(folder)): runs.weights_digest(p) for p in files},
     }  # fmt: skip
-
-
-def _metrics(run: Path) -> dict[str, Any] | None:
-    """What the run's evaluation on validation says, where it was made."""
-    path = run / "evaluation" / "validation-truth" / "report.json"
-    return json.loads(path.read_text()) if path.exists() else None
 
 
 def _version(package: str) -> str:

@@ -7,28 +7,59 @@ from typing import Any
 import numpy as np
 
 from keypoints.errors import InputError
-from keypoints.runs import Predict
+from keypoints.runs import Predict, weights_digest
 
 MANIFEST = "manifest.json"
+# All operations of a SavedModel that this project writes: compiled arithmetic (XlaCallModule) and
+# the reading of its own variables. A SavedModel is a program, and others could touch files.
+OPERATIONS = {
+    "AssignVariableOp",
+    "Const",
+    "DisableCopyOnRead",
+    "Identity",
+    "IdentityN",
+    "MergeV2Checkpoints",
+    "NoOp",
+    "Pack",
+    "Placeholder",
+    "ReadVariableOp",
+    "RestoreV2",
+    "SaveV2",
+    "Select",
+    "ShardedFilename",
+    "StatefulPartitionedCall",
+    "StaticRegexFullMatch",
+    "StringJoin",
+    "VarHandleOp",
+    "XlaCallModule",
+}
 
 
-def load_exported(path: Path, *, format: str | None = None) -> tuple[Predict, dict[str, Any]]:
-    """`(predict, crop)` of an export's folder or of one of its .onnx files.
+def load_exported(path: Path, *, format: str | None = None) -> tuple[Predict, dict[str, Any], Path]:
+    """`(predict, manifest, file)` of an export's folder or of one of its .onnx files.
 
-    Of a folder, `format` or else the first of ONNX, int8 ONNX and SavedModel is read. `crop` is the
-    manifest's: view and margin. Raises InputError where there is no manifest or no model.
+    Of a folder, `format` or else the first of ONNX, int8 ONNX and SavedModel is read. Raises
+    InputError where there is no manifest or no model, and for a file that is not the one that
+    the manifest's SHA-256 tells of.
     """
     folder = path if path.is_dir() else path.parent
     manifest = read_manifest(folder)
-    if path.suffix == ".onnx":
-        return _onnx(path), manifest["crop"]
     formats = manifest["formats"]
-    names = [name for name in (format,) if name] or ["onnx", "onnx-int8", "savedmodel"]
-    name = next((name for name in names if name in formats), None)
-    if name is None:
-        raise InputError(f"{folder} holds {', '.join(formats)}, not {' or '.join(names)}")
-    load = _savedmodel if name == "savedmodel" else _onnx
-    return load(folder / formats[name]), manifest["crop"]
+    if path.suffix == ".onnx":
+        file = path
+    else:
+        names = [format] if format else ["onnx", "onnx-int8", "savedmodel"]
+        name = next((name for name in names if name in formats), None)
+        if name is None:
+            raise InputError(f"{folder} holds {', '.join(formats)}, not {' or '.join(names)}")
+        file = folder / formats[name]
+    if file.suffix == ".onnx":
+        _check_digest(file, folder, manifest)
+        return _onnx(file), manifest, file
+    weights = file / "variables" / "variables.data-00000-of-00001"
+    for part in (weights, file / "saved_model.pb"):
+        _check_digest(part, folder, manifest)
+    return _savedmodel(file), manifest, weights
 
 
 def read_manifest(folder: Path) -> dict[str, Any]:
@@ -39,11 +70,22 @@ def read_manifest(folder: Path) -> dict[str, Any]:
     try:
         manifest = json.loads(path.read_text())
         crop = manifest["crop"]
-        if not isinstance(manifest["formats"], dict) or not {"view", "margin"} <= set(crop):
-            raise KeyError("formats or crop")
+        parts = (manifest["formats"], manifest["sha256"], manifest["run"], crop)
+        if not all(isinstance(part, dict) for part in parts) or not {"view", "margin"} <= set(crop):
+            raise KeyError("formats, sha256, run or crop")
     except (ValueError, KeyError, TypeError) as error:
         raise InputError(f"{path} is damaged: {error!r}") from None
     return manifest
+
+
+def _check_digest(file: Path, folder: Path, manifest: dict[str, Any]) -> None:
+    name = file.relative_to(folder).as_posix()
+    if not file.is_file():
+        raise InputError(f"{file}: no such file")
+    if name not in manifest["sha256"]:
+        raise InputError(f"{folder / MANIFEST} says nothing of {name}")
+    if weights_digest(file) != manifest["sha256"][name]:
+        raise InputError(f"{file} is damaged: its SHA-256 is not that of {MANIFEST}")
 
 
 def _onnx(path: Path) -> Predict:
@@ -65,14 +107,24 @@ def _onnx(path: Path) -> Predict:
 def _savedmodel(folder: Path) -> Predict:
     try:
         import tensorflow as tf
+        from tensorflow.core.protobuf import saved_model_pb2
     except ImportError:
         raise InputError(f"{folder}: reading it needs TensorFlow") from None
     try:
+        program = saved_model_pb2.SavedModel.FromString((folder / "saved_model.pb").read_bytes())
+        graphs = [part.graph_def for part in program.meta_graphs]
+        nodes = [node for graph in graphs for node in graph.node]
+        nodes += [n for graph in graphs for f in graph.library.function for n in f.node_def]
+        strange = {node.op for node in nodes} - OPERATIONS
+        if strange:
+            raise InputError(f"{folder} holds what no export of ours does: {', '.join(strange)}")
         model = tf.saved_model.load(str(folder))
-    except (OSError, ValueError) as error:
+    except InputError:
+        raise
+    except Exception as error:  # protobuf's and TensorFlow's errors share no other base
         raise InputError(f"{folder}: TensorFlow cannot read it: {error}") from None
 
     def predict(crops: np.ndarray) -> np.ndarray:
-        return model.serve(crops.astype(np.float32)).numpy()
+        return model.serve(crops.astype(np.float32))["points"].numpy()
 
     return predict

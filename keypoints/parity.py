@@ -6,6 +6,7 @@ import tempfile
 import time
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -46,7 +47,7 @@ def check(run: Path, folder: Path, records: Records) -> list[Row]:
     where one cannot be loaded there.
     """
     predict, config = runs.load_predict(run)
-    matrices = view_matrices(records, config)
+    matrices = view_matrices(records, view=config.view, margin=config.margin)
     crops = np.stack([geometry.crop(records.image(i), m) for i, m in enumerate(matrices)])
     live = answers(predict, crops)
     formats = read_manifest(folder)["formats"]
@@ -68,6 +69,17 @@ def table(rows: list[Row]) -> str:
             f"{row.milliseconds:>9.1f} ms{row.nme:>8.2f} %"
         )
     return "\n".join(lines)
+
+
+def summary(rows: list[Row], records: Records) -> dict[str, Any]:
+    """What a manifest says of it."""
+    return {
+        "split": records.name,
+        "split_sha256": records.digest(),
+        "boxes": "truth",
+        "inter_ocular_nme": {row.format: round(row.nme, 4) for row in rows},
+        "largest_difference_px": {row.format: round(row.difference, 6) for row in rows[1:]},
+    }
 
 
 def answers(predict: Predict, crops: np.ndarray) -> dict[str, np.ndarray]:
@@ -92,7 +104,7 @@ def answers(predict: Predict, crops: np.ndarray) -> dict[str, np.ndarray]:
 
 def answer_in_child(folder: str, name: str, scratch: str) -> None:
     """The child's part of `check`: from crops.npy to answers.npz in `scratch`."""
-    predict, _ = load_exported(Path(folder), format=name)
+    predict = load_exported(Path(folder), format=name)[0]
     found = answers(predict, np.load(Path(scratch) / "crops.npy"))
     np.savez(Path(scratch) / "answers.npz", **found)
 
@@ -115,7 +127,7 @@ def _row(name: str, path: Path, found: dict, live: dict, records: Records, confi
     apart = [np.abs(found[key] - live[key]).max(axis=1) for key in live if key != "milliseconds"]
     worst = max(apart, key=np.max)
     files = [path] if path.is_file() else [file for file in path.rglob("*") if file.is_file()]
-    back = geometry.invert(view_matrices(records, config))
+    back = geometry.invert(view_matrices(records, view=config.view, margin=config.margin))
     points = geometry.apply(back, found["all"].reshape(len(records), -1, 2))
     return Row(
         format=name,

@@ -15,10 +15,20 @@ FAR = 1e6
 class Predictor:
     """Finds the 68 points of faces. The same crop and the same network as in evaluation."""
 
-    def __init__(self, predict: Predict, *, view: str = "face", margin: float):
+    def __init__(
+        self,
+        network: Predict,
+        *,
+        view: str = "face",
+        margin: float,
+        data: str = "",
+        file: Path | None = None,
+    ):
+        self.network = network  # crops (n, 224, 224, 3) to (n, 136) crop pixels
         self.view = view
         self.margin = margin
-        self._predict = predict
+        self.data = data  # set that it was trained on
+        self.file = file  # that its weights were read from
 
     @classmethod
     def load(cls, path: str | Path) -> "Predictor":
@@ -28,12 +38,14 @@ class Predictor:
         """
         path = Path(str(path))
         if (path / runs.CONFIG).exists():
-            predict, config = runs.load_predict(path)
-            return cls(predict, view=config.view, margin=config.margin)
+            network, config = runs.load_predict(path)
+            crop = {"view": config.view, "margin": config.margin}
+            return cls(network, **crop, data=config.data, file=path / runs.BEST)
         from keypoints.exported import load_exported
 
-        predict, crop = load_exported(path)
-        return cls(predict, view=crop["view"], margin=crop["margin"])
+        network, manifest, file = load_exported(path)
+        crop = {name: manifest["crop"][name] for name in ("view", "margin")}
+        return cls(network, **crop, data=manifest["run"]["data"], file=file)
 
     def predict(self, image: np.ndarray, boxes: np.ndarray | None = None) -> np.ndarray:
         """Points `(n, 68, 2)` float32 in pixels of `image`, one face for each box.
@@ -62,7 +74,7 @@ class Predictor:
             crop[:] = geometry.crop(image, matrix)
         points = np.empty((0, landmarks.COUNT, 2), np.float32)
         if len(boxes):
-            points = self._predict(crops)[: len(boxes)].reshape(-1, landmarks.COUNT, 2)
+            points = self.network(crops)[: len(boxes)].reshape(-1, landmarks.COUNT, 2)
         return geometry.apply(geometry.invert(matrices), points)
 
     def _usable(self, boxes: np.ndarray, image: np.ndarray) -> np.ndarray:

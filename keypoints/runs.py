@@ -175,7 +175,7 @@ def environment() -> dict[str, Any]:
     """What a result depends on besides the config."""
     packages = ("keras", "jax", "jaxlib", "tensorflow", "tensorflow-cpu", "numpy", "opencv-python")
     return {
-        "command": " ".join(sys.argv),
+        "command": " ".join([f"python -m tools.{Path(sys.argv[0]).stem}", *sys.argv[1:]]),
         "git_revision": _git("rev-parse", "HEAD"),
         "git_dirty": bool(_git("status", "--porcelain")),
         "backend": os.environ.get("KERAS_BACKEND", "jax"),

@@ -133,7 +133,9 @@ def train(
 
 def compiled_model(config: Config, training: Records) -> keras.Model:
     """The model of `config`, started at the mean crop of `training`, with a built optimizer."""
-    targets = geometry.apply(view_matrices(training, config), training.points)
+    targets = geometry.apply(
+        view_matrices(training, view=config.view, margin=config.margin), training.points
+    )
     model = build_model(config, targets.mean(axis=0))
     on_cpu = not any(name.startswith("gpu") for name in keras.distribution.list_devices())
     if config.layers == "quick" or (config.layers == "auto" and on_cpu):

@@ -48,7 +48,7 @@ def test_a_mirrored_face_has_its_right_eye_on_the_other_points(records):
     points = targets.reshape(-1, 68, 2)
     # In the crop the right eye is still on the viewer's left: names moved with the sides.
     assert (points[:, 36, 0] < points[:, 45, 0]).all()
-    plain = apply(view_matrices(records, config), records.points)
+    plain = apply(view_matrices(records, view=config.view, margin=config.margin), records.points)
     mirrored = (plain * [-1, 1] + [223, 0])[:, landmarks.MIRROR]
     found = points[np.lexsort(points[:, 8].T)]
     np.testing.assert_allclose(found, mirrored[np.lexsort(mirrored[:, 8].T)], atol=1e-3)
@@ -84,7 +84,9 @@ def test_skip_goes_on_in_the_same_epoch(records):
 def test_every_picture_once_an_epoch_but_for_the_partial_batch(records):
     config = Config(batch_size=11, rotation=0, scale=0, shift=0, mirror=0, **PLAIN)
     ((_, targets),) = batches(records, config, epoch=0)
-    expected = apply(view_matrices(records, config), records.points).reshape(11, -1)
+    expected = apply(
+        view_matrices(records, view=config.view, margin=config.margin), records.points
+    ).reshape(11, -1)
     np.testing.assert_allclose(np.sort(targets, 0), np.sort(expected, 0), atol=1e-3)
 
 

@@ -5,7 +5,7 @@ import json
 import numpy as np
 import pytest
 
-from keypoints import evaluation, geometry, landmarks, metrics
+from keypoints import evaluation, geometry, landmarks, metrics, reports
 from keypoints.errors import InputError
 from tests.faces import dotted_faces
 
@@ -115,7 +115,7 @@ def test_report_by_hand(records):
     assert report["percentiles"]["P99"] == pytest.approx(5.0, rel=1e-4)
     assert sum(entry["images"] for entry in report["yaw"].values()) == 6
     assert report["mean_face"]["nme"] > 0 and report["split_sha256"] == records.digest()
-    text = evaluation.table(report)
+    text = reports.table(report)
     assert "NME inter-ocular     5.00 %" in text and "7 images, 6 faces found" in text
     with pytest.raises(InputError, match="6 predictions for 7 images"):
         evaluation.evaluate(records, predicted[:6])
@@ -145,9 +145,9 @@ def test_galleries_show_the_worst_first_and_the_best_to_the_worst(records, tmp_p
         path.write_bytes(b"drawn")
 
     monkeypatch.setattr("keypoints.plots.gallery", gallery)
-    monkeypatch.setattr(evaluation, "WORST", 3)
+    monkeypatch.setattr(reports, "WORST", 3)
     report = evaluation.evaluate(records, predicted)
-    evaluation.write_report(tmp_path, report, records, predicted)
+    reports.write_report(tmp_path, report, records, predicted)
     assert shown["worst"] == ["0000", "0002", "0006"]  # not found, then 6 and 5 off
     assert shown["faces"] == ["0003", "0001", "0005", "0004", "0006", "0002", "0000"]
 
@@ -165,11 +165,11 @@ def test_what_cannot_be_measured_is_refused(records):
 def test_table_says_what_was_missed(records):
     predicted = records.points + np.float32([1, 0])
     facts = {"boxes": "detector", "boxes_found": 5}
-    text = evaluation.table(evaluation.evaluate(records, predicted, **facts))
+    text = reports.table(evaluation.evaluate(records, predicted, **facts))
     assert "detector (in 5 images; the whole image in the others)" in text
     assert "(7 images)" in text and "over the faces found" not in text
     predicted[0] = np.nan
-    text = evaluation.table(evaluation.evaluate(records, predicted, boxes="own"))
+    text = reports.table(evaluation.evaluate(records, predicted, boxes="own"))
     assert "AUC and failures are over all images, the rest over the faces found" in text
 
 
@@ -185,7 +185,7 @@ def test_written_report_reads_back(records, tmp_path):
     predicted = records.points + np.float32([1.5, 0])
     predicted[3] = np.nan
     report = evaluation.evaluate(records, predicted, model="m", boxes="truth")
-    evaluation.write_report(tmp_path / "r", report, records, predicted)
+    reports.write_report(tmp_path / "r", report, records, predicted)
     assert json.loads((tmp_path / "r" / "report.json").read_text()) == report
     rows = list(csv.DictReader((tmp_path / "r" / "per_image.csv").read_text().splitlines()))
     assert [row["file"] for row in rows] == list(records.files)

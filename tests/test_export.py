@@ -14,6 +14,7 @@ from keypoints.geometry import landmark_box
 from keypoints.model import build_model
 from keypoints.predictor import Predictor
 from tests.faces import dotted_faces
+from tools.evaluate import evaluate
 
 pytestmark = pytest.mark.slow
 ROOT = Path(__file__).parent.parent
@@ -83,22 +84,66 @@ def test_onnx_needs_neither_keras_nor_jax_nor_tensorflow(exported):
 
 
 def test_savedmodel_needs_tensorflow_alone(exported):
+    """TensorFlow itself imports JAX where it finds it, so here neither it nor Keras is found."""
     code = (
-        "import sys, numpy as np, tensorflow as tf\n"
+        "import sys\n"
+        "sys.modules['keras'] = sys.modules['jax'] = None\n"  # any import of them now fails
+        "import numpy as np, tensorflow as tf\n"
         "model = tf.saved_model.load(sys.argv[1])\n"
         "for batch in (1, 5):\n"
         "    crops = np.zeros((batch, 224, 224, 3), np.float32)\n"
-        "    print(model.serve(crops).shape, model.signatures['serve'](image=crops).keys())\n"
-        "print(sorted({'keras', 'jax'} & set(sys.modules)))\n"
+        "    print(model.serve(crops)['points'].shape, *model.signatures['serve'](image=crops))\n"
     )
     command = [sys.executable, "-c", code, str(exported / "savedmodel")]
     done = subprocess.run(command, capture_output=True, text=True, cwd="/")
     lines = done.stdout.splitlines()
-    assert lines[0].startswith("(1, 136)") and lines[1].startswith("(5, 136)"), done.stderr
-    assert lines[2] == "[]"
+    assert lines[:2] == ["(1, 136) points", "(5, 136) points"], done.stderr
 
 
-def test_a_failed_export_leaves_the_older_one_and_nothing_else(run, tmp_path, monkeypatch):
+def test_a_savedmodel_that_would_write_files_is_refused(tmp_path):
+    code = (
+        "import sys, tensorflow as tf\n"
+        "class Trap(tf.Module):\n"
+        "    @tf.function(input_signature=[tf.TensorSpec((None, 224, 224, 3), tf.float32)])\n"
+        "    def serve(self, image):\n"
+        "        tf.io.write_file(sys.argv[2], 'sprung')\n"
+        "        return image\n"
+        "trap = Trap()\n"
+        "trap.variable = tf.Variable(1.0)\n"
+        "tf.saved_model.save(trap, sys.argv[1])\n"
+    )
+    folder, sprung = tmp_path / "savedmodel", tmp_path / "sprung"
+    subprocess.run([sys.executable, "-c", code, str(folder), str(sprung)], check=True)
+    digests = {
+        path.relative_to(tmp_path).as_posix(): runs.weights_digest(path)
+        for path in folder.rglob("*")
+        if path.is_file()
+    }
+    manifest = {
+        "crop": {"view": "face", "margin": 1.4},
+        "formats": {"savedmodel": "savedmodel"},
+        "run": {},
+        "sha256": digests,
+    }
+    (tmp_path / export.MANIFEST).write_text(json.dumps(manifest))
+    with pytest.raises(InputError, match="WriteFile"):
+        Predictor.load(tmp_path)
+    assert not sprung.exists()
+
+
+def test_an_export_is_scored_like_a_run(run, exported, tmp_path, monkeypatch):
+    monkeypatch.setattr("keypoints.sources.load_records", lambda *_, **__: RECORDS)
+    reports = {}
+    for name, model in (("run", run), ("file", exported / "model.onnx"), ("folder", exported)):
+        evaluate(str(model), output=str(tmp_path / name))
+        reports[name] = json.loads((tmp_path / name / "report.json").read_text())
+    nme = [report["nme"]["inter_ocular"] for report in reports.values()]
+    assert nme == pytest.approx([nme[0]] * 3, rel=1e-3)
+    assert reports["folder"]["weights_sha256"] == reports["file"]["weights_sha256"]
+    assert reports["file"]["weights_sha256"] == runs.weights_digest(exported / "model.onnx")
+
+
+def test_a_failed_export_leaves_the_older_one_and_nothing_else(run, tmp_path):
     output = tmp_path / "export"
     export.export(run, output, ["savedmodel"])
     before = (output / export.MANIFEST).read_text()
@@ -106,9 +151,8 @@ def test_a_failed_export_leaves_the_older_one_and_nothing_else(run, tmp_path, mo
     def fail(*_):
         raise InputError("no")
 
-    monkeypatch.setattr(export, "write_savedmodel", fail)
     with pytest.raises(InputError):
-        export.export(run, output, ["savedmodel"])
+        export.export(run, output, ["savedmodel"], verify=fail)
     assert (output / export.MANIFEST).read_text() == before
     assert [path.name for path in tmp_path.iterdir()] == ["export"]
 
@@ -127,7 +171,15 @@ def test_bad_input_is_named(run, exported, tmp_path):
         export.export(tmp_path, tmp_path / "x", ["savedmodel"])
     with pytest.raises(InputError, match="needs training crops"):
         export.write_int8(exported / "model.onnx", tmp_path / "x.onnx", None)
-    (tmp_path / "manifest.json").write_text((exported / "manifest.json").read_text())
+    manifest = json.loads((exported / "manifest.json").read_text())
     (tmp_path / "model.onnx").write_bytes(b"not a model")
+    (tmp_path / "manifest.json").write_text(json.dumps(manifest))
+    with pytest.raises(InputError, match=r"model\.onnx is damaged: its SHA-256"):
+        Predictor.load(tmp_path)
+    manifest["sha256"]["model.onnx"] = runs.weights_digest(tmp_path / "model.onnx")
+    (tmp_path / "manifest.json").write_text(json.dumps(manifest))
     with pytest.raises(InputError, match=r"model\.onnx: ONNX Runtime cannot read it"):
         Predictor.load(tmp_path)
+    with pytest.raises(InputError, match="is there already and is no export"):
+        (tmp_path / "mine").mkdir()
+        export.export(run, tmp_path / "mine", ["savedmodel"])

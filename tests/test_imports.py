@@ -8,8 +8,16 @@ import pytest
 ROOT = Path(__file__).parent.parent
 FOLDERS = ("keypoints", "experiments", "tools")
 FILES = [path for folder in FOLDERS for path in (ROOT / folder).rglob("*.py")]
-TENSORFLOW = {"datasets", "data", "export", "exported", "sources", "tensorboard"}
-KERAS = {"model", "losses", "training", "runs", "export"}
+TENSORFLOW = {
+    "cpu_layers",
+    "data",
+    "datasets",
+    "export",
+    "exported",
+    "sources",
+    "tensorboard",
+}
+KERAS = {"cpu_layers", "model", "losses", "training", "runs", "export"}
 ALONE = {"landmarks": set(), "geometry": set(), "errors": set(), "config": {"errors"},
          "metrics": {"geometry", "landmarks"}, "files": {"errors"}}  # fmt: skip
 

@@ -23,7 +23,7 @@ def evaluate(
     """Score a model, or anybody's predictions, on one split; prints a table, writes a report.
 
     Args:
-        model: a run folder
+        model: a run folder, an export's folder, or one of its .onnx files
         predictions: a CSV file with rows file, x0, y0, .., x67, y67 to score instead of a model
         data: the data set; that of the run unless given, youtube_faces_keypoints for predictions
         split: the split to score on; choose on validation, read test once
@@ -45,15 +45,16 @@ def evaluate(
     if not source.exists():
         raise InputError(f"{source}: no such file or folder")
 
-    from keypoints import evaluation, runs
+    from keypoints import evaluation, reports, runs
+    from keypoints.predictor import Predictor
     from keypoints.sources import load_records
 
-    config = runs.load_config(source) if model is not None else None
-    if config and config.view == "frame" and boxes != "truth":
-        raise InputError(f"--boxes={boxes}: this run sees the whole frame and needs no boxes")
-    data = str(data) if data else config.data if config else "youtube_faces_keypoints"
+    predictor = Predictor.load(source) if model is not None else None
+    if predictor and predictor.view == "frame" and boxes != "truth":
+        raise InputError(f"--boxes={boxes}: this model sees the whole frame and needs no boxes")
+    data = str(data) if data else predictor.data if predictor else "youtube_faces_keypoints"
     records = load_records(data, str(split), archive=archive, data_dir=data_dir)
-    if config is None:
+    if predictor is None:
         predicted = evaluation.read_predictions(source, records)
         facts = {
             "model": str(source),
@@ -68,23 +69,28 @@ def evaluate(
 
             detect = load_detector().detect
         places, found = evaluation.boxes_for(records, boxes, detect=detect)
-        predict, _ = runs.load_predict(source)
         predicted = evaluation.predict_points(
-            predict, records, places, view=config.view, margin=config.margin, flip=flip
+            predictor.network,
+            records,
+            places,
+            view=predictor.view,
+            margin=predictor.margin,
+            flip=flip,
         )
-        boxes = "none" if config.view == "frame" else boxes
+        boxes = "none" if predictor.view == "frame" else boxes
         facts = {
             "model": str(source),
-            "weights_sha256": runs.weights_digest(source),
+            "weights_sha256": runs.weights_digest(predictor.file),
             "boxes": boxes,
             "boxes_found": int(found.sum()),
             "flip": flip,
         }
-        folder = source / "evaluation" / f"{split}-{boxes}{'-flip' if flip else ''}"
+        folder = source if source.is_dir() else source.parent
+        folder = folder / "evaluation" / f"{split}-{boxes}{'-flip' if flip else ''}"
     report = evaluation.evaluate(records, predicted, **facts)
     folder = Path(str(output)) if output is not None else folder
-    evaluation.write_report(folder, report, records, predicted)
-    print(evaluation.table(report))
+    reports.write_report(folder, report, records, predicted)
+    print(reports.table(report))
     print(f"report: {folder}")
 
 

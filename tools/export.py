@@ -18,7 +18,8 @@ def export(
 ) -> None:
     """Write a run's best weights as files for serving, check them, and print a table.
 
-    Exit code 1 where a float format differs from the live model by more than 0.05 crop pixels.
+    Exit code 1, and nothing written, where a float format differs from the live model by more
+    than 0.05 crop pixels.
 
     Args:
         run: a run folder
@@ -31,8 +32,7 @@ def export(
     wanted = [name for entry in wanted for name in str(entry).split(",")]
 
     from keypoints import export as exporter
-    from keypoints import runs
-    from keypoints.parity import check, table
+    from keypoints import parity, runs
     from keypoints.sources import load_records
 
     exporter.check_formats(wanted)
@@ -44,15 +44,23 @@ def export(
         training = load_records(config.data, config.train_split, **sources)
         calibration = exporter.calibration_crops(training, config, CALIBRATION)
     folder = Path(str(output)) if output is not None else Path(str(run)) / "export"
-    exporter.export(Path(str(run)), folder, wanted, calibration=calibration)
-    rows = check(Path(str(run)), folder, validation)
-    print(table(rows))
+
+    def verify(written: Path) -> dict:
+        rows = parity.check(Path(str(run)), written, validation)
+        print(parity.table(rows))
+        wrong = [row for row in rows if row.mismatch]
+        for row in wrong:
+            print(
+                f"error: {row.format} is {row.difference:.3f} px off on {row.worst}; "
+                "nothing was written",
+                file=sys.stderr,
+            )
+        if wrong:
+            sys.exit(1)
+        return parity.summary(rows, validation)
+
+    exporter.export(Path(str(run)), folder, wanted, calibration=calibration, verify=verify)
     print(f"export: {folder}")
-    wrong = [row for row in rows if row.mismatch]
-    for row in wrong:
-        print(f"error: {row.format} is {row.difference:.3f} px off on {row.worst}", file=sys.stderr)
-    if wrong:
-        sys.exit(1)
 
 
 if __name__ == "__main__":
