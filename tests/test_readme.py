@@ -6,25 +6,29 @@ import shlex
 import subprocess
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from keypoints import config as configs
 from keypoints.datasets.synthetic_faces.drawing import draw_face
 from keypoints.pictures import encode_png
+from keypoints.predictor import Predictor
 from tests.archives import write_archive
 from tests.faces import dotted_faces
-from tools import evaluate, filter, train, webcam
+from tools import evaluate, export, filter, train, webcam
 from tools.command import run_command
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text()
 BLOCKS = re.findall(r"```sh\n(.*?)```", README, re.S)
+SNIPPETS = re.findall(r"```python\n(.*?)```", README, re.S)
 COMMANDS = [line for block in BLOCKS for line in block.splitlines()]
 TOOLS = {
     "tools.train": train.train,
     "tools.evaluate": evaluate.evaluate,
     "tools.webcam": webcam.webcam,
     "tools.filter": filter.filter,
+    "tools.export": export.export,
 }
 SMALL = {"backbone": "tiny", "resolution": 56, "batch_size": 2, "epochs": 1, "stages": ()}
 
@@ -34,7 +38,7 @@ def test_the_commands_are_those_this_file_knows_how_to_run():
     assert heads == {
         "make demo", "make test", ". .venv/bin/activate",
         "python -m tools.train", "python -m tools.evaluate", "python -m tools.webcam",
-        "python -m tools.filter",
+        "python -m tools.filter", "python -m tools.export",
     }  # fmt: skip
 
 
@@ -71,6 +75,14 @@ def test_commands_run_in_their_order(tmp_path, monkeypatch, capsys):
     assert (tmp_path / "runs" / "mine" / "best.weights.h5").exists()
     assert (tmp_path / "selfie-sunglasses.png").exists() and (tmp_path / "filters.png").exists()
     assert "3 frames; " in shown
+    predictor = Predictor.load(tmp_path / "runs" / "youtube_faces")
+    for snippet in SNIPPETS:
+        assert len(snippet.splitlines()) < 15
+        names = {}
+        exec(snippet, names)
+        box = [names[name] for name in ("left", "top", "width", "height")]
+        expected = predictor.predict(names["image"], [box])[0]
+        np.testing.assert_allclose(names["points"], expected, atol=0.05)
 
 
 def write_folder(folder: Path) -> None:
