@@ -10,6 +10,7 @@ from keypoints.errors import InputError
 from keypoints.runs import Predict, weights_digest
 
 MANIFEST = "manifest.json"
+EXPECTED = "a run of tools.train, an export of tools.export, or an .onnx file of one"
 # All operations of a SavedModel that this project writes: compiled arithmetic (XlaCallModule) and
 # the reading of its own variables. A SavedModel is a program, and others could touch files.
 OPERATIONS = {
@@ -42,7 +43,11 @@ def load_exported(path: Path, *, format: str | None = None) -> tuple[Predict, di
     InputError where there is no manifest or no model, and for a file that is not the one that
     the manifest's SHA-256 tells of.
     """
+    if not path.exists():
+        raise InputError(f"{path}: no such file or folder")
     folder = path if path.is_dir() else path.parent
+    if path.is_file() and path.suffix != ".onnx":
+        raise InputError(f"{path}: {EXPECTED} is expected")
     manifest = read_manifest(folder)
     formats = manifest["formats"]
     if path.suffix == ".onnx":
@@ -66,7 +71,10 @@ def read_manifest(folder: Path) -> dict[str, Any]:
     """The manifest of an export; raises InputError where there is none, or a damaged one."""
     path = folder / MANIFEST
     if not path.is_file():
-        raise InputError(f"{folder} is neither a run folder nor an export: it has no {MANIFEST}")
+        raise InputError(
+            f"{folder} is neither a run folder nor an export (it has no config.json and no "
+            f"{MANIFEST}); {EXPECTED} is expected"
+        )
     try:
         manifest = json.loads(path.read_text())
         crop = manifest["crop"]

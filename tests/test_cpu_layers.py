@@ -41,5 +41,6 @@ def test_variables_and_frozen_layers_are_the_same(batch):
     paths = [variable.path for variable in model.trainable_variables]
     quick = quicken(model)
     assert [variable.path for variable in quick.trainable_variables] == paths
+    keras.Model(quick.input, quick.get_layer("conv2_conv").output)  # one graph, of its own input
     trained(quick, batch)
     np.testing.assert_array_equal(quick.get_layer("conv4_bn").moving_mean.numpy(), before)

@@ -109,8 +109,11 @@ def test_without_boxes_it_looks_for_faces():
 def test_what_is_no_model_is_named(tmp_path):
     with pytest.raises(InputError, match="neither a run folder nor an export"):
         Predictor.load(tmp_path)
-    with pytest.raises(InputError, match="neither a run folder nor an export"):
+    with pytest.raises(InputError, match=r"missing\.onnx: no such file or folder"):
         Predictor.load(tmp_path / "missing.onnx")
+    (tmp_path / "best.weights.h5").write_text("")
+    with pytest.raises(InputError, match=r"best\.weights\.h5: a run of tools\.train"):
+        Predictor.load(tmp_path / "best.weights.h5")
     (tmp_path / "manifest.json").write_text("{}")
     with pytest.raises(InputError, match="is damaged"):
         Predictor.load(tmp_path)

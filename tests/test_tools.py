@@ -158,7 +158,8 @@ def test_webcam_without_a_window_writes_what_was_asked_for(run, tmp_path):
         ("tools.train youtube_faces --data=folder:{folder} --weights=missing.h5", "missing.h5"),
         ("tools.evaluate", "one of --model=RUN and --predictions=FILE.csv"),
         ("tools.evaluate --model=/no/such", "/no/such: no such file or folder"),
-        ("tools.evaluate --model=tests", "tests is not a run folder"),
+        ("tools.evaluate --model=tests", "tests is neither a run folder nor an export"),
+        ("tools.evaluate --model=README.md", "README.md: a run of tools.train, an export"),
         ("tools.evaluate --model=tests --boxes=guess", "--boxes=guess"),
     ],
 )
