@@ -53,6 +53,9 @@ def test_good_arguments_arrive(argv, call):
         (["--loud", "ann"], "--loud=ann"),  # the bare flag has swallowed the name
         (["ann", "--name=bob"], "name is given twice"),
         (["ann", "--times=0"], "--times=0: at least 1"),
+        (["ann", "--times"], "--times is given without a value"),
+        (["--name"], "--name is given without a value"),
+        (["ann", "-t", "3"], "unknown flag --t"),
     ],
 )
 def test_bad_arguments_run_nothing_and_exit_2(argv, message, capsys):
@@ -72,6 +75,7 @@ def test_help_shows_every_option_and_runs_nothing(argv, capsys):
     assert end.value.code == 0 and calls == []
     for word in ("NAME", "--loud", "whether to shout", "--times", "Default: 1", "how often"):
         assert word in out
+    assert "-t, --times" not in out  # Fire's short forms do not work
 
 
 TOOLS = ["evaluate", "export", "filter", "train", "webcam"]

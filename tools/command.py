@@ -4,9 +4,9 @@ Fire alone calls the function first and complains about a misspelt flag afterwar
 training run is hours later. Here the flags are bound to the real signature before the call.
 """
 
-import contextlib
 import functools
 import inspect
+import re
 import sys
 from collections.abc import Callable
 from typing import Any
@@ -22,8 +22,8 @@ def run_command(function: Callable[..., None], argv: list[str] | None = None) ->
     argv = sys.argv[1:] if argv is None else argv
     name = f"tools.{function.__name__}"
     if {"-h", "--help"} & set(argv):
-        with contextlib.redirect_stderr(sys.stdout):
-            fire.Fire(function, command=["--", "--help"], name=name)
+        print(_help(function, name))
+        sys.exit(0)
     try:
         fire.Fire(_checked(function), command=argv, name=name)
     except (InputError, OSError) as error:
@@ -32,6 +32,14 @@ def run_command(function: Callable[..., None], argv: list[str] | None = None) ->
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)
         sys.exit(130)
+
+
+def _help(function: Callable[..., None], name: str) -> str:
+    """Fire's page, not in a pager and without its short forms, which two flags may share."""
+    from fire import helptext, trace
+
+    page = helptext.HelpText(function, trace.FireTrace(function, name=name))
+    return re.sub(r"(?m)^    -\w, --", "    --", page)
 
 
 def _checked(function: Callable[..., None]) -> Callable[..., None]:
@@ -60,6 +68,8 @@ def _checked(function: Callable[..., None]) -> Callable[..., None]:
         for name in given:
             if isinstance(parameters[name].default, bool):
                 given[name] = _truth(name, given[name])
+            elif isinstance(given[name], bool):  # what Fire makes of --run and of --norun
+                raise InputError(f"--{name} is given without a value; write --{name}=VALUE")
         for parameter in positional:
             if parameter.default is inspect.Parameter.empty and parameter.name not in given:
                 raise InputError(f"{parameter.name.upper()} is missing; see --help")
