@@ -17,7 +17,7 @@ AGREEMENT = 0.06  # in inter-ocular distances; on a wall, two crops differ by ab
 
 # One-Euro filter (Casiez, Roussel and Vogel, CHI 2012): cut-off at rest, its rise with speed in
 # face sides a second, and the cut-off of the speed itself; hertz.
-MIN_CUTOFF, SPEED_GAIN, SPEED_CUTOFF = 1.5, 25.0, 2.0
+MIN_CUTOFF, SPEED_GAIN, SPEED_CUTOFF = 1.0, 40.0, 2.0
 
 
 @dataclass(frozen=True)
@@ -76,7 +76,8 @@ class Tracker:
     def update(self, image: np.ndarray, timestamp: float) -> list[Face]:
         """The faces of the next frame `(h, w, 3)`, oldest first."""
         image = as_rgb(image)
-        if timestamp - self._looked >= DETECT_EVERY or not self._tracks:
+        due = timestamp - self._looked >= DETECT_EVERY or not self._tracks
+        if due and len(self._tracks) < self._limit:
             self._find_new(image, timestamp)
             self._looked = timestamp
         if not self._tracks:

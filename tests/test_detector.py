@@ -42,7 +42,7 @@ def test_drawn_faces_are_found_where_they_are():
 
 
 def test_a_large_picture_is_searched_small_and_answered_in_its_own_pixels():
-    image, points = draw_face(2)
+    image, _ = draw_face(2)
     (small,) = detector.load_detector().detect(image)[:1]
     times = -(-2 * detector.SHORT_SIDE // min(image.shape[:2]))
     large = cv2.resize(image, None, fx=times, fy=times, interpolation=cv2.INTER_CUBIC)

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from keypoints import config as configs
-from keypoints import geometry, runs
+from keypoints import geometry, landmarks, runs
 from keypoints.config import Config
 from keypoints.errors import InputError
 from tests.faces import dotted_faces
@@ -94,6 +94,41 @@ def test_flip_reaches_the_prediction_and_the_report(make_run, records, monkeypat
     middle = box[:, :2] + box[:, 2:] / 2  # 10 and its mirror image, 213, average to 111.5
     seen = np.array([[row["x5"], row["y5"]] for row in rows_of(folder)], float)
     np.testing.assert_allclose(seen, middle, atol=2e-3)
+
+
+def test_stability_is_a_report_of_its_own(make_run, records, monkeypatch, capsys):
+    run = make_run(np.empty((0, 68, 2)))
+
+    def middle(crops):
+        return np.tile(landmarks.MEAN_FACE.ravel() * 160 + 111.5, (len(crops), 1))
+
+    monkeypatch.setattr("keypoints.runs.load_predict", lambda path: (middle, Config()))
+    monkeypatch.setattr("keypoints.stability.CLIPS", 1)
+    monkeypatch.setattr("keypoints.stability.FRAMES", 12)
+    evaluate(str(run), stability=True)
+    folder = run / "evaluation" / "validation-stability"
+    report = json.loads((folder / "stability.json").read_text())
+    assert set(report["smoothers"]) == {"raw", "EMA", "One-Euro"}
+    assert set(report["smoothers"]["raw"]) == {
+        "nmf_static", "nmf_fast", "nme_static", "nme_fast", "lag_ms",
+    }  # fmt: skip
+    assert report["weights_sha256"] == hashlib.sha256(b"weights").hexdigest()
+    assert report["split_sha256"] == records.digest() and report["clips"] == 1
+    shown = capsys.readouterr().out
+    assert "NMF static" in shown and str(folder) in shown
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"stability": True, "flip": True}, "--stability is for a model"),
+        ({"stability": True, "boxes": "jittered"}, "--stability is for a model"),
+        ({"detector": "yunet"}, "is of use with --boxes=detector"),
+    ],
+)
+def test_options_that_do_not_go_together(options, message, tmp_path):
+    with pytest.raises(InputError, match=message):
+        evaluate(str(tmp_path), **options)
 
 
 def test_predictions_are_known_by_their_hash(records, tmp_path, monkeypatch):

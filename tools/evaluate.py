@@ -1,6 +1,8 @@
 """Score a model or anybody's predictions: `python -m tools.evaluate --model=RUN`."""
 
+import json
 from pathlib import Path
+from typing import Any
 
 from keypoints.errors import InputError
 from tools.command import run_command
@@ -16,11 +18,16 @@ def evaluate(
     split: str = "validation",
     boxes: str = "truth",
     flip: bool = False,
+    detector: str = "haar",
+    stability: bool = False,
     output: str | None = None,
     archive: str | None = None,
     data_dir: str | None = None,
 ) -> None:
     """Score a model, or anybody's predictions, on one split; prints a table, writes a report.
+
+    With --stability: how much points tremble on still faces and how far they trail moving ones,
+    raw and smoothed, on short clips that are made from the split's pictures.
 
     Args:
         model: a run folder, an export's folder, or one of its .onnx files
@@ -29,6 +36,8 @@ def evaluate(
         split: the split to score on; choose on validation, read test once
         boxes: where face boxes come from (truth, jittered, detector); none for a run on frames
         flip: average with the prediction for the mirrored crop, at twice the time
+        detector: what --boxes=detector asks: haar, yunet (a download), or YuNet's .onnx file
+        stability: measure flicker and lag on clips instead of errors on pictures; takes minutes
         output: folder of the report; RUN/evaluation/SPLIT-BOXES, or the name of the CSV file
         archive: the YouTube Faces archive, where it is already on disk; or set KEYPOINTS_ARCHIVE
         data_dir: where prepared data sets are kept; ~/tensorflow_datasets unless given
@@ -39,6 +48,10 @@ def evaluate(
         raise InputError(f"--boxes={boxes}: one of {', '.join(BOXES)} is expected")
     if predictions is not None and (boxes != "truth" or flip):
         raise InputError("--boxes and --flip are for a model; predictions are scored as they are")
+    if stability and (model is None or boxes != "truth" or flip):
+        raise InputError("--stability is for a model, and without --boxes and --flip")
+    if detector != "haar" and boxes != "detector":
+        raise InputError(f"--detector={detector}: is of use with --boxes=detector")
     if output is not None and Path(str(output)).is_file():
         raise InputError(f"--output={output} is a file; a folder is expected")
     source = Path(str(model if predictions is None else predictions))
@@ -54,6 +67,12 @@ def evaluate(
         raise InputError(f"--boxes={boxes}: this model sees the whole frame and needs no boxes")
     data = str(data) if data else predictor.data if predictor else "youtube_faces_keypoints"
     records = load_records(data, str(split), archive=archive, data_dir=data_dir)
+    if stability:
+        folder = (
+            Path(str(output)) if output is not None else report_folder(source, split, "stability")
+        )
+        measure_stability(predictor, records, folder, model=str(source))
+        return
     if predictor is None:
         predicted = evaluation.read_predictions(source, records)
         facts = {
@@ -67,7 +86,7 @@ def evaluate(
         if boxes == "detector":
             from keypoints.detector import load_detector
 
-            detect = load_detector().detect
+            detect = load_detector(detector).detect
         places, found = evaluation.boxes_for(records, boxes, detect=detect)
         predicted = evaluation.predict_points(
             predictor.network,
@@ -83,14 +102,33 @@ def evaluate(
             "weights_sha256": runs.weights_digest(predictor.file),
             "boxes": boxes,
             "boxes_found": int(found.sum()),
+            **({"detector": detector} if boxes == "detector" else {}),
             "flip": flip,
         }
-        folder = source if source.is_dir() else source.parent
-        folder = folder / "evaluation" / f"{split}-{boxes}{'-flip' if flip else ''}"
+        folder = report_folder(source, split, f"{boxes}{'-flip' if flip else ''}")
     report = evaluation.evaluate(records, predicted, **facts)
     folder = Path(str(output)) if output is not None else folder
     reports.write_report(folder, report, records, predicted)
     print(reports.table(report))
+    print(f"report: {folder}")
+
+
+def report_folder(source: Path, split: str, kind: str) -> Path:
+    """Where the report of a model goes by itself."""
+    folder = source if source.is_dir() else source.parent
+    return folder / "evaluation" / f"{split}-{kind}"
+
+
+def measure_stability(predictor: Any, records: Any, folder: Path, **facts: Any) -> None:
+    """Print the stability of a model's points, and write it to `folder`/stability.json."""
+    from keypoints import runs, stability
+    from keypoints.files import write_text
+
+    facts["weights_sha256"] = runs.weights_digest(predictor.file)
+    report = stability.measure(predictor, records, **facts)
+    folder.mkdir(parents=True, exist_ok=True)
+    write_text(folder / "stability.json", json.dumps(report, indent=2) + "\n")
+    print(stability.table(report))
     print(f"report: {folder}")
 
 
