@@ -1,16 +1,20 @@
 """Faces from frame to frame: boxes from the last points, ids that stay, steady points."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
 from keypoints import geometry, landmarks
-from keypoints.detector import load_detector, overlap
+from keypoints.detector import Detector, load_detector, overlap
 from keypoints.predictor import Predictor, as_rgb
 
 DETECT_EVERY = 0.5  # seconds between looks for new faces
+DETECT_LOST_EVERY = 0.1  # the same while a face is lost
 LOST_AFTER = 0.4  # seconds for which an unsure face keeps its id
+HIDDEN_FOR = 1.2  # seconds for which a face behind another one does
+SETTLED_AFTER = 0.3  # seconds after which a new face's id is as good as any other's
 SAME_FACE = 0.3  # overlap of boxes from which on two are one face
+NEAR = 0.8  # sides of a face between a lost one and one that is found for it
 # Score below which a crop is taken for no face; `face_score` says what it measures.
 SURE = 0.5
 AGREEMENT = 0.06  # in inter-ocular distances; on a wall, two crops differ by about 0.11
@@ -58,66 +62,112 @@ class OneEuro:
 @dataclass
 class _Track:
     id: int
-    points: np.ndarray  # as predicted, not smoothed: the next crop's
-    filter: OneEuro
-    seen: float  # when it was last sure
+    points: np.ndarray  # as last found, not smoothed
+    seen: float  # when that was
+    born: float
+    known: float  # when it was last seen, or hidden by another
+    speed: np.ndarray = field(default_factory=lambda: np.zeros(2))  # pixels a second
+    filter: OneEuro = field(default_factory=OneEuro)
+
+    def expected(self, timestamp: float) -> np.ndarray:
+        """The points if the face goes on as it did when it was last seen."""
+        return (self.points + self.speed * (timestamp - self.seen)).astype(np.float32)
+
+    def find(self, points: np.ndarray, timestamp: float) -> None:
+        elapsed = timestamp - self.seen
+        if elapsed > 0:
+            speed = (points - self.points).mean(axis=0) / elapsed
+            self.speed = self.speed + _share(SPEED_CUTOFF, elapsed) * (speed - self.speed)
+        self.points, self.seen, self.known = points, timestamp, timestamp
 
 
 class Tracker:
-    """Follows the faces of one video. Frames come with their times, in seconds, in order."""
+    """Follows the faces of one video. Frames come with their times, in seconds, in order.
 
-    def __init__(self, predictor: Predictor, *, faces: int = 10):
+    A face that is unsure for a moment keeps its id and its way. Of two faces that pass each other
+    the one behind is not answered while it is hidden, and is waited for where its way leads.
+    """
+
+    def __init__(self, predictor: Predictor, *, faces: int = 10, detector: Detector | None = None):
         self._predictor = predictor
+        self._detector = load_detector() if detector is None else detector
         self._limit = faces
         self._tracks: list[_Track] = []
         self._next_id = 0
-        self._looked = -np.inf
+        self._looked = self._last = -np.inf  # times of the last look for new faces, and frame
 
     def update(self, image: np.ndarray, timestamp: float) -> list[Face]:
         """The faces of the next frame `(h, w, 3)`, oldest first."""
         image = as_rgb(image)
-        due = timestamp - self._looked >= DETECT_EVERY or not self._tracks
-        if due and len(self._tracks) < self._limit:
-            self._find_new(image, timestamp)
+        sure = [track for track in self._tracks if track.seen >= self._last]
+        pause = DETECT_EVERY if len(sure) == len(self._tracks) else DETECT_LOST_EVERY
+        due = timestamp - self._looked >= pause or not self._tracks
+        if due and len(sure) < self._limit:
+            self._look(image, timestamp, sure)
             self._looked = timestamp
-        if not self._tracks:
-            return []
-        boxes = geometry.landmark_box(np.stack([track.points for track in self._tracks]))
-        points, scores = face_score(self._predictor, image, boxes)
-        faces = []
-        for track, found, score in zip(self._tracks, points, scores):
-            if score >= SURE:
-                track.points, track.seen = found, timestamp
-            smooth = track.filter.smooth(track.points, timestamp)
-            faces.append(Face(track.id, geometry.landmark_box(smooth), smooth, float(score)))
-        self._drop(timestamp)
+        faces = self._follow(image, timestamp)
+        self._tracks = [
+            track
+            for track in self._tracks
+            if timestamp - track.known <= LOST_AFTER and timestamp - track.seen <= HIDDEN_FOR
+        ]
+        self._last = timestamp
         alive = {track.id for track in self._tracks}
         return [face for face in faces if face.id in alive]
 
-    def _find_new(self, image: np.ndarray, timestamp: float) -> None:
-        boxes = load_detector().detect(image)
-        known = [geometry.landmark_box(track.points) for track in self._tracks]
-        boxes = [box for box in boxes if all(overlap(box, other) < SAME_FACE for other in known)]
-        boxes = boxes[: max(self._limit - len(self._tracks), 0)]
+    def _look(self, image: np.ndarray, timestamp: float, sure: list[_Track]) -> None:
+        """Take up faces that are not among the `sure`: lost ones under their id, or new ones."""
+        known = [geometry.landmark_box(track.points) for track in sure]
+        boxes = [box for box in self._detector.detect(image) if not _among(box, known)]
+        boxes = boxes[: self._limit - len(sure)]
         if not boxes:
             return
-        points, scores = face_score(self._predictor, image, np.stack(boxes))
-        for found, score in zip(points, scores):
-            if score >= SURE:
-                self._tracks.append(_Track(self._next_id, found, OneEuro(), timestamp))
+        lost = [track for track in self._tracks if track not in sure]
+        for points, score in zip(*face_score(self._predictor, image, np.stack(boxes))):
+            box = geometry.landmark_box(points)
+            if score < SURE or _among(box, known):
+                continue
+            known.append(box)
+            apart = [_apart(box, track, timestamp) for track in lost]
+            if lost and min(apart) < NEAR:
+                track = lost.pop(int(np.argmin(apart)))
+                track.find(points, timestamp)
+                track.filter = OneEuro()
+            elif len(self._tracks) < self._limit:
+                track = _Track(self._next_id, points, timestamp, timestamp, timestamp)
+                self._tracks.append(track)
                 self._next_id += 1
 
-    def _drop(self, timestamp: float) -> None:
-        """Forget faces that were unsure for too long, and the younger of two that became one."""
-        kept: list[_Track] = []
-        for track in self._tracks:
-            box = geometry.landmark_box(track.points)
-            twin = any(
-                overlap(box, geometry.landmark_box(other.points)) > 1 - SAME_FACE for other in kept
-            )
-            if timestamp - track.seen <= LOST_AFTER and not twin:
-                kept.append(track)
-        self._tracks = kept
+    def _follow(self, image: np.ndarray, timestamp: float) -> list[Face]:
+        """Crop every face where it is expected, and answer those that are not hidden."""
+        if not self._tracks:
+            return []
+        boxes = geometry.landmark_box(np.stack([t.expected(timestamp) for t in self._tracks]))
+        points, scores = face_score(self._predictor, image, boxes)
+        found = geometry.landmark_box(points)
+
+        def claim(number: int) -> tuple:
+            """How weak a track's claim to its face is, should another have found the same one."""
+            track = self._tracks[number]
+            settled = timestamp - track.born >= SETTLED_AFTER
+            return track.seen < self._last, not settled, _apart(found[number], track, timestamp)
+
+        faces, owners = [], []
+        sure = np.flatnonzero(scores >= SURE).tolist()
+        claims = {number: claim(number) for number in sure}
+        for number in sorted(sure, key=claims.get):
+            track = self._tracks[number]
+            if _among(found[number], [found[owner] for owner in owners]):
+                track.known, track.filter = timestamp, OneEuro()
+                continue
+            owners.append(number)
+            track.find(points[number], timestamp)
+        for number, track in enumerate(self._tracks):
+            if number in owners or number not in sure:
+                smooth = track.filter.smooth(track.expected(timestamp), timestamp)
+                box = geometry.landmark_box(smooth)
+                faces.append(Face(track.id, box, smooth, float(scores[number])))
+        return faces
 
 
 def face_score(
@@ -149,3 +199,15 @@ def face_score(
 def _share(cutoff: np.ndarray | float, elapsed: float) -> np.ndarray | float:
     """How much of the new value a first-order low-pass takes in after `elapsed` seconds."""
     return 1 / (1 + 1 / (2 * np.pi * cutoff * elapsed))
+
+
+def _among(box: np.ndarray, others: list[np.ndarray]) -> bool:
+    return any(overlap(box, other) >= SAME_FACE for other in others)
+
+
+def _apart(box: np.ndarray, track: _Track, timestamp: float) -> float:
+    """How far a box is from where a track is expected, in sides, its change of size included."""
+    other = geometry.landmark_box(track.expected(timestamp))
+    side = max(other[2:].max(), 1.0)
+    way = np.linalg.norm(box[:2] + box[2:] / 2 - other[:2] - other[2:] / 2) / side
+    return float(way + abs(np.log(max(box[2:].max(), 1.0) / side)))

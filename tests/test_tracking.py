@@ -12,7 +12,8 @@ class Scene:
     """Faces on known paths: a predictor that sees the nearest one, and a detector of them all."""
 
     def __init__(self, noise=0.0, seed=0):
-        self.faces = {}  # name: centre and side
+        self.faces = {}  # name: centre and side; the first is in front
+        self.hidden = set()  # names of faces that no detector sees
         self.noise = noise
         self.rng = np.random.default_rng(seed)
         self.predictor = Predictor(None, margin=1.4)
@@ -37,7 +38,8 @@ class Scene:
         return np.array(answers, np.float32)
 
     def detect(self, image):
-        boxes = [geometry.landmark_box(self.points(name)) for name in self.faces]
+        seen = [name for name in self.faces if name not in self.hidden]
+        boxes = [geometry.landmark_box(self.points(name)) for name in seen]
         return np.array(boxes, np.float32).reshape(-1, 4)
 
 
@@ -72,6 +74,49 @@ def test_two_faces_keep_their_ids_as_they_pass(scene):
         faces = tracker.update(IMAGE, frame / RATE)
         seen.append({face.id: face.points[30, 1] < 225 for face in faces})
     assert all(pair == seen[0] and len(pair) == 2 for pair in seen)
+
+
+@pytest.mark.parametrize("front", ["a", "b"])
+@pytest.mark.parametrize("sizes", [(90.0, 90.0), (110.0, 80.0)])
+def test_two_faces_keep_their_ids_as_one_passes_behind_the_other(scene, front, sizes):
+    tracker, ids = Tracker(scene.predictor), {}
+    scene.noise = 0.3
+    for frame in range(100):
+        faces = {
+            "a": (np.array([120.0 + 4 * frame, 200]), sizes[0]),
+            "b": (np.array([520.0 - 4 * frame, 210]), sizes[1]),
+        }
+        near = np.linalg.norm(faces["a"][0] - faces["b"][0]) < 0.5 * max(sizes)
+        scene.faces = {name: faces[name] for name in sorted(faces, key=lambda n: n != front)}
+        scene.hidden = {"ab".replace(front, "")} if near else set()
+        found = tracker.update(IMAGE, frame / RATE)
+        for face in found:
+            apart = {n: np.abs(face.points - scene.points(n)).mean() for n in faces}
+            name = min(apart, key=apart.get)
+            if apart[name] < 10 and not near:
+                assert ids.setdefault(name, face.id) == face.id
+        assert len(found) == 2 or near or 0 < frame - 48 < 20
+    assert sorted(ids.values()) == [0, 1] and tracker._next_id == 2
+
+
+def test_a_face_that_moves_while_it_is_unsure_keeps_its_id(scene):
+    tracker, ids = Tracker(scene.predictor), []
+    for frame in range(60):
+        here = {"a": (np.array([100.0 + 6 * frame, 240]), 120.0)}
+        scene.faces = {} if 20 <= frame < 31 else here
+        ids += [face.id for face in tracker.update(IMAGE, frame / RATE)]
+    assert set(ids) == {0} and len(ids) == 60
+
+
+def test_two_tracks_never_sit_on_one_face(scene):
+    """A detector that answers one face twice, as cascades do."""
+    tracker = Tracker(scene.predictor)
+    scene.faces = {"a": (np.array([300.0, 240]), 120.0)}
+    detect = scene.detect
+    scene.detect = lambda image: np.concatenate([detect(image), detect(image) + [30, 30, 40, 40]])
+    for frame in range(40):
+        (face,) = tracker.update(IMAGE, frame / RATE)
+        assert face.id == 0
 
 
 def test_a_short_dip_is_bridged_and_a_long_loss_drops_the_face(scene):
