@@ -37,6 +37,8 @@ class Predictor:
         Raises InputError for what is neither, and for damaged files.
         """
         path = Path(str(path))
+        if not path.exists():
+            raise InputError(f"{path} is neither a run folder nor an export: it is not there")
         if (path / runs.CONFIG).exists():
             network, config = runs.load_predict(path)
             crop = {"view": config.view, "margin": config.margin}

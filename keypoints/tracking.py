@@ -59,7 +59,7 @@ class OneEuro:
         return self._points.astype(np.float32)
 
 
-@dataclass
+@dataclass(eq=False)
 class _Track:
     id: int
     points: np.ndarray  # as last found, not smoothed

@@ -4,7 +4,7 @@ import shutil
 import subprocess
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -157,6 +157,29 @@ def writing(
 
 
 @contextmanager
+def recording(
+    path: Path, width: int, height: int, rate: float = DEFAULT_RATE
+) -> Iterator[Callable[[np.ndarray, float], None]]:
+    """A function of a frame and its time in seconds, for frames that come when they come.
+
+    The file is one of `writing`; each frame is written as often as the clock says, so that the
+    video plays at the true speed. Its first frame's time is its start.
+    """
+    written, start = 0, None
+    with writing(path, width, height, rate) as write:
+
+        def add(image: np.ndarray, timestamp: float) -> None:
+            nonlocal written, start
+            start = timestamp if start is None else start
+            # A frame may be a hair early: times are counted in binary fractions.
+            while written <= (timestamp - start) * rate + 0.01:
+                write(image)
+                written += 1
+
+        yield add
+
+
+@contextmanager
 def _pipe(path: Path, width: int, height: int, rate: float, sound: Path | None) -> Iterator[Any]:
     # Encoders halve the colours' resolution, which takes even sides.
     colours = "yuv420p" if width % 2 == height % 2 == 0 else "yuv444p"
@@ -165,7 +188,9 @@ def _pipe(path: Path, width: int, height: int, rate: float, sound: Path | None) 
     if sound is not None:
         command += ["-i", str(sound), "-map", "0:v", "-map", "1:a?"]
     command += ["-pix_fmt", colours, str(path)]
-    with subprocess.Popen(command, stdin=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+    pipes = {"stdin": subprocess.PIPE, "stderr": subprocess.PIPE}
+    # In a session of its own Ctrl-C, which ends a recording, does not reach it before its end.
+    with subprocess.Popen(command, start_new_session=True, **pipes) as process:
         try:
             yield lambda image: process.stdin.write(np.ascontiguousarray(image).data)
             _, complaint = process.communicate()

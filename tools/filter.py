@@ -22,6 +22,7 @@ def filter(
     output: str | None = None,
     model: str | None = None,
     points: str | None = None,
+    detector: str = "haar",
 ) -> None:
     """Draw a filter on every face; size and frame rate stay, and sound where ffmpeg is installed.
 
@@ -33,9 +34,10 @@ def filter(
         output: file, or folder for a folder; beside the input with the filter's name unless given
         model: a run folder, or an exported model
         points: CSV file to write box, score and 68 points of every face in every frame to
+        detector: haar (comes with OpenCV), yunet (a download), or the path of YuNet's .onnx file
     """
     if str(filter) == "list":
-        list_filters(input, output, model)
+        list_filters(input, output, model, str(detector))
         return
     if input is None:
         raise InputError("INPUT is missing: a picture, a folder, a video or a camera's number")
@@ -56,7 +58,8 @@ def filter(
             from keypoints import face_table
 
             note = stack.enter_context(face_table.writing(Path(str(points))))
-        job(str(input) if live else source, target, Painter(draw, load_tracker(model), note))
+        painter = Painter(draw, load_tracker(model, str(detector)), note)
+        job(str(input) if live else source, target, painter)
 
 
 @dataclass
@@ -81,16 +84,18 @@ class Painter:
         return self.draw.apply(image, points, ids=ids, timestamp=timestamp), len(faces)
 
 
-def load_tracker(model: str | None) -> Callable[[], Any]:
+def load_tracker(model: str | None, detector: str) -> Callable[[], Any]:
     """A function that makes trackers; the network is loaded once."""
     if model is None:
         raise InputError("--model is missing: a run folder, or an export of one")
 
+    from keypoints.detector import load_detector
     from keypoints.predictor import Predictor
     from keypoints.tracking import Tracker
 
+    finder = load_detector(detector)
     predictor = Predictor.load(str(model))
-    return lambda: Tracker(predictor)
+    return lambda: Tracker(predictor, detector=finder)
 
 
 def choose_job(path: Path) -> Callable[[Path, Path, Painter], None]:
@@ -168,25 +173,22 @@ def filter_camera(source: str, target: Path, painter: Painter) -> None:
     """Record a camera or a stream until it ends or Ctrl-C; the file plays at the true speed."""
     from keypoints import videos
 
-    progress, tracker, bare, done, written = Progress(0, "frames"), painter.open_tracker(), 0, 0, 0
+    progress, tracker, bare, done = Progress(0, "frames"), painter.open_tracker(), 0, 0
     frames = videos.live_frames(source)
     first = next(frames)
     height, width = first[1].shape[:2]
     print(f"recording {source} to {target}; Ctrl-C ends it", file=sys.stderr)
-    record = videos.writing(target, width, height, videos.DEFAULT_RATE)
+    record = videos.recording(target, width, height)
     with record as write, contextlib.suppress(KeyboardInterrupt):
         for timestamp, image in itertools.chain([first], frames):
             shown, faces = painter.paint(image, tracker, done, timestamp)
-            # As often as the clock says, so that the recording is neither fast nor slow.
-            while written <= timestamp * videos.DEFAULT_RATE:
-                write(shown)
-                written += 1
+            write(shown, timestamp)
             bare += not faces
             done += 1
             progress.show(done)
         print(f"no more frames come from {source}", file=sys.stderr)
     progress.close()
-    print(f"{target}: {written / videos.DEFAULT_RATE:.1f} seconds, {width} x {height}")
+    print(f"{target}: {timestamp:.1f} seconds, {width} x {height}")
     warn_of_bare(bare, done, "frames")
 
 
@@ -242,7 +244,7 @@ class Progress:
             print("\r\033[K", end="", file=sys.stderr, flush=True)
 
 
-def list_filters(input: str | None, output: str | None, model: str | None) -> None:
+def list_filters(input: str | None, output: str | None, model: str | None, detector: str) -> None:
     """Print the filters and write a picture of them, on drawn faces or on those of a picture."""
     import cv2
 
@@ -261,7 +263,8 @@ def list_filters(input: str | None, output: str | None, model: str | None) -> No
         if not path.is_file():
             raise InputError(f"{path}: no such picture; --filter=list shows filters on a picture")
         image = decode_picture(path.read_bytes(), str(path))
-        faces = [(image, face.points) for face in load_tracker(model)().update(image, 0.0)][:4]
+        found = load_tracker(model, detector)().update(image, 0.0)
+        faces = [(image, face.points) for face in found[:4]]
         if not faces:
             raise InputError(f"{path}: no face was found to show the filters on")
     for name in filters.list_filters():

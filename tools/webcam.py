@@ -2,10 +2,13 @@
 
 import contextlib
 import os
+import subprocess
 import sys
 import time
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +16,7 @@ from keypoints.errors import InputError
 from tools.command import run_command
 
 WINDOW = "keypoints"
-KEYS = "q quit   l landmarks   f filter   s snapshot   h help"
+KEYS = "q quit   l landmarks   f filter   s snapshot   r record   h help"
 SYNTHETIC = (640, 480)  # size of the made-up clip, pixels
 LATEST = 100  # frames over which speed is measured
 
@@ -24,6 +27,7 @@ def webcam(
     source: str = "0",
     filter: str | None = None,
     faces: int = 4,
+    detector: str = "haar",
     output: str | None = None,
     points: str | None = None,
     headless: bool = False,
@@ -31,14 +35,15 @@ def webcam(
 ) -> None:
     """Show a camera with the 68 points of every face, or with a filter on them.
 
-    Keys: q or Esc quits, l switches the points, f takes the next filter, s writes a snapshot, h
-    shows this.
+    Keys: q or Esc quits, l switches the points, f takes the next filter, s writes a snapshot, r
+    starts a recording and ends it, h shows this. Ctrl-C ends it too, and keeps what was recorded.
 
     Args:
         model: a run folder or an export
         source: number of a camera, a video file, a stream's URL, or synthetic for a drawn face
-        filter: name of a filter to start with
+        filter: name of a filter to start with, or a folder with one of your own
         faces: at most this many faces are followed
+        detector: haar (comes with OpenCV), yunet (a download), or the path of YuNet's .onnx file
         output: video file to record what is shown
         points: CSV file to write box, score and 68 points of every face in every frame to
         headless: open no window, for servers; then output or points say what to leave
@@ -49,61 +54,78 @@ def webcam(
     for name, value, low in (("faces", faces, 1), ("max_frames", max_frames, 0)):
         if type(value) is not int or value < low:
             raise InputError(f"--{name}={value!r}: a whole number of at least {low} is expected")
-    if not headless:
-        require_window()
+    require_window = (lambda: None) if headless else try_window()
 
-    from keypoints import face_table, filters, videos
+    from keypoints import face_table, videos
+    from keypoints.detector import load_detector
+    from keypoints.filters import load_filter
     from keypoints.predictor import Predictor
     from keypoints.tracking import Tracker
 
-    names = filters.list_filters()
-    chosen = filters.load_filter(str(filter)) if filter is not None else None
-    tracker = Tracker(Predictor.load(model), faces=faces)
-    state = {"landmarks": chosen is None, "help": False}
+    source = str(source)
+    view = View(load_filter(str(filter)) if filter is not None else None)
+    finder = load_detector(str(detector))
+    tracker = Tracker(Predictor.load(str(model)), faces=faces, detector=finder)
     seconds: deque[float] = deque(maxlen=LATEST)
     ends: deque[float] = deque(maxlen=LATEST)
-    note = write = None
+    number, found, record, opened = -1, [], None, None
+    require_window()
     with contextlib.ExitStack() as stack:
+        stack.enter_context(view.recorder)
+        note = None
         if points is not None:
             note = stack.enter_context(face_table.writing(Path(str(points))))
-        for number, (timestamp, image) in enumerate(open_source(str(source))):
-            started = time.monotonic()
-            found = tracker.update(image, timestamp)
-            if note is not None:
-                note(number, timestamp, found)
-            shown = paint(image, found, chosen, timestamp, landmarks=state["landmarks"])
-            seconds.append(time.monotonic() - started)
-            ends.append(time.monotonic())
-            if output is not None:
-                if write is None:
-                    height, width = image.shape[:2]
-                    record = videos.writing(Path(str(output)), width, height, videos.DEFAULT_RATE)
-                    write = stack.enter_context(record)
-                write(shown)
-            if not headless:
-                key = show(shown, readout(seconds, ends, len(found)), help=state["help"])
-                if key in ("q", "\x1b"):
+        with contextlib.suppress(KeyboardInterrupt):
+            for number, (timestamp, image) in enumerate(open_source(source)):
+                started = time.monotonic()
+                opened = started - timestamp if opened is None else opened
+                found = tracker.update(image, timestamp)
+                if note is not None:
+                    note(number, timestamp, found)
+                shown = view.paint(image, found, timestamp)
+                seconds.append(time.monotonic() - started)
+                ends.append(time.monotonic())
+                if output is not None:
+                    if record is None:
+                        height, width = image.shape[:2]
+                        rate = source_rate(source)
+                        record = stack.enter_context(
+                            videos.recording(Path(str(output)), width, height, rate)
+                        )
+                    record(shown, timestamp)
+                view.recorder.add(shown, timestamp)
+                if not headless:
+                    text = readout(seconds, ends, len(found))
+                    # A file plays at its own speed, where the machine is quick enough for that.
+                    wait = 0.0 if is_live(source) else opened + timestamp - time.monotonic()
+                    key = show(shown, text, wait, help=view.help, recording=view.recorder.path)
+                    if key in ("q", "\x1b"):
+                        break
+                    view.press(key, shown)
+                if max_frames and number + 1 >= max_frames:
                     break
-                if key == "f":
-                    place = names.index(chosen.spec.name) + 1 if chosen is not None else 0
-                    chosen = filters.load_filter(names[place]) if place < len(names) else None
-                    state["landmarks"] = chosen is None
-                elif key == "l":
-                    state["landmarks"] = not state["landmarks"]
-                elif key == "h":
-                    state["help"] = not state["help"]
-                elif key == "s":
-                    print(snapshot(shown))
-            if max_frames and number + 1 >= max_frames:
-                break
-    print(f"{number + 1} frames; {readout(seconds, ends, len(found))}")
+    if ends:
+        print(f"{number + 1} frames; {readout(seconds, ends, len(found))}")
 
 
-def require_window() -> None:
-    """Refuse to start where OpenCV's window toolkit would end the process."""
+def try_window() -> Callable[[], None]:
+    """Find out beside other work whether a window can open; returns what waits for the answer.
+
+    In a process of its own, since OpenCV's window toolkit ends the process where it cannot.
+    """
     screen = os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY")
+    hint = "; add --headless=True"
     if sys.platform.startswith("linux") and not screen:
-        raise InputError("no window can open here (DISPLAY is not set); add --headless=True")
+        raise InputError(f"no window can open here (DISPLAY is not set){hint}")
+    command = [sys.executable, "-c", "import cv2; cv2.namedWindow('keypoints')"]
+    quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+    attempt = subprocess.Popen(command, **quiet)
+
+    def require_window() -> None:
+        if attempt.wait() != 0:
+            raise InputError(f"no window can open here (DISPLAY is {screen}){hint}")
+
+    return require_window
 
 
 def open_source(source: str) -> Iterator[tuple[float, Any]]:
@@ -112,9 +134,20 @@ def open_source(source: str) -> Iterator[tuple[float, Any]]:
 
     if source == "synthetic":
         return drawn_clip()
-    if source.isdigit() or "://" in source:
-        return videos.live_frames(source)
-    return videos.read_frames(Path(source))
+    return videos.live_frames(source) if is_live(source) else videos.read_frames(Path(source))
+
+
+def source_rate(source: str) -> float:
+    """Frames a second to record a source at: a file's own."""
+    from keypoints import videos
+
+    if is_live(source) or source == "synthetic":
+        return videos.DEFAULT_RATE
+    return videos.probe(Path(source)).rate
+
+
+def is_live(source: str) -> bool:
+    return source.isdigit() or "://" in source
 
 
 def drawn_clip() -> Iterator[tuple[float, Any]]:
@@ -137,20 +170,86 @@ def drawn_clip() -> Iterator[tuple[float, Any]]:
         yield t, cv2.warpAffine(picture, matrix, SYNTHETIC, borderMode=cv2.BORDER_REPLICATE)
 
 
-def paint(image: Any, found: list, chosen: Any, timestamp: float, *, landmarks: bool) -> Any:
-    import numpy as np
+class Recorder:
+    """A recording that a key starts and ends; as a context, it ends with the program too."""
 
-    from keypoints.plots import TRUTH, draw_points
+    def __init__(self) -> None:
+        self.path: Path | None = None  # of the recording that runs
+        self._stack = contextlib.ExitStack()
+        self._write: Callable | None = None
 
-    shown = image
-    if chosen is not None:
-        faces = np.array([face.points for face in found], np.float32).reshape(-1, 68, 2)
-        ids = [face.id for face in found]
-        shown = chosen.apply(image, faces, ids=ids, timestamp=timestamp)
-    if landmarks:
-        for face in found:
-            shown = draw_points(shown, face.points, TRUTH)
-    return shown
+    def __enter__(self) -> "Recorder":
+        return self
+
+    def __exit__(self, *error: Any) -> None:
+        self._stack.__exit__(*error)
+
+    def switch(self, image: Any) -> None:
+        from keypoints import videos
+
+        if self.path is not None:
+            path, self.path, self._write = self.path, None, None
+            self._stack.close()
+            print(path)
+            return
+        path = Path(f"recording-{now()}.mp4")
+        height, width = image.shape[:2]
+        self._write = self._stack.enter_context(videos.recording(path, width, height))
+        self.path = path
+
+    def add(self, image: Any, timestamp: float) -> None:
+        if self._write is not None:
+            self._write(image, timestamp)
+
+
+@dataclass
+class View:
+    """What is laid over the picture, and how keys change it."""
+
+    filter: Any  # None: none
+    help: bool = False
+    recorder: Recorder = field(default_factory=Recorder)
+
+    def __post_init__(self) -> None:
+        self.landmarks = self.filter is None
+
+    def paint(self, image: Any, found: list, timestamp: float) -> Any:
+        import numpy as np
+
+        from keypoints.plots import TRUTH, draw_points
+
+        shown = image
+        if self.filter is not None:
+            faces = np.array([face.points for face in found], np.float32).reshape(-1, 68, 2)
+            ids = [face.id for face in found]
+            shown = self.filter.apply(image, faces, ids=ids, timestamp=timestamp)
+        if self.landmarks:
+            for face in found:
+                shown = draw_points(shown, face.points, TRUTH)
+        return shown
+
+    def press(self, key: str, shown: Any) -> None:
+        """Do what a key asks for; what cannot be written is said, and the show goes on."""
+        from keypoints import filters
+
+        try:
+            if key == "f":
+                names = [None, *filters.list_filters()]
+                current = self.filter.spec.name if self.filter is not None else None
+                place = names.index(current) + 1 if current in names else 0
+                name = names[place % len(names)]
+                self.filter = filters.load_filter(name) if name is not None else None
+                self.landmarks = self.filter is None
+            elif key == "l":
+                self.landmarks = not self.landmarks
+            elif key == "h":
+                self.help = not self.help
+            elif key == "s":
+                print(snapshot(shown))
+            elif key == "r":
+                self.recorder.switch(shown)
+        except InputError as error:
+            print(f"error: {error}", file=sys.stderr)
 
 
 def readout(seconds: deque, ends: deque, faces: int) -> str:
@@ -163,8 +262,9 @@ def readout(seconds: deque, ends: deque, faces: int) -> str:
     return f"{rate:.0f} frames/s, {middle:.0f} ms (95 %: {slow:.0f} ms), {count}"
 
 
-def show(image: Any, text: str, *, help: bool) -> str:
-    """Put a frame into the window; returns the key that was pressed, or ""."""
+def show(image: Any, text: str, wait: float, *, help: bool, recording: Path | None) -> str:
+    """Put a frame into the window for `wait` seconds, or a moment; returns a key that was pressed,
+    or ""."""
     import cv2
 
     frame = image[..., ::-1].copy()
@@ -173,8 +273,10 @@ def show(image: Any, text: str, *, help: bool) -> str:
             place = (8, 20 + 20 * line)
             cv2.putText(frame, words, place, cv2.FONT_HERSHEY_SIMPLEX, 0.5, colour, width,
                         cv2.LINE_AA)  # fmt: skip
+    if recording is not None:
+        cv2.circle(frame, (frame.shape[1] - 18, 18), 7, (40, 40, 230), -1, cv2.LINE_AA)
     cv2.imshow(WINDOW, frame)
-    key = cv2.waitKey(1)
+    key = cv2.waitKey(max(round(1000 * wait), 1))
     if cv2.getWindowProperty(WINDOW, cv2.WND_PROP_VISIBLE) < 1:
         return "q"  # the window was closed
     return chr(key & 0xFF) if key >= 0 else ""
@@ -186,10 +288,14 @@ def snapshot(image: Any) -> Path:
 
     from keypoints.files import replacing
 
-    path = Path(time.strftime("snapshot-%Y%m%d-%H%M%S.png"))
+    path = Path(f"snapshot-{now()}.png")
     with replacing(path) as temporary:
         cv2.imwrite(str(temporary), image[..., ::-1])
     return path
+
+
+def now() -> str:
+    return datetime.now().strftime("%Y%m%d-%H%M%S-%f")[:-3]
 
 
 if __name__ == "__main__":
