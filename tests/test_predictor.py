@@ -1,9 +1,12 @@
+import warnings
+
 import numpy as np
 import pytest
 
 from keypoints import geometry, landmarks
 from keypoints.errors import InputError
 from keypoints.predictor import Predictor, as_rgb
+from keypoints.tracking import Tracker
 
 IN_CROP = landmarks.MEAN_FACE * 160 + 111.5
 
@@ -78,20 +81,33 @@ def test_what_is_no_picture_is_refused(image):
         as_rgb(image)
 
 
-@pytest.mark.parametrize("count", [150, pytest.param(2000, marks=pytest.mark.slow)])
+KINDS = [bool, np.uint8, np.int8, np.uint16, np.int16, np.uint32, np.int32, np.uint64, np.int64,
+         np.float16, np.float32, np.float64]  # fmt: skip
+
+
+@pytest.mark.parametrize("count", [120, pytest.param(2000, marks=pytest.mark.slow)])
 def test_random_pictures_and_boxes_never_crash_and_never_give_nan(count):
     rng = np.random.default_rng(0)
     largest = (4000, 3000) if count > 1000 else (300, 500)
-    kinds = [np.uint8, np.uint16, np.int32, np.float32, np.float64, bool]
-    for _ in range(count):
-        height, width = (int(np.exp(rng.uniform(0, np.log(side)))) for side in largest)
+    tracker = Tracker(predictor)
+    for number in range(count):
+        height, width = (int(np.exp(rng.uniform(0, np.log(side + 1)))) for side in largest)
+        if number < 2:
+            height, width = [(1, 1), largest][number]
         shape = [(height, width), (height, width, int(rng.integers(1, 5)))][rng.integers(2)]
-        image = np.zeros(shape, kinds[rng.integers(len(kinds))])
-        image[rng.random(height) < 0.5] = 1
+        rows = 10.0 ** rng.integers(0, 6) * rng.standard_normal((height, *[1] * (len(shape) - 1)))
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", RuntimeWarning)  # noise beyond a type's range
+            image = np.broadcast_to(rows.astype(KINDS[number % len(KINDS)]), shape).copy()
+        if image.dtype.kind == "f":
+            image[rng.random(height) < 0.05] = rng.choice([np.nan, np.inf, -np.inf])
         boxes = rng.normal(0, 10.0 ** rng.integers(0, 12), (int(rng.integers(0, 4)), 4))
         boxes[rng.random(boxes.shape) < 0.1] = rng.choice([np.nan, np.inf, 0.0, -np.inf])
         points = predictor.predict(image, boxes)
         assert points.shape == (len(boxes), 68, 2) and np.isfinite(points).all()
+        assert np.isfinite(predictor.predict(image)).all()
+        for face in tracker.update(image, number / 30):
+            assert np.isfinite(face.points).all() and np.isfinite(face.score)
 
 
 def test_without_boxes_it_looks_for_faces():

@@ -52,8 +52,8 @@ def close_up(image: np.ndarray, points: np.ndarray) -> tuple[np.ndarray, np.ndar
 
     box = geometry.landmark_box(points)
     # Landmarks end at the brows: the head's middle lies above theirs.
-    box = box - [0, 0.2 * box[3], 0, 0]
-    matrix = geometry.crop_matrix(box, margin=2.05, size=TILE)
+    box = box - [0, 0.27 * box[3], 0, 0]
+    matrix = geometry.crop_matrix(box, margin=2.25, size=TILE)
     flags = cv2.INTER_AREA if geometry.scale_of(matrix) < 1 else cv2.INTER_CUBIC
     tile = cv2.warpAffine(image, matrix, (TILE, TILE), flags=flags, borderMode=cv2.BORDER_REPLICATE)
     return tile, geometry.apply(matrix, points)
