@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from keypoints import config as configs
+from keypoints import stability
 from keypoints.datasets.synthetic_faces.drawing import draw_face
 from keypoints.pictures import encode_png
 from keypoints.predictor import Predictor
@@ -56,6 +57,7 @@ def test_commands_run_in_their_order(tmp_path, monkeypatch, capsys):
     monkeypatch.setenv("TFDS_DATA_DIR", str(tmp_path / "tfds"))
     monkeypatch.setenv("KEYPOINTS_ARCHIVE", str(write_archive(tmp_path / "archive.zip")))
     whole = train.load_experiment
+    monkeypatch.setattr(stability, "CLIPS", 1)
     monkeypatch.setattr(train, "load_experiment", lambda name: configs.replace(whole(name), SMALL))
     write_folder(tmp_path / "my_faces")
     (tmp_path / "selfie.png").write_bytes(encode_png(draw_face(2)[0]))
@@ -71,6 +73,7 @@ def test_commands_run_in_their_order(tmp_path, monkeypatch, capsys):
         run_command(tool, words[3:])
         print(line)
     shown = capsys.readouterr().out
+    assert "NMF static" in shown
     assert shown.count("NME inter-ocular") == 3 and "runs/youtube_faces/preview.png" in shown
     assert (tmp_path / "runs" / "mine" / "best.weights.h5").exists()
     assert (tmp_path / "selfie-sunglasses.png").exists() and (tmp_path / "filters.png").exists()

@@ -149,6 +149,24 @@ def test_ctrl_c_on_a_terminal_reaches_the_program_group_and_still_keeps_the_vide
     assert " frames; " in out and videos.probe(tmp_path / "out.mp4").count > 0
 
 
+@pytest.mark.slow
+@pytest.mark.skipif(not Path("/proc/self/statm").exists(), reason="takes Linux' /proc")
+def test_memory_does_not_grow(monkeypatch):
+    def many():
+        for number in range(1500):
+            if number % 300 == 0:
+                clip = tool.drawn_clip()
+            if number in (500, 1499):
+                pages = Path("/proc/self/statm").read_text().split()[1]
+                resident.append(int(pages) * os.sysconf("SC_PAGE_SIZE"))
+            yield number / 30, next(clip)[1]
+
+    resident: list[int] = []
+    monkeypatch.setattr(tool, "open_source", lambda source: many())
+    webcam("model", headless=True, filter="googly_orange", points="points.csv")
+    assert resident[1] < 1.02 * resident[0]
+
+
 PROGRAMS = ("Xvfb", "xdotool", "import")
 
 
