@@ -7,10 +7,11 @@ from pathlib import Path
 # Keras reads its backend once, at import; a user's own choice stands.
 os.environ.setdefault("KERAS_BACKEND", "jax")
 # TensorFlow's start-up notes would drown the tools' own output. Where it only feeds data, its
-# faster kernels are of no use, and without them it has less to say.
+# faster kernels are of no use, and without them it has less to say; where it trains, it would
+# leave them off on CPUs without AVX-512, which need them as much.
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
-if os.environ["KERAS_BACKEND"] != "tensorflow":
-    os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "0")
+_TRAINS = os.environ["KERAS_BACKEND"] == "tensorflow"
+os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1" if _TRAINS else "0")
 
 # Where CUDA's plugin finds no NVIDIA driver (/dev/dxg: Linux inside Windows), JAX would print a
 # traceback before it takes the CPU.

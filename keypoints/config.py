@@ -45,7 +45,7 @@ class Config:
     jpeg: float = _option(0.0, "share of pictures recompressed as JPEG", low=0.0, high=1.0)
     occlusion: float = _option(0.4, "share of pictures with an occluding block", low=0.0, high=1.0)
 
-    backbone: str = _option("resnet50", "feature extractor", choices=("resnet50", "tiny"))
+    backbone: str = _option("resnet50", "feature extractor", choices=("resnet50", "lite", "tiny"))
     head: str = _option(
         "heatmap",
         "pooled: average and Dense; heatmap: soft-argmax of maps",

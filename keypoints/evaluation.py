@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from keypoints import geometry, landmarks, metrics
+from keypoints import answers, geometry, landmarks, metrics
 from keypoints.annotations import refuse
 from keypoints.data import evaluation_pipeline, view_matrices
 from keypoints.errors import InputError
@@ -58,7 +58,7 @@ def boxes_for(
 
 
 def predict_points(
-    predict: Callable[[np.ndarray], np.ndarray],
+    predict: answers.Predict,
     records: Records,
     boxes: np.ndarray,
     *,
@@ -66,25 +66,23 @@ def predict_points(
     margin: float,
     batch_size: int = 32,
     flip: bool = False,
-) -> np.ndarray:
-    """Points `(n, 68, 2)` float32 in picture pixels, every record exactly once, in order.
+) -> tuple[np.ndarray, np.ndarray]:
+    """Points `(n, 68, 2)` and their uncertainties `(n, 68)`, float32 in picture pixels.
 
-    `predict` takes `(batch_size, 224, 224, 3)` uint8 crops to `(batch_size, 136)`; the last batch
-    is filled up with black, so that a compiled model sees one shape. `flip` averages with the
-    prediction for the mirrored crop.
+    Every record exactly once, in order. `predict` is an `answers.Predict`; its last batch is filled
+    up with black, so that a compiled model sees one shape. `flip` averages with the prediction
+    for the mirrored crop.
     """
     matrices = view_matrices(records, boxes, view=view, margin=margin)
-    answers = []
+    batches = []
     for crops in evaluation_pipeline(records, matrices, batch_size=batch_size).as_numpy_iterator():
         count = len(crops)
         crops = np.pad(crops, [(0, batch_size - count), (0, 0), (0, 0), (0, 0)])
-        batch = predict(crops).reshape(-1, landmarks.COUNT, 2)
+        batch = predict(crops)
         if flip:
-            mirrored = predict(crops[:, :, ::-1]).reshape(-1, landmarks.COUNT, 2)
-            mirrored = (mirrored * [-1, 1] + [geometry.CROP - 1, 0])[:, landmarks.MIRROR]
-            batch = (batch + mirrored) / 2
-        answers.append(batch[:count])
-    return geometry.apply(geometry.invert(matrices), np.concatenate(answers)).astype(np.float32)
+            batch = (batch + answers.mirrored(predict(crops[:, :, ::-1]))) / 2
+        batches.append(batch[:count])
+    return answers.in_picture(np.concatenate(batches), matrices)
 
 
 def mean_face(boxes: np.ndarray) -> np.ndarray:

@@ -1,11 +1,13 @@
-"""A trained run as files that others can serve: SavedModel, ONNX and quantised ONNX.
+"""A trained run as files that others can serve: SavedModel, ONNX, quantised ONNX, half weights.
 
 Each takes RGB crops `(b, 224, 224, 3)` with values 0 to 255 under the name `image`, any batch size,
-and answers `(b, 136)` crop pixels under the name `points`.
+and answers `(b, 136)` crop pixels under the name `points`, and under `uncertainty` `(b, 68)` the
+mean absolute error to expect of each point's coordinates.
 """
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -27,7 +29,12 @@ from keypoints.geometry import CROP
 from keypoints.records import Records
 
 # File or folder of each format within an export.
-FORMATS = {"savedmodel": "savedmodel", "onnx": "model.onnx", "onnx-int8": "model-int8.onnx"}
+FORMATS = {
+    "savedmodel": "savedmodel",
+    "onnx": "model.onnx",
+    "onnx-int8": "model-int8.onnx",
+    "weights": "weights",
+}
 ONNX_OPSET = 17
 
 
@@ -62,6 +69,8 @@ def export(
             _in_child("write_onnx", "tensorflow", run, folder / FORMATS["onnx"])
         if "onnx-int8" in formats:
             write_int8(folder / FORMATS["onnx"], folder / FORMATS["onnx-int8"], calibration)
+        if "weights" in formats:
+            write_half_weights(run, folder / FORMATS["weights"])
         if "onnx" not in formats:
             (folder / FORMATS["onnx"]).unlink(missing_ok=True)
         manifest = _manifest(run, config, folder, formats)
@@ -79,7 +88,8 @@ def check_formats(formats: list[str]) -> None:
     for name in formats:
         if name not in FORMATS:
             raise InputError(f"--formats={name}: some of {', '.join(FORMATS)} are expected")
-    needed = ("tf2onnx", "onnx", "onnxruntime") if set(formats) != {"savedmodel"} else ()
+    onnx = any(name.startswith("onnx") for name in formats)
+    needed = ("tf2onnx", "onnx", "onnxruntime") if onnx else ()
     missing = [package for package in needed if find_spec(package) is None]
     if missing:
         raise InputError(f"ONNX export needs `pip install {' '.join(missing)}`")
@@ -95,11 +105,9 @@ def calibration_crops(records: Records, config: Config, count: int) -> np.ndarra
 def write_savedmodel(run: Path, folder: Path) -> None:
     """A TensorFlow SavedModel with the endpoint `serve`; call it where the backend is JAX."""
     import tensorflow as tf
-    from keras import Model
     from keras.export import ExportArchive
 
     model, _ = runs.load_model(run)
-    model = Model(model.inputs, {"points": model.outputs[0]})  # or the output has no name
     archive = ExportArchive()
     archive.track(model)
     signature = tf.TensorSpec((None, CROP, CROP, 3), tf.float32, name="image")
@@ -117,7 +125,7 @@ def write_onnx(run: Path, path: Path) -> None:
 
     @tf.function
     def serve(image):
-        return {"points": model(image, training=False)}
+        return model(image, training=False)
 
     signature = [tf.TensorSpec((None, CROP, CROP, 3), tf.float32, name="image")]
     proto, _ = tf2onnx.convert.from_function(serve, signature, opset=ONNX_OPSET)
@@ -164,6 +172,24 @@ def write_int8(source: Path, path: Path, calibration: np.ndarray | None) -> None
         )
 
 
+def write_half_weights(run: Path, folder: Path) -> None:
+    """A run folder of config and best weights alone, in float16: half the size, same layout."""
+    import h5py
+
+    folder.mkdir()
+    shutil.copy(run / runs.CONFIG, folder / runs.CONFIG)
+    with h5py.File(run / runs.BEST) as source, h5py.File(folder / runs.BEST, "w") as target:
+
+        def copy(name: str, item: h5py.Group | h5py.Dataset) -> None:
+            if isinstance(item, h5py.Dataset):
+                target.create_dataset(name, data=item[()].astype(np.float16))
+            else:
+                target.require_group(name)
+            target[name].attrs.update(item.attrs)
+
+        source.visititems(copy)
+
+
 def _in_child(function: str, backend: str, run: Path, path: Path) -> None:
     """Call a function of this module in a process of its own, with the Keras backend it needs."""
     code = (
@@ -190,6 +216,9 @@ def _manifest(run: Path, config: Config, folder: Path, formats: list[str]) -> di
                   "values": "RGB, 0 to 255; the model normalises them itself"},
         "output": {"name": "points", "shape": ["batch", 136], "type": "float32",
                    "values": "x0, y0, .., x67, y67 of the iBUG markup, pixels of the crop"},
+        "uncertainty": {"name": "uncertainty", "shape": ["batch", 68], "type": "float32",
+                        "values": "mean absolute error to expect of a point's x and y, pixels of "
+                                  "the crop"},
         "crop": {"view": config.view, "margin": config.margin, "size": CROP,
                  "box": "left, top, width, height of the 68 points; the crop is a square around "
                         "its centre, margin times its longer side"},

@@ -6,8 +6,9 @@ from typing import Any
 
 import numpy as np
 
+from keypoints.answers import Predict
 from keypoints.errors import InputError
-from keypoints.runs import Predict, weights_digest
+from keypoints.runs import BEST, CONFIG, load_predict, weights_digest
 
 MANIFEST = "manifest.json"
 EXPECTED = "a run of tools.train, an export of tools.export, or an .onnx file of one"
@@ -39,7 +40,7 @@ OPERATIONS = {
 def load_exported(path: Path, *, format: str | None = None) -> tuple[Predict, dict[str, Any], Path]:
     """`(predict, manifest, file)` of an export's folder or of one of its .onnx files.
 
-    Of a folder, `format` or else the first of ONNX, int8 ONNX and SavedModel is read. Raises
+    Of a folder, `format` or else the first of ONNX, int8 ONNX, SavedModel and weights is read. Raises
     InputError where there is no manifest or no model, and for a file that is not the one that
     the manifest's SHA-256 tells of.
     """
@@ -53,7 +54,7 @@ def load_exported(path: Path, *, format: str | None = None) -> tuple[Predict, di
     if path.suffix == ".onnx":
         file = path
     else:
-        names = [format] if format else ["onnx", "onnx-int8", "savedmodel"]
+        names = [format] if format else ["onnx", "onnx-int8", "savedmodel", "weights"]
         name = next((name for name in names if name in formats), None)
         if name is None:
             raise InputError(f"{folder} holds {', '.join(formats)}, not {' or '.join(names)}")
@@ -61,6 +62,10 @@ def load_exported(path: Path, *, format: str | None = None) -> tuple[Predict, di
     if file.suffix == ".onnx":
         _check_digest(file, folder, manifest)
         return _onnx(file), manifest, file
+    if (file / BEST).exists():
+        for part in (file / CONFIG, file / BEST):
+            _check_digest(part, folder, manifest)
+        return load_predict(file)[0], manifest, file / BEST
     weights = file / "variables" / "variables.data-00000-of-00001"
     for part in (weights, file / "saved_model.pb"):
         _check_digest(part, folder, manifest)
@@ -107,7 +112,8 @@ def _onnx(path: Path) -> Predict:
         raise InputError(f"{path}: ONNX Runtime cannot read it: {error}") from None
 
     def predict(crops: np.ndarray) -> np.ndarray:
-        return session.run(["points"], {"image": crops.astype(np.float32)})[0]
+        found = session.run(["points", "uncertainty"], {"image": crops.astype(np.float32)})
+        return np.concatenate(found, axis=1)
 
     return predict
 
@@ -133,6 +139,7 @@ def _savedmodel(folder: Path) -> Predict:
         raise InputError(f"{folder}: TensorFlow cannot read it: {error}") from None
 
     def predict(crops: np.ndarray) -> np.ndarray:
-        return model.serve(crops.astype(np.float32))["points"].numpy()
+        found = model.serve(crops.astype(np.float32))
+        return np.concatenate([found[name] for name in ("points", "uncertainty")], axis=1)
 
     return predict

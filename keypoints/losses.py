@@ -44,4 +44,14 @@ def nme(truth, predicted):
     return 100 * ops.mean(ops.norm(predicted - truth, axis=-1), axis=-1) / distance
 
 
+def laplace(truth, predicted, uncertainty):
+    """Negative log-likelihood `(b,)` of Laplace errors whose mean absolute size is `uncertainty`.
+
+    `log(2 b) + |e| / b` per coordinate without its constant: least where `b` `(b, 68)` is the mean
+    of |e| (Kumar et al., "LUVLi Face Alignment", CVPR 2020, has the two-dimensional form).
+    """
+    error = ops.mean(ops.reshape(ops.abs(predicted - truth), (-1, COUNT, 2)), axis=-1)
+    return ops.mean(error / uncertainty + ops.log(uncertainty), axis=-1)
+
+
 LOSSES = {"l1": l1, "mse": mse, "smooth_l1": smooth_l1, "wing": wing}

@@ -1,5 +1,7 @@
 """The network: normalisation, backbone, head. RGB 0..255 crops in, 136 crop coordinates out.
 
+Beside them it answers how sure it is of each point: the mean absolute error that it expects.
+
 All of it is `keras.ops` and stock layers: it runs on any Keras backend, and weights saved on one
 load on another.
 """
@@ -19,21 +21,27 @@ from keypoints.geometry import CROP
 IMAGENET_MEAN = (123.68, 116.779, 103.939)
 # Maps that a ResNet50 hands on, from fine to coarse: strides 4, 8, 16, 32.
 RESNET50_MAPS = ("conv2_block3_out", "conv3_block4_out", "conv4_block6_out", "conv5_block3_out")
-DECODER_WIDTH = 128
+DECODER_WIDTHS = {"resnet50": 128, "tiny": 128, "lite": 64}
 # Starting width of the location prior of the `heatmap` head, as a share of the crop.
 PRIOR_SIGMA = 0.12
+LEAST_SPREAD = 0.1  # crop pixels: a map of one hot cell has none, and no logarithm
 # Keras' default of 0.99 averages over 100 steps and more: too slow where an epoch has 100.
 BATCH_NORM_MOMENTUM = 0.95
 
 
 class SoftArgmax(layers.Layer):
-    """Heat maps `(b, h, w, 68)` to expected positions `(b, 68, 2)` in crop pixels.
+    """Heat maps `(b, h, w, 68)` to `(b, 68, 3)`: expected x and y, and their uncertainty.
+
+    All three are in crop pixels.
 
     A softmax over all cells of map + prior, then the mean of the cells' centres under it:
     integral regression (Sun et al., "Integral Human Pose Regression", ECCV 2018, eq. 2). The
     prior is a Gaussian per point around the mean face, so that a network that knows nothing yet
     (all maps zero) answers the mean face. It is a function of position, not a grid of weights:
     the same weights serve any map size.
+
+    The uncertainty is what absolute error to expect of a coordinate: a power of the map's spread
+    (standard deviation around the position), with a factor and an exponent learned per point.
     """
 
     def __init__(self, mean_face: np.ndarray, **options):
@@ -54,6 +62,10 @@ class SoftArgmax(layers.Layer):
             initializer=keras.initializers.Constant(np.log(PRIOR_SIGMA)),
             name="log_sigma",
         )
+        self.log_factor, self.exponent = (
+            self.add_weight(shape=(landmarks.COUNT,), initializer=start, name=name)
+            for name, start in (("log_factor", "zeros"), ("exponent", "ones"))
+        )
 
     def call(self, maps):
         flat = ops.reshape(maps, (-1, len(self.cells), landmarks.COUNT))
@@ -61,13 +73,18 @@ class SoftArgmax(layers.Layer):
         prior = -0.5 * away * ops.exp(-2.0 * self.log_sigma)
         weights = ops.softmax(flat + prior, axis=1)
         positions = ops.einsum("bkn,kc->bnc", weights, self.cells)
-        return positions * CROP - 0.5
+        squares = ops.einsum("bkn,k->bn", weights, np.square(self.cells).sum(axis=-1))
+        variance = ops.maximum(squares - ops.sum(ops.square(positions), axis=-1), 0.0) / 2
+        spread = 0.5 * ops.log(variance * CROP**2 + LEAST_SPREAD**2)  # logarithm, per axis
+        uncertainty = ops.exp(self.log_factor + self.exponent * spread)
+        return ops.concatenate([positions * CROP - 0.5, uncertainty[..., None]], axis=-1)
 
 
 def build_model(config: Config, mean_face: np.ndarray) -> keras.Model:
-    """The functional model of `config`: `(b, 224, 224, 3)` RGB 0..255 to `(b, 136)` crop pixels.
+    """The functional model of `config`: `(b, 224, 224, 3)` RGB 0..255 to two named outputs.
 
-    Outputs are x0, y0, .., x67, y67. `mean_face` `(68, 2)`, in crop pixels, is what the model
+    `points` `(b, 136)` are x0, y0, .., x67, y67 in crop pixels, `uncertainty` `(b, 68)` is the
+    mean absolute error to expect of each point's coordinates, crop pixels too. `mean_face` `(68, 2)`, in crop pixels, is what the model
     answers before it has learnt anything. Weights are random from `config.seed`, or in the
     backbone those of ImageNet or of the .h5 file that `config.weights` names. Layers that
     `config.trainable` leaves out are frozen, their batch statistics too. Raises InputError for
@@ -83,11 +100,14 @@ def build_model(config: Config, mean_face: np.ndarray) -> keras.Model:
         if config.resolution != CROP:
             pixels = layers.AveragePooling2D(CROP // config.resolution, name="shrink")(pixels)
         backbone = BACKBONES[config.backbone](pixels, config.weights)
-        points = HEADS[config.head](backbone, mean_face)
+        found = HEADS[config.head](backbone, mean_face, DECODER_WIDTHS[config.backbone])
     finally:
         keras.config.set_dtype_policy(policy)
-    output = layers.Reshape((2 * landmarks.COUNT,), dtype="float32", name="points")(points)
-    model = keras.Model(image, output, name="keypoints")
+    points = layers.Reshape((2 * landmarks.COUNT,), dtype="float32", name="points")(found[..., :2])
+    uncertainty = layers.Reshape((landmarks.COUNT,), dtype="float32", name="uncertainty")(
+        found[..., 2]
+    )
+    model = keras.Model(image, {"points": points, "uncertainty": uncertainty}, name="keypoints")
     of_backbone = {layer.name for layer in keras.Model(image, backbone).layers}
     for layer in model.layers:
         if isinstance(layer, layers.BatchNormalization):
@@ -124,36 +144,98 @@ def tiny(pixels, weights: str) -> list:
     return maps
 
 
-def pooled(maps: list, mean_face: np.ndarray):
-    """Points `(b, 68, 2)` by one dense layer on the average of the coarsest map."""
+def pooled(maps: list, mean_face: np.ndarray, width: int):
+    """`(b, 68, 3)`, as `SoftArgmax`, by one dense layer on the average of the coarsest map."""
+    start = np.concatenate([mean_face, np.log(np.full((landmarks.COUNT, 1), 10.0))], axis=1)
     x = layers.GlobalAveragePooling2D(dtype="float32", name="head_pool")(maps[-1])
     x = layers.Dense(
-        2 * landmarks.COUNT,
+        3 * landmarks.COUNT,
         kernel_initializer=keras.initializers.RandomNormal(stddev=1e-3),
-        bias_initializer=lambda *_, **__: ops.convert_to_tensor(np.ravel(mean_face), "float32"),
+        bias_initializer=lambda *_, **__: ops.convert_to_tensor(np.ravel(start), "float32"),
         dtype="float32",
         name="head_points",
     )(x)
-    return layers.Reshape((landmarks.COUNT, 2), dtype="float32", name="head_pairs")(x)
+    x = layers.Reshape((landmarks.COUNT, 3), dtype="float32", name="head_pairs")(x)
+    return ops.concatenate([x[..., :2], ops.exp(x[..., 2:])], axis=-1)
 
 
-def heatmap(maps: list, mean_face: np.ndarray):
-    """Points `(b, 68, 2)` by soft-argmax over maps as fine as the backbone's finest.
+def heatmap(maps: list, mean_face: np.ndarray, width: int):
+    """`(b, 68, 3)` of `SoftArgmax` over maps as fine as the backbone's finest.
 
     The decoder adds each finer map to what came up from the coarser ones, as in feature pyramid
     networks (Lin et al., CVPR 2017), so that places are kept and context reaches them.
     """
     x = None
     for level, feature in reversed(list(enumerate(maps))):
-        side = convolution(feature, DECODER_WIDTH, f"head_side{level}", size=1)
+        side = convolution(feature, width, f"head_side{level}", size=1)
         if x is not None:
             side = layers.add([side, ops.image.resize(x, side.shape[1:3])])
-        x = convolution(side, DECODER_WIDTH, f"head_smooth{level}")
+        x = convolution(side, width, f"head_smooth{level}")
     x = layers.Conv2D(landmarks.COUNT, 1, kernel_initializer="zeros", name="head_maps")(x)
     return SoftArgmax(mean_face, name="head_points")(x)
 
 
-BACKBONES = {"resnet50": resnet50, "tiny": tiny}
+def lite(pixels, weights: str) -> list:
+    """Maps of EfficientNet-Lite0 at strides 4, 8, 16 and 32, fine to coarse.
+
+    EfficientNet-B0 (Tan and Le, 2019, table 1) without squeeze-and-excitation and with ReLU6:
+    the variant that its authors publish for phones, since it survives eight bits.
+    """
+    x = layers.Rescaling(1 / 128.0, -127 / 128.0)(pixels)
+    x = _lite_convolution(x, 32, "conv1", size=3, strides=2)
+    maps = {}
+    for number, (stage, size, strides, width, repeats) in enumerate(LITE_BLOCKS):
+        for repeat in range(repeats):
+            name = f"{stage}_block{number}{'abcd'[repeat]}"
+            x = _inverted_residual(
+                x, width, name, size=size, strides=strides if repeat == 0 else 1,
+                expand=6 if number else 1,
+            )  # fmt: skip
+        maps[stage] = x
+    fine_to_coarse = [maps[stage] for stage in ("conv2", "conv3", "conv4", "conv5")]
+    if Path(weights).is_file():
+        try:
+            keras.Model(pixels, fine_to_coarse).load_weights(weights)
+        except (OSError, ValueError) as error:
+            raise InputError(
+                f"--weights={weights}: not a weights file of this backbone: {error}"
+            ) from None
+    return fine_to_coarse
+
+
+# EfficientNet-Lite0's blocks: stage of the name, kernel, stride, width, repeats.
+LITE_BLOCKS = (
+    ("conv1", 3, 1, 16, 1),
+    ("conv2", 3, 2, 24, 2),
+    ("conv3", 5, 2, 40, 2),
+    ("conv4", 3, 2, 80, 3),
+    ("conv4", 5, 1, 112, 3),
+    ("conv5", 5, 2, 192, 4),
+    ("conv5", 3, 1, 320, 1),
+)
+
+
+def _inverted_residual(x, width: int, name: str, *, size: int, strides: int, expand: int):
+    """Expand, convolve each channel by itself, project (Sandler et al., MobileNetV2, 2018)."""
+    source, inside = x, x
+    if expand > 1:
+        inside = _lite_convolution(inside, expand * x.shape[-1], f"{name}_expand")
+    inside = layers.DepthwiseConv2D(
+        size, strides, padding="same", use_bias=False, name=f"{name}_depth_conv"
+    )(inside)
+    inside = layers.BatchNormalization(epsilon=1e-3, name=f"{name}_depth_bn")(inside)
+    inside = layers.ReLU(6.0, name=f"{name}_depth_relu")(inside)
+    x = _lite_convolution(inside, width, f"{name}_project", relu=False)
+    return layers.add([source, x], name=f"{name}_out") if source.shape == x.shape else x
+
+
+def _lite_convolution(x, width: int, name: str, *, size=1, strides=1, relu=True):
+    x = layers.Conv2D(width, size, strides, padding="same", use_bias=False, name=f"{name}_conv")(x)
+    x = layers.BatchNormalization(epsilon=1e-3, name=f"{name}_bn")(x)
+    return layers.ReLU(6.0, name=f"{name}_relu")(x) if relu else x
+
+
+BACKBONES = {"resnet50": resnet50, "lite": lite, "tiny": tiny}
 HEADS = {"heatmap": heatmap, "pooled": pooled}
 
 
@@ -168,7 +250,7 @@ def _check_weights(config: Config) -> None:
     """Refuse a start that cannot be, before anything is built."""
     if config.weights == "none" or Path(config.weights).is_dir():
         return
-    if config.backbone != "resnet50":
+    if config.backbone == "tiny" or (config.backbone == "lite" and config.weights == "imagenet"):
         raise InputError(
             f"--weights={config.weights}: only resnet50 has such weights; start {config.backbone} "
             "from --weights=none or from a run folder"

@@ -13,10 +13,10 @@ import numpy as np
 from keypoints import geometry, metrics, runs
 from keypoints.config import Config
 from keypoints.data import view_matrices
+from keypoints.answers import Predict, split
 from keypoints.errors import InputError
 from keypoints.exported import load_exported, read_manifest
 from keypoints.records import Records
-from keypoints.runs import Predict
 
 TOLERANCE = 0.05  # crop pixels by which a float format may differ from the live model
 BATCHES = (1, 7, 32)
@@ -36,8 +36,8 @@ class Row:
 
     @property
     def mismatch(self) -> bool:
-        """Whether it answers something else; int8 is judged by its NME instead."""
-        return self.difference > TOLERANCE and not self.format.endswith("int8")
+        """Whether it answers something else; rounded weights are judged by their NME instead."""
+        return self.difference > TOLERANCE and self.format in ("savedmodel", "onnx")
 
 
 def check(run: Path, folder: Path, records: Records) -> list[Row]:
@@ -128,7 +128,7 @@ def _row(name: str, path: Path, found: dict, live: dict, records: Records, confi
     worst = max(apart, key=np.max)
     files = [path] if path.is_file() else [file for file in path.rglob("*") if file.is_file()]
     back = geometry.invert(view_matrices(records, view=config.view, margin=config.margin))
-    points = geometry.apply(back, found["all"].reshape(len(records), -1, 2))
+    points = geometry.apply(back, split(found["all"])[0])
     return Row(
         format=name,
         megabytes=sum(file.stat().st_size for file in files) / 1e6,

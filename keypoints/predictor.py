@@ -4,9 +4,10 @@ from pathlib import Path
 
 import numpy as np
 
-from keypoints import geometry, landmarks, runs
+from keypoints import answers, geometry, landmarks, runs
+from keypoints.answers import Predict
 from keypoints.errors import InputError
-from keypoints.runs import Predict
+from keypoints.pretrained import resolve
 
 # Boxes are kept within this many pixels of the picture's corner: beyond it floats lose pixels.
 FAR = 1e6
@@ -24,7 +25,7 @@ class Predictor:
         data: str = "",
         file: Path | None = None,
     ):
-        self.network = network  # crops (n, 224, 224, 3) to (n, 136) crop pixels
+        self.network = network
         self.view = view
         self.margin = margin
         self.data = data  # set that it was trained on
@@ -34,9 +35,9 @@ class Predictor:
     def load(cls, path: str | Path) -> "Predictor":
         """The network of a run folder or of an export (its folder, or an .onnx file in it).
 
-        Raises InputError for what is neither, and for damaged files.
+        `pretrained` and `pretrained-small` are those that come with the package. Raises InputError for what is neither, and for damaged files.
         """
-        path = Path(str(path))
+        path = resolve(path)
         if not path.exists():
             raise InputError(f"{path} is neither a run folder nor an export: it is not there")
         if (path / runs.CONFIG).exists():
@@ -52,7 +53,16 @@ class Predictor:
     def predict(self, image: np.ndarray, boxes: np.ndarray | None = None) -> np.ndarray:
         """Points `(n, 68, 2)` float32 in pixels of `image`, one face for each box.
 
-        `image`: RGB, gray, or either with alpha (which is dropped), any size, as of `as_rgb`.
+        `image` and `boxes` are those of `estimate`.
+        """
+        return self.estimate(image, boxes)[0]
+
+    def estimate(
+        self, image: np.ndarray, boxes: np.ndarray | None = None
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Points `(n, 68, 2)` and the mean absolute error `(n, 68)` to expect of their x and y.
+
+        Both are float32, in pixels of `image`, one face for each box. `image`: RGB, gray, or either with alpha (which is dropped), any size, as of `as_rgb`.
         `boxes` `(n, 4)`: tight landmark boxes, left, top, width, height; those that a detector
         finds unless given. A box that is not finite stands for the whole picture, one without
         extent for one pixel; pixels off the picture are black. So the answer is always finite,
@@ -74,10 +84,10 @@ class Predictor:
         crops = np.zeros((size, geometry.CROP, geometry.CROP, 3), np.uint8)
         for crop, matrix in zip(crops, matrices):
             crop[:] = geometry.crop(image, matrix)
-        points = np.empty((0, landmarks.COUNT, 2), np.float32)
+        answer = np.empty((0, 3 * landmarks.COUNT), np.float32)
         if len(boxes):
-            points = self.network(crops)[: len(boxes)].reshape(-1, landmarks.COUNT, 2)
-        return geometry.apply(geometry.invert(matrices), points)
+            answer = self.network(crops)[: len(boxes)]
+        return answers.in_picture(answer, matrices)
 
     def _usable(self, boxes: np.ndarray, image: np.ndarray) -> np.ndarray:
         boxes = np.array(boxes, np.float64).reshape(-1, 4)

@@ -22,7 +22,6 @@ import subprocess
 import sys
 import zipfile
 import zlib
-from collections.abc import Callable
 from contextlib import contextmanager
 from importlib import metadata
 from pathlib import Path
@@ -32,6 +31,7 @@ import numpy as np
 
 from keypoints import config as configs
 from keypoints import landmarks
+from keypoints.answers import Predict
 from keypoints.config import Config
 from keypoints.errors import InputError
 from keypoints.files import replacing, write_text
@@ -44,8 +44,6 @@ CONFIG, ENVIRONMENT, METRICS, CURVES = (
     "curves.png",
 )
 BEST, LAST, CHECKPOINT = "best.weights.h5", "last.weights.h5", "checkpoint.npz"
-
-Predict = Callable[[np.ndarray], np.ndarray]
 
 
 def start_run(run: Path, config: Config) -> None:
@@ -102,15 +100,22 @@ def load_weights(model, run: Path) -> None:
 def load_predict(path: str | Path) -> tuple[Predict, Config]:
     """`(predict, config)` of a run folder.
 
-    `predict` takes crops `(n, 224, 224, 3)` RGB 0..255 and returns `(n, 136)` float32 in crop
-    pixels. It is compiled once per batch size: call it with few sizes.
+    `predict` is compiled once per batch size: call it with few sizes.
     """
     model, config = load_model(Path(path))
-    return predict_function(model), config
+    return predict_function(answering(model)), config
+
+
+def answering(model):
+    """`model` with one output, the answer of `Predict`, in place of its two."""
+    import keras
+
+    answer = keras.ops.concatenate([model.output["points"], model.output["uncertainty"]], axis=-1)
+    return keras.Model(model.inputs, answer)
 
 
 def predict_function(model) -> Predict:
-    """The `Predict` of a Keras model."""
+    """The `Predict` of a Keras model as `answering` makes them."""
 
     def predict(crops: np.ndarray) -> np.ndarray:
         return np.asarray(model.predict_on_batch(crops), np.float32)

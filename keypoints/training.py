@@ -13,19 +13,20 @@ import keras
 import numpy as np
 from keras import ops
 
-from keypoints import geometry, metrics, runs
+from keypoints import geometry, landmarks, metrics, runs
 from keypoints.config import Config
 from keypoints.cpu_layers import quicken
 from keypoints.data import training_pipeline, view_matrices
 from keypoints.errors import InputError
 from keypoints.evaluation import predict_points
 from keypoints.files import replacing
-from keypoints.losses import LOSSES, nme
+from keypoints.losses import LOSSES, laplace, nme
 from keypoints.model import build_model
 from keypoints.plots import training_curves
 from keypoints.records import Records
 
-STATISTICS = 24  # batches that batch statistics of averaged weights are measured on
+STATISTICS = 12  # batches that batch statistics of averaged weights are measured on
+POINTS = 2 * landmarks.COUNT
 START = {"epoch": 0, "step": 0, "rows": []}
 
 
@@ -37,7 +38,7 @@ class Step:
     epochs: int
     step: int
     steps: int
-    loss: float  # crop pixels, mean over the epoch so far
+    loss: float  # mean over the epoch so far
     nme: float  # percent, on jittered training crops, mean over the epoch so far
     images_per_second: float
     seconds_left: float  # of the run, at this speed
@@ -132,7 +133,10 @@ def train(
 
 
 def compiled_model(config: Config, training: Records) -> keras.Model:
-    """The model of `config`, started at the mean crop of `training`, with a built optimizer."""
+    """The network of `config`, started at the mean crop of `training`, with a built optimizer.
+
+    It has one output, the answer `(b, 204)` of `runs.Predict`: what loss and metric both need.
+    """
     targets = geometry.apply(
         view_matrices(training, view=config.view, margin=config.margin), training.points
     )
@@ -142,6 +146,7 @@ def compiled_model(config: Config, training: Records) -> keras.Model:
         model = quicken(model)
     if Path(config.weights).is_dir():
         runs.load_weights(model, Path(config.weights))
+    model = runs.answering(model)
     steps = max(len(training) // config.batch_size, 1)
     options = {
         "learning_rate": LearningRate(config, steps),
@@ -159,15 +164,36 @@ def compiled_model(config: Config, training: Records) -> keras.Model:
     optimizer.build(model.trainable_variables)
     # XLA compiles JAX's step anyway; TensorFlow's own CPU kernels are faster than XLA's.
     model.compile(
-        optimizer, LOSSES[config.loss], metrics=[nme], jit_compile=keras.backend.backend() == "jax"
+        optimizer,
+        _likely(LOSSES[config.loss]),
+        metrics=[_of_points(nme)],
+        jit_compile=keras.backend.backend() == "jax",
     )
     return model
+
+
+def _likely(loss: Callable) -> Callable:
+    """The regression loss of the points plus the likelihood of their uncertainties."""
+
+    def total(truth, answer):
+        points, uncertainty = answer[:, :POINTS], answer[:, POINTS:]
+        return loss(truth, points) + laplace(truth, points, uncertainty)
+
+    return total
+
+
+def _of_points(metric: Callable) -> Callable:
+    def of_points(truth, answer):
+        return metric(truth, answer[:, :POINTS])
+
+    of_points.__name__ = metric.__name__
+    return of_points
 
 
 def validation_nme(model: keras.Model, records: Records, config: Config) -> float:
     """Mean inter-ocular NME of `records`, percent, truth boxes."""
     boxes = geometry.landmark_box(records.points)
-    predicted = predict_points(
+    predicted, _ = predict_points(
         runs.predict_function(model), records, boxes, view=config.view, margin=config.margin
     )
     return float(100 * np.mean(metrics.inter_ocular_nme(records.points, predicted)))

@@ -11,7 +11,7 @@ from keypoints import config as configs
 from keypoints import geometry, landmarks, runs
 from keypoints.config import Config
 from keypoints.errors import InputError
-from tests.faces import dotted_faces
+from tests.faces import answered, dotted_faces
 from tools.evaluate import evaluate
 
 COUNT = 35  # one batch of 32 and a last one of 3
@@ -36,7 +36,7 @@ def make_run(tmp_path, monkeypatch, records):
 
         def predict(crops):
             batch = next(batches).reshape(-1, 136)
-            return np.concatenate([batch, np.zeros((len(crops) - len(batch), 136))])
+            return answered(np.pad(batch, [(0, len(crops) - len(batch)), (0, 0)]))
 
         monkeypatch.setattr("keypoints.runs.load_predict", lambda path: (predict, config))
         return tmp_path
@@ -84,7 +84,7 @@ def test_flip_reaches_the_prediction_and_the_report(make_run, records, monkeypat
     run = make_run(np.empty((0, 68, 2)))
 
     def corner(crops):
-        return np.tile(np.float32([10, 111.5]), (len(crops), 68))
+        return answered(np.tile(np.float32([10, 111.5]), (len(crops), 68)))
 
     monkeypatch.setattr("keypoints.runs.load_predict", lambda path: (corner, Config()))
     evaluate(str(run), flip=True)
@@ -100,7 +100,7 @@ def test_stability_is_a_report_of_its_own(make_run, records, monkeypatch, capsys
     run = make_run(np.empty((0, 68, 2)))
 
     def middle(crops):
-        return np.tile(landmarks.MEAN_FACE.ravel() * 160 + 111.5, (len(crops), 1))
+        return answered(np.tile(landmarks.MEAN_FACE * 160 + 111.5, (len(crops), 1)))
 
     monkeypatch.setattr("keypoints.runs.load_predict", lambda path: (middle, Config()))
     monkeypatch.setattr("keypoints.stability.CLIPS", 1)

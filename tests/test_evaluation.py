@@ -7,7 +7,7 @@ import pytest
 
 from keypoints import evaluation, geometry, landmarks, metrics, reports
 from keypoints.errors import InputError
-from tests.faces import dotted_faces
+from tests.faces import answered, dotted_faces
 
 
 @pytest.fixture(scope="module")
@@ -29,7 +29,7 @@ def oracle(records, boxes, *, margin=1.4, wrong=0.0):
             matches = np.flatnonzero((crops == crop).all(axis=(1, 2, 3)))
             seen.extend(matches)
             answers[row] = targets[matches[0]] if len(matches) else 0
-        return answers
+        return answered(answers)
 
     return predict, seen
 
@@ -37,18 +37,21 @@ def oracle(records, boxes, *, margin=1.4, wrong=0.0):
 def test_every_record_once_in_order_back_in_its_picture(records):
     boxes, _ = evaluation.boxes_for(records, "truth")
     predict, seen = oracle(records, boxes)
-    points = evaluation.predict_points(
+    points, uncertainty = evaluation.predict_points(
         predict, records, boxes, view="face", margin=1.4, batch_size=3
     )
     assert seen == list(range(7))  # 3 + 3 + 1, the last batch filled up
     np.testing.assert_allclose(points, records.points, atol=1e-3)
+    # One pixel of a crop of 224, which is 1.4 longer sides wide.
+    picture_pixel = 1.4 * boxes[:, 2:].max(axis=1, keepdims=True) / 224
+    np.testing.assert_allclose(uncertainty, np.tile(picture_pixel, 68), rtol=1e-4)
 
 
 def test_frame_view_uses_no_boxes(records):
     def predict(batch):
-        return np.tile(np.array([111.5, 111.5], np.float32), (len(batch), 68))
+        return answered(np.full((len(batch), 136), 111.5))
 
-    points = evaluation.predict_points(predict, records, None, view="frame", margin=9)
+    points, _ = evaluation.predict_points(predict, records, None, view="frame", margin=9)
     middles = (records.shapes[:, ::-1] - 1) / 2  # width, then height
     np.testing.assert_allclose(points[:, 0], middles, atol=1e-3)
 
@@ -64,17 +67,17 @@ def test_flip_averages_with_the_mirrored_answer(records):
         for row, crop in enumerate(batch):
             mirror = crop[:, ::-1].tobytes()
             if mirror in known:
-                face = known[mirror].reshape(68, 2)
+                face = known[mirror][:136].reshape(68, 2)
                 face = (face * [-1, 1] + [223, 0])[landmarks.MIRROR]
-                plain[row] = (face + [8.0, 0.0]).ravel()  # truth + 4, seen in the mirror
+                plain[row, :136] = (face + [8.0, 0.0]).ravel()  # truth + 4, seen in the mirror
             known[crop.tobytes()] = plain[row]
         return plain
 
     options = {"view": "face", "margin": 1.4, "batch_size": 3}
-    off = evaluation.predict_points(predict, records, boxes, **options)
+    off, _ = evaluation.predict_points(predict, records, boxes, **options)
     scale = geometry.scale_of(geometry.crop_matrix(boxes, margin=1.4))
     np.testing.assert_allclose((off - records.points)[:, 0, 0], 4 / scale, rtol=1e-3)
-    on = evaluation.predict_points(both, records, boxes, flip=True, **options)
+    on, _ = evaluation.predict_points(both, records, boxes, flip=True, **options)
     np.testing.assert_allclose(on, records.points, atol=1e-3)
 
 

@@ -32,6 +32,16 @@ def test_losses_by_hand(name, expected):
     assert loss_of(name, 0.5, -2, 20, 0) == pytest.approx(expected, rel=1e-5)
 
 
+def test_laplace_by_hand():
+    truth = np.zeros((1, 136), np.float32)
+    predicted = truth.copy()
+    predicted[0, 2:4] = 3, -5  # one point 4 off on average, expected 2
+    uncertainty = np.ones((1, 68), np.float32)
+    uncertainty[0, 1] = 2
+    found = losses.laplace(truth, predicted, uncertainty)
+    assert float(ops.convert_to_numpy(found)[0]) == pytest.approx((4 / 2 + math.log(2)) / 68)
+
+
 def test_nme_by_hand():
     truth = np.zeros((2, 68, 2), np.float32)
     truth[:, 45] = [30, 40]  # 50 from point 36 at the origin

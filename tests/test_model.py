@@ -6,6 +6,7 @@ from keypoints import landmarks
 from keypoints.config import Config
 from keypoints.errors import InputError
 from keypoints.model import SoftArgmax, build_model
+from keypoints.runs import answering
 
 FACE = landmarks.MEAN_FACE * [150, 130] + [100, 118]  # asymmetric on purpose
 TINY = Config(backbone="tiny", resolution=112)
@@ -20,7 +21,7 @@ def crops():
 @pytest.mark.parametrize("resolution", [56, 224])
 def test_starts_at_the_mean_face(crops, head, resolution):
     config = Config(backbone="tiny", head=head, resolution=resolution)
-    points = build_model(config, FACE).predict_on_batch(crops).reshape(3, 68, 2)
+    points = build_model(config, FACE).predict_on_batch(crops)["points"].reshape(3, 68, 2)
     # The heat map's prior is cut off at the crop's edge, which draws the jaw in a little.
     inner, jaw = np.abs(points - FACE)[:, 17:].max(), np.abs(points - FACE)[:, :17].max()
     assert inner < 3.0 and jaw < 8.0
@@ -30,8 +31,10 @@ def test_takes_bytes_and_floats_alike(crops):
     model = build_model(TINY, FACE)
     as_bytes = model.predict_on_batch(crops)
     as_floats = model.predict_on_batch(crops.astype(np.float32))
-    assert as_bytes.shape == (3, 136) and as_bytes.dtype == np.float32
-    np.testing.assert_array_equal(as_bytes, as_floats)
+    assert as_bytes["points"].shape == (3, 136) and as_bytes["uncertainty"].shape == (3, 68)
+    for name, values in as_bytes.items():
+        assert values.dtype == np.float32
+        np.testing.assert_array_equal(values, as_floats[name])
 
 
 def test_same_seed_same_weights():
@@ -50,7 +53,12 @@ def test_soft_argmax_finds_a_peak_where_it_is():
     found = keras.ops.convert_to_numpy(layer(maps))
     # Column 1 of 5 is centred at 1.5 / 5 of the crop, row 6 of 7 at 6.5 / 7.
     expected = [224 * 1.5 / 5 - 0.5, 224 * 6.5 / 7 - 0.5]
-    np.testing.assert_allclose(found[0], np.tile(expected, (68, 1)), atol=1e-2)
+    np.testing.assert_allclose(found[0, :, :2], np.tile(expected, (68, 1)), atol=1e-2)
+    np.testing.assert_allclose(found[0, :, 2], 0.1, atol=1e-2)  # no spread at all: the least
+    maps[0, 6, 3] = 1e4  # as hot, two columns on: half a distance of 2 / 5 of the crop either way
+    found = keras.ops.convert_to_numpy(layer(maps))
+    np.testing.assert_allclose(found[0, 0, 0], 224 * 2.5 / 5 - 0.5, atol=1e-2)
+    np.testing.assert_allclose(found[0, 0, 2], 224 / 5 / np.sqrt(2), atol=1e-2)  # rms of x and y
 
 
 def test_frozen_layers_are_those_named():
@@ -67,19 +75,20 @@ def test_frozen_layers_are_those_named():
 
 def test_frozen_layers_keep_their_weights_and_statistics(crops):
     model = build_model(Config(backbone="tiny", trainable="head"), FACE)
+    model = answering(model)
     model.compile("adam", "mae")
     backbone = [v for v in model.variables if not v.path.startswith("head")]
     before = [v.numpy() for v in backbone]
-    model.train_on_batch(crops, np.zeros((3, 136), np.float32))
+    model.train_on_batch(crops, np.zeros((3, 204), np.float32))
     assert all((v.numpy() == b).all() for v, b in zip(backbone, before))
 
 
 def test_every_trainable_weight_gets_a_gradient(crops):
-    model = build_model(TINY, FACE)
+    model = answering(build_model(TINY, FACE))
     model.compile("adam", "mae")  # moves every weight whose gradient is not exactly zero
-    model.train_on_batch(crops, np.zeros((3, 136), np.float32))  # wakes the zero-started maps
+    model.train_on_batch(crops, np.zeros((3, 204), np.float32))  # wakes the zero-started maps
     before = [v.numpy() for v in model.trainable_variables]
-    model.train_on_batch(crops, np.zeros((3, 136), np.float32))
+    model.train_on_batch(crops, np.zeros((3, 204), np.float32))
     still = [v.path for v, b in zip(model.trainable_variables, before) if (v.numpy() == b).all()]
     assert still == []
 
@@ -88,9 +97,9 @@ def test_every_trainable_weight_gets_a_gradient(crops):
 def test_resnet50_has_136_outputs_and_reads_a_no_top_file(crops, tmp_path):
     config = Config(resolution=56, head="pooled")
     model = build_model(config, FACE)
-    assert model.output_shape == (None, 136)
+    assert model.output_shape == {"points": (None, 136), "uncertainty": (None, 68)}
     # ResNet50 without top has 23,587,712 weights, of He et al. as Keras counts them.
-    dense = 2048 * 136 + 136
+    dense = 2048 * 204 + 204
     assert model.count_params() == 23_587_712 + dense
     source = keras.applications.ResNet50(include_top=False, weights=None)
     path = tmp_path / "notop.weights.h5"
@@ -130,5 +139,5 @@ def test_bfloat16_answers_nearly_the_same(crops):
     for model in (exact, rough):
         maps = model.get_layer("head_maps").kernel
         maps.assign(np.random.default_rng(0).normal(0, 0.05, maps.shape))
-    apart = exact.predict_on_batch(crops) - rough.predict_on_batch(crops)
+    apart = exact.predict_on_batch(crops)["points"] - rough.predict_on_batch(crops)["points"]
     assert 0 < np.abs(apart).max() < 2.0

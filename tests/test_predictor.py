@@ -7,6 +7,7 @@ from keypoints import geometry, landmarks
 from keypoints.errors import InputError
 from keypoints.predictor import Predictor, as_rgb
 from keypoints.tracking import Tracker
+from tests.faces import answered
 
 IN_CROP = landmarks.MEAN_FACE * 160 + 111.5
 
@@ -15,7 +16,7 @@ def mean_face(crops):
     """A network that answers the mean face, whatever it sees, and counts batch sizes."""
     sizes.add(len(crops))
     assert crops.dtype == np.uint8 and crops.shape[1:] == (224, 224, 3)
-    return np.tile(IN_CROP.ravel().astype(np.float32), (len(crops), 1))
+    return answered(np.tile(IN_CROP, (len(crops), 1, 1)), uncertainty=2.0)
 
 
 sizes: set[int] = set()
@@ -24,17 +25,19 @@ predictor = Predictor(mean_face, margin=1.4)
 
 def test_points_come_back_in_the_picture():
     boxes = np.array([[40.0, 20, 80, 60], [100, 50, 30, 40]])
-    points = predictor.predict(np.zeros((120, 200, 3), np.uint8), boxes)
+    points, uncertainty = predictor.estimate(np.zeros((120, 200, 3), np.uint8), boxes)
     # 224 crop pixels are 1.4 longer sides: the mean face is 160 of 224 wide, about the side.
     for face, box in zip(points, boxes):
         centre, side = box[:2] + box[2:] / 2, box[2:].max()
         np.testing.assert_allclose(face, landmarks.MEAN_FACE * side + centre, atol=0.01)
+    # 2 crop pixels are 2 / 224 of a crop's side of 1.4 * 80 and 1.4 * 40.
+    np.testing.assert_allclose(uncertainty, np.tile([[1.0], [0.5]], 68), rtol=1e-5)
 
 
 def test_a_dot_is_found_where_it_is_on_a_picture_that_is_not_square():
     def brightest(crops):
         y, x = np.unravel_index(crops[..., 0].reshape(len(crops), -1).argmax(1), (224, 224))
-        return np.tile(np.stack([x, y], -1).astype(np.float32), (1, 68))
+        return answered(np.tile(np.stack([x, y], -1), (1, 68)))
 
     image = np.zeros((90, 300, 3), np.uint8)
     image[30, 211] = 255
@@ -125,7 +128,7 @@ def test_without_boxes_it_looks_for_faces():
 def test_what_is_no_model_is_named(tmp_path):
     with pytest.raises(InputError, match="neither a run folder nor an export"):
         Predictor.load(tmp_path)
-    with pytest.raises(InputError, match=r"missing\.onnx: no such file or folder"):
+    with pytest.raises(InputError, match=r"missing\.onnx is neither"):
         Predictor.load(tmp_path / "missing.onnx")
     (tmp_path / "best.weights.h5").write_text("")
     with pytest.raises(InputError, match=r"best\.weights\.h5: a run of tools\.train"):

@@ -10,13 +10,14 @@ from keypoints import landmarks, runs
 from keypoints.config import Config
 from keypoints.errors import InputError
 from keypoints.model import build_model
+from keypoints.runs import answering
 
 CONFIG = Config(backbone="tiny", head="pooled", resolution=56)
 
 
 @pytest.fixture(scope="module")
 def model():
-    model = build_model(CONFIG, landmarks.MEAN_FACE * 160 + 111.5)
+    model = answering(build_model(CONFIG, landmarks.MEAN_FACE * 160 + 111.5))
     model.compile(keras.optimizers.Adam(1e-2), "mae")
     model.optimizer.build(model.trainable_variables)
     return model
@@ -42,10 +43,10 @@ def test_a_run_folder_is_all_that_is_needed(run, model):
 
 
 def test_checkpoint_brings_back_network_and_optimizer(run, model):
-    other = build_model(CONFIG, landmarks.MEAN_FACE * 160 + 111.5)
+    other = answering(build_model(CONFIG, landmarks.MEAN_FACE * 160 + 111.5))
     other.compile(keras.optimizers.Adam(1e-2), "mae")
     other.optimizer.build(other.trainable_variables)
-    images, targets = crops(4), np.full((4, 136), 50, np.float32)
+    images, targets = crops(4), np.full((4, 204), 50, np.float32)
     model.train_on_batch(images, targets)
     runs.write_checkpoint(run, model, {"epoch": 3})
     assert runs.read_progress(run) == {"epoch": 3}

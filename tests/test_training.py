@@ -97,7 +97,7 @@ def test_the_best_epoch_is_the_one_that_is_kept(tmp_path):
 
     rows = train(CONFIG, tmp_path, dotted_faces(18), dotted_faces(5, seed=1))
     model, config = runs.load_model(tmp_path)
-    found = validation_nme(model, dotted_faces(5, seed=1), config)
+    found = validation_nme(runs.answering(model), dotted_faces(5, seed=1), config)
     assert found == pytest.approx(min(row["validation_nme"] for row in rows), rel=1e-4)
 
 

@@ -14,6 +14,7 @@ import pytest
 from keypoints import landmarks, videos
 from keypoints.errors import InputError
 from keypoints.predictor import Predictor
+from tests.faces import answered
 from tools import webcam as tool
 from tools.webcam import webcam
 
@@ -21,7 +22,7 @@ ROOT = Path(__file__).parent.parent
 
 
 def mean_face(crops):
-    return np.tile(landmarks.MEAN_FACE.ravel().astype(np.float32) * 160 + 111.5, (len(crops), 1))
+    return answered(np.tile(landmarks.MEAN_FACE * 160 + 111.5, (len(crops), 1, 1)))
 
 
 @pytest.fixture(autouse=True)

@@ -20,6 +20,7 @@ def evaluate(
     flip: bool = False,
     detector: str = "haar",
     stability: bool = False,
+    reliability: bool = False,
     output: str | None = None,
     archive: str | None = None,
     data_dir: str | None = None,
@@ -27,7 +28,8 @@ def evaluate(
     """Score a model, or anybody's predictions, on one split; prints a table, writes a report.
 
     With --stability: how much points tremble on still faces and how far they trail moving ones,
-    raw and smoothed, on short clips that are made from the split's pictures.
+    raw and smoothed, on short clips that are made from the split's pictures. With --reliability:
+    expected against actual errors, and whether doubt tells faces from what is beside them.
 
     Args:
         model: a run folder, an export's folder, or one of its .onnx files
@@ -38,6 +40,7 @@ def evaluate(
         flip: average with the prediction for the mirrored crop, at twice the time
         detector: what --boxes=detector asks: haar, yunet (a download), or YuNet's .onnx file
         stability: measure flicker and lag on clips instead of errors on pictures; takes minutes
+        reliability: measure what the model's own uncertainty is worth
         output: folder of the report; RUN/evaluation/SPLIT-BOXES, or the name of the CSV file
         archive: the YouTube Faces archive, where it is already on disk; or set KEYPOINTS_ARCHIVE
         data_dir: where prepared data sets are kept; ~/tensorflow_datasets unless given
@@ -48,8 +51,11 @@ def evaluate(
         raise InputError(f"--boxes={boxes}: one of {', '.join(BOXES)} is expected")
     if predictions is not None and (boxes != "truth" or flip):
         raise InputError("--boxes and --flip are for a model; predictions are scored as they are")
-    if stability and (model is None or boxes != "truth" or flip):
-        raise InputError("--stability is for a model, and without --boxes and --flip")
+    for name, asked in (("stability", stability), ("reliability", reliability)):
+        if asked and (model is None or boxes != "truth" or flip):
+            raise InputError(f"--{name} is for a model, and without --boxes and --flip")
+    if stability and reliability:
+        raise InputError("--stability and --reliability: one at a time")
     if detector != "haar" and boxes != "detector":
         raise InputError(f"--detector={detector}: is of use with --boxes=detector")
     if output is not None and Path(str(output)).is_file():
@@ -67,11 +73,10 @@ def evaluate(
         raise InputError(f"--boxes={boxes}: this model sees the whole frame and needs no boxes")
     data = str(data) if data else predictor.data if predictor else "youtube_faces_keypoints"
     records = load_records(data, str(split), archive=archive, data_dir=data_dir)
-    if stability:
-        folder = (
-            Path(str(output)) if output is not None else report_folder(source, split, "stability")
-        )
-        measure_stability(predictor, records, folder, model=str(source))
+    if stability or reliability:
+        kind = "stability" if stability else "reliability"
+        folder = Path(str(output)) if output is not None else report_folder(source, split, kind)
+        measure(kind, predictor, records, folder, model=str(source))
         return
     if predictor is None:
         predicted = evaluation.read_predictions(source, records)
@@ -88,7 +93,7 @@ def evaluate(
 
             detect = load_detector(detector).detect
         places, found = evaluation.boxes_for(records, boxes, detect=detect)
-        predicted = evaluation.predict_points(
+        predicted, _ = evaluation.predict_points(
             predictor.network,
             records,
             places,
@@ -119,16 +124,17 @@ def report_folder(source: Path, split: str, kind: str) -> Path:
     return folder / "evaluation" / f"{split}-{kind}"
 
 
-def measure_stability(predictor: Any, records: Any, folder: Path, **facts: Any) -> None:
-    """Print the stability of a model's points, and write it to `folder`/stability.json."""
-    from keypoints import runs, stability
+def measure(kind: str, predictor: Any, records: Any, folder: Path, **facts: Any) -> None:
+    """Print a model's stability or reliability, and write it to `folder`/KIND.json."""
+    from keypoints import reliability, runs, stability
     from keypoints.files import write_text
 
     facts["weights_sha256"] = runs.weights_digest(predictor.file)
-    report = stability.measure(predictor, records, **facts)
+    measures = {"stability": stability, "reliability": reliability}[kind]
+    report = measures.measure(predictor, records, **facts)
     folder.mkdir(parents=True, exist_ok=True)
-    write_text(folder / "stability.json", json.dumps(report, indent=2) + "\n")
-    print(stability.table(report))
+    write_text(folder / f"{kind}.json", json.dumps(report, indent=2) + "\n")
+    print(measures.table(report))
     print(f"report: {folder}")
 
 
