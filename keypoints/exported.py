@@ -40,9 +40,9 @@ OPERATIONS = {
 def load_exported(path: Path, *, format: str | None = None) -> tuple[Predict, dict[str, Any], Path]:
     """`(predict, manifest, file)` of an export's folder or of one of its .onnx files.
 
-    Of a folder, `format` or else the first of ONNX, int8 ONNX, SavedModel and weights is read. Raises
-    InputError where there is no manifest or no model, and for a file that is not the one that
-    the manifest's SHA-256 tells of.
+    Of a folder, `format` or else the first of ONNX, int8 ONNX, SavedModel and weights is read.
+    Raises InputError where there is no manifest or no model, and for a file that is not the one
+    that the manifest's SHA-256 tells of.
     """
     if not path.exists():
         raise InputError(f"{path}: no such file or folder")

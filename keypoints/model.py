@@ -83,12 +83,12 @@ class SoftArgmax(layers.Layer):
 def build_model(config: Config, mean_face: np.ndarray) -> keras.Model:
     """The functional model of `config`: `(b, 224, 224, 3)` RGB 0..255 to two named outputs.
 
-    `points` `(b, 136)` are x0, y0, .., x67, y67 in crop pixels, `uncertainty` `(b, 68)` is the
-    mean absolute error to expect of each point's coordinates, crop pixels too. `mean_face` `(68, 2)`, in crop pixels, is what the model
-    answers before it has learnt anything. Weights are random from `config.seed`, or in the
-    backbone those of ImageNet or of the .h5 file that `config.weights` names. Layers that
-    `config.trainable` leaves out are frozen, their batch statistics too. Raises InputError for
-    weights that cannot be had.
+    `points` `(b, 136)` are x0, y0, .., x67, y67 in crop pixels, `uncertainty` `(b, 68)` is the mean
+    absolute error to expect of each point's coordinates, crop pixels too. `mean_face` `(68, 2)`, in
+    crop pixels, is what the model answers before it has learnt anything. Weights are random from
+    `config.seed`, or in the backbone those of ImageNet or of the .h5 file that `config.weights`
+    names. Layers that `config.trainable` leaves out are frozen, their batch statistics too. Raises
+    InputError for weights that cannot be had.
     """
     _check_weights(config)
     keras.utils.set_random_seed(config.seed)

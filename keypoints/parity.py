@@ -11,9 +11,9 @@ from typing import Any
 import numpy as np
 
 from keypoints import geometry, metrics, runs
+from keypoints.answers import Predict, split
 from keypoints.config import Config
 from keypoints.data import view_matrices
-from keypoints.answers import Predict, split
 from keypoints.errors import InputError
 from keypoints.exported import load_exported, read_manifest
 from keypoints.records import Records

@@ -35,7 +35,8 @@ class Predictor:
     def load(cls, path: str | Path) -> "Predictor":
         """The network of a run folder or of an export (its folder, or an .onnx file in it).
 
-        `pretrained` and `pretrained-small` are those that come with the package. Raises InputError for what is neither, and for damaged files.
+        `pretrained` and `pretrained-small` are those that come with the package. Raises InputError
+        for what is neither, and for damaged files.
         """
         path = resolve(path)
         if not path.exists():
@@ -62,11 +63,11 @@ class Predictor:
     ) -> tuple[np.ndarray, np.ndarray]:
         """Points `(n, 68, 2)` and the mean absolute error `(n, 68)` to expect of their x and y.
 
-        Both are float32, in pixels of `image`, one face for each box. `image`: RGB, gray, or either with alpha (which is dropped), any size, as of `as_rgb`.
-        `boxes` `(n, 4)`: tight landmark boxes, left, top, width, height; those that a detector
-        finds unless given. A box that is not finite stands for the whole picture, one without
-        extent for one pixel; pixels off the picture are black. So the answer is always finite,
-        and says nothing where there is no face.
+        Both are float32, in pixels of `image`, one face for each box. `image`: RGB, gray, or either
+        with alpha (which is dropped), any size, as of `as_rgb`. `boxes` `(n, 4)`: tight landmark
+        boxes, left, top, width, height; those that a detector finds unless given. A box that is not
+        finite stands for the whole picture, one without extent for one pixel; pixels off the
+        picture are black. So the answer is always finite, and says nothing where there is no face.
         """
         image = as_rgb(image)
         if boxes is None:

@@ -1,4 +1,4 @@
-"""Does a network know when it is wrong? Expected against actual errors, faces against background."""
+"""Does a network know when it is wrong? Expected and actual errors, faces and background."""
 
 from typing import Any
 
