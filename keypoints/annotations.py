@@ -14,15 +14,19 @@ COLUMNS = 1 + 2 * COUNT
 MAX_MESSAGES = 20  # beyond it only a count is given
 
 
-def parse_rows(text: str, name: str) -> tuple[dict[str, np.ndarray], list[str]]:
-    """Points `(68, 2)` by picture name from CSV text with one header row, and what is wrong.
+def parse_rows(data: bytes, name: str) -> tuple[dict[str, np.ndarray], list[str]]:
+    """Points `(68, 2)` by picture name from a CSV file with one header row, and what is wrong.
 
     Rows are `picture, x0, y0, .., x67, y67`, in pixels of the picture, the first pixel's centre
     at 0. A row with a fault is named with its line and left out.
     """
     found: dict[str, np.ndarray] = {}
     problems = []
-    for line, row in enumerate(list(csv.reader(io.StringIO(text)))[1:], 2):
+    try:
+        rows = list(csv.reader(io.StringIO(data.decode())))
+    except (UnicodeDecodeError, csv.Error) as error:
+        return {}, [f"{name}: not a CSV file in UTF-8: {error}"]
+    for line, row in enumerate(rows[1:], 2):
         where = f"{name}, line {line}"
         if not row:
             continue

@@ -88,11 +88,17 @@ def check_formats(formats: list[str]) -> None:
     for name in formats:
         if name not in FORMATS:
             raise InputError(f"--formats={name}: some of {', '.join(FORMATS)} are expected")
-    onnx = any(name.startswith("onnx") for name in formats)
-    needed = ("tf2onnx", "onnx", "onnxruntime") if onnx else ()
+    needed = ["tensorflow"]
+    if "savedmodel" in formats:
+        needed += ["jax"]
+    if any(name.startswith("onnx") for name in formats):
+        needed += ["tf2onnx", "onnx", "onnxruntime"]
     missing = [package for package in needed if find_spec(package) is None]
     if missing:
-        raise InputError(f"ONNX export needs `pip install {' '.join(missing)}`")
+        raise InputError(
+            f"--formats={','.join(formats)} needs {', '.join(missing)}, which is not installed; "
+            "requirements-cpu.txt has it"
+        )
 
 
 def calibration_crops(records: Records, config: Config, count: int) -> np.ndarray:

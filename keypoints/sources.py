@@ -47,7 +47,8 @@ def load_records(
         raise InputError(f"--data={data} is not known{near_miss(data, known)}")
     records = make_records(f"{data}/{split}", examples)
     if not len(records):
-        raise InputError(f"--data={data}: the split {split!r} is empty")
+        hint = f"; say which pictures it has in {SPLITS}: picture,split" * (kind == "folder")
+        raise InputError(f"--data={data}: the split {split!r} is empty{hint}")
     return records
 
 
@@ -138,9 +139,14 @@ def _folder_points(folder: Path) -> tuple[dict[Path, np.ndarray], list[str]]:
     for table in tables:
         stem, upstream, _ = table.name.partition("_frames_keypoints")
         pictures = table.parent / stem if upstream else table.parent
-        rows, wrong = annotations.parse_rows(table.read_text(), str(table.relative_to(folder)))
+        name = str(table.relative_to(folder))
+        rows, wrong = annotations.parse_rows(table.read_bytes(), name)
         problems += wrong
-        found |= {pictures / name: points for name, points in rows.items()}
+        for row, points in rows.items():
+            if (pictures / row).is_relative_to(folder):
+                found[pictures / row] = points
+            else:
+                problems.append(f"{name}: {row}: not in the folder")
     for path in [] if tables else sorted(folder.rglob("*.pts")):
         name = str(path.relative_to(folder))
         picture = next((p for p in map(path.with_suffix, PICTURE_SUFFIXES) if p.exists()), None)
@@ -148,7 +154,7 @@ def _folder_points(folder: Path) -> tuple[dict[Path, np.ndarray], list[str]]:
             problems.append(f"{name}: no picture of that name beside it")
             continue
         try:
-            found[picture] = annotations.parse_pts(path.read_text(), name)
+            found[picture] = annotations.parse_pts(path.read_text(errors="replace"), name)
         except InputError as error:
             problems.append(str(error))
     if not found and not problems:
@@ -161,7 +167,7 @@ def _folder_splits(folder: Path) -> dict[str, str]:
     path = folder / SPLITS
     if not path.exists():
         return {}
-    with open(path, newline="") as file:
+    with open(path, newline="", errors="replace") as file:
         rows = [row for row in csv.reader(file) if row]
     wrong = [
         f"{SPLITS}: {','.join(row)!r}: picture,split is expected" for row in rows if len(row) != 2

@@ -13,12 +13,16 @@ def row(name, values=None):
     return f"{name}," + ",".join(str(v) for v in (range(136) if values is None else values))
 
 
+def table(*lines):
+    return "\n".join([HEADER, *lines]).encode()
+
+
 def pts(rows):
     return "version: 1\nn_points: 68\n{\n" + "\n".join(rows) + "\n}\n"
 
 
 def test_rows_become_points():
-    found, problems = parse_rows("\n".join([HEADER, row("b.jpg"), "", row("a.jpg")]), "t.csv")
+    found, problems = parse_rows(table(row("b.jpg"), "", row("a.jpg")), "t.csv")
     assert problems == [] and list(found) == ["b.jpg", "a.jpg"]
     np.testing.assert_array_equal(found["a.jpg"], np.arange(136).reshape(68, 2))
 
@@ -35,11 +39,17 @@ def test_rows_become_points():
     ],
 )
 def test_a_bad_row_is_named_with_its_line(line, reason):
-    found, problems = parse_rows("\n".join([HEADER, row("ok.jpg"), line]), "t.csv")
+    found, problems = parse_rows(table(row("ok.jpg"), line), "t.csv")
     assert list(found) == ["ok.jpg"]
     assert (
         len(problems) == 1 and problems[0].startswith("t.csv, line 3: ") and reason in problems[0]
     )
+
+
+@pytest.mark.parametrize("data", ["é".encode("latin-1"), b"a," + b"9" * 140_000])
+def test_what_is_no_table_is_named(data):
+    found, problems = parse_rows(data, "t.csv")
+    assert found == {} and problems[0].startswith("t.csv: not a CSV file in UTF-8: ")
 
 
 def test_pts_counts_pixels_from_one():

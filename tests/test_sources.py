@@ -50,7 +50,7 @@ def test_pictures_with_pts_files_and_the_hash_as_split(pts):
 def test_splits_csv_decides_where_there_is_one(pts):
     (pts / "splits.csv").write_text("set0/person0_0.png,train\nset1/person1_0.png,mine\n")
     assert load_records(f"folder:{pts}", "mine").files == ("set1/person1_0.png",)
-    with pytest.raises(InputError, match="the split 'validation' is empty"):
+    with pytest.raises(InputError, match=r"the split 'validation' is empty; say .* in splits\.csv"):
         load_records(f"folder:{pts}", "validation")
     (pts / "splits.csv").write_text("set0/person0_0.png\n")
     with pytest.raises(InputError, match="picture,split is expected"):
@@ -74,6 +74,22 @@ def test_a_picture_that_a_table_names_but_is_not_there(upstream):
     shutil.rmtree(upstream / "data" / "test")
     with pytest.raises(InputError, match=r"data/test/Ann_Lee_25\.jpg: No such file"):
         load_records(f"folder:{upstream}", "all")
+
+
+def test_tables_that_are_no_text_and_rows_that_leave_the_folder(upstream):
+    tables = sorted((upstream / "data").glob("*.csv"))
+    tables[0].write_bytes(b"\xff\xfe")
+    tables[1].write_text(tables[1].read_text().replace("Ann_Lee_00", "/etc/Ann_Lee_00"))
+    with pytest.raises(InputError) as error:
+        load_records(f"folder:{upstream}", "all")
+    assert "test_frames_keypoints.csv: not a CSV file in UTF-8" in str(error.value)
+    assert "/etc/Ann_Lee_00.jpg: not in the folder" in str(error.value)
+
+
+def test_point_files_that_are_no_text(pts):
+    (pts / "set0" / "person0_0.pts").write_bytes(b"{\xff\n}")
+    with pytest.raises(InputError, match=r"person0_0\.pts: 1 points, 68 are expected"):
+        load_records(f"folder:{pts}", "all")
 
 
 @pytest.mark.parametrize(

@@ -33,19 +33,28 @@ def server():
     """A local HTTP server; its `cuts` first answers end half-way."""
 
     class Handler(BaseHTTPRequestHandler):
+        protocol_version = "HTTP/1.1"
+
         def do_GET(self):
             self.server.requests += 1
             self.send_response(200)
-            self.send_header("Content-Length", str(len(self.server.data)))
-            self.end_headers()
             cut = self.server.requests <= self.server.cuts
-            self.wfile.write(self.server.data[: len(self.server.data) // 2 if cut else None])
+            sent = self.server.data[: len(self.server.data) // 2 if cut else None]
+            if self.server.chunked:  # as GitHub sends archives: no length is announced
+                self.send_header("Transfer-Encoding", "chunked")
+                self.end_headers()
+                self.wfile.write(b"%x\r\n%s\r\n" % (len(self.server.data), sent))
+                self.wfile.write(b"" if cut else b"0\r\n\r\n")
+            else:
+                self.send_header("Content-Length", str(len(self.server.data)))
+                self.end_headers()
+                self.wfile.write(sent)
 
         def log_message(self, *_):
             pass
 
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    server.requests, server.cuts, server.data = 0, 0, b""
+    server.requests, server.cuts, server.data, server.chunked = 0, 0, b"", False
     server.url = f"http://127.0.0.1:{server.server_port}/master.zip"
     threading.Thread(target=server.serve_forever, daemon=True).start()
     yield server
@@ -82,9 +91,10 @@ def test_the_environment_variable_names_the_archive(archive, tmp_path, monkeypat
     assert len(load_records("youtube_faces_keypoints", "seed_train", data_dir=tmp_path)) == 4
 
 
+@pytest.mark.parametrize("chunked", [False, True])
 @pytest.mark.parametrize("cuts", [0, 2])
-def test_the_download_is_tried_again_when_cut_half_way(archive, tmp_path, server, cuts):
-    server.data, server.cuts = archive.read_bytes(), cuts
+def test_the_download_is_tried_again_when_cut_half_way(archive, tmp_path, server, cuts, chunked):
+    server.data, server.cuts, server.chunked = archive.read_bytes(), cuts, chunked
     path = download(server.url, tmp_path / "fetched.zip")
     assert path.read_bytes() == server.data and server.requests == cuts + 1
     assert not list(tmp_path.glob("*.part"))

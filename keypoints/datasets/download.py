@@ -3,6 +3,7 @@
 import os
 import time
 import urllib.request
+from http.client import HTTPException
 from pathlib import Path
 
 from keypoints.errors import InputError
@@ -33,8 +34,9 @@ def download(url: str, path: Path) -> Path:
                 raise OSError(f"the connection ended after {received} of {announced} bytes")
             os.replace(part, path)
             return path
-        except (OSError, ValueError) as error:  # URLError and HTTPError are OSErrors
-            reason = str(getattr(error, "reason", error))
+        # URLError and HTTPError are OSErrors; a cut answer of unannounced length is neither.
+        except (OSError, ValueError, HTTPException) as error:
+            reason = str(getattr(error, "reason", error)) or type(error).__name__
         finally:
             part.unlink(missing_ok=True)
     raise InputError(f"{url}: {reason}, in {ATTEMPTS} attempts")

@@ -104,7 +104,7 @@ def read_archive(path: Path) -> list[dict[str, Any]]:
         for source, table in tables.items():
             if root + table not in names:
                 raise InputError(f"{path} has no {root + table}")
-            rows, wrong = parse_rows(archive.read(root + table).decode(), table)
+            rows, wrong = parse_rows(_read(archive, root + table), table)
             problems += wrong
             for name, points in rows.items():
                 try:
@@ -118,10 +118,7 @@ def read_archive(path: Path) -> list[dict[str, Any]]:
 def _example(
     archive: zipfile.ZipFile, root: str, source: str, name: str, points: np.ndarray
 ) -> dict[str, Any]:
-    try:
-        data = archive.read(f"{root}data/{source}/{name}")
-    except (KeyError, zipfile.BadZipFile, zlib.error) as error:
-        raise InputError(f"{source}/{name}: cannot be read from the archive: {error}") from None
+    data = _read(archive, f"{root}data/{source}/{name}")
     match = re.fullmatch(r"(.+)_(\d)(\d+)\.\w+", name)
     if not match:
         raise InputError(f"{source}/{name}: the name is not IDENTITY_vf, video digit, frame digit")
@@ -135,6 +132,14 @@ def _example(
         "frame": int(frame),
         "source": source,
     }
+
+
+def _read(archive: zipfile.ZipFile, name: str) -> bytes:
+    try:
+        return archive.read(name)
+    # RuntimeError: an entry with a password, or packed in a way that Python does not know.
+    except (KeyError, OSError, EOFError, RuntimeError, zipfile.BadZipFile, zlib.error) as error:
+        raise InputError(f"{name}: cannot be read from the archive: {error}") from None
 
 
 def _escapes(name: str) -> bool:
