@@ -24,6 +24,7 @@ RESNET50_MAPS = ("conv2_block3_out", "conv3_block4_out", "conv4_block6_out", "co
 DECODER_WIDTHS = {"resnet50": 128, "tiny": 128, "lite": 64}
 # Starting width of the location prior of the `heatmap` head, as a share of the crop.
 PRIOR_SIGMA = 0.12
+ERROR_OF_SPREAD = 0.4  # expected error over a map's spread, to start from
 LEAST_SPREAD = 0.1  # crop pixels: a map of one hot cell has none, and no logarithm
 # Keras' default of 0.99 averages over 100 steps and more: too slow where an epoch has 100.
 BATCH_NORM_MOMENTUM = 0.95
@@ -63,8 +64,10 @@ class SoftArgmax(layers.Layer):
             name="log_sigma",
         )
         self.log_factor, self.exponent = (
-            self.add_weight(shape=(landmarks.COUNT,), initializer=start, name=name)
-            for name, start in (("log_factor", "zeros"), ("exponent", "ones"))
+            self.add_weight(
+                shape=(landmarks.COUNT,), initializer=keras.initializers.Constant(start), name=name
+            )
+            for name, start in (("log_factor", np.log(ERROR_OF_SPREAD)), ("exponent", 1.0))
         )
 
     def call(self, maps):

@@ -7,7 +7,7 @@ import keras
 import numpy as np
 import pytest
 
-from keypoints import export, landmarks, parity, runs
+from keypoints import export, landmarks, parity, pretrained, runs
 from keypoints.config import Config
 from keypoints.errors import InputError
 from keypoints.geometry import landmark_box
@@ -43,13 +43,14 @@ def exported(run):
 
 def test_every_format_answers_as_the_live_model_does(run, exported):
     rows = {row.format: row for row in parity.check(run, exported, RECORDS)}
-    assert set(rows) == {"live", "savedmodel", "onnx", "onnx-int8"}
+    assert set(rows) == {"live", "savedmodel", "onnx", "onnx-int8", "weights"}
     assert not any(row.mismatch for row in rows.values())
     assert 0 < rows["onnx"].difference < 0.01 < rows["onnx-int8"].difference < 15
     assert rows["onnx-int8"].megabytes < 0.6 * rows["onnx"].megabytes
+    assert 0 < rows["weights"].difference < 0.5 and rows["weights"].megabytes < 1.2
     assert rows["savedmodel"].nme == pytest.approx(rows["live"].nme, rel=1e-3)
     text = parity.table(list(rows.values()))
-    assert text.count("\n") == 4 and "onnx-int8" in text
+    assert text.count("\n") == 5 and "onnx-int8" in text
 
 
 def test_manifest_tells_what_a_server_needs(run, exported):
@@ -60,6 +61,24 @@ def test_manifest_tells_what_a_server_needs(run, exported):
     for file, digest in manifest["sha256"].items():
         assert runs.weights_digest(exported / file) == digest
     assert "model.onnx" in manifest["sha256"] and manifest["versions"]["keras"] == keras.__version__
+
+
+def test_half_weights_are_a_run_folder_of_half_the_size(run, exported):
+    half = exported / "weights"
+    assert (half / runs.BEST).stat().st_size < 0.7 * (run / runs.BEST).stat().st_size
+    model, config = runs.load_model(half)
+    whole, _ = runs.load_model(run)
+    assert config == CONFIG
+    for rounded, weight in zip(model.get_weights(), whole.get_weights()):
+        assert rounded.dtype == np.float32
+        np.testing.assert_allclose(rounded, weight, rtol=1e-3, atol=1e-4)
+
+
+def test_models_that_come_along_are_known_by_name(exported, monkeypatch):
+    monkeypatch.setitem(pretrained.NAMES, "pretrained-small", exported)
+    image, boxes = RECORDS.image(4), landmark_box(RECORDS.points[3:6])
+    found = Predictor.load("pretrained-small").predict(image, boxes)
+    np.testing.assert_array_equal(found, Predictor.load(exported).predict(image, boxes))
 
 
 def test_predictor_takes_the_run_the_folder_and_the_file(run, exported):

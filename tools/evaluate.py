@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from keypoints.errors import InputError
+from keypoints.pretrained import NAMES, resolve
 from tools.command import run_command
 
 BOXES = ("truth", "jittered", "detector")
@@ -32,7 +33,8 @@ def evaluate(
     expected against actual errors, and whether doubt tells faces from what is beside them.
 
     Args:
-        model: a run folder, an export's folder, or one of its .onnx files
+        model: a run folder, an export's folder, one of its .onnx files, pretrained-small, or
+            pretrained, which is scored unless another model or predictions are named
         predictions: a CSV file with rows file, x0, y0, .., x67, y67 to score instead of a model
         data: the data set; that of the run unless given, youtube_faces_keypoints for predictions
         split: the split to score on; choose on validation, read test once
@@ -45,8 +47,10 @@ def evaluate(
         archive: the YouTube Faces archive, where it is already on disk; or set KEYPOINTS_ARCHIVE
         data_dir: where prepared data sets are kept; ~/tensorflow_datasets unless given
     """
-    if (model is None) == (predictions is None):
-        raise InputError("one of --model=RUN and --predictions=FILE.csv is expected")
+    if model is not None and predictions is not None:
+        raise InputError("one of --model=RUN and --predictions=FILE.csv is expected, not both")
+    if predictions is None and model is None:
+        model = "pretrained"
     if boxes not in BOXES:
         raise InputError(f"--boxes={boxes}: one of {', '.join(BOXES)} is expected")
     if predictions is not None and (boxes != "truth" or flip):
@@ -61,7 +65,7 @@ def evaluate(
     if output is not None and Path(str(output)).is_file():
         raise InputError(f"--output={output} is a file; a folder is expected")
     source = Path(str(model if predictions is None else predictions))
-    if not source.exists():
+    if not resolve(source).exists():
         raise InputError(f"{source}: no such file or folder")
 
     from keypoints import evaluation, reports, runs
@@ -120,6 +124,8 @@ def evaluate(
 
 def report_folder(source: Path, split: str, kind: str) -> Path:
     """Where the report of a model goes by itself."""
+    if str(source) in NAMES:
+        return Path("runs") / "evaluation" / f"{source}-{split}-{kind}"
     folder = source if source.is_dir() else source.parent
     return folder / "evaluation" / f"{split}-{kind}"
 

@@ -3,13 +3,14 @@
 import sys
 from pathlib import Path
 
+from keypoints.pretrained import NAMES, resolve
 from tools.command import run_command
 
 CALIBRATION = 128  # training crops on which int8 ranges are measured
 
 
 def export(
-    run: str,
+    run: str = "pretrained",
     *,
     formats: str = "savedmodel,onnx,onnx-int8",
     output: str | None = None,
@@ -22,9 +23,10 @@ def export(
     than 0.05 crop pixels.
 
     Args:
-        run: a run folder
-        formats: some of savedmodel, onnx and onnx-int8, with commas between
-        output: folder to write; RUN/export unless given
+        run: a run folder, pretrained or pretrained-small
+        formats: some of savedmodel, onnx, onnx-int8 and weights (in float16, to train on or to
+            ship), with commas between
+        output: folder to write; RUN/export unless given, or runs/NAME/export for a name
         archive: the YouTube Faces archive, where it is already on disk; or set KEYPOINTS_ARCHIVE
         data_dir: where prepared data sets are kept; ~/tensorflow_datasets unless given
     """
@@ -36,17 +38,20 @@ def export(
     from keypoints.sources import load_records
 
     exporter.check_formats(wanted)
-    config = runs.load_config(Path(str(run)))
+    known = str(run) in NAMES
+    source = resolve(run) / exporter.FORMATS["weights"] if known else Path(str(run))
+    config = runs.load_config(source)
     sources = {"archive": archive, "data_dir": data_dir}
     validation = load_records(config.data, config.validation_split, **sources)
     calibration = None
     if "onnx-int8" in wanted:
         training = load_records(config.data, config.train_split, **sources)
         calibration = exporter.calibration_crops(training, config, CALIBRATION)
-    folder = Path(str(output)) if output is not None else Path(str(run)) / "export"
+    folder = (Path("runs") / str(run) if known else source) / "export"
+    folder = Path(str(output)) if output is not None else folder
 
     def verify(written: Path) -> dict:
-        rows = parity.check(Path(str(run)), written, validation)
+        rows = parity.check(source, written, validation)
         print(parity.table(rows))
         wrong = [row for row in rows if row.mismatch]
         for row in wrong:
@@ -59,7 +64,7 @@ def export(
             sys.exit(1)
         return parity.summary(rows, validation)
 
-    exporter.export(Path(str(run)), folder, wanted, calibration=calibration, verify=verify)
+    exporter.export(source, folder, wanted, calibration=calibration, verify=verify)
     print(f"export: {folder}")
 
 
