@@ -19,9 +19,14 @@ NEAR = 0.8  # sides of a face between a lost one and one that is found for it
 SURE = 0.5
 AGREEMENT = 0.06  # in inter-ocular distances; on a wall, two crops differ by about 0.11
 
+WAY_CUTOFF = 2.0  # hertz, of the speed by which a hidden face goes on
+
 # One-Euro filter (Casiez, Roussel and Vogel, CHI 2012): cut-off at rest, its rise with speed in
-# face sides a second, and the cut-off of the speed itself; hertz.
-MIN_CUTOFF, SPEED_GAIN, SPEED_CUTOFF = 1.0, 40.0, 2.0
+# face sides a second, and the cut-off of the speed itself; hertz. A point's speed is mostly that
+# of the whole face, in which the tremble of single points cancels; the rest is its own, so that
+# lids and lips are not held back on a still head.
+MIN_CUTOFF, SPEED_GAIN, SPEED_CUTOFF = 1.0, 150.0, 1.0
+WHOLE = 0.7  # the whole face's share of a point's speed
 
 
 @dataclass(frozen=True)
@@ -52,6 +57,7 @@ class OneEuro:
             return self._points.astype(np.float32)
         side = max(np.ptp(points, axis=0).max(), 1.0)
         speed = (points - self._points) / elapsed / side
+        speed = WHOLE * speed.mean(axis=0) + (1 - WHOLE) * speed
         self._speed = self._speed + _share(SPEED_CUTOFF, elapsed) * (speed - self._speed)
         cutoff = MIN_CUTOFF + SPEED_GAIN * np.linalg.norm(self._speed, axis=1, keepdims=True)
         self._points = self._points + _share(cutoff, elapsed) * (points - self._points)
@@ -77,7 +83,7 @@ class _Track:
         elapsed = timestamp - self.seen
         if elapsed > 0:
             speed = (points - self.points).mean(axis=0) / elapsed
-            self.speed = self.speed + _share(SPEED_CUTOFF, elapsed) * (speed - self.speed)
+            self.speed = self.speed + _share(WAY_CUTOFF, elapsed) * (speed - self.speed)
         self.points, self.seen, self.known = points, timestamp, timestamp
 
 

@@ -172,3 +172,14 @@ def test_smoothing_by_hand():
     cutoff = tracking.MIN_CUTOFF + tracking.SPEED_GAIN * 8 * share
     expected = 4 / (1 + 1 / (2 * np.pi * cutoff * 0.5))
     np.testing.assert_allclose(filter.smooth(first + [4, 0], 1.5)[:, 0], expected, rtol=1e-5)
+
+
+def test_lids_are_not_held_back_on_a_still_face():
+    filter, face = OneEuro(), landmarks.MEAN_FACE * 120 + 200
+    for frame in range(30):
+        filter.smooth(face, frame / RATE)
+    shut = face.copy()
+    shut[[37, 38, 43, 44], 1] += 5  # the upper lids
+    found = [filter.smooth(shut, frame / RATE) for frame in (30, 31)]
+    assert found[0][37, 1] - face[37, 1] > 2.5 and found[1][37, 1] - face[37, 1] > 4
+    assert np.abs(found[1][:17] - face[:17]).max() < 0.01  # the jaw does not move with them
