@@ -10,6 +10,7 @@ from keypoints.files import replacing
 
 COLUMNS = ["frame", "timestamp", "id", "left", "top", "width", "height", "score"]
 COLUMNS += [f"{axis}{number}" for number in range(68) for axis in "xy"]
+COLUMNS += [f"uncertainty{number}" for number in range(68)]
 
 
 @contextmanager
@@ -17,8 +18,8 @@ def writing(path: Path) -> Iterator[Callable[[int, float, Sequence[Any]], None]]
     """A function `(frame, timestamp, faces)` that adds the faces of one frame to `path`.
 
     `frame` counts from 0, `timestamp` is in seconds; a face has `id`, `box` `(4,)` left, top,
-    width, height, `score` and `points` `(68, 2)`, in pixels of the frame. The file appears whole
-    when the block ends well; a frame without faces adds no row.
+    width, height, `score`, `points` `(68, 2)` and their `uncertainty` `(68,)`, in pixels of the
+    frame. The file appears whole when the block ends well; a frame without faces adds no row.
     """
     with replacing(path) as temporary, open(temporary, "w", newline="", encoding="utf-8") as file:
         rows = csv.writer(file)
@@ -26,7 +27,7 @@ def writing(path: Path) -> Iterator[Callable[[int, float, Sequence[Any]], None]]
 
         def write(frame: int, timestamp: float, faces: Sequence[Any]) -> None:
             for face in faces:
-                numbers = [*face.box, face.score, *face.points.reshape(-1)]
+                numbers = [*face.box, face.score, *face.points.reshape(-1), *face.uncertainty]
                 texts = [f"{float(number):.2f}" for number in numbers]
                 texts[4] = f"{float(face.score):.4f}"
                 rows.writerow([frame, f"{timestamp:.4f}", face.id, *texts])

@@ -35,7 +35,7 @@ class Predictor:
     def load(cls, path: str | Path) -> "Predictor":
         """The network of a run folder or of an export (its folder, or an .onnx file in it).
 
-        `pretrained` and `pretrained-small` are those that come with the package. Raises InputError
+        A name of `pretrained.NAMES` is a model that comes with the package. Raises InputError
         for what is neither, and for damaged files.
         """
         path = resolve(path)

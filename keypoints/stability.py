@@ -14,7 +14,7 @@ import numpy as np
 from keypoints import geometry, metrics
 from keypoints.predictor import Predictor
 from keypoints.records import Records
-from keypoints.tracking import OneEuro, face_score
+from keypoints.tracking import OneEuro
 
 CLIPS = 24  # stills, spread evenly over the split
 FRAMES, RATE = 45, 30.0  # of one clip; frames/s
@@ -101,7 +101,7 @@ def follow(predictor: Predictor, clip: Clip, *, seed: int) -> np.ndarray:
         middle = box[:2] + box[2:] / 2 + BOX_JITTER * side * rng.standard_normal(2)
         size = box[2:] * np.exp(BOX_JITTER * rng.standard_normal())
         box = np.concatenate([middle - size / 2, size])
-        points = face_score(predictor, frame, box[None])[0][0]
+        points = predictor.predict(frame, box[None])[0]
         found.append(points)
     return np.stack(found)
 

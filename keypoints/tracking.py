@@ -4,7 +4,8 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from keypoints import geometry, landmarks
+from keypoints import geometry
+from keypoints.answers import doubt
 from keypoints.detector import Detector, load_detector, overlap
 from keypoints.predictor import Predictor, as_rgb
 
@@ -17,7 +18,7 @@ SAME_FACE = 0.3  # overlap of boxes from which on two are one face
 NEAR = 0.8  # sides of a face between a lost one and one that is found for it
 # Score below which a crop is taken for no face; `face_score` says what it measures.
 SURE = 0.5
-AGREEMENT = 0.06  # in inter-ocular distances; on a wall, two crops differ by about 0.11
+DOUBTFUL = 0.06  # mean uncertainty in inter-ocular distances at which the score is a half
 
 WAY_CUTOFF = 2.0  # hertz, of the speed by which a hidden face goes on
 
@@ -36,6 +37,7 @@ class Face:
     id: int
     box: np.ndarray  # (4,) left, top, width, height of the points
     points: np.ndarray  # (68, 2) float32, smoothed
+    uncertainty: np.ndarray  # (68,) float32, mean absolute error to expect of their x and y
     score: float  # 0..1, how sure it is that this is a face
 
 
@@ -129,7 +131,7 @@ class Tracker:
         if not boxes:
             return
         lost = [track for track in self._tracks if track not in sure]
-        for points, score in zip(*face_score(self._predictor, image, np.stack(boxes))):
+        for points, _, score in zip(*face_score(self._predictor, image, np.stack(boxes))):
             box = geometry.landmark_box(points)
             if score < SURE or _among(box, known):
                 continue
@@ -149,7 +151,7 @@ class Tracker:
         if not self._tracks:
             return []
         boxes = geometry.landmark_box(np.stack([t.expected(timestamp) for t in self._tracks]))
-        points, scores = face_score(self._predictor, image, boxes)
+        points, uncertainty, scores = face_score(self._predictor, image, boxes)
         found = geometry.landmark_box(points)
 
         def claim(number: int) -> tuple:
@@ -172,34 +174,28 @@ class Tracker:
             if number in owners or number not in sure:
                 smooth = track.filter.smooth(track.expected(timestamp), timestamp)
                 box = geometry.landmark_box(smooth)
-                faces.append(Face(track.id, box, smooth, float(scores[number])))
+                face = Face(track.id, box, smooth, uncertainty[number], float(scores[number]))
+                faces.append(face)
         return faces
 
 
 def face_score(
     predictor: Predictor, image: np.ndarray, boxes: np.ndarray
-) -> tuple[np.ndarray, np.ndarray]:
-    """Points `(n, 68, 2)` of the boxes, the mean of two crops, and how face-like they are `(n,)`.
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Points `(n, 68, 2)`, their uncertainties `(n, 68)`, and how face-like they are `(n,)`.
 
-    A face is found at the same place in a slightly larger crop, and its points form a face; on a
-    wall they follow the crop. The score falls from 1 to 0 as the two answers differ by up to
-    `2 * AGREEMENT` inter-ocular distances, and is 0 where the points do not span a face or lie
-    far from the box.
+    The score falls from 1 to 0 as the network's doubt (`answers.doubt`) rises to
+    `2 * DOUBTFUL`, and is 0 where the points do not span a face or lie far from the box.
     """
+    points, uncertainty = predictor.estimate(image, boxes)
+    score = np.clip(1 - doubt(points, uncertainty) / (2 * DOUBTFUL), 0, 1)
+    found = geometry.landmark_box(points)
     side = boxes[:, 2:].max(axis=1, keepdims=True)
-    larger = boxes + side * [-0.04, -0.10, 0.14, 0.14]
-    both = predictor.predict(image, np.concatenate([boxes, larger]))
-    first, second = both[: len(boxes)], both[len(boxes) :]
-    right, left = landmarks.OUTER_EYE_CORNERS
-    eyes = np.linalg.norm(first[:, left] - first[:, right], axis=1)
-    apart = np.linalg.norm(first - second, axis=2).mean(axis=1) / np.maximum(eyes, 1e-3)
-    score = np.clip(1 - apart / (2 * AGREEMENT), 0, 1)
-    found = geometry.landmark_box(first)
     size = found[:, 2:].max(axis=1, keepdims=True) / np.maximum(side, 1)
     moved = found[:, :2] + found[:, 2:] / 2 - boxes[:, :2] - boxes[:, 2:] / 2
     near = (np.linalg.norm(moved, axis=1, keepdims=True) < 0.6 * side) & (abs(np.log(size)) < 0.6)
     inside = (found[:, :2] < image.shape[1::-1]) & (found[:, :2] + found[:, 2:] > 0)
-    return (first + second) / 2, score * near[:, 0] * inside.all(axis=1)
+    return points, uncertainty, score * near[:, 0] * inside.all(axis=1)
 
 
 def _share(cutoff: np.ndarray | float, elapsed: float) -> np.ndarray | float:

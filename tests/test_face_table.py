@@ -10,7 +10,10 @@ from keypoints.errors import InputError
 
 def make_face(number):
     points = np.arange(136, dtype=np.float32).reshape(68, 2) + 0.126
-    return SimpleNamespace(id=number, box=np.array([1, 2, 30.5, 40]), score=0.98765, points=points)
+    return SimpleNamespace(
+        id=number, box=np.array([1, 2, 30.5, 40]), score=0.98765, points=points,
+        uncertainty=np.linspace(0, 67, 68) / 4,
+    )  # fmt: skip
 
 
 def test_a_row_per_face_and_frame(tmp_path):
@@ -28,6 +31,7 @@ def test_a_row_per_face_and_frame(tmp_path):
     assert (rows[0]["x0"], rows[0]["y0"], rows[0]["x67"], rows[0]["y67"]) == (
         "0.13", "1.13", "134.13", "135.13",
     )  # fmt: skip
+    assert (rows[0]["uncertainty1"], rows[0]["uncertainty67"]) == ("0.25", "16.75")
 
 
 def test_the_file_is_whole_or_not_there(tmp_path):

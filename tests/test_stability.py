@@ -86,17 +86,17 @@ def test_the_report_of_a_trembling_network(monkeypatch):
     records = dotted_faces(3)
     rng, place = np.random.default_rng(0), {}
 
-    def face_score(predictor, image, boxes):
-        assert boxes.shape == (1, 4)
-        return place["points"] + rng.normal(0, 0.3, (1, 68, 2)), np.ones(1)
+    class Trembling:
+        def predict(self, image, boxes):
+            assert boxes.shape == (1, 4)
+            return place["points"] + rng.normal(0, 0.3, (1, 68, 2))
 
     def make_clip(image, points, motion, *, seed):
         place["points"] = points
         return stability.Clip(TIMES, [image] * 45, np.tile(points, (45, 1, 1)))
 
-    monkeypatch.setattr(stability, "face_score", face_score)
     monkeypatch.setattr(stability, "make_clip", make_clip)
-    report = stability.measure(None, records, clips=2, model="m")
+    report = stability.measure(Trembling(), records, clips=2, model="m")
     sides = np.ptp(records.points[[0, 2]], axis=1)
     expected = np.mean(60 * 256 / np.sqrt(sides.prod(axis=1)))
     raw, average, one_euro = report["smoothers"].values()

@@ -147,7 +147,6 @@ def test_webcam_without_a_window_writes_what_was_asked_for(run, tmp_path):
 @pytest.mark.parametrize(
     ("line", "message"),
     [
-        ("tools.webcam", "--model is missing"),
         ("tools.webcam --model=tests --faces=0", "--faces=0: a whole number of at least 1"),
         ("tools.webcam --model=tests", "add --headless=True"),
         ("tools.webcam --model=tests --headless=True", "neither a run folder nor an export"),
@@ -156,7 +155,7 @@ def test_webcam_without_a_window_writes_what_was_asked_for(run, tmp_path):
         ("tools.train smoke --preview=some", "--preview=some"),
         ("tools.train smoke --data=folder:/no/such", "no such folder"),
         ("tools.train youtube_faces --data=folder:{folder} --weights=missing.h5", "missing.h5"),
-        ("tools.evaluate", "one of --model=RUN and --predictions=FILE.csv"),
+        ("tools.evaluate --model=a --predictions=b", "one of --model=RUN and --predictions=FILE"),
         ("tools.evaluate --model=/no/such", "/no/such: no such file or folder"),
         ("tools.evaluate --model=tests", "tests is neither a run folder nor an export"),
         ("tools.evaluate --model=README.md", "README.md: a run of tools.train, an export"),

@@ -17,25 +17,27 @@ class Scene:
         self.noise = noise
         self.rng = np.random.default_rng(seed)
         self.predictor = Predictor(None, margin=1.4)
-        self.predictor.predict = self.predict
+        self.predictor.estimate = self.estimate
 
     def points(self, name):
         centre, side = self.faces[name]
         return (landmarks.MEAN_FACE * side + centre).astype(np.float32)
 
-    def predict(self, image, boxes):
-        """The face that a box covers, with noise; on a wall, a mean face that fills the box."""
-        answers = []
+    def estimate(self, image, boxes):
+        """The face that a box covers, with noise; on a wall, a doubtful one that fills the box."""
+        answers, uncertainty = [], []
         for box in boxes:
             centre, side = box[:2] + box[2:] / 2, box[2:].max()
-            answer = landmarks.MEAN_FACE * side + centre
+            answer, doubt = landmarks.MEAN_FACE * side + centre, 0.1 * side
             for place, size in self.faces.values():
                 if np.linalg.norm(place - centre) < 0.5 * size:
                     answer = landmarks.MEAN_FACE * size + place
                     answer = answer + self.rng.normal(0, self.noise, answer.shape)
+                    doubt = 0.001 * size
                     break
             answers.append(answer)
-        return np.array(answers, np.float32)
+            uncertainty.append(np.full(68, doubt))
+        return np.array(answers, np.float32), np.array(uncertainty, np.float32)
 
     def detect(self, image):
         seen = [name for name in self.faces if name not in self.hidden]
@@ -133,10 +135,10 @@ def test_a_short_dip_is_bridged_and_a_long_loss_drops_the_face(scene):
 
 def test_a_wall_is_no_face(scene):
     boxes = np.array([[100.0, 100, 120, 110]])
-    _, score = face_score(scene.predictor, IMAGE, boxes)
+    _, _, score = face_score(scene.predictor, IMAGE, boxes)
     assert score[0] < tracking.SURE
     scene.faces = {"a": (np.array([160.0, 155]), 120.0)}
-    _, score = face_score(scene.predictor, IMAGE, boxes)
+    _, _, score = face_score(scene.predictor, IMAGE, boxes)
     assert score[0] > 0.95
 
 

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from keypoints.errors import InputError
-from keypoints.pretrained import NAMES, resolve
+from keypoints.pretrained import DEFAULT, NAMES, resolve
 from tools.command import run_command
 
 BOXES = ("truth", "jittered", "detector")
@@ -33,8 +33,8 @@ def evaluate(
     expected against actual errors, and whether doubt tells faces from what is beside them.
 
     Args:
-        model: a run folder, an export's folder, one of its .onnx files, pretrained-small, or
-            pretrained, which is scored unless another model or predictions are named
+        model: a run folder, an export's folder, one of its .onnx files, or pretrained-small, which
+            is scored unless another model or predictions are named
         predictions: a CSV file with rows file, x0, y0, .., x67, y67 to score instead of a model
         data: the data set; that of the run unless given, youtube_faces_keypoints for predictions
         split: the split to score on; choose on validation, read test once
@@ -50,7 +50,7 @@ def evaluate(
     if model is not None and predictions is not None:
         raise InputError("one of --model=RUN and --predictions=FILE.csv is expected, not both")
     if predictions is None and model is None:
-        model = "pretrained"
+        model = DEFAULT
     if boxes not in BOXES:
         raise InputError(f"--boxes={boxes}: one of {', '.join(BOXES)} is expected")
     if predictions is not None and (boxes != "truth" or flip):

@@ -3,14 +3,14 @@
 import sys
 from pathlib import Path
 
-from keypoints.pretrained import NAMES, resolve
+from keypoints.pretrained import DEFAULT, NAMES, resolve
 from tools.command import run_command
 
 CALIBRATION = 128  # training crops on which int8 ranges are measured
 
 
 def export(
-    run: str = "pretrained",
+    run: str = DEFAULT,
     *,
     formats: str = "savedmodel,onnx,onnx-int8",
     output: str | None = None,
@@ -23,7 +23,7 @@ def export(
     than 0.05 crop pixels.
 
     Args:
-        run: a run folder, pretrained or pretrained-small
+        run: a run folder, or pretrained-small
         formats: some of savedmodel, onnx, onnx-int8 and weights (in float16, to train on or to
             ship), with commas between
         output: folder to write; RUN/export unless given, or runs/NAME/export for a name

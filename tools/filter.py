@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from keypoints.errors import InputError
+from keypoints.pretrained import DEFAULT
 from tools.command import run_command
 
 PICTURES = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff")
@@ -20,7 +21,7 @@ def filter(
     *,
     filter: str = "sunglasses",
     output: str | None = None,
-    model: str | None = None,
+    model: str = DEFAULT,
     points: str | None = None,
     detector: str = "haar",
 ) -> None:
@@ -32,7 +33,7 @@ def filter(
         input: a picture, a folder of pictures, a video, the number of a camera or a stream's URL
         filter: name of a filter, a folder with one of your own, or list to see them all
         output: file, or folder for a folder; beside the input with the filter's name unless given
-        model: a run folder, or an exported model
+        model: pretrained-small, a run folder or an export
         points: CSV file to write box, score and 68 points of every face in every frame to
         detector: haar (comes with OpenCV), yunet (a download), or the path of YuNet's .onnx file
     """
@@ -84,11 +85,8 @@ class Painter:
         return self.draw.apply(image, points, ids=ids, timestamp=timestamp), len(faces)
 
 
-def load_tracker(model: str | None, detector: str) -> Callable[[], Any]:
+def load_tracker(model: str, detector: str) -> Callable[[], Any]:
     """A function that makes trackers; the network is loaded once."""
-    if model is None:
-        raise InputError("--model is missing: a run folder, or an export of one")
-
     from keypoints.detector import load_detector
     from keypoints.predictor import Predictor
     from keypoints.tracking import Tracker
@@ -244,7 +242,7 @@ class Progress:
             print("\r\033[K", end="", file=sys.stderr, flush=True)
 
 
-def list_filters(input: str | None, output: str | None, model: str | None, detector: str) -> None:
+def list_filters(input: str | None, output: str | None, model: str, detector: str) -> None:
     """Print the filters and write a picture of them, on drawn faces or on those of a picture."""
     import cv2
 

@@ -1,4 +1,4 @@
-"""Points or a filter live on a camera: `python -m tools.webcam --model=RUN`."""
+"""Points or a filter live on a camera: `python -m tools.webcam`."""
 
 import contextlib
 import os
@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from keypoints.errors import InputError
+from keypoints.pretrained import DEFAULT
 from tools.command import run_command
 
 WINDOW = "keypoints"
@@ -22,7 +23,7 @@ LATEST = 100  # frames over which speed is measured
 
 
 def webcam(
-    model: str | None = None,
+    model: str = DEFAULT,
     *,
     source: str = "0",
     filter: str | None = None,
@@ -39,7 +40,7 @@ def webcam(
     starts a recording and ends it, h shows this. Ctrl-C ends it too, and keeps what was recorded.
 
     Args:
-        model: a run folder or an export
+        model: pretrained-small, a run folder or an export
         source: number of a camera, a video file, a stream's URL, or synthetic for a drawn face
         filter: name of a filter to start with, or a folder with one of your own
         faces: at most this many faces are followed
@@ -49,8 +50,6 @@ def webcam(
         headless: open no window, for servers; then output or points say what to leave
         max_frames: stop after this many frames; 0 goes on to the end
     """
-    if model is None:
-        raise InputError("--model is missing: a run folder or an export; tools.train makes one")
     for name, value, low in (("faces", faces, 1), ("max_frames", max_frames, 0)):
         if type(value) is not int or value < low:
             raise InputError(f"--{name}={value!r}: a whole number of at least {low} is expected")
@@ -157,7 +156,7 @@ def drawn_clip() -> Iterator[tuple[float, Any]]:
 
     from keypoints.datasets.synthetic_faces.drawing import draw_face
 
-    picture, _ = draw_face(1)
+    picture, _ = draw_face(8)  # one that the cascade finds in every frame
     width, height = SYNTHETIC
     for frame in range(300):
         t = frame / 30

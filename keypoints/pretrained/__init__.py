@@ -2,8 +2,8 @@
 
 from pathlib import Path
 
-FOLDER = Path(__file__).parent
-NAMES = {"pretrained": FOLDER / "resnet50", "pretrained-small": FOLDER / "small"}
+NAMES = {"pretrained-small": Path(__file__).parent / "small"}
+DEFAULT = "pretrained-small"
 
 
 def resolve(model: str | Path) -> Path:
