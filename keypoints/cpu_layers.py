@@ -16,10 +16,36 @@ def quicken(model: keras.Model) -> keras.Model:
     return model
 
 
+class Conv2D(layers.Conv2D):
+    """Convolution whose gradients are matrix products, on JAX."""
+
+    def convolution_op(self, inputs, kernel):
+        height, width = self.strides
+        plain = self.groups == 1 and self.dilation_rate == (1, 1) and height == width
+        plain = plain and self.data_format == "channels_last"
+        if not (plain and backend.backend() == "jax"):
+            return super().convolution_op(inputs, kernel)
+        from keypoints import cpu_ops
+
+        sides = zip(inputs.shape[1:3], self.kernel_size)
+        pads = tuple(_padding(self.padding, length, size, height) for length, size in sides)
+        return cpu_ops.convolve(inputs, ops.convert_to_tensor(kernel), height, pads)
+
+
+def _padding(padding: str, length: int, size: int, stride: int) -> tuple[int, int]:
+    """Zeros before and after `length` pixels, as Keras means the word `padding`."""
+    if padding == "valid":
+        return 0, 0
+    total = max((-(-length // stride) - 1) * stride + size - length, 0)
+    return total // 2, total - total // 2
+
+
 class BatchNormalization(layers.BatchNormalization):
-    """Normalisation over the last axis of `(b, h, w, c)` in one pass instead of Keras' five."""
+    """Normalisation over the last axis of `(b, h, w, c)` in fewer passes than Keras' own."""
 
     def call(self, inputs, training=None, mask=None):
+        if backend.backend() == "jax" and training and self.trainable:
+            return self._call_jax(inputs)
         if backend.backend() != "tensorflow":
             return super().call(inputs, training=training, mask=mask)
         import tensorflow as tf
@@ -46,6 +72,57 @@ class BatchNormalization(layers.BatchNormalization):
             moving.assign(moving * self.momentum + now * (1 - self.momentum))
         return outputs
 
+    def _call_jax(self, inputs):
+        from keypoints import cpu_ops
 
-# Keras' own layer and what takes its place: a subclass that only has another `call`.
-KINDS = {layers.BatchNormalization: BatchNormalization}
+        inputs = ops.cast(inputs, "float32")
+        outputs, *statistics = cpu_ops.normalise(
+            inputs, self.gamma.value, self.beta.value, self.epsilon
+        )
+        for moving, now in zip((self.moving_mean, self.moving_variance), statistics):
+            moving.assign(moving * self.momentum + now * (1 - self.momentum))
+        return ops.cast(outputs, self.compute_dtype)
+
+
+class ReLU(layers.ReLU):
+    """ReLU whose outcome JAX keeps instead of computing it anew."""
+
+    def call(self, inputs):
+        plain = (self.negative_slope, self.max_value, self.threshold) == (0, None, 0)
+        return _rectify(inputs) if plain else super().call(inputs)
+
+
+class Activation(layers.Activation):
+    """The same where ReLU is an activation."""
+
+    def call(self, inputs):
+        plain = self.activation is keras.activations.relu
+        return _rectify(inputs) if plain else super().call(inputs)
+
+
+def _rectify(inputs):
+    if backend.backend() != "jax":
+        return ops.relu(inputs)
+    from keypoints import cpu_ops
+
+    return cpu_ops.rectify(inputs)
+
+
+class MaxPooling2D(layers.MaxPooling2D):
+    """Maxima whose gradient is a choice between values, not a search, on JAX."""
+
+    def call(self, inputs):
+        windows = tuple(self.pool_size) == (3, 3) and tuple(self.strides) == (2, 2)
+        even = not any(side % 2 for side in inputs.shape[1:3])
+        plain = windows and even and (self.padding, self.data_format) == ("valid", "channels_last")
+        if not (plain and backend.backend() == "jax"):
+            return super().call(inputs)
+        from keypoints import cpu_ops
+
+        return cpu_ops.pool(inputs)
+
+
+# Keras' own layer and what takes its place: a subclass that only computes otherwise.
+KINDS = {
+    kind.__mro__[1]: kind for kind in (Conv2D, BatchNormalization, ReLU, Activation, MaxPooling2D)
+}

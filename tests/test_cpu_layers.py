@@ -1,10 +1,12 @@
+import jax
 import keras
 import numpy as np
 import pytest
+from jax import lax
 
-from keypoints import landmarks
+from keypoints import cpu_ops, landmarks
 from keypoints.config import Config
-from keypoints.cpu_layers import BatchNormalization, quicken
+from keypoints.cpu_layers import BatchNormalization, Conv2D, quicken
 from keypoints.model import build_model
 
 FACE = landmarks.MEAN_FACE * [150, 130] + [100, 118]
@@ -24,10 +26,69 @@ def trained(model, batch, steps=3):
     return losses, model.get_weights(), model.predict_on_batch(batch[0])
 
 
+@pytest.mark.parametrize(
+    ("size", "stride", "pads", "shape", "filters"),
+    [
+        (1, 1, ((0, 0), (0, 0)), (5, 6, 3), 7),
+        (1, 2, ((0, 0), (0, 0)), (5, 6, 3), 7),
+        (3, 1, ((1, 1), (1, 1)), (6, 9, 4), 5),  # the input is copied, it has fewer channels
+        (3, 1, ((1, 1), (1, 1)), (6, 9, 5), 4),  # the gradient is
+        (3, 1, ((0, 2), (2, 0)), (6, 9, 4), 4),
+        (3, 2, ((0, 1), (1, 1)), (8, 9, 6), 5),
+        (5, 4, ((0, 1), (1, 1)), (17, 22, 3), 5),
+        (7, 2, ((0, 0), (0, 0)), (16, 19, 3), 5),
+    ],
+)
+def test_convolution_and_gradients_are_those_of_xla(size, stride, pads, shape, filters):
+    rng = np.random.default_rng(0)
+    inputs = rng.normal(size=(2, *shape)).astype(np.float32)
+    kernel = rng.normal(size=(size, size, shape[-1], filters)).astype(np.float32)
+
+    def own(inputs, kernel):
+        return lax.conv_general_dilated(
+            inputs, kernel, (stride, stride), pads, dimension_numbers=cpu_ops.LAYOUT
+        )
+
+    expected, expected_gradients = jax.vjp(own, inputs, kernel)
+    outputs, gradients = jax.vjp(
+        lambda inputs, kernel: cpu_ops.convolve(inputs, kernel, stride, pads), inputs, kernel
+    )
+    weight = rng.normal(size=expected.shape).astype(np.float32)
+    np.testing.assert_allclose(outputs, expected, atol=1e-4)
+    for got, wanted in zip(gradients(weight), expected_gradients(weight)):
+        np.testing.assert_allclose(got, wanted, rtol=1e-4, atol=1e-4)
+
+
+def test_of_equal_maxima_the_first_gets_the_gradient():
+    rng = np.random.default_rng(0)
+    inputs = rng.integers(0, 3, (2, 10, 14, 5)).astype(np.float32)
+    expected, expected_gradient = jax.vjp(
+        lambda x: lax.reduce_window(x, -np.inf, lax.max, (1, 3, 3, 1), (1, 2, 2, 1), "VALID"),
+        inputs,
+    )
+    outputs, gradient = jax.vjp(cpu_ops.pool, inputs)
+    weight = rng.normal(size=expected.shape).astype(np.float32)
+    np.testing.assert_array_equal(outputs, expected)
+    np.testing.assert_allclose(gradient(weight)[0], expected_gradient(weight)[0], atol=1e-6)
+
+
+def test_a_mean_far_from_zero_does_not_cost_the_variance():
+    inputs = np.random.default_rng(0).normal(1e4, 0.1, (4, 6, 5, 3)).astype(np.float32)
+    _, mean, variance = cpu_ops.normalise(inputs, np.ones(3), np.zeros(3), 1e-5)
+    exact = inputs.astype(np.float64)
+    np.testing.assert_allclose(mean, exact.mean((0, 1, 2)), rtol=1e-6)
+    np.testing.assert_allclose(variance, exact.var((0, 1, 2)), rtol=1e-2)
+
+
+def test_a_not_a_number_is_not_hidden():
+    assert np.isnan(cpu_ops.rectify(np.array([np.nan, 1.0]))[0])
+
+
 def test_trains_as_keras_layers_do(batch):
     losses, weights, answers = trained(build_model(CONFIG, FACE), batch)
     quick = quicken(build_model(CONFIG, FACE))
     assert isinstance(quick.get_layer("conv4_bn"), BatchNormalization)
+    assert isinstance(quick.get_layer("conv4_conv"), Conv2D)
     quick_losses, quick_weights, quick_answers = trained(quick, batch)
     np.testing.assert_allclose(quick_losses, losses, rtol=1e-5)
     for quick_weight, weight in zip(quick_weights, weights, strict=True):

@@ -1,0 +1,214 @@
+"""JAX functions with gradients of their own, laid out for XLA's CPU kernels.
+
+XLA derives the gradient of a convolution as a convolution with a window as large as the map,
+which its CPU backend computes many times slower than the same sum as matrix products. Here a
+1 x 1 convolution is a matrix product both ways, the gradient to any kernel is matrix products
+over shifted inputs, and the gradient to the inputs is a plain convolution.
+"""
+
+from functools import partial
+
+import jax
+import jax.numpy as jnp
+from jax import lax
+
+LAYOUT = ("NHWC", "HWIO", "NHWC")
+
+
+def convolve(inputs: jax.Array, kernel: jax.Array, stride: int, pads: tuple) -> jax.Array:
+    """Convolution of `(b, h, w, c)` with `(k, l, c, o)`; `pads`: before and after, each side."""
+    if kernel.shape[:2] == (1, 1) and not any(map(any, pads)):
+        return _multiply(inputs[:, ::stride, ::stride], kernel)
+    if stride > 1:
+        inputs, kernel, pads = _without_stride(inputs, kernel, stride, pads)
+    return _convolve(inputs, kernel, pads)
+
+
+def _without_stride(inputs, kernel, stride, pads):
+    """The same convolution of stride 1: squares of stride x stride pixels become channels."""
+    height, width, channels, filters = kernel.shape
+    kernel = jnp.pad(kernel, ((0, -height % stride), (0, -width % stride), (0, 0), (0, 0)))
+    rows, columns = (-(-size // stride) for size in (height, width))
+    counts = [
+        (length + sum(pad) - size) // stride + 1
+        for length, pad, size in zip(inputs.shape[1:3], pads, (height, width))
+    ]
+    # As much of the input as the windows reach, zeros where they reach over it.
+    reach = [
+        (low, (count - 1 + size) * stride - length - low, 0)
+        for count, size, length, (low, _) in zip(counts, (rows, columns), inputs.shape[1:3], pads)
+    ]
+    inputs = lax.pad(inputs, jnp.zeros((), inputs.dtype), [(0, 0, 0), *reach, (0, 0, 0)])
+    batch, tall, wide = inputs.shape[0], inputs.shape[1] // stride, inputs.shape[2] // stride
+    inputs = inputs.reshape(batch, tall, stride, wide, stride, channels)
+    inputs = inputs.swapaxes(2, 3).reshape(batch, tall, wide, -1)
+    kernel = kernel.reshape(rows, stride, columns, stride, channels, filters)
+    kernel = kernel.swapaxes(1, 2).reshape(rows, columns, -1, filters)
+    return inputs, kernel, ((0, 0), (0, 0))
+
+
+@jax.custom_vjp
+def _multiply(inputs, kernel):
+    """Convolution with a `(1, 1, c, o)` kernel."""
+    return _product(inputs, kernel[0, 0])
+
+
+def _multiply_backward(saved, gradient):
+    inputs, kernel = saved
+    return _product(gradient, kernel[0, 0].T), _outer(inputs, gradient)[None, None]
+
+
+_multiply.defvjp(lambda inputs, kernel: (_multiply(inputs, kernel), (inputs, kernel)),
+                 _multiply_backward)  # fmt: skip
+
+
+@partial(jax.custom_vjp, nondiff_argnums=(2,))
+def _convolve(inputs, kernel, pads):
+    return lax.conv_general_dilated(inputs, kernel, (1, 1), pads, dimension_numbers=LAYOUT)
+
+
+def _convolve_backward(pads, saved, gradient):
+    inputs, kernel = saved
+    height, width, channels, filters = kernel.shape
+    outer = [(size - 1 - low, size - 1 - high) for size, (low, high) in zip((height, width), pads)]
+    turned = jnp.swapaxes(kernel[::-1, ::-1], 2, 3)
+    change = lax.conv_general_dilated(gradient, turned, (1, 1), outer, dimension_numbers=LAYOUT)
+    # One product for each row of the kernel, over inputs shifted by rows; all of its columns at
+    # once, over copies side by side of whichever has fewer channels.
+    rows, columns = gradient.shape[1:3]
+    padded = jnp.pad(inputs, ((0, 0), *pads, (0, 0)))
+    if channels < filters:
+        copies = [padded[:, :, x : x + columns] for x in range(width)]
+        beside = jnp.concatenate(copies, axis=-1)
+        sums = [_outer(beside[:, y : y + rows], gradient) for y in range(height)]
+        return change, jnp.stack(sums).reshape(kernel.shape)
+    length = padded.shape[2]
+    copies = [
+        jnp.pad(gradient, ((0, 0), (0, 0), (x, length - columns - x), (0, 0))) for x in range(width)
+    ]
+    beside = jnp.concatenate(copies, axis=-1)
+    sums = [_outer(padded[:, y : y + rows], beside) for y in range(height)]
+    return change, jnp.stack(sums).reshape(height, channels, width, filters).swapaxes(1, 2)
+
+
+_convolve.defvjp(lambda inputs, kernel, pads: (_convolve(inputs, kernel, pads), (inputs, kernel)),
+                 _convolve_backward)  # fmt: skip
+
+
+def _product(maps, matrix):
+    """`(b, h, w, c)` times `(c, o)`."""
+    flat = maps.reshape(-1, maps.shape[-1])
+    return (flat @ matrix).reshape(*maps.shape[:-1], matrix.shape[-1])
+
+
+def _outer(maps, others):
+    """The sum over all places of outer products: `(b, h, w, c)` and `(b, h, w, o)` to `(c, o)`."""
+    maps, others = (x.reshape(-1, x.shape[-1]) for x in (maps, others))
+    return lax.dot_general(maps, others, (((0,), (0,)), ((), ())))
+
+
+@partial(jax.custom_vjp, nondiff_argnums=(3,))
+def normalise(inputs: jax.Array, gamma: jax.Array, beta: jax.Array, epsilon: float) -> tuple:
+    """Batch normalisation over the last axis: outputs, and mean and variance of the batch."""
+    return _normalise_forward(inputs, gamma, beta, epsilon)[0]
+
+
+def _normalise_forward(inputs, gamma, beta, epsilon):
+    count = inputs.size // inputs.shape[-1]
+    # Both sums in one pass. About a value near the mean: far from it, the difference of two
+    # large sums would lose the variance.
+    origin = jnp.mean(inputs[0, 0], axis=0)
+    shifted = inputs - origin
+    first = jnp.sum(shifted, (0, 1, 2)) / count
+    second = jnp.sum(jnp.square(shifted), (0, 1, 2)) / count
+    mean = origin + first
+    variance = jnp.maximum(second - jnp.square(first), 0)
+    inverse = lax.rsqrt(variance + epsilon)
+    scale = inverse * gamma
+    outputs = inputs * scale + (beta - mean * scale)
+    return (outputs, mean, variance), (inputs, gamma, mean, inverse)
+
+
+def _normalise_backward(epsilon, saved, gradients):
+    inputs, gamma, mean, inverse = saved
+    gradient = gradients[0]  # mean and variance go into moving averages alone
+    count = inputs.size // inputs.shape[-1]
+    centred = inputs - mean
+    total = jnp.sum(gradient, (0, 1, 2))
+    along = jnp.sum(gradient * centred, (0, 1, 2))
+    slope = along * jnp.square(inverse) / count
+    change = gamma * inverse * (gradient - total / count - centred * slope)
+    return change, along * inverse, total
+
+
+normalise.defvjp(_normalise_forward, _normalise_backward)
+
+
+@jax.custom_vjp
+def rectify(inputs: jax.Array) -> jax.Array:
+    """ReLU, by a choice between two values.
+
+    XLA's CPU backend computes a maximum anew wherever it is read, and with it the whole chain of
+    residual sums that it was taken of; the outcome of a choice it writes down once.
+    """
+    return jnp.where(inputs < 0, 0, inputs)
+
+
+def _rectify_forward(inputs):
+    outputs = rectify(inputs)
+    return outputs, outputs
+
+
+rectify.defvjp(_rectify_forward, lambda outputs, gradient: (jnp.where(outputs > 0, gradient, 0),))
+
+
+@jax.custom_vjp
+def pool(inputs: jax.Array) -> jax.Array:
+    """Maxima `(b, h, w, c)` of 3 x 3 windows at every second place of `(b, 2 h + 2, 2 w + 2, c)`.
+
+    By rows, then by columns. Of equal values the first, by rows, gets the gradient, as in XLA.
+    """
+    return _halve(_halve(inputs, 2), 1)
+
+
+def _pool_forward(inputs):
+    across = _halve(inputs, 2)
+    outputs = _halve(across, 1)
+    return outputs, (inputs, across, outputs)
+
+
+def _pool_backward(saved, gradient):
+    inputs, across, outputs = saved
+    gradient = _halve_gradient(across, outputs, gradient, 1)
+    return (_halve_gradient(inputs, across, gradient, 2),)
+
+
+pool.defvjp(_pool_forward, _pool_backward)
+
+
+def _thirds(maps, axis):
+    """First, middle and last places of the windows of three along `axis`, two apart."""
+    length = maps.shape[axis]  # 2 n + 2, of which the last is no window's
+    return [lax.slice_in_dim(maps, at, length - 3 + at, 2, axis) for at in range(3)]
+
+
+def _halve(maps, axis):
+    first, middle, last = _thirds(maps, axis)
+    return jnp.maximum(jnp.maximum(first, middle), last)
+
+
+def _halve_gradient(inputs, outputs, gradient, axis):
+    first, middle, _ = _thirds(inputs, axis)
+    to_first = first == outputs
+    to_middle = ~to_first & (middle == outputs)
+    gradients = [
+        jnp.where(to_first, gradient, 0),
+        jnp.where(to_middle, gradient, 0),
+        jnp.where(to_first | to_middle, 0, gradient),
+    ]
+    before, after = [(0, 0)] * 4, [(0, 0)] * 4
+    before[axis], after[axis] = (0, 1), (1, 0)
+    # A window's last place is the first of the next window.
+    even = jnp.pad(gradients[0], before) + jnp.pad(gradients[2], after)
+    odd = jnp.pad(gradients[1], before)
+    return jnp.stack([even, odd], axis + 1).reshape(inputs.shape)
