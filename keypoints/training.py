@@ -83,7 +83,7 @@ def train(
     is not finite; the last good checkpoint stays.
     """
     runs.start_run(run, config)
-    _use_all_devices(config)
+    use_all_devices(config)
     progress = runs.read_progress(run) or START
     stages = config.phases()
     epochs = sum(stage.epochs for stage in stages)
@@ -266,7 +266,7 @@ def _write_history(run: Path, rows: list[dict[str, float]]) -> None:
         training_curves(rows, temporary)
 
 
-def _use_all_devices(config: Config) -> None:
+def use_all_devices(config: Config) -> None:
     """Split each batch over the devices where JAX has several."""
     if keras.backend.backend() != "jax":
         return

@@ -16,7 +16,7 @@ from keypoints.pictures import encode_png
 from keypoints.predictor import Predictor
 from tests.archives import write_archive
 from tests.faces import dotted_faces
-from tools import evaluate, export, filter, train, webcam
+from tools import benchmark, evaluate, export, filter, train, webcam
 from tools.command import run_command
 
 ROOT = Path(__file__).parent.parent
@@ -30,6 +30,7 @@ TOOLS = {
     "tools.webcam": webcam.webcam,
     "tools.filter": filter.filter,
     "tools.export": export.export,
+    "tools.benchmark": benchmark.benchmark,
 }
 SMALL = {"backbone": "tiny", "resolution": 56, "batch_size": 2, "epochs": 1, "stages": ()}
 
@@ -39,7 +40,7 @@ def test_the_commands_are_those_this_file_knows_how_to_run():
     assert heads == {
         "make demo", "make test", ". .venv/bin/activate",
         "python -m tools.train", "python -m tools.evaluate", "python -m tools.webcam",
-        "python -m tools.filter", "python -m tools.export",
+        "python -m tools.filter", "python -m tools.export", "python -m tools.benchmark",
     }  # fmt: skip
 
 
@@ -58,7 +59,10 @@ def test_commands_run_in_their_order(tmp_path, monkeypatch, capsys):
     monkeypatch.setenv("KEYPOINTS_ARCHIVE", str(write_archive(tmp_path / "archive.zip")))
     whole = train.load_experiment
     monkeypatch.setattr(stability, "CLIPS", 1)
-    monkeypatch.setattr(train, "load_experiment", lambda name: configs.replace(whole(name), SMALL))
+    for tool in (train, benchmark):
+        monkeypatch.setattr(
+            tool, "load_experiment", lambda name: configs.replace(whole(name), SMALL)
+        )
     write_folder(tmp_path / "my_faces")
     (tmp_path / "selfie.png").write_bytes(encode_png(draw_face(2)[0]))
     for line in COMMANDS:
@@ -67,6 +71,9 @@ def test_commands_run_in_their_order(tmp_path, monkeypatch, capsys):
             continue
         if words[2] == "tools.webcam":  # nobody sits before a camera here
             words += ["--source=synthetic", "--headless=True", "--max_frames=3"]
+        if words[2] == "tools.benchmark":
+            words += ["--repeats=1", "--batch_size=2"]
+            words += ["--backbone=tiny", "--resolution=56"] if "step" in words else []
         tool = TOOLS[words[2]]
         if "--predictions=predictions.csv" in words:
             write_predictions(tmp_path / "runs" / "youtube_faces", tmp_path / "predictions.csv")

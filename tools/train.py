@@ -4,6 +4,7 @@ import dataclasses
 import importlib
 import inspect
 import sys
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
@@ -119,22 +120,22 @@ def show_epoch(row: dict[str, float]) -> None:
     )
 
 
-def _show_fields() -> None:
-    """Let `--help` and the typo check see the config's fields as options of `train`."""
-    signature = inspect.signature(train)
+def show_fields(function: Callable[..., None], names: Iterable[str] = ()) -> None:
+    """Let `--help` and the typo check see fields of the config, all or `names`, as its options."""
+    signature = inspect.signature(function)
     parameters = [p for p in signature.parameters.values() if p.name != "fields"]
     for entry in dataclasses.fields(Config):
-        if entry.name != "stages":
+        if entry.name != "stages" and (not names or entry.name in names):
             parameters.append(
                 inspect.Parameter(entry.name, inspect.Parameter.KEYWORD_ONLY, default=entry.default)
             )
             choices = entry.metadata.get("choices")
-            names = f" ({', '.join(map(str, choices))})" if choices else ""
-            train.__doc__ += f"    {entry.name}: {entry.metadata['meaning']}{names}\n    "
-    train.__signature__ = signature.replace(parameters=parameters)
+            known = f" ({', '.join(map(str, choices))})" if choices else ""
+            function.__doc__ += f"    {entry.name}: {entry.metadata['meaning']}{known}\n    "
+    function.__signature__ = signature.replace(parameters=parameters)
 
 
-_show_fields()
+show_fields(train)
 
 if __name__ == "__main__":
     run_command(train)
