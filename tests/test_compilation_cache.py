@@ -38,7 +38,8 @@ def test_compiled_programs_are_kept_in_the_users_cache_folder(tmp_path):
 
 def test_a_folder_that_the_user_chose_stands(tmp_path):
     own = tmp_path / "own"
-    run(XDG_CACHE_HOME=str(tmp_path / "cache"), JAX_COMPILATION_CACHE_DIR=str(own))
+    instant = {"JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0"}
+    run(XDG_CACHE_HOME=str(tmp_path / "cache"), JAX_COMPILATION_CACHE_DIR=str(own), **instant)
     assert any(own.iterdir()) and not (tmp_path / "cache").exists()
 
 

@@ -105,3 +105,48 @@ def test_variables_and_frozen_layers_are_the_same(batch):
     keras.Model(quick.input, quick.get_layer("conv2_conv").output)  # one graph, of its own input
     trained(quick, batch)
     np.testing.assert_array_equal(quick.get_layer("conv4_bn").moving_mean.numpy(), before)
+
+
+def operations(program, names):
+    """How often operations of these names stand in a JAX program and the programs in it."""
+    count = 0
+    for equation in program.eqns:
+        inner = [x for value in equation.params.values() for x in jax.tree.leaves(value)]
+        inner = [getattr(x, "jaxpr", x) for x in inner]
+        inner = [x for x in inner if hasattr(x, "eqns")]
+        count += sum(operations(x, names) for x in inner) + (equation.primitive.name in names)
+    return count
+
+
+@pytest.mark.skipif(keras.backend.backend() != "jax", reason="reads JAX programs")
+@pytest.mark.parametrize("kind", ["keras", "quick"])
+def test_frozen_stages_have_no_backward_pass_and_keep_their_statistics(kind, batch):
+    def backward_and_moved(trainable):
+        config = Config(backbone="tiny", resolution=56, trainable=trainable, head="pooled")
+        model = build_model(config, FACE)
+        model = quicken(model) if kind == "quick" else model
+        state = [variable.value for variable in model.non_trainable_variables]
+        weights = [variable.value for variable in model.trainable_variables]
+        names = [variable.path.split("/")[0] for variable in model.non_trainable_variables]
+
+        def loss(weights):
+            outputs, now = model.stateless_call(weights, state, batch[0], training=True)
+            return outputs.sum(), now
+
+        counts = [
+            operations(jax.make_jaxpr(f)(weights).jaxpr, {"conv_general_dilated"})
+            for f in (loss, jax.grad(loss, has_aux=True))
+        ]
+        now = loss(weights)[1]
+        moved = {n for n, a, b in zip(names, state, now, strict=True) if not np.array_equal(a, b)}
+        return counts[1] - counts[0], moved
+
+    per_layer = 2 if kind == "keras" else 1  # of quick layers only one gradient is a convolution
+    norms = {f"{stage}{part}_bn" for stage in ("conv2", "conv4", "conv5")
+             for part in ("", "_residual")}  # fmt: skip
+    count, moved = backward_and_moved("all")
+    assert moved == norms and count >= 6 * per_layer - 1  # no gradient to the picture
+    count, moved = backward_and_moved("conv5")
+    assert moved == {"conv5_bn", "conv5_residual_bn"} and count <= 2 * per_layer
+    count, moved = backward_and_moved("head")
+    assert moved == set() and count == 0

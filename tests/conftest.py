@@ -1,0 +1,1 @@
+import keypoints  # noqa: F401  (chooses Keras' backend, which must come before Keras)
