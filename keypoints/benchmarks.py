@@ -14,7 +14,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterable
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -231,7 +231,12 @@ def torch_step(config: Config, python: str, stack: ExitStack) -> Callable[[], fl
     except OSError as error:
         raise InputError(f"--torch_python={python}: {error}") from None
     stack.callback(child.wait)
-    stack.callback(child.stdin.close)  # runs first, and ends the child
+
+    def end() -> None:
+        with suppress(OSError):  # what could not be written to a dead child is still to be written
+            child.stdin.close()
+
+    stack.callback(end)  # runs first, and ends the child
 
     def step() -> float:
         try:
