@@ -22,11 +22,20 @@ def replacing(path: Path) -> Iterator[Path]:
             os.fsync(file.fileno())
         os.replace(temporary, path)
     except OSError as error:
-        reason = error.strerror or error
+        reason = os.strerror(error.errno) if error.errno else error
         raise InputError(f"cannot write {path}: {reason}; what it held before is kept") from error
     finally:
         with suppress(OSError):
             temporary.unlink(missing_ok=True)
+
+
+def reserve(path: Path, size: int) -> None:
+    """Raise OSError unless a file of `size` bytes can be written as `path`.
+
+    For HDF5, which on a full disk may leave half a file without an error, or crash.
+    """
+    with open(path, "wb") as file:
+        os.posix_fallocate(file.fileno(), 0, size)
 
 
 def write_text(path: Path, text: str) -> None:

@@ -34,7 +34,7 @@ from keypoints import landmarks
 from keypoints.answers import Predict
 from keypoints.config import Config
 from keypoints.errors import InputError
-from keypoints.files import replacing, write_text
+from keypoints.files import replacing, reserve, write_text
 from keypoints.geometry import CROP
 
 CONFIG, ENVIRONMENT, METRICS, CURVES = (
@@ -143,7 +143,9 @@ def write_weights(path: Path, model) -> None:
     """The network's weights alone: Keras would add the optimizer's, three times their size."""
     from keras import Model
 
+    size = sum(variable.numpy().nbytes for variable in model.variables)
     with replacing(path) as temporary:
+        reserve(temporary, size + size // 10 + 2**20)  # HDF5's own part included
         Model(model.inputs, model.outputs).save_weights(temporary)
 
 

@@ -1,6 +1,7 @@
 import json
 import os
 import pickle
+import resource
 
 import keras
 import numpy as np
@@ -76,6 +77,19 @@ def test_missing_and_damaged_files_are_named(run, tmp_path):
     (run / runs.CHECKPOINT).write_bytes(b"PK not a zip")
     with pytest.raises(InputError, match=r"checkpoint\.npz is damaged"):
         runs.read_progress(run)
+
+
+def test_a_full_disk_keeps_the_weights_before(run, model):
+    before = (run / runs.BEST).read_bytes()
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (len(before) // 2, limits[1]))
+    try:
+        with pytest.raises(InputError, match=r"best\.weights\.h5: File too large; what it held"):
+            runs.write_weights(run / runs.BEST, model)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert (run / runs.BEST).read_bytes() == before
+    assert not list(run.glob(".*"))
 
 
 class Trap:

@@ -55,6 +55,7 @@ def run(folder, tmp_path_factory):
     assert done.returncode == 0, done.stderr
     assert "9 pictures to train on, 5 to validate on" in done.stdout
     assert done.stdout.count("validation NME") == 2
+    assert f"{run}: weights, config.json, metrics.csv and curves.png" in done.stdout
     return run
 
 

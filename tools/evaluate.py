@@ -119,7 +119,7 @@ def evaluate(
     folder = Path(str(output)) if output is not None else folder
     reports.write_report(folder, report, records, predicted)
     print(reports.table(report))
-    print(f"report: {folder}")
+    print(f"report: {folder}, with per_image.csv, ced.png, worst.jpg and faces.jpg")
 
 
 def report_folder(source: Path, split: str, kind: str) -> Path:

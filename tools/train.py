@@ -70,6 +70,7 @@ def train(
     except KeyboardInterrupt:
         print(f"\nstopped; the same command goes on from {folder}", file=sys.stderr)
         sys.exit(130)
+    print(f"{folder}: weights, config.json, metrics.csv and curves.png")
     print(f"done: python -m tools.evaluate --model={folder}")
 
 
