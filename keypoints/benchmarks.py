@@ -30,6 +30,7 @@ from keypoints.pictures import encode_png
 from keypoints.records import Records
 
 TORCH_PROGRAM = Path(__file__).parent / "torch_baseline.py"  # run by an interpreter with PyTorch
+LAYERS = {"quick layers": "quick", "Keras' own layers": "keras"}
 OLD_LOADER_PICTURES = 100  # that one sample of the old loader reads
 DEVICES, BATCHES, SIDES = (1, 2, 4), (4, 8, 16), (56, 112, 224)  # of the scaling table
 
@@ -66,15 +67,17 @@ def compared(rows: list[Timing], baseline: str) -> list[Timing]:
 
 
 def in_turns(subjects: dict[str, Callable[[], Any]], repeats: int) -> dict[str, list[float]]:
-    """Seconds of `repeats` calls of each subject, taken in turns after one call that is not timed.
+    """Seconds of `repeats` calls of each subject, taken in turns.
 
-    A subject that answers a float tells its own seconds.
+    Each is called twice a turn and the second call is timed: the others have had caches and
+    memory meanwhile. A subject that answers a float tells its own seconds.
     """
     seconds: dict[str, list[float]] = {name: [] for name in subjects}
     for call in subjects.values():
-        call()
+        call()  # compiles
     for _ in range(repeats):
         for name, call in subjects.items():
+            call()
             start = time.perf_counter()
             told = call()
             passed = time.perf_counter() - start
@@ -191,20 +194,27 @@ def measure_steps(
     targets = rng.uniform(0, CROP, (batch, 136)).astype(np.float32)
     subjects, skipped = {}, []
     with ExitStack() as stack:
-        for name, layers in (("quick layers", "quick"), ("Keras' own layers", "keras")):
+        for name, layers in LAYERS.items():
+            if config.layers not in ("auto", layers):
+                skipped.append(Timing(name, "images/s", note=f"--layers={config.layers} is given"))
+                continue
             model = training_model(configs.replace(config, {"layers": layers}))
             subjects[name] = lambda model=model: (model.train_on_batch(crops, targets), None)[1]
         if (config.backbone, config.head) != ("resnet50", "pooled"):
-            skipped = [Timing("PyTorch", "images/s", note="only resnet50 with the pooled head")]
+            note = "only resnet50 with the pooled head"
         elif torch_python is None:
-            skipped = [Timing("PyTorch", "images/s", note="--torch_python=PATH is not given")]
+            note = "--torch_python=PATH is not given"
         else:
+            note = ""
             subjects["PyTorch"] = torch_step(config, torch_python, stack)
+        if note:
+            skipped.append(Timing("PyTorch", "images/s", note=note))
         rows = [
             timing(name, "images/s", batch / np.array(seconds))
             for name, seconds in in_turns(subjects, repeats).items()
         ]
-    return compared(rows + skipped, "Keras' own layers" if skipped else "PyTorch")
+    baseline = "PyTorch" if "PyTorch" in subjects else "Keras' own layers"
+    return compared(rows + skipped, baseline)
 
 
 def training_model(config: Config):
