@@ -69,7 +69,7 @@ def test_half_weights_are_a_run_folder_of_half_the_size(run, exported):
     assert (half / runs.BEST).stat().st_size < 0.7 * (run / runs.BEST).stat().st_size
     model, config = runs.load_model(half)
     whole, _ = runs.load_model(run)
-    assert config == CONFIG
+    assert config == CONFIG  # which starts from no weights
     for rounded, weight in zip(model.get_weights(), whole.get_weights()):
         assert rounded.dtype == np.float32
         np.testing.assert_allclose(rounded, weight, rtol=1e-3, atol=1e-4)
