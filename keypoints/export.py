@@ -218,7 +218,8 @@ def _in_child(function: str, backend: str, run: Path, path: Path) -> None:
         text=True,
     )
     if done.returncode:
-        raise InputError(f"{path.name} cannot be made: {done.stderr.strip().splitlines()[-1]}")
+        reason = done.stderr.strip().splitlines()[-1].removeprefix("keypoints.errors.InputError: ")
+        raise InputError(f"{path.name} cannot be made: {reason}")
 
 
 def _manifest(run: Path, config: Config, folder: Path, formats: list[str]) -> dict[str, Any]:

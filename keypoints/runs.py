@@ -93,7 +93,7 @@ def load_weights(model, run: Path) -> None:
         raise InputError(f"{run} has no {BEST}: it is no run folder, or no epoch of it has ended")
     try:
         model.load_weights(path)
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, KeyError, RuntimeError) as error:  # h5py raises all of them
         raise InputError(f"{path} does not hold the weights of this network: {error}") from None
 
 

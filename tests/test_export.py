@@ -1,4 +1,5 @@
 import json
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -182,6 +183,23 @@ def test_a_format_that_answers_something_else_is_a_mismatch():
     assert row.mismatch
     assert not parity.Row("onnx", 1.0, 0.04, "a.png", 1.0, 5.0).mismatch
     assert not parity.Row("onnx-int8", 1.0, 2.0, "a.png", 1.0, 5.0).mismatch
+
+
+def test_a_missing_package_is_named_before_anything_is_done(run, tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "tensorflow", None)  # as if it were not installed
+    with pytest.raises(InputError, match="--formats=savedmodel needs tensorflow, which is not"):
+        export.export(run, tmp_path / "x", ["savedmodel"])
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_run_whose_weights_are_damaged_is_named_in_one_line(run, tmp_path):
+    broken = tmp_path / "broken"
+    shutil.copytree(run, broken, ignore=shutil.ignore_patterns("export"))
+    whole = (broken / runs.BEST).read_bytes()
+    (broken / runs.BEST).write_bytes(whole[: len(whole) // 2])
+    with pytest.raises(InputError, match=r"^savedmodel cannot be made: .*best\.weights\.h5 does"):
+        export.export(broken, tmp_path / "x", ["savedmodel"])
+    assert [path.name for path in tmp_path.iterdir()] == ["broken"]
 
 
 def test_bad_input_is_named(run, exported, tmp_path):
