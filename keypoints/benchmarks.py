@@ -107,6 +107,7 @@ def measure_pipeline(
     """Images/s of our training pipeline, its first epoch with decoding, and the old loader."""
     from keypoints.data import training_pipeline
 
+    load()  # imports TensorFlow, and brings the files into memory
     start = time.perf_counter()
     records = load()
     count = len(records) // config.batch_size * config.batch_size
