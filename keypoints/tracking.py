@@ -18,7 +18,9 @@ SAME_FACE = 0.3  # overlap of boxes from which on two are one face
 NEAR = 0.8  # sides of a face between a lost one and one that is found for it
 # Score below which a crop is taken for no face; `face_score` says what it measures.
 SURE = 0.5
-DOUBTFUL = 0.06  # mean uncertainty in inter-ocular distances at which the score is a half
+# Mean uncertainty in inter-ocular distances at which the score is a half: of pretrained-small,
+# 98.8 % of the faces of `validation` lie below, and 1 % of what is beside them (`reliability`).
+DOUBTFUL = 0.05
 
 WAY_CUTOFF = 2.0  # hertz, of the speed by which a hidden face goes on
 
