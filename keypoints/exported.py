@@ -107,7 +107,12 @@ def _onnx(path: Path) -> Predict:
     except ImportError:
         raise InputError(f"{path}: reading it needs `pip install onnxruntime`") from None
     try:
-        session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
+        options = onnxruntime.SessionOptions()
+        # Its threads would go on spinning after each crop, and take the cores from the detector.
+        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+        session = onnxruntime.InferenceSession(
+            str(path), options, providers=["CPUExecutionProvider"]
+        )
     except Exception as error:  # ONNX Runtime has no public base class of its errors
         raise InputError(f"{path}: ONNX Runtime cannot read it: {error}") from None
 
