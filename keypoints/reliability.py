@@ -77,7 +77,10 @@ def separation(faces: np.ndarray, background: np.ndarray) -> dict[str, Any]:
 
 
 def measure(predictor: Predictor, records: Records, **facts: Any) -> dict[str, Any]:
-    """`facts`, calibration in percent of the inter-ocular distance, and separation; truth boxes."""
+    """`facts`, calibration in percent of the inter-ocular distance, and separation; truth boxes.
+
+    Separation is None where no picture has room beside its face.
+    """
 
     def answer(boxes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         return predict_points(
@@ -94,7 +97,7 @@ def measure(predictor: Predictor, records: Records, **facts: Any) -> dict[str, A
         "split": records.name,
         "split_sha256": records.digest(),
         "calibration": calibration(errors * percent, expected * percent),
-        "separation": separation(doubt(points, expected), beside),
+        "separation": separation(doubt(points, expected), beside) if len(beside) else None,
     }
 
 
@@ -106,6 +109,8 @@ def table(report: dict[str, Any]) -> str:
         for row in report["calibration"]
     ]
     apart = report["separation"]
+    if apart is None:
+        return "\n".join([*lines, "no picture has room for a box beside the face"])
     lines.append(
         f"{apart['faces']} faces against {apart['background']} boxes beside them: ROC AUC "
         f"{apart['roc_auc']:.4f}, recall {100 * apart['recall']:.1f} % at "

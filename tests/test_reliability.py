@@ -35,7 +35,7 @@ def test_background_boxes_lie_in_the_picture_beside_the_face():
     assert (boxes == again).all()
 
 
-def test_a_network_that_doubts_what_it_sees_of_the_background():
+def test_a_network_that_doubts_what_it_sees_of_the_background(monkeypatch):
     records = dotted_faces(6, name="dots/validation")
 
     def network(crops):
@@ -48,5 +48,11 @@ def test_a_network_that_doubts_what_it_sees_of_the_background():
     report = reliability.measure(Predictor(network, margin=1.4), records, model="m")
     assert report["separation"]["roc_auc"] == 1.0 and report["model"] == "m"
     assert report["split_sha256"] == records.digest()
+    tight = reliability.background_boxes
+    monkeypatch.setattr(
+        reliability, "background_boxes", lambda records: (tight(records)[0], np.zeros(6, bool))
+    )
+    alone = reliability.measure(Predictor(network, margin=1.4), records)
+    assert alone["separation"] is None and "no picture has room" in reliability.table(alone)
     text = reliability.table(report)
     assert "ROC AUC 1.0000" in text and "dots/validation" in text
