@@ -5,7 +5,7 @@ import pytest
 from keypoints import landmarks
 from keypoints.config import Config
 from keypoints.errors import InputError
-from keypoints.model import SoftArgmax, build_model
+from keypoints.model import SoftArgmax, build_model, lite
 from keypoints.runs import answering
 
 FACE = landmarks.MEAN_FACE * [150, 130] + [100, 118]  # asymmetric on purpose
@@ -142,3 +142,27 @@ def test_bfloat16_answers_nearly_the_same(crops):
         maps.assign(np.random.default_rng(0).normal(0, 0.05, maps.shape))
     apart = exact.predict_on_batch(crops)["points"] - rough.predict_on_batch(crops)["points"]
     assert 0 < np.abs(apart).max() < 2.0
+
+
+def test_lite_is_efficientnet_lite0_and_reads_a_file_of_its_backbone(tmp_path):
+    image = keras.Input((56, 56, 3))
+    source = keras.Model(image, lite(image, "none"))
+    # EfficientNet-Lite0 has 4,694,024 numbers, statistics included; without the 1x1 convolution
+    # to 1,280 channels, its normalisation and the dense layer of 1,000 classes these are left.
+    assert source.count_params() == 4_694_024 - 320 * 1280 - 4 * 1280 - 1281 * 1000
+    assert [tuple(map.shape[1:]) for map in source.outputs] == [
+        (14, 14, 24), (7, 7, 40), (4, 4, 112), (2, 2, 320),
+    ]  # fmt: skip
+    path = tmp_path / "lite.weights.h5"
+    source.save_weights(path)
+    config = Config(backbone="lite", resolution=56, weights=str(path), seed=9)
+    kernel = "conv4_block4b_depth_conv"
+    np.testing.assert_array_equal(
+        build_model(config, FACE).get_layer(kernel).get_weights()[0],
+        source.get_layer(kernel).get_weights()[0],
+    )
+    path.write_bytes(b"something else")
+    with pytest.raises(InputError, match="not a weights file of this backbone"):
+        build_model(config, FACE)
+    with pytest.raises(InputError, match="only resnet50 has such weights"):
+        build_model(Config(backbone="lite", weights="imagenet"), FACE)
