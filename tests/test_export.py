@@ -118,7 +118,7 @@ def test_savedmodel_needs_tensorflow_alone(exported):
     command = [sys.executable, "-c", code, str(exported / "savedmodel")]
     done = subprocess.run(command, capture_output=True, text=True, cwd="/")
     lines = done.stdout.splitlines()
-    assert lines[:2] == ["(1, 136) points", "(5, 136) points"], done.stderr
+    assert lines[:2] == ["(1, 136) points uncertainty", "(5, 136) points uncertainty"], done.stderr
 
 
 def test_a_savedmodel_that_would_write_files_is_refused(tmp_path):

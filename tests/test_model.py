@@ -56,6 +56,7 @@ def test_soft_argmax_finds_a_peak_where_it_is():
     np.testing.assert_allclose(found[0, :, :2], np.tile(expected, (68, 1)), atol=1e-2)
     # No spread at all: the least of 0.1, of which an untrained layer expects 0.4 as error.
     np.testing.assert_allclose(found[0, :, 2], 0.04, atol=4e-3)
+    layer.log_sigma.assign(np.full(68, 9.0))  # a prior that prefers no place
     maps[0, 6, 3] = 1e4  # as hot, two columns on: half a distance of 2 / 5 of the crop either way
     found = keras.ops.convert_to_numpy(layer(maps))
     np.testing.assert_allclose(found[0, 0, 0], 224 * 2.5 / 5 - 0.5, atol=1e-2)
@@ -98,7 +99,8 @@ def test_every_trainable_weight_gets_a_gradient(crops):
 def test_resnet50_has_136_outputs_and_reads_a_no_top_file(crops, tmp_path):
     config = Config(resolution=56, head="pooled")
     model = build_model(config, FACE)
-    assert model.output_shape == {"points": (None, 136), "uncertainty": (None, 68)}
+    shapes = {name: output.shape for name, output in model.output.items()}
+    assert shapes == {"points": (None, 136), "uncertainty": (None, 68)}
     # ResNet50 without top has 23,587,712 weights, of He et al. as Keras counts them.
     dense = 2048 * 204 + 204
     assert model.count_params() == 23_587_712 + dense
