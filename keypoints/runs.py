@@ -46,20 +46,24 @@ CONFIG, ENVIRONMENT, METRICS, CURVES = (
 BEST, LAST, CHECKPOINT = "best.weights.h5", "last.weights.h5", "checkpoint.npz"
 
 
+def check_run(run: Path, config: Config) -> None:
+    """Raise InputError where the folder holds what another config has learnt so far."""
+    started = any((run / name).exists() for name in (CHECKPOINT, BEST))
+    if started and (run / CONFIG).exists() and (saved := load_config(run)) != config:
+        raise InputError(
+            f"--run={run} holds a run with another config ({_differences(saved, config)}); "
+            "name another folder, or start it with the same fields to go on"
+        )
+
+
 def start_run(run: Path, config: Config) -> None:
     """Make the folder of a run, or check that it holds this very config's run."""
+    check_run(run, config)
     try:
         run.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise InputError(f"--run={run}: the folder cannot be made: {error.strerror}") from None
-    text = configs.to_json(config)
-    if (run / CONFIG).exists() and (run / CONFIG).read_text() != text:
-        changed = _differences(load_config(run), config)
-        raise InputError(
-            f"--run={run} holds a run with another config ({changed}); "
-            "name another folder, or start it with the same fields to go on"
-        )
-    write_text(run / CONFIG, text)
+    write_text(run / CONFIG, configs.to_json(config))
     write_text(run / ENVIRONMENT, json.dumps(environment(), indent=2) + "\n")
 
 

@@ -82,7 +82,7 @@ def train(
     InputError for a folder that holds another config or cannot be written, and for a loss that
     is not finite; the last good checkpoint stays.
     """
-    runs.start_run(run, config)
+    runs.check_run(run, config)
     use_all_devices(config)
     progress = runs.read_progress(run) or START
     stages = config.phases()
@@ -93,6 +93,7 @@ def train(
             last = first + stage.epochs
             if progress["epoch"] < last:
                 model = compiled_model(stage, training)
+                runs.start_run(run, config)  # not before: a start that fails leaves nothing
                 if progress != START:
                     # A new stage takes over the network; the optimizer starts afresh.
                     inside = (progress["epoch"], progress["step"]) != (first, 0)

@@ -65,6 +65,12 @@ def test_another_config_does_not_overwrite_a_run(run):
     runs.start_run(run, CONFIG)
 
 
+def test_a_run_that_has_learnt_nothing_yet_can_be_started_otherwise(tmp_path):
+    runs.start_run(tmp_path, Config(weights="imagenet"))
+    runs.start_run(tmp_path, Config(weights="none"))
+    assert runs.load_config(tmp_path).weights == "none"
+
+
 def test_missing_and_damaged_files_are_named(run, tmp_path):
     with pytest.raises(InputError, match=r"nowhere is not a run folder"):
         runs.load_predict(tmp_path / "nowhere")

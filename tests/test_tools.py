@@ -1,5 +1,6 @@
 """The tools as a user types them, on a folder of made-up faces and the one-block network."""
 
+import contextlib
 import csv
 import os
 import pty
@@ -46,17 +47,38 @@ def folder(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def run(folder, tmp_path_factory):
+def trained(folder, tmp_path_factory):
+    """A run folder, and what a terminal showed of the training besides its output."""
     run = tmp_path_factory.mktemp("runs") / "small"
-    done = python(
-        f"python -m tools.train smoke --run={run} --data=folder:{folder} --epochs=2 {SMALL} "
-        "--tensorboard"
-    )
+    command = [sys.executable, "-m", "tools.train", "smoke", f"--run={run}", "--epochs=2"]
+    command += [f"--data=folder:{folder}", "--tensorboard", *SMALL.split()]
+    master, slave = pty.openpty()
+    process = subprocess.Popen(command, cwd=ROOT, stderr=slave, stdout=subprocess.PIPE, text=True)
+    os.close(slave)
+    shown = b""
+    with contextlib.suppress(OSError):  # how a terminal ends
+        while block := os.read(master, 4096):
+            shown += block
+    printed, _ = process.communicate()
+    os.close(master)
+    assert process.returncode == 0, shown.decode()
+    assert "9 pictures to train on, 5 to validate on" in printed
+    assert printed.count("validation NME") == 2
+    assert f"{run}: weights, config.json, metrics.csv and curves.png" in printed
+    return run, shown.decode()
+
+
+@pytest.fixture
+def run(trained):
+    return trained[0]
+
+
+@pytest.fixture(scope="module")
+def evaluated(trained):
+    """What was printed of the run's evaluation on truth boxes."""
+    done = python(f"python -m tools.evaluate --model={trained[0]}")
     assert done.returncode == 0, done.stderr
-    assert "9 pictures to train on, 5 to validate on" in done.stdout
-    assert done.stdout.count("validation NME") == 2
-    assert f"{run}: weights, config.json, metrics.csv and curves.png" in done.stdout
-    return run
+    return done.stdout
 
 
 def test_training_leaves_all_that_the_other_tools_need(run):
@@ -78,27 +100,28 @@ def test_training_leaves_all_that_the_other_tools_need(run):
 
 
 @pytest.mark.parametrize("boxes", ["truth", "jittered", "detector"])
-def test_evaluation_prints_a_table_and_leaves_a_report(run, boxes):
-    done = python(f"python -m tools.evaluate --model={run} --boxes={boxes}")
-    assert done.returncode == 0, done.stderr
+def test_evaluation_prints_a_table_and_leaves_a_report(run, evaluated, boxes):
+    printed = evaluated
+    if boxes != "truth":
+        done = python(f"python -m tools.evaluate --model={run} --boxes={boxes}")
+        assert done.returncode == 0, done.stderr
+        printed = done.stdout
     for word in ("NME inter-ocular", "AUC@0.08", "5 images", "mean face", "jaw", boxes):
-        assert word in done.stdout
+        assert word in printed
     report = run / "evaluation" / f"validation-{boxes}"
     assert {path.name for path in report.iterdir()} == {
         "report.json", "per_image.csv", "ced.png", "worst.jpg", "faces.jpg",
     }  # fmt: skip
 
 
-def test_evaluation_agrees_with_the_last_validation_of_training(run):
-    done = python(f"python -m tools.evaluate --model={run} --output={run}/again")
+def test_evaluation_agrees_with_the_last_validation_of_training(run, evaluated):
     best = min(row["validation_nme"] for row in runs.read_progress(run)["rows"])
-    assert f"NME inter-ocular     {best:.2f} %" in done.stdout
+    assert f"NME inter-ocular     {best:.2f} %" in evaluated
 
 
-def test_a_reports_own_rows_score_the_same_as_predictions(run, folder, tmp_path):
-    out = tmp_path / "first"
-    first = python(f"python -m tools.evaluate --model={run} --output={out}")
-    rows = list(csv.reader((out / "per_image.csv").read_text().splitlines()))
+def test_a_reports_own_rows_score_the_same_as_predictions(run, evaluated, folder, tmp_path):
+    report = run / "evaluation" / "validation-truth"
+    rows = list(csv.reader((report / "per_image.csv").read_text().splitlines()))
     table = tmp_path / "predictions.csv"
     with open(table, "w", newline="") as file:
         csv.writer(file).writerows([row[0], *row[7:]] for row in rows)
@@ -107,7 +130,7 @@ def test_a_reports_own_rows_score_the_same_as_predictions(run, folder, tmp_path)
         f"--output={tmp_path / 'second'}"
     )
     assert again.returncode == 0, again.stderr
-    line = next(line for line in first.stdout.splitlines() if "inter-ocular" in line)
+    line = next(line for line in evaluated.splitlines() if "inter-ocular" in line)
     assert line in again.stdout
 
 
@@ -121,16 +144,9 @@ def test_preview_draws_and_does_not_train(folder, tmp_path):
     assert cv2.imread(str(tmp_path / "run" / "preview.png")).shape == (224, 6 * 224, 3)
 
 
-def test_a_terminal_shows_progress(folder, tmp_path):
-    master, slave = pty.openpty()
-    command = [sys.executable, "-m", "tools.train", "smoke", f"--run={tmp_path / 'run'}"]
-    command += [f"--data=folder:{folder}", "--epochs=1", *SMALL.split()]
-    done = subprocess.run(command, cwd=ROOT, stderr=slave, stdout=subprocess.PIPE)
-    os.close(slave)
-    shown = os.read(master, 100_000).decode()
-    assert done.returncode == 0 and "epoch 1/1 [" in shown
-    for word in ("loss", "NME", "images/s", "left"):
-        assert word in shown
+def test_a_terminal_shows_progress(trained):
+    for word in ("epoch 1/2 [", "epoch 2/2 [", "loss", "NME", "images/s", "left"):
+        assert word in trained[1]
 
 
 def test_webcam_without_a_window_writes_what_was_asked_for(run, tmp_path):
@@ -155,7 +171,7 @@ def test_webcam_without_a_window_writes_what_was_asked_for(run, tmp_path):
         ("tools.train smoke --epochs=0", "epochs=0: at least 1"),
         ("tools.train smoke --preview=some", "--preview=some"),
         ("tools.train smoke --data=folder:/no/such", "no such folder"),
-        ("tools.train youtube_faces --data=folder:{folder} --weights=missing.h5", "missing.h5"),
+        ("tools.train youtube_faces --data=folder:{folder} --weights=no.h5 --run={run}", "no.h5"),
         ("tools.evaluate --model=a --predictions=b", "one of --model=RUN and --predictions=FILE"),
         ("tools.evaluate --model=/no/such", "/no/such: no such file or folder"),
         ("tools.evaluate --model=tests", "tests is neither a run folder nor an export"),
@@ -164,12 +180,13 @@ def test_webcam_without_a_window_writes_what_was_asked_for(run, tmp_path):
     ],
 )
 def test_bad_input_is_one_line_and_exit_code_2(line, message, tmp_path, folder):
-    line = line.format(folder=folder)
+    line = line.format(folder=folder, run=tmp_path / "run")
     environment = {**os.environ, "TFDS_DATA_DIR": str(tmp_path), "DISPLAY": ""}
     environment.pop("WAYLAND_DISPLAY", None)
     done = python(f"python -m {line}", env=environment)
     assert done.returncode == 2 and message in done.stderr
     assert "Traceback" not in done.stderr and done.stderr.count("error: ") == 1
+    assert list(tmp_path.iterdir()) == []  # a start that fails leaves nothing, not even a folder
 
 
 def test_another_config_for_the_same_folder_is_refused(run, folder):
