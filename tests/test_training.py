@@ -177,10 +177,17 @@ def test_a_full_disk_is_reported_and_the_run_can_go_on(tmp_path, monkeypatch):
     assert [row["epoch"] for row in rows] == [1, 2]
 
 
+@pytest.fixture(scope="module")
+def straight(tmp_path_factory):
+    """A run of two stages that was never stopped."""
+    run = tmp_path_factory.mktemp("runs") / "straight"
+    finish(start(STAGED, run))
+    return run
+
+
 @pytest.mark.slow
-def test_killed_at_any_moment_it_ends_with_the_same_weights(tmp_path):
-    straight, killed = tmp_path / "straight", tmp_path / "killed"
-    finish(start(STAGED, straight))
+def test_killed_at_any_moment_it_ends_with_the_same_weights(straight, tmp_path):
+    killed = tmp_path / "killed"
     rng = np.random.default_rng()
     for _ in range(3):
         process = start(STAGED, killed)
@@ -200,10 +207,9 @@ def test_killed_at_any_moment_it_ends_with_the_same_weights(tmp_path):
 
 
 @pytest.mark.slow
-def test_ctrl_c_saves_and_goes_on_in_the_middle_of_an_epoch(tmp_path):
-    straight, stopped = tmp_path / "straight", tmp_path / "stopped"
-    finish(start(CONFIG, straight))
-    process = start(CONFIG, stopped)
+def test_ctrl_c_saves_and_goes_on_in_the_middle_of_an_epoch(straight, tmp_path):
+    stopped = tmp_path / "stopped"
+    process = start(STAGED, stopped)
     for line in process.stdout:
         if line.startswith("step 2 2"):
             process.send_signal(signal.SIGINT)
@@ -212,7 +218,7 @@ def test_ctrl_c_saves_and_goes_on_in_the_middle_of_an_epoch(tmp_path):
     assert process.returncode != 0 and "KeyboardInterrupt" in error
     progress = runs.read_progress(stopped)
     assert progress["epoch"] == 1 and progress["step"] in (2, 3)
-    finish(start(CONFIG, stopped))
+    finish(start(STAGED, stopped))
     assert_same_weights(straight, stopped)
 
 
