@@ -20,6 +20,7 @@ setup: .venv/installed
 demo: setup
 	$(BIN)/python -m tools.train smoke --run=runs/demo
 	$(BIN)/python -m tools.evaluate --model=runs/demo
+	$(BIN)/python -m tools.filter docs/astronaut.jpg --filter=landmarks --output=runs/demo/astronaut.png
 
 lint: .venv/installed-dev
 	$(BIN)/ruff check .

@@ -193,7 +193,8 @@ def name(request):
 
 
 def test_list():
-    assert filters.list_filters() == ["big_eyes", "blur", *STICKERS[:4], "pixelate", "sunglasses"]
+    others = ["big_eyes", "blur", "landmarks", "pixelate"]
+    assert filters.list_filters() == sorted([*STICKERS, *others])
 
 
 @pytest.mark.parametrize("roll", [0.0, 1.0])
@@ -369,6 +370,19 @@ def test_big_eyes_magnify_around_the_pupil():
     weight = shown[..., 0].astype(float)
     assert (weight * columns).sum() / weight.sum() == pytest.approx(centre[0], abs=0.3)
     assert (weight * rows).sum() / weight.sum() == pytest.approx(centre[1], abs=0.3)
+
+
+@pytest.mark.parametrize("size", [70, 130])
+def test_landmarks_are_drawn_where_they_are(size):
+    points, picture = face(150, 115, size, yaw=0.2, roll=0.3), gray(level=0)
+    shown = filters.load_filter("landmarks").apply(picture, points[None])
+    x, y = np.rint(points).astype(int).T
+    assert (shown[y, x, 1] > 200).all()  # green
+    drawn = np.column_stack(np.nonzero(shown[..., 1])[::-1])
+    corners = [points.min(axis=0), points.max(axis=0)]
+    assert np.allclose([drawn.min(axis=0), drawn.max(axis=0)], corners, atol=0.03 * size + 2)
+    cheek = np.rint(points[[3, 41, 48]].mean(axis=0)).astype(int)
+    assert not shown[cheek[1], cheek[0]].any()  # lines, not an area
 
 
 def test_the_oranges_mouth_opens_with_the_users():

@@ -1,6 +1,7 @@
 """The models that come with the package: whole, small enough, and right about faces."""
 
 import json
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -9,9 +10,13 @@ from keypoints import metrics, pretrained, runs
 from keypoints.datasets.synthetic_faces.drawing import draw_face
 from keypoints.exported import MANIFEST
 from keypoints.geometry import landmark_box
+from keypoints.pictures import decode_picture
 from keypoints.predictor import Predictor
 
 MEGABYTE = 2**20
+# A few points of the demo's picture, read off it by eye: chin, nose, outer eye corners, mouth.
+ASTRONAUT = {8: (135, 178), 33: (135, 131), 36: (103, 100), 45: (168, 103), 48: (113, 140),
+             54: (153, 141)}  # fmt: skip
 
 
 @pytest.mark.parametrize("folder", pretrained.NAMES.values(), ids=list(pretrained.NAMES))
@@ -42,3 +47,12 @@ def test_drawn_faces_which_they_have_never_seen(name):
         found.append(predictor.predict(image, landmark_box(points)[None])[0])
     nme = 100 * metrics.inter_ocular_nme(np.array(truth), np.array(found))
     assert np.median(nme) < 12  # the mean face is about 20 % off
+
+
+@pytest.mark.parametrize("name", pretrained.NAMES)
+def test_a_real_face_that_is_found_by_itself(name):
+    file = Path(__file__).parent.parent / "docs" / "astronaut.jpg"
+    image = decode_picture(file.read_bytes(), file.name)
+    (face,) = Predictor.load(name).predict(image)
+    away = np.linalg.norm(face[list(ASTRONAUT)] - list(ASTRONAUT.values()), axis=1)
+    assert (away < 0.1 * np.hypot(65, 3)).all()  # of the distance of the outer eye corners

@@ -117,8 +117,8 @@ def evaluate(
         folder = report_folder(source, split, f"{boxes}{'-flip' if flip else ''}")
     report = evaluation.evaluate(records, predicted, **facts)
     folder = Path(str(output)) if output is not None else folder
-    reports.write_report(folder, report, records, predicted)
     print(reports.table(report))
+    reports.write_report(folder, report, records, predicted)
     print(f"report: {folder}, with per_image.csv, ced.png, worst.jpg and faces.jpg")
 
 

@@ -1,9 +1,10 @@
-"""Effects on the picture's own pixels, in place: magnify, blur and pixelate."""
+"""Effects on the picture itself, in place: magnify, blur, pixelate, draw the landmarks."""
 
 import numpy as np
 
 from keypoints.filters.head import Head
-from keypoints.filters.spec import Blur, Bulge, Pixelate
+from keypoints.filters.spec import Blur, Bulge, Outlines, Pixelate
+from keypoints.landmarks import OUTLINES
 
 
 def bulge(image: np.ndarray, head: Head, layer: Bulge) -> None:
@@ -78,6 +79,19 @@ def pixelate(image: np.ndarray, head: Head, layer: Pixelate) -> None:
     spread = [cv2.resize(a, size, interpolation=cv2.INTER_NEAREST) for a in (squares, touched)]
     squares, touched = (a[: region.shape[0], : region.shape[1]] for a in spread)
     np.copyto(region, squares, where=touched[..., None] > 0)
+
+
+def outlines(image: np.ndarray, head: Head, layer: Outlines) -> None:
+    """Draw the landmarks and the lines between them, as thick as the face is large."""
+    import cv2
+
+    colour = [round(value) for value in layer.colour]
+    width = max(round(layer.width * head.size), 1)
+    fixed = np.rint(head.points * 16).astype(np.int32)  # 4 fractional bits
+    for indices, closed in OUTLINES.values():
+        cv2.polylines(image, [fixed[list(indices)]], closed, colour, width, cv2.LINE_AA, 4)
+    for x, y in fixed.tolist():
+        cv2.circle(image, (x, y), 16 * width + 8, colour, -1, cv2.LINE_AA, 4)
 
 
 def outline_mask(polygons: list[np.ndarray], left: int, top: int, shape: tuple) -> np.ndarray:

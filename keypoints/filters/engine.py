@@ -9,7 +9,7 @@ from keypoints.errors import InputError
 from keypoints.filters import effects, warp
 from keypoints.filters.dangle import Ball
 from keypoints.filters.head import Head, find_head
-from keypoints.filters.spec import Blur, Bulge, Pixelate, Spec, Sticker
+from keypoints.filters.spec import Blur, Bulge, Outlines, Pixelate, Spec, Sticker
 
 _HOLD = 0.5  # seconds for which a face that is lost stays hidden where it was last seen
 
@@ -89,6 +89,8 @@ class Filter:
                     warp.blend(image, patch, _weight(layer, head, nearer, patch))
             elif isinstance(layer, Bulge):
                 effects.bulge(image, head, layer)
+            elif isinstance(layer, Outlines):
+                effects.outlines(image, head, layer)
             else:
                 _hide(image, head, layer)
 

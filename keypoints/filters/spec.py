@@ -13,6 +13,7 @@ from keypoints.errors import InputError
 from keypoints.filters.warp import FITS, pyramid, triangulate
 
 FILE = "filter.toml"
+KINDS = ("sticker", "bulge", "blur", "pixelate", "outlines")
 
 
 @dataclass(frozen=True)
@@ -71,7 +72,15 @@ class Pixelate:
     blocks: float  # squares along the longer side of the landmark box
 
 
-Layer = Sticker | Bulge | Blur | Pixelate
+@dataclass(frozen=True)
+class Outlines:
+    """The 68 landmarks and the lines between them."""
+
+    colour: np.ndarray  # (3,) RGB, 0 to 255
+    width: float  # of the lines, head units; a dot is twice as wide
+
+
+Layer = Sticker | Bulge | Blur | Pixelate | Outlines
 
 
 @dataclass(frozen=True)
@@ -100,7 +109,7 @@ def read_spec(folder: Path) -> Spec:
 
 
 def _read_layer(folder: Path, table: "_Table") -> tuple[float, Layer]:
-    kind = table.text("kind", default="sticker", choices=("sticker", "bulge", "blur", "pixelate"))
+    kind = table.text("kind", default="sticker", choices=KINDS)
     z = table.number("z", default=0.0)
     if kind == "sticker":
         layer = _read_sticker(folder, table)
@@ -115,10 +124,15 @@ def _read_layer(folder: Path, table: "_Table") -> tuple[float, Layer]:
             margin=table.number("margin", default=0.15, low=0, high=2),
             sigma=table.number("sigma", default=0.15, low=0.05, high=2),
         )
-    else:
+    elif kind == "pixelate":
         layer = Pixelate(
             margin=table.number("margin", default=0.15, low=0, high=2),
             blocks=table.number("blocks", default=6, low=1, high=16),
+        )
+    else:
+        layer = Outlines(
+            colour=table.numbers("colour", 3, default=(70, 220, 90)),
+            width=table.number("width", default=0.01, low=0.001, high=0.1),
         )
     table.close()
     return z, layer
