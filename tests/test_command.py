@@ -78,7 +78,7 @@ def test_help_shows_every_option_and_runs_nothing(argv, capsys):
     assert "-t, --times" not in out  # Fire's short forms do not work
 
 
-TOOLS = ["evaluate", "export", "filter", "train", "webcam"]
+TOOLS = ["benchmark", "evaluate", "export", "filter", "label_noise", "train", "webcam"]
 
 
 @pytest.mark.parametrize("tool", TOOLS)

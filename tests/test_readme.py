@@ -16,7 +16,7 @@ from keypoints.pictures import encode_png
 from keypoints.predictor import Predictor
 from tests.archives import write_archive
 from tests.faces import dotted_faces
-from tools import benchmark, evaluate, export, filter, train, webcam
+from tools import benchmark, evaluate, export, filter, label_noise, train, webcam
 from tools.command import run_command
 
 ROOT = Path(__file__).parent.parent
@@ -31,6 +31,7 @@ TOOLS = {
     "tools.filter": filter.filter,
     "tools.export": export.export,
     "tools.benchmark": benchmark.benchmark,
+    "tools.label_noise": label_noise.label_noise,
 }
 SMALL = {"backbone": "tiny", "resolution": 56, "batch_size": 2, "epochs": 1, "stages": ()}
 
@@ -41,6 +42,7 @@ def test_the_commands_are_those_this_file_knows_how_to_run():
         "make demo", "make test", ". .venv/bin/activate",
         "python -m tools.train", "python -m tools.evaluate", "python -m tools.webcam",
         "python -m tools.filter", "python -m tools.export", "python -m tools.benchmark",
+        "python -m tools.label_noise",
     }  # fmt: skip
 
 
@@ -74,6 +76,8 @@ def test_commands_run_in_their_order(tmp_path, monkeypatch, capsys):
         if words[2] == "tools.benchmark":
             words += ["--repeats=1", "--batch_size=2"]
             words += ["--backbone=tiny", "--resolution=56"] if "step" in words else []
+        if words[2] == "tools.label_noise":  # the small archive has no two frames of a video
+            words += ["--data=folder:my_faces"]
         tool = TOOLS[words[2]]
         if "--predictions=predictions.csv" in words:
             write_predictions(tmp_path / "runs" / "youtube_faces", tmp_path / "predictions.csv")
@@ -83,7 +87,9 @@ def test_commands_run_in_their_order(tmp_path, monkeypatch, capsys):
     assert "NMF static" in shown
     assert shown.count("NME inter-ocular") == 3 and "runs/youtube_faces/preview.png" in shown
     assert (tmp_path / "runs" / "mine" / "best.weights.h5").exists()
-    assert (tmp_path / "selfie-sunglasses.png").exists() and (tmp_path / "filters.png").exists()
+    for name in ("selfie-sunglasses.png", "selfie-landmarks.png", "filters.png"):
+        assert (tmp_path / name).exists()
+    assert "correlation" in shown
     assert "3 frames; " in shown
     predictor = Predictor.load(tmp_path / "runs" / "youtube_faces")
     for snippet in SNIPPETS:
