@@ -19,17 +19,29 @@ def quicken(model: keras.Model) -> keras.Model:
 class Conv2D(layers.Conv2D):
     """Convolution whose gradients are matrix products, on JAX."""
 
+    def call(self, inputs):
+        if not (self._plain and self.use_bias and self.kernel_size == (1, 1)):
+            return super().call(inputs)
+        from keypoints import cpu_ops
+
+        bias = ops.convert_to_tensor(self.bias)
+        return self.activation(cpu_ops.shift(self.convolution_op(inputs, self.kernel), bias))
+
     def convolution_op(self, inputs, kernel):
-        height, width = self.strides
-        plain = self.groups == 1 and self.dilation_rate == (1, 1) and height == width
-        plain = plain and self.data_format == "channels_last"
-        if not (plain and backend.backend() == "jax"):
+        if not self._plain:
             return super().convolution_op(inputs, kernel)
         from keypoints import cpu_ops
 
         sides = zip(inputs.shape[1:3], self.kernel_size)
-        pads = tuple(_padding(self.padding, length, size, height) for length, size in sides)
-        return cpu_ops.convolve(inputs, ops.convert_to_tensor(kernel), height, pads)
+        pads = tuple(
+            _padding(self.padding, length, size, self.strides[0]) for length, size in sides
+        )
+        return cpu_ops.convolve(inputs, ops.convert_to_tensor(kernel), self.strides[0], pads)
+
+    @property
+    def _plain(self) -> bool:
+        plain = self.groups == 1 and self.dilation_rate == (1, 1) and len(set(self.strides)) == 1
+        return plain and self.data_format == "channels_last" and backend.backend() == "jax"
 
 
 def _padding(padding: str, length: int, size: int, stride: int) -> tuple[int, int]:

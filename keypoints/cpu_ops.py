@@ -13,6 +13,7 @@ import jax.numpy as jnp
 from jax import lax
 
 LAYOUT = ("NHWC", "HWIO", "NHWC")
+FEW = 16  # channels below which copies of whole windows cost less than a slow convolution
 
 
 def convolve(inputs: jax.Array, kernel: jax.Array, stride: int, pads: tuple) -> jax.Array:
@@ -21,7 +22,22 @@ def convolve(inputs: jax.Array, kernel: jax.Array, stride: int, pads: tuple) -> 
         return _multiply(inputs[:, ::stride, ::stride], kernel)
     if stride > 1:
         inputs, kernel, pads = _without_stride(inputs, kernel, stride, pads)
+    if kernel.shape[2] < FEW:
+        return _multiply(
+            _windows(inputs, kernel.shape, pads), kernel.reshape(1, 1, -1, kernel.shape[3])
+        )
     return _convolve(inputs, kernel, pads)
+
+
+def _windows(inputs, shape, pads):
+    """`(b, h, w, k l c)`: all that the kernel sees at each place, side by side."""
+    height, width = shape[:2]
+    inputs = jnp.pad(inputs, ((0, 0), *pads, (0, 0)))
+    rows, columns = inputs.shape[1] - height + 1, inputs.shape[2] - width + 1
+    return jnp.concatenate(
+        [inputs[:, y : y + rows, x : x + columns] for y in range(height) for x in range(width)],
+        axis=-1,
+    )
 
 
 def _without_stride(inputs, kernel, stride, pads):
@@ -60,6 +76,24 @@ def _multiply_backward(saved, gradient):
 
 _multiply.defvjp(lambda inputs, kernel: (_multiply(inputs, kernel), (inputs, kernel)),
                  _multiply_backward)  # fmt: skip
+
+
+@jax.custom_vjp
+def shift(maps: jax.Array, bias: jax.Array) -> jax.Array:
+    """`(b, h, w, c)` plus a bias `(c,)`, for the maps of a 1 x 1 convolution.
+
+    The gradient to the bias is a product of the flat maps, as those to inputs and kernel are: of
+    a plain sum, which reads them in their own shape, XLA would compute the maps once more.
+    """
+    return maps + bias
+
+
+def _shift_backward(_, gradient):
+    ones = jnp.ones((gradient.size // gradient.shape[-1], 1), gradient.dtype)
+    return gradient, _outer(ones, gradient)[0]
+
+
+shift.defvjp(lambda maps, bias: (maps + bias, None), _shift_backward)
 
 
 @partial(jax.custom_vjp, nondiff_argnums=(2,))
@@ -115,14 +149,8 @@ def normalise(inputs: jax.Array, gamma: jax.Array, beta: jax.Array, epsilon: flo
 
 def _normalise_forward(inputs, gamma, beta, epsilon):
     count = inputs.size // inputs.shape[-1]
-    # Both sums in one pass. About a value near the mean: far from it, the difference of two
-    # large sums would lose the variance.
-    origin = jnp.mean(inputs[0, 0], axis=0)
-    shifted = inputs - origin
-    first = jnp.sum(shifted, (0, 1, 2)) / count
-    second = jnp.sum(jnp.square(shifted), (0, 1, 2)) / count
-    mean = origin + first
-    variance = jnp.maximum(second - jnp.square(first), 0)
+    mean = jnp.sum(inputs, (0, 1, 2)) / count
+    variance = jnp.sum(jnp.square(inputs - mean), (0, 1, 2)) / count
     inverse = lax.rsqrt(variance + epsilon)
     scale = inverse * gamma
     outputs = inputs * scale + (beta - mean * scale)
@@ -133,11 +161,11 @@ def _normalise_backward(epsilon, saved, gradients):
     inputs, gamma, mean, inverse = saved
     gradient = gradients[0]  # mean and variance go into moving averages alone
     count = inputs.size // inputs.shape[-1]
-    centred = inputs - mean
     total = jnp.sum(gradient, (0, 1, 2))
-    along = jnp.sum(gradient * centred, (0, 1, 2))
+    along = jnp.sum(gradient * inputs, (0, 1, 2)) - mean * total
     slope = along * jnp.square(inverse) / count
-    change = gamma * inverse * (gradient - total / count - centred * slope)
+    scale = gamma * inverse
+    change = scale * gradient - (scale * slope) * inputs + scale * (mean * slope - total / count)
     return change, along * inverse, total
 
 

@@ -32,9 +32,10 @@ def trained(model, batch, steps=3):
     [
         (1, 1, ((0, 0), (0, 0)), (5, 6, 3), 7),
         (1, 2, ((0, 0), (0, 0)), (5, 6, 3), 7),
-        (3, 1, ((1, 1), (1, 1)), (6, 9, 4), 5),  # the input is copied, it has fewer channels
-        (3, 1, ((1, 1), (1, 1)), (6, 9, 5), 4),  # the gradient is
-        (3, 1, ((0, 2), (2, 0)), (6, 9, 4), 4),
+        (3, 1, ((1, 1), (1, 1)), (6, 9, 16), 17),  # the input is copied, it has fewer channels
+        (3, 1, ((1, 1), (1, 1)), (6, 9, 17), 16),  # the gradient is
+        (3, 1, ((0, 2), (2, 0)), (6, 9, 16), 16),
+        (3, 1, ((0, 2), (1, 0)), (6, 9, 15), 4),  # whole windows are
         (3, 2, ((0, 1), (1, 1)), (8, 9, 6), 5),
         (5, 4, ((0, 1), (1, 1)), (17, 22, 3), 5),
         (7, 2, ((0, 0), (0, 0)), (16, 19, 3), 5),
@@ -58,6 +59,28 @@ def test_convolution_and_gradients_are_those_of_xla(size, stride, pads, shape, f
     np.testing.assert_allclose(outputs, expected, atol=1e-4)
     for got, wanted in zip(gradients(weight), expected_gradients(weight)):
         np.testing.assert_allclose(got, wanted, rtol=1e-4, atol=1e-4)
+
+
+def test_a_shift_and_its_gradients_are_those_of_a_sum():
+    rng = np.random.default_rng(0)
+    maps = rng.normal(size=(2, 5, 6, 7)).astype(np.float32)
+    bias, weight = rng.normal(size=7).astype(np.float32), rng.normal(size=maps.shape)
+    outputs, gradients = jax.vjp(cpu_ops.shift, maps, bias)
+    np.testing.assert_array_equal(outputs, maps + bias)
+    of_maps, of_bias = gradients(weight.astype(np.float32))
+    np.testing.assert_allclose(of_maps, weight, rtol=1e-6)
+    np.testing.assert_allclose(of_bias, weight.sum(axis=(0, 1, 2)), rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.parametrize("size", [1, 3])
+def test_bias_and_activation_are_those_of_keras(size):
+    image = keras.Input((9, 12, 20))
+    plain = keras.Model(image, keras.layers.Conv2D(6, size, activation="relu")(image))
+    plain.layers[1].bias.assign(np.linspace(-1, 1, 6))
+    maps = np.random.default_rng(0).normal(size=(3, 9, 12, 20)).astype(np.float32)
+    expected = plain(maps)
+    assert type(quicken(plain).layers[1]) is Conv2D
+    np.testing.assert_allclose(plain(maps), expected, atol=1e-4)
 
 
 def test_of_equal_maxima_the_first_gets_the_gradient():
