@@ -33,8 +33,8 @@ def evaluate(
     expected against actual errors, and whether doubt tells faces from what is beside them.
 
     Args:
-        model: a run folder, an export's folder, one of its .onnx files, or pretrained-small, which
-            is scored unless another model or predictions are named
+        model: a run folder, an export's folder, one of its .onnx files, pretrained-small, or
+            pretrained, which is scored unless another model or predictions are named
         predictions: a CSV file with rows file, x0, y0, .., x67, y67 to score instead of a model
         data: the data set; that of the run unless given, youtube_faces_keypoints for predictions
         split: the split to score on; choose on validation, read test once

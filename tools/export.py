@@ -23,7 +23,7 @@ def export(
     than 0.05 crop pixels.
 
     Args:
-        run: a run folder, or pretrained-small
+        run: a run folder, pretrained or pretrained-small
         formats: some of savedmodel, onnx, onnx-int8 and weights (in float16, to train on or to
             ship), with commas between
         output: folder to write; RUN/export unless given, or runs/NAME/export for a name

@@ -33,7 +33,7 @@ def filter(
         input: a picture, a folder of pictures, a video, the number of a camera or a stream's URL
         filter: name of a filter, a folder with one of your own, or list to see them all
         output: file, or folder for a folder; beside the input with the filter's name unless given
-        model: pretrained-small, a run folder or an export
+        model: pretrained, pretrained-small (quicker), a run folder or an export
         points: CSV file to write box, score and 68 points of every face in every frame to
         detector: haar (comes with OpenCV), yunet (a download), or the path of YuNet's .onnx file
     """

@@ -40,7 +40,7 @@ def webcam(
     starts a recording and ends it, h shows this. Ctrl-C ends it too, and keeps what was recorded.
 
     Args:
-        model: pretrained-small, a run folder or an export
+        model: pretrained, pretrained-small (quicker), a run folder or an export
         source: number of a camera, a video file, a stream's URL, or synthetic for a drawn face
         filter: name of a filter to start with, or a folder with one of your own
         faces: at most this many faces are followed

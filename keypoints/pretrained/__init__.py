@@ -2,8 +2,9 @@
 
 from pathlib import Path
 
-NAMES = {"pretrained-small": Path(__file__).parent / "small"}
-DEFAULT = "pretrained-small"
+FOLDER = Path(__file__).parent
+NAMES = {"pretrained": FOLDER / "resnet50", "pretrained-small": FOLDER / "small"}
+DEFAULT = "pretrained"
 
 
 def resolve(model: str | Path) -> Path:
