@@ -1,4 +1,11 @@
-"""The 68 points on YouTube Faces: a ResNet50, from ImageNet weights where they can be had."""
+"""The 68 points on YouTube Faces: a ResNet50, from ImageNet weights where they can be had.
+
+    KERAS_BACKEND=tensorflow python -m tools.train youtube_faces --weights=none
+
+Machine: two cores of an x86 CPU with AVX2; about 4 minutes an epoch at 112 pixels, 100 s at 56.
+Result: NME 4.84 % on `validation`, truth boxes, in float32, 4.85 % in int8; the first stage
+was left after 6 epochs there, at 6.7 %. It is `pretrained`, whose card says the rest.
+"""
 
 from keypoints.config import Config
 
