@@ -214,9 +214,14 @@ def test_a_real_window_shows_the_face_and_obeys_keys(tmp_path):
         green = count((70, 220, 90), 100, np.inf)
         assert green > 100
         press("h")
-        # One after the other: the toolkit keeps only the last key of those pressed in one frame.
-        press("r")
-        assert count((230, 40, 40), 40, np.inf) > 40  # it records
+        # One after the other, and again if need be: the toolkit keeps only the last key of those
+        # pressed in one frame, and a screen without a window manager may lose one.
+        for _ in range(3):
+            press("r")
+            red = count((230, 40, 40), 40, np.inf)
+            if red > 40:
+                break
+        assert red > 40  # it records
         press("l")
         assert count((70, 220, 90), -1, green / 4) < green / 4
         press("q")
