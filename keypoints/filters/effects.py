@@ -4,7 +4,7 @@ import numpy as np
 
 from keypoints.filters.head import Head
 from keypoints.filters.spec import Blur, Bulge, Outlines, Pixelate
-from keypoints.landmarks import OUTLINES
+from keypoints.plots import draw_points
 
 
 def bulge(image: np.ndarray, head: Head, layer: Bulge) -> None:
@@ -83,15 +83,9 @@ def pixelate(image: np.ndarray, head: Head, layer: Pixelate) -> None:
 
 def outlines(image: np.ndarray, head: Head, layer: Outlines) -> None:
     """Draw the landmarks and the lines between them, as thick as the face is large."""
-    import cv2
-
-    colour = [round(value) for value in layer.colour]
+    colour = tuple(round(value) for value in layer.colour)
     width = max(round(layer.width * head.size), 1)
-    fixed = np.rint(head.points * 16).astype(np.int32)  # 4 fractional bits
-    for indices, closed in OUTLINES.values():
-        cv2.polylines(image, [fixed[list(indices)]], closed, colour, width, cv2.LINE_AA, 4)
-    for x, y in fixed.tolist():
-        cv2.circle(image, (x, y), 16 * width + 8, colour, -1, cv2.LINE_AA, 4)
+    image[:] = draw_points(image, head.points, colour, width=width)
 
 
 def outline_mask(polygons: list[np.ndarray], left: int, top: int, shape: tuple) -> np.ndarray:
