@@ -207,9 +207,10 @@ def write_half_weights(run: Path, folder: Path) -> None:
 
 
 def _rounded(values: np.ndarray) -> np.ndarray:
-    """`values` as float16 whose last three bits are zero, to the nearest."""
-    bits = np.asarray(values, np.float16).view(np.uint16)
-    return ((bits + np.uint16(4)) & np.uint16(0xFFF8)).view(np.float16)
+    """`values` to the nearest with eight significant bits, as float16."""
+    bits = np.asarray(values, np.float32).view(np.uint32)
+    rounded = (bits + np.uint32(0x8000)) & np.uint32(0xFFFF0000)
+    return rounded.view(np.float32).astype(np.float16)
 
 
 def _in_child(function: str, backend: str, run: Path, path: Path) -> None:

@@ -48,7 +48,7 @@ def test_every_format_answers_as_the_live_model_does(run, exported):
     assert not any(row.mismatch for row in rows.values())
     assert 0 < rows["onnx"].difference < 0.01 < rows["onnx-int8"].difference < 15
     assert rows["onnx-int8"].megabytes < 0.6 * rows["onnx"].megabytes
-    assert rows["weights"].difference > 0
+    assert 0 < rows["weights"].difference < 0.5
     assert rows["weights"].nme == pytest.approx(rows["live"].nme, rel=0.01)
     assert rows["weights"].megabytes < 0.6 * rows["live"].megabytes
     assert rows["savedmodel"].nme == pytest.approx(rows["live"].nme, rel=1e-3)
@@ -74,8 +74,7 @@ def test_half_weights_are_a_run_folder_of_half_the_size(run, exported):
     assert config == CONFIG  # which starts from no weights
     for rounded, weight in zip(model.get_weights(), whole.get_weights()):
         assert rounded.dtype == np.float32
-        # To float16's eleven significant bits, then to eight.
-        np.testing.assert_allclose(rounded, weight, rtol=2**-8 + 2**-11, atol=1e-6)
+        np.testing.assert_allclose(rounded, weight, rtol=2**-8, atol=1e-6)  # eight bits
 
 
 def test_models_that_come_along_are_known_by_name(exported, monkeypatch):
