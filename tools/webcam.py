@@ -20,6 +20,9 @@ WINDOW = "keypoints"
 KEYS = "q quit   l landmarks   f filter   s snapshot   r record   h help"
 SYNTHETIC = (640, 480)  # size of the made-up clip, pixels
 LATEST = 100  # frames over which speed is measured
+# Seconds that the first frame stays at least: a window that is not painted before frames come late
+# one after the other may stay black and deaf.
+FIRST_WAIT = 0.3
 
 
 def webcam(
@@ -97,6 +100,8 @@ def webcam(
                     text = readout(seconds, ends, len(found))
                     # A file plays at its own speed, where the machine is quick enough for that.
                     wait = 0.0 if is_live(source) else opened + timestamp - time.monotonic()
+                    if number == 0:
+                        wait = max(wait, FIRST_WAIT)
                     key = show(shown, text, wait, help=view.help, recording=view.recorder.path)
                     if key in ("q", "\x1b"):
                         break
@@ -111,12 +116,13 @@ def try_window() -> Callable[[], None]:
     """Find out beside other work whether a window can open; returns what waits for the answer.
 
     In a process of its own, since OpenCV's window toolkit ends the process where it cannot.
+    Its window has another name, so that who looks for this tool's finds that alone.
     """
     screen = os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY")
     hint = "; add --headless=True"
     if sys.platform.startswith("linux") and not screen:
         raise InputError(f"no window can open here (DISPLAY is not set){hint}")
-    command = [sys.executable, "-c", "import cv2; cv2.namedWindow('keypoints')"]
+    command = [sys.executable, "-c", "import cv2; cv2.namedWindow('attempt')"]
     quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
     attempt = subprocess.Popen(command, **quiet)
 
