@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from keypoints import benchmarks, runs
+from keypoints import benchmarks, runs, step_benchmarks, timings
 from keypoints.config import Config
 from keypoints.errors import InputError
 from keypoints.training import train
@@ -35,19 +35,19 @@ def run(tmp_path_factory):
 
 
 def test_median_quartiles_and_ratio_by_hand():
-    rows = benchmarks.compared(
-        [benchmarks.timing("a", "ms", [4, 1, 2, 3, 5]), benchmarks.timing("b", "ms", [6])], "b"
+    rows = timings.compared(
+        [timings.timing("a", "ms", [4, 1, 2, 3, 5]), timings.timing("b", "ms", [6])], "b"
     )
     assert (rows[0].low, rows[0].median, rows[0].high, rows[0].samples) == (2, 3, 4, 5)
     assert (rows[0].ratio, rows[1].ratio) == (2, 1)  # half the time: twice as quick
-    speeds = [benchmarks.timing(name, "images/s", [n]) for name, n in (("a", 30), ("b", 10))]
-    assert benchmarks.compared(speeds, "b")[0].ratio == 3
-    assert math.isnan(benchmarks.compared(speeds, "absent")[0].ratio)
+    speeds = [timings.timing(name, "images/s", [n]) for name, n in (("a", 30), ("b", 10))]
+    assert timings.compared(speeds, "b")[0].ratio == 3
+    assert math.isnan(timings.compared(speeds, "absent")[0].ratio)
 
 
 def test_subjects_take_turns_and_may_tell_their_own_seconds():
     calls = []
-    seconds = benchmarks.in_turns({"a": lambda: calls.append("a"), "b": lambda: 7.0}, 3)
+    seconds = timings.in_turns({"a": lambda: calls.append("a"), "b": lambda: 7.0}, 3)
     assert seconds["b"] == [7.0, 7.0, 7.0] and len(seconds["a"]) == 3
     assert len(calls) == 7  # one compiles, and every second one is timed
 
@@ -69,15 +69,15 @@ def test_steps_beside_a_program_that_stands_for_pytorch(tmp_path):
     python = tmp_path / "python"
     python.write_text(STAND_IN.format(python=sys.executable))
     python.chmod(0o755)
-    rows = benchmarks.measure_steps(SMALL, repeats=1)
+    rows = step_benchmarks.measure_steps(SMALL, repeats=1)
     assert rows[-1].note == "only resnet50 with the pooled head" and rows[1].ratio == 1
-    with benchmarks.ExitStack() as stack:
-        step = benchmarks.torch_step(SMALL, str(python), stack)
+    with step_benchmarks.ExitStack() as stack:
+        step = step_benchmarks.torch_step(SMALL, str(python), stack)
         assert step() == step() == 0.5
-    with benchmarks.ExitStack() as stack, pytest.raises(InputError, match="has it PyTorch"):
-        benchmarks.torch_step(SMALL, "/bin/true", stack)()
-    with benchmarks.ExitStack() as stack, pytest.raises(InputError, match="No such file"):
-        benchmarks.torch_step(SMALL, str(tmp_path / "none"), stack)
+    with step_benchmarks.ExitStack() as stack, pytest.raises(InputError, match="has it PyTorch"):
+        step_benchmarks.torch_step(SMALL, "/bin/true", stack)()
+    with step_benchmarks.ExitStack() as stack, pytest.raises(InputError, match="No such file"):
+        step_benchmarks.torch_step(SMALL, str(tmp_path / "none"), stack)
 
 
 def test_predictions_and_what_is_not_exported(run):
@@ -124,10 +124,10 @@ def test_mistakes_end_in_one_line(line, message, capsys):
 
 @pytest.mark.slow
 def test_scaling_over_devices(monkeypatch):
-    monkeypatch.setattr(benchmarks, "DEVICES", (1, 2))
-    monkeypatch.setattr(benchmarks, "BATCHES", (2,))
-    monkeypatch.setattr(benchmarks, "SIDES", (56,))
-    rows = benchmarks.measure_scaling(SMALL, repeats=1)
+    monkeypatch.setattr(step_benchmarks, "DEVICES", (1, 2))
+    monkeypatch.setattr(step_benchmarks, "BATCHES", (2,))
+    monkeypatch.setattr(step_benchmarks, "SIDES", (56,))
+    rows = step_benchmarks.measure_scaling(SMALL, repeats=1)
     assert [row.name for row in rows] == ["devices 1", "devices 2", "batch size 2", "resolution 56"]
     assert all(row.median > 0 for row in rows) and rows[0].ratio == 1
 

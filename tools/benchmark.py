@@ -65,7 +65,7 @@ def benchmark(
         start = start.phases()[0]
     config = replace(start, fields)
 
-    from keypoints import benchmarks
+    from keypoints import benchmarks, step_benchmarks, timings
 
     if subject == "pipeline":
         from keypoints.sources import load_records
@@ -78,9 +78,9 @@ def benchmark(
         )
     elif subject == "step":
         torch_python = torch_python and str(torch_python)
-        rows = benchmarks.measure_steps(config, repeats=repeats, torch_python=torch_python)
+        rows = step_benchmarks.measure_steps(config, repeats=repeats, torch_python=torch_python)
     elif subject == "scaling":
-        rows = benchmarks.measure_scaling(config, repeats=repeats)
+        rows = step_benchmarks.measure_scaling(config, repeats=repeats)
     elif subject == "predict":
         folder = Path(str(export)) if export is not None else Path(str(model)) / "export"
         rows = benchmarks.measure_predictions(Path(str(model)), export=folder, repeats=10 * repeats)
@@ -89,7 +89,7 @@ def benchmark(
 
         predictor = Predictor.load(model)
         rows = benchmarks.measure_webcam(predictor, open_source(str(source)), most=10 * repeats)
-    facts = benchmarks.environment()
+    facts = timings.environment()
     show(subject, rows, facts, config)
     if json is not None:
         write(Path(str(json)), subject, rows, facts, config)
