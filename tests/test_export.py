@@ -56,6 +56,18 @@ def test_every_format_answers_as_the_live_model_does(run, exported):
     assert text.count("\n") == 5 and "onnx-int8" in text
 
 
+def test_int8_rounds_what_passes_a_rectifier_once(exported):
+    import onnx
+
+    graph = onnx.load(exported / "model-int8.onnx").graph
+    made_by = {name: node.op_type for node in graph.node for name in node.output}
+    kinds = [node.op_type for node in graph.node]
+    assert kinds.count("QuantizeLinear") > 5
+    for node in graph.node:
+        if node.op_type in ("Relu", "Clip"):
+            assert made_by[node.input[0]] != "DequantizeLinear", node.name
+
+
 def test_manifest_tells_what_a_server_needs(run, exported):
     manifest = json.loads((exported / export.MANIFEST).read_text())
     assert manifest["crop"]["margin"] == 1.3 and manifest["crop"]["view"] == "face"
