@@ -171,6 +171,7 @@ def evaluate(records: Records, predicted: np.ndarray, **facts: Any) -> dict[str,
         "nme_interval": [
             100 * end for end in metrics.bootstrap_interval(nme[found], people[found])
         ],
+        "offset": (100 * metrics.mean_offset(truth, predicted)).tolist(),
         "auc_at_0.08": metrics.auc(nme),
         "failures_at_0.08": 100 * metrics.failure_rate(nme),
         "percentiles": {

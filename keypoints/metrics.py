@@ -48,6 +48,16 @@ def inter_ocular_nme(truth: np.ndarray, predicted: np.ndarray) -> np.ndarray:
     return point_errors(truth, predicted).mean(axis=1) / inter_ocular(truth)
 
 
+def mean_offset(truth: np.ndarray, predicted: np.ndarray) -> np.ndarray:
+    """Mean of predicted minus annotated x and y `(2,)` over all points and the faces found.
+
+    In shares of each face's inter-ocular distance; right and down are positive. What all points
+    have in common is no error of finding: it is how two markups differ, or a shift of the pixels.
+    """
+    away = np.asarray(predicted, np.float64) - truth
+    return np.nanmean(away.mean(axis=1) / inter_ocular(truth)[:, None], axis=0)
+
+
 def auc(nme: np.ndarray, limit: float = LIMIT) -> float:
     """Area under the cumulative error distribution up to `limit`, over `limit`: 1 is perfect.
 

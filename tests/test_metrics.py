@@ -20,6 +20,15 @@ def test_inter_ocular_nme_by_hand(truth):
     np.testing.assert_allclose(metrics.inter_ocular_nme(truth, predicted), [0.1, 0.005])
 
 
+def test_what_all_points_are_off_by_has_a_sign_and_an_axis(truth):
+    predicted = np.concatenate([truth, truth[:1]])
+    predicted[0] += [5, 0]  # of 50: 0.1
+    predicted[1, :34] += [0, -40]  # half the points: -20 on average, of 100: -0.2
+    predicted[2] = np.nan  # not found
+    offset = metrics.mean_offset(np.concatenate([truth, truth[:1]]), predicted)
+    np.testing.assert_allclose(offset, [0.05, -0.1])
+
+
 def test_normalisers_by_hand():
     points = np.zeros((1, 68, 2), np.float32)
     points[0, 36:42] = [10, 20]
