@@ -153,6 +153,8 @@ def evaluate(records: Records, predicted: np.ndarray, **facts: Any) -> dict[str,
     nme = metrics.inter_ocular_nme(truth, predicted)
     differences = metrics.pixel_differences(truth, predicted, records.shapes)[found]
     per_point = errors[found] / metrics.inter_ocular(truth)[found, None]
+    offset = metrics.mean_offset(truth, predicted)
+    aligned = predicted - offset * metrics.inter_ocular(truth)[:, None, None]
     turn = np.abs(metrics.yaw(truth))
     edges = (0.0, *metrics.YAW_BINS, np.inf)
     bins = [found & (low <= turn) & (turn < high) for low, high in itertools.pairwise(edges)]
@@ -171,7 +173,8 @@ def evaluate(records: Records, predicted: np.ndarray, **facts: Any) -> dict[str,
         "nme_interval": [
             100 * end for end in metrics.bootstrap_interval(nme[found], people[found])
         ],
-        "offset": (100 * metrics.mean_offset(truth, predicted)).tolist(),
+        "offset": (100 * offset).tolist(),
+        "nme_without_offset": _percent(metrics.inter_ocular_nme(truth, aligned)[found]),
         "auc_at_0.08": metrics.auc(nme),
         "failures_at_0.08": 100 * metrics.failure_rate(nme),
         "percentiles": {

@@ -37,7 +37,11 @@ def table(report: dict[str, Any]) -> str:
         ),
         ("NME inter-pupil", f"{report['nme']['inter_pupil']:.2f} %"),
         ("NME box diagonal", f"{report['nme']['box_diagonal']:.2f} %"),
-        ("offset of all, x y", "  ".join(f"{value:+.2f}" for value in report["offset"]) + "  %"),
+        (
+            "offset of all, x y",
+            "  ".join(f"{value:+.2f}" for value in report["offset"])
+            + f"  %  (NME without it: {report['nme_without_offset']:.2f} %)",
+        ),
         ("AUC@0.08", f"{report['auc_at_0.08']:.3f}"),
         ("failures@0.08", f"{report['failures_at_0.08']:.1f} %"),
         ("P50 P90 P95 P99", "  ".join(f"{value:.2f}" for value in p.values()) + "  %"),

@@ -114,13 +114,14 @@ def test_report_by_hand(records):
     assert report["nme"]["inter_ocular"] == pytest.approx(5.0, rel=1e-4)
     assert report["parts"] == pytest.approx(dict.fromkeys(landmarks.REPORT_PARTS, 5.0), rel=1e-4)
     assert report["offset"] == pytest.approx([3.0, 4.0], rel=1e-4)
+    assert report["nme_without_offset"] == pytest.approx(0, abs=1e-3)
     assert report["auc_at_0.08"] == pytest.approx((0.08 - 0.05) / 0.08 * 6 / 7, rel=1e-4)
     assert report["failures_at_0.08"] == pytest.approx(100 / 7)
     assert report["percentiles"]["P99"] == pytest.approx(5.0, rel=1e-4)
     assert sum(entry["images"] for entry in report["yaw"].values()) == 6
     assert report["mean_face"]["nme"] > 0 and report["split_sha256"] == records.digest()
     text = reports.table(report)
-    assert "offset of all, x y   +3.00  +4.00  %" in text
+    assert "offset of all, x y   +3.00  +4.00  %  (NME without it: 0.00 %)" in text
     assert "NME inter-ocular     5.00 %" in text and "7 images, 6 faces found" in text
     with pytest.raises(InputError, match="6 predictions for 7 images"):
         evaluation.evaluate(records, predicted[:6])
