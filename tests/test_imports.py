@@ -17,7 +17,7 @@ TENSORFLOW = {
     "sources",
     "tensorboard",
 }
-KERAS = {"cpu_layers", "cpu_ops", "model", "losses", "training", "runs", "export"}
+KERAS = {"backbones", "cpu_layers", "cpu_ops", "model", "losses", "training", "runs", "export"}
 ALONE = {"landmarks": set(), "geometry": set(), "errors": set(), "config": {"errors"},
          "metrics": {"geometry", "landmarks"}, "files": {"errors"}}  # fmt: skip
 
