@@ -60,6 +60,7 @@ class Config:
     loss: str = _option(
         "l1", "regression loss in crop pixels", choices=("l1", "mse", "smooth_l1", "wing")
     )
+    teacher: str = _option("none", "model whose answers are half of the regression loss, or none")
     optimizer: str = _option("adamw", "update rule", choices=("adam", "adamw"))
     learning_rate: float = _option(1e-3, "peak learning rate", low=0.0, high=10.0)
     schedule: str = _option(

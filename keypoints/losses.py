@@ -1,11 +1,17 @@
-"""Regression losses between `(b, 136)` coordinates in crop pixels, and NME as a training metric."""
+"""Regression losses between `(b, 136)` coordinates in crop pixels, and what training makes of them.
+
+It compares targets `(b, 136)`, the annotated coordinates, or `(b, 272)`, those of a teacher after
+them, with the answer `(b, 204)` of `answers.Predict`.
+"""
 
 import math
+from collections.abc import Callable
 
 from keras import ops
 
 from keypoints.landmarks import COUNT, OUTER_EYE_CORNERS
 
+POINTS = 2 * COUNT  # coordinates
 # Wing loss: width of its logarithmic part and its curvature, pixels (the paper's choice).
 WING_WIDTH = 10.0
 WING_CURVATURE = 2.0
@@ -55,3 +61,25 @@ def laplace(truth, predicted, uncertainty):
 
 
 LOSSES = {"l1": l1, "mse": mse, "smooth_l1": smooth_l1, "wing": wing}
+
+
+def objective(regression: Callable) -> Callable:
+    """`loss(targets, answer)` `(b,)`: a regression loss plus the likelihood of the uncertainties.
+
+    Where there is a teacher, half of the regression loss is that to its points (Hinton et al.,
+    "Distilling the Knowledge in a Neural Network", 2015). The likelihood is that of the annotations
+    alone: a network is closer to its teacher than to them, and would expect too little.
+    """
+
+    def loss(targets, answer):
+        points, uncertainty = answer[:, :POINTS], answer[:, POINTS:]
+        truth, taught = targets[:, :POINTS], targets[:, -POINTS:]
+        total = (regression(truth, points) + regression(taught, points)) / 2
+        return total + laplace(truth, points, uncertainty)
+
+    return loss
+
+
+def nme_of_answers(targets, answer):
+    """`nme` of the annotated points."""
+    return nme(targets[:, :POINTS], answer[:, :POINTS])

@@ -13,20 +13,21 @@ import keras
 import numpy as np
 from keras import ops
 
-from keypoints import geometry, landmarks, metrics, runs
+from keypoints import geometry, metrics, runs
+from keypoints.answers import Predict
 from keypoints.config import Config
 from keypoints.cpu_layers import quicken
 from keypoints.data import training_pipeline, view_matrices
 from keypoints.errors import InputError
 from keypoints.evaluation import predict_points
 from keypoints.files import replacing
-from keypoints.losses import LOSSES, laplace, nme
+from keypoints.losses import LOSSES, POINTS, nme_of_answers, objective
 from keypoints.model import build_model
 from keypoints.plots import training_curves
+from keypoints.predictor import Predictor
 from keypoints.records import Records
 
 STATISTICS = 12  # batches that batch statistics of averaged weights are measured on
-POINTS = 2 * landmarks.COUNT
 START = {"epoch": 0, "step": 0, "rows": []}
 
 
@@ -87,10 +88,12 @@ def train(
     progress = runs.read_progress(run) or START
     stages = config.phases()
     epochs = sum(stage.epochs for stage in stages)
+    teachers = {stage.teacher: _teacher(stage) for stage in stages if stage.teacher != "none"}
     first = 0
     with _interruptible() as interrupted:
         for stage in stages:
             last = first + stage.epochs
+            teacher = teachers.get(stage.teacher)
             if progress["epoch"] < last:
                 model = compiled_model(stage, training)
                 runs.start_run(run, config)  # not before: a start that fails leaves nothing
@@ -100,7 +103,7 @@ def train(
                     runs.restore_checkpoint(run, model, optimizer=inside)
             while progress["epoch"] < last:
                 clock = time.monotonic()
-                for step in _steps(model, training, stage, progress, epochs):
+                for step in _steps(model, training, stage, teacher, progress, epochs):
                     on_step(step)
                     if interrupted.is_set() and step.step < step.steps:
                         runs.write_checkpoint(run, model, {**progress, "step": step.step})
@@ -166,29 +169,11 @@ def compiled_model(config: Config, training: Records) -> keras.Model:
     # XLA compiles JAX's step anyway; TensorFlow's own CPU kernels are faster than XLA's.
     model.compile(
         optimizer,
-        _likely(LOSSES[config.loss]),
-        metrics=[_of_points(nme)],
+        objective(LOSSES[config.loss]),
+        metrics=[nme_of_answers],
         jit_compile=keras.backend.backend() == "jax",
     )
     return model
-
-
-def _likely(loss: Callable) -> Callable:
-    """The regression loss of the points plus the likelihood of their uncertainties."""
-
-    def total(truth, answer):
-        points, uncertainty = answer[:, :POINTS], answer[:, POINTS:]
-        return loss(truth, points) + laplace(truth, points, uncertainty)
-
-    return total
-
-
-def _of_points(metric: Callable) -> Callable:
-    def of_points(truth, answer):
-        return metric(truth, answer[:, :POINTS])
-
-    of_points.__name__ = metric.__name__
-    return of_points
 
 
 def validation_nme(model: keras.Model, records: Records, config: Config) -> float:
@@ -236,16 +221,34 @@ def measure_statistics(model: keras.Model, batches: Iterable[np.ndarray]) -> Non
         norm.momentum = momentum
 
 
+def _teacher(config: Config) -> Predict:
+    """The network that `config.teacher` names; raises InputError where its crops are others."""
+    teacher = Predictor.load(config.teacher)
+    if teacher.view != config.view:
+        raise InputError(
+            f"--teacher={config.teacher} reads the {teacher.view} view, --view={config.view} is "
+            "trained; both must see the same crops"
+        )
+    return teacher.network
+
+
 def _steps(
-    model: keras.Model, training: Records, config: Config, progress: dict, epochs: int
+    model: keras.Model,
+    training: Records,
+    config: Config,
+    teacher: Predict | None,
+    progress: dict,
+    epochs: int,
 ) -> Iterator[Step]:
     """Train the rest of one epoch, a step at a time."""
     steps = len(training) // config.batch_size
     epoch, done = progress["epoch"], progress["step"]
     batches = training_pipeline(training, config, epoch=epoch, skip=done)
     clock = time.monotonic()
-    totals = {"loss": 0.0, "nme": 0.0}
+    totals = {"loss": 0.0, "nme_of_answers": 0.0}
     for step, (images, targets) in enumerate(batches.as_numpy_iterator(), done + 1):
+        if teacher:
+            targets = np.concatenate([targets, teacher(images)[:, :POINTS]], axis=1)
         model.reset_metrics()  # some backends do it themselves, some go on counting
         logs = model.train_on_batch(images, targets, return_dict=True)
         totals = {name: total + float(logs[name]) for name, total in totals.items()}

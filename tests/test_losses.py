@@ -50,3 +50,18 @@ def test_nme_by_hand():
     predicted[1, 0] += [0, 34]  # one point 34 off: 0.5 on average, 1 %
     found = losses.nme(truth.reshape(2, -1), predicted.reshape(2, -1))
     np.testing.assert_allclose(ops.convert_to_numpy(found), [10, 1], rtol=1e-5)
+
+
+def test_a_teacher_has_half_of_the_regression_loss_and_no_say_in_the_likelihood():
+    truth = np.zeros((1, 136), np.float32)
+    answer = np.concatenate([truth + 3, np.full((1, 68), 2, np.float32)], axis=1)
+    loss, likelihood = losses.objective(losses.l1), 3 / 2 + math.log(2)
+    alone = float(ops.convert_to_numpy(loss(truth, answer))[0])
+    assert alone == pytest.approx(3 + likelihood)
+    taught = np.concatenate([truth, truth + 8], axis=1)  # 5 away from the answer
+    assert float(ops.convert_to_numpy(loss(taught, answer))[0]) == pytest.approx(4 + likelihood)
+    truth[0, 90] = 100  # 36 to 45: an inter-ocular distance of 100
+    taught = np.concatenate([truth, truth + 50], axis=1)
+    answer[0, 90] += 100
+    found = ops.convert_to_numpy(losses.nme_of_answers(taught, answer))
+    np.testing.assert_allclose(found, [3 * math.sqrt(2)], rtol=1e-5)

@@ -5,14 +5,16 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import keras
 import numpy as np
 import pytest
 
 from keypoints import config as configs
-from keypoints import runs
+from keypoints import runs, training
 from keypoints.config import Config
+from keypoints.data import training_pipeline
 from keypoints.errors import InputError
 from keypoints.training import LearningRate, averaged_weights, compiled_model, train
 from tests.faces import dotted_faces
@@ -128,6 +130,38 @@ def test_a_run_can_start_from_another(tmp_path):
     model = compiled_model(onward, dotted_faces(8))
     pairs = list(zip(source.get_weights(), model.get_weights()))
     assert len(pairs) > 20 and all((a == b).all() for a, b in pairs)
+
+
+def test_a_network_learns_from_another(tmp_path, monkeypatch):
+    """A teacher that sees every point at (200, 10) draws the points there, half the way."""
+    teacher = SimpleNamespace(
+        view="face", network=lambda crops: np.tile(np.float32([200, 10]), (len(crops), 102))
+    )
+    monkeypatch.setattr(training.Predictor, "load", lambda name: teacher)
+    config = configs.replace(CONFIG, {"loss": "mse", "epochs": 12, "mirror": 0.0, "ema": 0.0})
+    faces = dotted_faces(18)
+    means = {}
+    for name in ("none", "somebody"):
+        run = tmp_path / name
+        train(configs.replace(config, {"teacher": name}), run, faces, faces)
+        os.replace(run / runs.LAST, run / runs.BEST)  # best is by the annotations
+        predict, _ = runs.load_predict(run)
+        crops = np.concatenate([x for x, _ in training_pipeline(faces, config, epoch=0)])
+        means[name] = predict(crops)[:, :136].reshape(-1, 68, 2).mean(axis=(0, 1))
+    half = (means["none"] + [200, 10]) / 2
+    np.testing.assert_allclose(means["somebody"], half, atol=15)
+
+
+def test_a_teacher_of_other_crops_is_refused_before_anything_is_written(tmp_path, monkeypatch):
+    teacher = SimpleNamespace(view="frame", network=None)
+    monkeypatch.setattr(training.Predictor, "load", lambda name: teacher)
+    stages = ({"epochs": 1}, {"epochs": 1, "teacher": "somebody"})
+    with pytest.raises(InputError, match="--teacher=somebody reads the frame view"):
+        train(
+            configs.replace(CONFIG, {"stages": stages}), tmp_path / "run", dotted_faces(8),
+            dotted_faces(5),
+        )  # fmt: skip
+    assert not (tmp_path / "run").exists()
 
 
 def test_learning_rate_by_hand():
