@@ -10,9 +10,9 @@ The last stage learns from `pretrained` as well (distillation), under the strong
 
 Machine: two cores of an x86 CPU with AVX2; shared with other work; about 3 minutes an epoch of the
 first stage, a minute and a half of the second; one with AVX-512, 80 s an epoch of the third.
-Result: NME 4.10 % on `validation`, truth boxes, in float32; 5.31 % after the first stage, 4.22 % after
-the second. Each stage was a command of its own, with `--weights` from the one before, the last one
-from float16.
+Result: NME 4.10 % on `validation`, truth boxes, in float32; 5.31 % after the first stage, 4.22 %
+after the second. Each stage was a command of its own, with `--weights` from the one before, the
+last one from float16.
 """
 
 from keypoints.config import Config
