@@ -222,8 +222,11 @@ def measure_statistics(model: keras.Model, batches: Iterable[np.ndarray]) -> Non
 
 
 def _teacher(config: Config) -> Predict:
-    """The network that `config.teacher` names; raises InputError where its crops are others."""
-    teacher = Predictor.load(config.teacher)
+    """The network that `config.teacher` names; raises InputError for none, and for other crops."""
+    try:
+        teacher = Predictor.load(config.teacher)
+    except InputError as error:
+        raise InputError(f"--teacher={config.teacher}: {error}") from None
     if teacher.view != config.view:
         raise InputError(
             f"--teacher={config.teacher} reads the {teacher.view} view, --view={config.view} is "

@@ -152,15 +152,15 @@ def test_a_network_learns_from_another(tmp_path, monkeypatch):
     np.testing.assert_allclose(means["somebody"], half, atol=15)
 
 
-def test_a_teacher_of_other_crops_is_refused_before_anything_is_written(tmp_path, monkeypatch):
+def test_a_teacher_that_cannot_be_is_refused_before_anything_is_written(tmp_path, monkeypatch):
+    stages = ({"epochs": 1}, {"epochs": 1, "teacher": "nobody"})
+    config, faces = configs.replace(CONFIG, {"stages": stages}), dotted_faces(8)
+    with pytest.raises(InputError, match="--teacher=nobody: nobody is neither a run folder nor"):
+        train(config, tmp_path / "run", faces, faces)
     teacher = SimpleNamespace(view="frame", network=None)
     monkeypatch.setattr(training.Predictor, "load", lambda name: teacher)
-    stages = ({"epochs": 1}, {"epochs": 1, "teacher": "somebody"})
-    with pytest.raises(InputError, match="--teacher=somebody reads the frame view"):
-        train(
-            configs.replace(CONFIG, {"stages": stages}), tmp_path / "run", dotted_faces(8),
-            dotted_faces(5),
-        )  # fmt: skip
+    with pytest.raises(InputError, match="--teacher=nobody reads the frame view"):
+        train(config, tmp_path / "run", faces, faces)
     assert not (tmp_path / "run").exists()
 
 
