@@ -62,7 +62,7 @@ def lite(pixels, weights: str) -> list:
     the variant that its authors publish for phones, since it survives eight bits.
     """
     x = layers.Rescaling(1 / 128.0, -127 / 128.0)(pixels)
-    x = _lite_convolution(x, 32, "conv1", size=3, strides=2)
+    x = convolution(x, 32, "conv1", strides=2, ceiling=6.0)
     maps = {}
     for number, (stage, size, strides, width, repeats) in enumerate(LITE_BLOCKS):
         for repeat in range(repeats):
@@ -87,30 +87,33 @@ def _inverted_residual(x, width: int, name: str, *, size: int, strides: int, exp
     """Expand, convolve each channel by itself, project (Sandler et al., MobileNetV2, 2018)."""
     source, inside = x, x
     if expand > 1:
-        inside = _lite_convolution(inside, expand * x.shape[-1], f"{name}_expand")
+        inside = convolution(inside, expand * x.shape[-1], f"{name}_expand", size=1, ceiling=6.0)
     inside = layers.DepthwiseConv2D(
         size, strides, padding="same", use_bias=False, name=f"{name}_depth_conv"
     )(inside)
-    inside = layers.BatchNormalization(epsilon=1e-3, name=f"{name}_depth_bn")(inside)
+    inside = layers.BatchNormalization(name=f"{name}_depth_bn")(inside)
     inside = layers.ReLU(6.0, name=f"{name}_depth_relu")(inside)
-    x = _lite_convolution(inside, width, f"{name}_project", relu=False)
+    x = convolution(inside, width, f"{name}_project", size=1, relu=False)
     return layers.add([source, x], name=f"{name}_out") if source.shape == x.shape else x
-
-
-def _lite_convolution(x, width: int, name: str, *, size=1, strides=1, relu=True):
-    x = layers.Conv2D(width, size, strides, padding="same", use_bias=False, name=f"{name}_conv")(x)
-    x = layers.BatchNormalization(epsilon=1e-3, name=f"{name}_bn")(x)
-    return layers.ReLU(6.0, name=f"{name}_relu")(x) if relu else x
 
 
 BACKBONES = {"resnet50": resnet50, "lite": lite, "tiny": tiny}
 
 
-def convolution(x, width: int, name: str, *, size: int = 3, strides: int = 1):
-    """Convolution, batch normalisation, ReLU."""
+def convolution(
+    x,
+    width: int,
+    name: str,
+    *,
+    size: int = 3,
+    strides: int = 1,
+    relu: bool = True,
+    ceiling: float | None = None,
+):
+    """Convolution, batch normalisation and, unless told otherwise, ReLU, cut off at `ceiling`."""
     x = layers.Conv2D(width, size, strides, padding="same", use_bias=False, name=f"{name}_conv")(x)
     x = layers.BatchNormalization(name=f"{name}_bn")(x)
-    return layers.ReLU(name=f"{name}_relu")(x)
+    return layers.ReLU(ceiling, name=f"{name}_relu")(x) if relu else x
 
 
 def check_weights(config: Config) -> None:

@@ -88,12 +88,11 @@ def train(
     progress = runs.read_progress(run) or START
     stages = config.phases()
     epochs = sum(stage.epochs for stage in stages)
-    teachers = {stage.teacher: _teacher(stage) for stage in stages if stage.teacher != "none"}
+    teachers = [_teacher(stage) for stage in stages]
     first = 0
     with _interruptible() as interrupted:
-        for stage in stages:
+        for stage, teacher in zip(stages, teachers):
             last = first + stage.epochs
-            teacher = teachers.get(stage.teacher)
             if progress["epoch"] < last:
                 model = compiled_model(stage, training)
                 runs.start_run(run, config)  # not before: a start that fails leaves nothing
@@ -221,8 +220,10 @@ def measure_statistics(model: keras.Model, batches: Iterable[np.ndarray]) -> Non
         norm.momentum = momentum
 
 
-def _teacher(config: Config) -> Predict:
-    """The network that `config.teacher` names; raises InputError for none, and for other crops."""
+def _teacher(config: Config) -> Predict | None:
+    """The network that `config.teacher` names, if any; raises InputError for what can be none."""
+    if config.teacher == "none":
+        return None
     try:
         teacher = Predictor.load(config.teacher)
     except InputError as error:
