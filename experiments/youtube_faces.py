@@ -20,7 +20,7 @@ config = Config(
     # is milder than the defaults.
     rotation=20.0,
     scale=0.12,
-    shift=0.06,
+    translation=0.06,
     occlusion=0.25,
     brightness=0.2,
     contrast=0.25,
@@ -33,6 +33,6 @@ config = Config(
         {"epochs": 18},
         # The annotations lie a pixel to the right of what they mark, and in mirrored pictures a
         # pixel to the left: a network that sees both can learn neither.
-        {"epochs": 9, "batch_size": 8, "learning_rate": 4e-4, "warmup": 0.3, "mirror": 0.0},
+        {"epochs": 9, "batch_size": 8, "learning_rate": 4e-4, "warmup": 0.3, "flip": 0.0},
     ),
 )

@@ -31,8 +31,8 @@ class Config:
 
     rotation: float = _option(30.0, "largest rotation either way, degrees", low=0.0, high=180.0)
     scale: float = _option(0.15, "largest change of size, as a share", low=0.0, high=0.9)
-    shift: float = _option(0.08, "largest shift, in crop sides", low=0.0, high=1.0)
-    mirror: float = _option(0.5, "share of pictures mirrored", low=0.0, high=1.0)
+    translation: float = _option(0.08, "largest translation, in crop sides", low=0.0, high=1.0)
+    flip: float = _option(0.5, "horizontal-flip probability", low=0.0, high=1.0)
     brightness: float = _option(
         0.25, "largest change of brightness, share of 255", low=0.0, high=1.0
     )
@@ -60,7 +60,9 @@ class Config:
     loss: str = _option(
         "l1", "regression loss in crop pixels", choices=("l1", "mse", "smooth_l1", "wing")
     )
-    teacher: str = _option("none", "model whose answers are half of the regression loss, or none")
+    teacher: str = _option(
+        "none", "distillation teacher, a model: half of the regression loss; or none"
+    )
     optimizer: str = _option("adamw", "update rule", choices=("adam", "adamw"))
     learning_rate: float = _option(1e-3, "peak learning rate", low=0.0, high=10.0)
     schedule: str = _option(
@@ -78,8 +80,8 @@ class Config:
     )
     layers: str = _option(
         "auto",
-        "Keras' own, or equal ones that train quicker on a CPU; auto looks for a GPU",
-        choices=("auto", "keras", "quick"),
+        "Keras' own, or equal ones with faster CPU kernels; auto: cpu without a GPU",
+        choices=("auto", "keras", "cpu"),
     )
     batch_size: int = _option(32, "pictures a step, over all devices", low=1)
     epochs: int = _option(60, "passes over the training split", low=1)

@@ -3,14 +3,14 @@
 import numpy as np
 
 from keypoints import landmarks
-from keypoints.answers import join
-from keypoints.records import Records, make_records
+from keypoints.data.records import Records, make_records
+from keypoints.estimate import Estimate
 
 
-def answered(points: np.ndarray, uncertainty: float = 1.0) -> np.ndarray:
-    """What a network answers that finds `points` `(n, 68, 2)` or `(n, 136)`, crop pixels."""
+def estimated(points: np.ndarray, uncertainty: float = 1.0) -> Estimate:
+    """The estimate of a network that finds `points` `(n, 68, 2)` or `(n, 136)`, crop pixels."""
     found = np.asarray(points, np.float32).reshape(-1, 68, 2)
-    return join(found, np.full((len(found), 68), uncertainty, np.float32))
+    return Estimate(found, np.full((len(found), 68), uncertainty, np.float32))
 
 
 def dotted_faces(count: int, *, seed: int = 0, name: str = "dots/train") -> Records:

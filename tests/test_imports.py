@@ -1,4 +1,4 @@
-"""Who may import whom, as the layout has it; read from the source, nothing is run."""
+"""Who may import whom, by folder; read from the source, nothing is run."""
 
 import ast
 from pathlib import Path
@@ -6,27 +6,36 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parent.parent
-FOLDERS = ("keypoints", "experiments", "tools")
-FILES = [path for folder in FOLDERS for path in (ROOT / folder).rglob("*.py")]
-TENSORFLOW = {
-    "cpu_layers",
-    "data",
-    "datasets",
-    "export",
-    "exported",
-    "sources",
-    "tensorboard",
-}
-KERAS = {"backbones", "cpu_layers", "cpu_ops", "model", "losses", "training", "runs", "export"}
-ALONE = {"landmarks": set(), "geometry": set(), "errors": set(), "config": {"errors"},
-         "metrics": {"geometry", "landmarks"}, "files": {"errors"}}  # fmt: skip
+FILES = [
+    p for folder in ("keypoints", "experiments", "tools") for p in (ROOT / folder).rglob("*.py")
+]
+# What each room may import of the others. The modules at the top of the package (landmarks,
+# geometry, errors, ..) are open to all rooms and import no room.
+ROOMS = {
+    "synthetic": set(),
+    "media": set(),
+    "pretrained": set(),
+    "models": set(),
+    "data": {"media", "synthetic"},
+    # Of `models` only the run folder, which imports Keras when a run is loaded.
+    "inference": {"media", "models", "pretrained"},
+    "evaluation": {"data", "inference", "media"},
+    "training": {"data", "evaluation", "inference", "models"},
+    "export": {"data", "inference", "models"},
+    "filters": {"inference", "media", "synthetic"},
+    "benchmarks": {"data", "inference", "media", "models", "training"},
+}  # fmt: skip
+ROOMS["commands"] = set(ROOMS)
+TOP = {path.stem for path in (ROOT / "keypoints").glob("[a-z]*.py")}
+TENSORFLOW = {"data", "export", "inference/exported.py", "models/cpu_layers.py",
+              "training/tensorboard.py"}  # fmt: skip
+KERAS = {"models", "training", "export"}
 
 
 def imports(path: Path, *, top_only: bool = False) -> set[str]:
     tree = ast.parse(path.read_text())
-    nodes = tree.body if top_only else ast.walk(tree)
     names = set()
-    for node in nodes:
+    for node in tree.body if top_only else ast.walk(tree):
         if isinstance(node, ast.Import):
             names |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom):
@@ -34,9 +43,10 @@ def imports(path: Path, *, top_only: bool = False) -> set[str]:
     return names
 
 
-def module(path: Path) -> str:
-    """The part of the package that a file belongs to, such as `data` or `datasets`."""
-    return path.relative_to(ROOT).with_suffix("").parts[1]
+def places(path: Path) -> set[str]:
+    """The room of a file of the package and its path there, such as `data`, `data/augment.py`."""
+    parts = path.relative_to(ROOT / "keypoints").parts
+    return {parts[0], "/".join(parts)}
 
 
 @pytest.mark.parametrize("path", FILES, ids=lambda p: str(p.relative_to(ROOT)))
@@ -45,19 +55,35 @@ def test_imports_follow_the_layout(path):
     packages = {name.split(".")[0] for name in names}
     own = {name.split(".")[1] for name in names if name.startswith("keypoints.")}
     folder = path.relative_to(ROOT).parts[0]
-    if packages & {"tensorflow", "tensorflow_datasets"}:
-        assert folder == "keypoints" and module(path) in TENSORFLOW
-    if packages & {"keras", "jax"}:
-        assert folder == "keypoints" and module(path) in KERAS
     if folder == "keypoints":
         assert not packages & {"tools", "experiments", "tests"}
-        if module(path) in ALONE:
-            assert own <= ALONE[module(path)]
+        room = path.relative_to(ROOT).parts[1] if path.parent.name != "keypoints" else None
+        if room is None:
+            assert own <= TOP or path.name == "__init__.py"
+        else:
+            assert room in ROOMS
+            assert own <= ROOMS[room] | {room} | TOP
+        if packages & {"tensorflow", "tensorflow_datasets"}:
+            assert places(path) & TENSORFLOW
+        if packages & {"keras", "jax"}:
+            assert places(path) & KERAS
+        assert "torch" not in packages or path.name == "torch_baseline.py"
+    else:
+        assert not packages & {"tensorflow", "tensorflow_datasets", "keras", "jax"}
     if folder == "experiments":
         assert own <= {"config"} and packages <= {"keypoints"}
-    if folder == "tools":
-        top = {name.split(".")[0] for name in imports(path, top_only=True)}
-        assert not top & {"numpy", "cv2", "matplotlib", "keras", "tensorflow", "jax"}
+
+
+@pytest.mark.parametrize("room", ["commands", "inference"])
+def test_heavy_packages_are_imported_where_they_are_needed(room):
+    heavy = {"keras", "tensorflow", "jax", "onnxruntime", "matplotlib"}
+    if room == "commands":
+        heavy |= {"numpy", "cv2"}
+    for path in (ROOT / "keypoints" / room).rglob("*.py"):
+        top = imports(path, top_only=True)
+        assert not {name.split(".")[0] for name in top} & heavy, path
+        own = {name for name in top if name.startswith("keypoints.models.")}
+        assert all(name.startswith("keypoints.models.runs") for name in own), path
 
 
 def test_no_junk_drawers():

@@ -69,7 +69,7 @@ def test_pixels_are_those_of_a_short_side_of_255(truth):
 
 @pytest.mark.parametrize("degrees", [-45, -20, 0, 15, 35])
 def test_yaw_of_turned_heads(degrees):
-    from keypoints.datasets.synthetic_faces import shape
+    from keypoints.synthetic import shape
 
     centre = np.array([150.0, 90.0])
     head = shape.pose_head(shape.MEAN_SHAPE, np.radians(degrees), 0.1, 0.2, 80, centre)

@@ -10,14 +10,14 @@ import numpy as np
 import pytest
 
 from keypoints import config as configs
-from keypoints import stability
-from keypoints.datasets.synthetic_faces.drawing import draw_face
-from keypoints.pictures import encode_png
-from keypoints.predictor import Predictor
+from keypoints.commands import benchmark, evaluate, export, filter, label_noise, train, webcam
+from keypoints.commands.cli import run_command
+from keypoints.evaluation import stability
+from keypoints.inference.predictor import Predictor
+from keypoints.media.pictures import encode_png
+from keypoints.synthetic.drawing import draw_face
 from tests.archives import write_archive
 from tests.faces import dotted_faces
-from tools import benchmark, evaluate, export, filter, label_noise, train, webcam
-from tools.command import run_command
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text()

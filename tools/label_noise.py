@@ -1,32 +1,5 @@
-"""Estimate how exact annotations are: `python -m tools.label_noise`."""
-
-from tools.command import run_command
-
-
-def label_noise(
-    *,
-    data: str = "youtube_faces_keypoints",
-    split: str = "train",
-    archive: str | None = None,
-    data_dir: str | None = None,
-) -> None:
-    """Compare the points of video frames in which a face looks the same; prints a table.
-
-    The frames are aligned by their pixels. Each row has the pairs whose faces then correlate so
-    well, and the NME between their points over the root of two: the error of one annotation.
-
-    Args:
-        data: the data set; its files are named NAME_vf.jpg, frame f of video v
-        split: the split to look at
-        archive: the YouTube Faces archive, where it is already on disk; or set KEYPOINTS_ARCHIVE
-        data_dir: where prepared data sets are kept; ~/tensorflow_datasets unless given
-    """
-    from keypoints import label_noise
-    from keypoints.sources import load_records
-
-    records = load_records(str(data), str(split), archive=archive, data_dir=data_dir)
-    print(label_noise.table(label_noise.measure(records)))
-
+from keypoints.commands.cli import run_command
+from keypoints.commands.label_noise import label_noise
 
 if __name__ == "__main__":
     run_command(label_noise)

@@ -4,7 +4,7 @@ import numpy as np
 
 from keypoints.filters.head import Head
 from keypoints.filters.spec import Blur, Bulge, Outlines, Pixelate
-from keypoints.plots import draw_points
+from keypoints.media.overlay import draw_points
 
 
 def bulge(image: np.ndarray, head: Head, layer: Bulge) -> None:

@@ -7,8 +7,8 @@ import numpy as np
 
 from keypoints.errors import InputError
 from keypoints.filters import effects, warp
-from keypoints.filters.dangle import Ball
 from keypoints.filters.head import Head, find_head
+from keypoints.filters.loose_pupil import Ball
 from keypoints.filters.spec import Blur, Bulge, Outlines, Pixelate, Spec, Sticker
 
 _HOLD = 0.5  # seconds for which a face that is lost stays hidden where it was last seen

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from keypoints.datasets.synthetic_faces.shape import FOREHEAD, MEAN_SHAPE
+from keypoints.head_shape import FOREHEAD, MEAN_SHAPE
 from keypoints.landmarks import PARTS
 
 # How much each point says about the pose. The jaw's points slide along the cheek as a head turns,

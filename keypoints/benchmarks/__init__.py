@@ -1,0 +1,1 @@
+"""Benchmarks: how fast the pipeline, training and inference are, beside baselines."""

@@ -1,0 +1,149 @@
+"""How quick the pipeline, a prediction and the live loop are, beside a baseline.
+
+Each function times a subject and its baselines in turns, sample by sample, in one process, so that
+whatever else the machine does falls on all of them alike. The ratio to the baseline is what to
+read; the times are those of one machine at one moment. Training steps: `step_benchmarks`.
+"""
+
+import resource
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from keypoints.benchmarks.timings import Timing, compared, interleaved, timing
+from keypoints.config import Config
+from keypoints.data.records import Records
+from keypoints.errors import InputError
+from keypoints.geometry import CROP, FRAME_SHORT_SIDE
+from keypoints.media.pictures import encode_png
+from keypoints.models import runs
+
+OLD_LOADER_PICTURES = 100  # that one sample of the old loader reads
+
+
+def measure_pipeline(
+    load: Callable[[], Records], config: Config, *, epochs: int = 3
+) -> list[Timing]:
+    """Images/s of our training pipeline, its first epoch with decoding, and the old loader."""
+    from keypoints.data.pipeline import training_pipeline
+
+    load()  # imports TensorFlow, and brings the files into memory
+    start = time.perf_counter()
+    records = load()
+    count = len(records) // config.batch_size * config.batch_size
+
+    def epoch(number: int) -> None:
+        for _ in training_pipeline(records, config, epoch=number).as_numpy_iterator():
+            pass
+
+    epoch(0)
+    first = count / (time.perf_counter() - start)
+    before = peak_memory()
+    ours, old = [], []
+    with tempfile.TemporaryDirectory() as folder:
+        files = write_pictures(records, Path(folder))
+        for number in range(1, epochs + 1):
+            start = time.perf_counter()
+            epoch(number)
+            ours.append(count / (time.perf_counter() - start))
+            start = time.perf_counter()
+            for draw, file in enumerate(files):
+                old_loader(file, np.random.default_rng((number, draw)))
+            old.append(len(files) / (time.perf_counter() - start))
+    note = (
+        f"pixels {records.pixels.nbytes / 2**20:.0f} MiB, process {before:.0f} MiB after the "
+        f"first epoch, {peak_memory() - before:+.0f} MiB over the next {epochs}"
+    )
+    rows = [
+        timing("training pipeline", "images/s", ours, note=note),
+        timing("its first epoch, with decoding", "images/s", [first]),
+        timing("old loader, one process", "images/s", old),
+    ]
+    return compared(rows, "old loader, one process")
+
+
+def peak_memory() -> float:
+    """The most memory this process ever held, MiB."""
+    unit = 2**20 if sys.platform == "darwin" else 2**10
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / unit
+
+
+def write_pictures(records: Records, folder: Path) -> list[Path]:
+    """The first pictures of `records` as PNG files, as they lay on the old project's disk."""
+    files = []
+    for i in range(min(OLD_LOADER_PICTURES, len(records))):
+        files.append(folder / f"{i}.png")
+        files[-1].write_bytes(encode_png(records.image(i)))
+    return files
+
+
+def old_loader(file: Path, rng: np.random.Generator) -> np.ndarray:
+    """What the project that this one grew from did with each picture, one at a time."""
+    import cv2
+    from matplotlib.image import imread
+    from PIL import Image, ImageEnhance
+
+    image = imread(file)[..., :3]
+    scale = FRAME_SHORT_SIDE / min(image.shape[:2])
+    size = [round(side * scale) for side in image.shape[1::-1]]
+    image = cv2.resize(image, size)
+    top, left = (rng.integers(0, side - CROP + 1) for side in image.shape[:2])
+    image = image[top : top + CROP, left : left + CROP]
+    middle = (CROP / 2, CROP / 2)
+    turn = cv2.getRotationMatrix2D(middle, rng.uniform(-30, 30), 1.0)
+    picture = Image.fromarray((cv2.warpAffine(image, turn, (CROP, CROP)) * 255).astype(np.uint8))
+    for kind in (ImageEnhance.Brightness, ImageEnhance.Contrast, ImageEnhance.Color):
+        picture = kind(picture).enhance(rng.uniform(0.7, 1.3))
+    hue, *others = picture.convert("HSV").split()
+    turned = np.array(hue) + np.uint8(rng.integers(0, 16))
+    picture = Image.merge("HSV", [Image.fromarray(turned), *others]).convert("RGB")
+    mean, deviation = np.array([0.485, 0.456, 0.406]), np.array([0.229, 0.224, 0.225])
+    return ((np.asarray(picture) / 255.0 - mean) / deviation).astype(np.float32)
+
+
+def measure_predictions(run: Path, *, export: Path, repeats: int = 30) -> list[Timing]:
+    """Milliseconds for one crop by a run's network in Keras, and by its ONNX exports."""
+    from keypoints.inference.exported import load_exported, read_manifest
+
+    crop = np.random.default_rng(0).integers(0, 256, (1, CROP, CROP, 3), dtype=np.uint8)
+    live = f"Keras on {runs.environment()['backend']}"
+    networks, skipped = {live: runs.load_predict(run)[0]}, []
+    for name, format in (("ONNX", "onnx"), ("int8 ONNX", "onnx-int8")):
+        if export.is_dir() and format in read_manifest(export)["formats"]:
+            networks[name] = load_exported(export, format=format)[0]
+        else:
+            note = f"{export} has no {format}; python -m tools.export {run} makes it"
+            skipped.append(Timing(name, "ms", note=note))
+    subjects = {name: lambda network=network: network(crop) for name, network in networks.items()}
+    rows = [timing(n, "ms", np.array(s) * 1e3) for n, s in interleaved(subjects, repeats).items()]
+    return compared(rows + skipped, live)
+
+
+def measure_webcam(
+    predictor: Any, frames: Iterable[tuple[float, np.ndarray]], *, most: int = 200
+) -> list[Timing]:
+    """Milliseconds a frame of the tracker, and of looking for faces anew in each frame."""
+    from keypoints.inference.tracking import Tracker
+
+    tracker = Tracker(predictor)
+    tracked, anew, faces = [], [], []
+    for number, (timestamp, image) in zip(range(most + 1), frames):
+        start = time.perf_counter()
+        found = tracker.update(image, timestamp)
+        middle = time.perf_counter()
+        predictor.predict(image)
+        if number:  # the first frame compiles
+            tracked.append((middle - start) * 1e3)
+            anew.append((time.perf_counter() - middle) * 1e3)
+            faces.append(len(found))
+    if not tracked:
+        raise InputError("two frames at least are expected")
+    note = f"{np.mean(faces):.1f} faces a frame"
+    rows = [timing("tracker", "ms", tracked, note=note),
+            timing("detector in every frame", "ms", anew)]  # fmt: skip
+    return compared(rows, "detector in every frame")

@@ -1,0 +1,79 @@
+"""Timings: subjects called in turns, their median and spread, and the ratio to a baseline."""
+
+import os
+import platform
+import time
+from collections.abc import Callable, Iterable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from keypoints.models import runs
+
+
+@dataclass(frozen=True)
+class Timing:
+    """One line of a result. Without samples it was skipped, and `note` says why."""
+
+    name: str
+    unit: str  # "images/s", or "ms"
+    median: float = float("nan")
+    low: float = float("nan")  # quartiles
+    high: float = float("nan")
+    samples: int = 0
+    ratio: float = float("nan")  # times as quick as the baseline, by medians
+    note: str = ""
+
+
+def timing(name: str, unit: str, samples: Iterable[float], *, note: str = "") -> Timing:
+    """The median and the quartiles of `samples`."""
+    samples = np.array(list(samples), np.float64)
+    low, median, high = np.percentile(samples, [25, 50, 75]).tolist()
+    return Timing(name, unit, median, low, high, len(samples), note=note)
+
+
+def compared(rows: list[Timing], baseline: str) -> list[Timing]:
+    """`rows` with their ratio to the row named `baseline`; without one where that was skipped."""
+    base = next((row.median for row in rows if row.name == baseline), float("nan"))
+
+    def ratio(row: Timing) -> float:
+        return base / row.median if row.unit == "ms" else row.median / base
+
+    return [Timing(**{**asdict(row), "ratio": ratio(row)}) for row in rows]
+
+
+def interleaved(subjects: dict[str, Callable[[], Any]], repeats: int) -> dict[str, list[float]]:
+    """Seconds of `repeats` calls of each subject, taken in turns.
+
+    Each is called twice a turn and the second call is timed: the others have had caches and
+    memory meanwhile. A subject that answers a float tells its own seconds.
+    """
+    seconds: dict[str, list[float]] = {name: [] for name in subjects}
+    for call in subjects.values():
+        call()  # compiles
+    for _ in range(repeats):
+        for name, call in subjects.items():
+            call()
+            start = time.perf_counter()
+            told = call()
+            passed = time.perf_counter() - start
+            seconds[name].append(told if isinstance(told, float) else passed)
+    return seconds
+
+
+def environment() -> dict[str, Any]:
+    """That of `runs`, with the processor's name, its vector units and the load at this moment."""
+    facts = runs.environment()
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+    except OSError:
+        lines = []
+    info = dict(line.replace("\t", "").split(": ", 1) for line in lines if ": " in line)
+    units = [unit for unit in ("avx2", "avx512f", "avx512_bf16", "amx_bf16")
+             if unit in info.get("flags", "").split()]  # fmt: skip
+    name = info.get("model name", platform.processor() or "processor of unknown name")
+    facts["machine"] = f"{name}, {facts['machine']}, {' '.join(units) or 'no vector units told'}"
+    facts["load"] = round(os.getloadavg()[0], 1)
+    return facts

@@ -1,0 +1,166 @@
+"""How quick a training step is, beside PyTorch's and by devices, batch size and side.
+
+Timed as in `benchmarks`; PyTorch runs in a process of its own.
+"""
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from contextlib import ExitStack, suppress
+from dataclasses import asdict
+from pathlib import Path
+
+import numpy as np
+
+from keypoints import config as configs
+from keypoints.benchmarks.timings import Timing, compared, interleaved, timing
+from keypoints.config import Config
+from keypoints.errors import InputError
+from keypoints.geometry import CROP
+
+TORCH_PROGRAM = Path(__file__).parent / "torch_baseline.py"  # run by an interpreter with PyTorch
+LAYERS = {"CPU kernels": "cpu", "Keras' own layers": "keras"}
+DEVICES, BATCHES, SIDES = (1, 2, 4), (4, 8, 16), (56, 112, 224)  # of the scaling table
+
+
+def measure_steps(
+    config: Config, *, repeats: int = 5, torch_python: str | None = None
+) -> list[Timing]:
+    """Images/s of training steps with quick layers and with Keras' own, and of PyTorch's.
+
+    PyTorch runs where the interpreter `torch_python` has it, with the same network (ResNet50 with
+    the pooled head alone), in channels-last order.
+    """
+    batch = config.batch_size
+    rng = np.random.default_rng(0)
+    crops = rng.integers(0, 256, (batch, CROP, CROP, 3), dtype=np.uint8)
+    targets = rng.uniform(0, CROP, (batch, 136)).astype(np.float32)
+    subjects, skipped = {}, []
+    with ExitStack() as stack:
+        for name, layers in LAYERS.items():
+            if config.layers not in ("auto", layers):
+                skipped.append(Timing(name, "images/s", note=f"--layers={config.layers} is given"))
+                continue
+            model = training_model(configs.replace(config, {"layers": layers}))
+            subjects[name] = lambda model=model: (model.train_on_batch(crops, targets), None)[1]
+        if (config.backbone, config.head) != ("resnet50", "pooled"):
+            note = "only resnet50 with the pooled head"
+        elif torch_python is None:
+            note = "--torch_python=PATH is not given"
+        else:
+            note = ""
+            subjects["PyTorch"] = torch_step(config, torch_python, stack)
+        if note:
+            skipped.append(Timing("PyTorch", "images/s", note=note))
+        rows = [
+            timing(name, "images/s", batch / np.array(seconds))
+            for name, seconds in interleaved(subjects, repeats).items()
+        ]
+    baseline = "PyTorch" if "PyTorch" in subjects else "Keras' own layers"
+    return compared(rows + skipped, baseline)
+
+
+def training_model(config: Config):
+    """A compiled model of `config`, as a run trains it, that starts from a face of no one."""
+    from keypoints import landmarks
+    from keypoints.data.records import make_records
+    from keypoints.training.loop import compiled_model
+
+    points = landmarks.MEAN_FACE * 150 + 112
+    face = ("face.png", "", np.zeros((CROP, CROP, 3), np.uint8), points)
+    return compiled_model(
+        configs.replace(config, {"weights": "none"}), make_records("none", [face])
+    )
+
+
+def torch_step(config: Config, python: str, stack: ExitStack) -> Callable[[], float]:
+    """A function that lets PyTorch, in a process that ends with `stack`, do one step."""
+    settings = {name: getattr(config, name) for name in ("batch_size", "resolution", "trainable")}
+    command = [python, str(TORCH_PROGRAM), json.dumps(settings)]
+    try:
+        child = subprocess.Popen(
+            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, bufsize=1
+        )
+    except OSError as error:
+        raise InputError(f"--torch_python={python}: {error}") from None
+    stack.callback(child.wait)
+
+    def end() -> None:
+        with suppress(OSError):  # what could not be written to a dead child is still to be written
+            child.stdin.close()
+
+    stack.callback(end)  # runs first, and ends the child
+
+    def step() -> float:
+        try:
+            child.stdin.write("step\n")
+            answer = child.stdout.readline()
+        except OSError:
+            answer = ""
+        if not answer:
+            raise InputError(f"--torch_python={python}: it ended; has it PyTorch?")
+        return float(answer)
+
+    return step
+
+
+def measure_scaling(config: Config, *, repeats: int = 5) -> list[Timing]:
+    """Images/s of the training step by devices, batch size and side, each in a process of its own.
+
+    The host stands for 1, 2 and 4 devices, among which a batch is divided. The ratio is to the
+    first line of each kind; for sides, images/s are multiplied with the pixels' share, so that 1
+    means a cost that grows as the work does.
+    """
+    rows = []
+    for field, values in (("devices", DEVICES), ("batch_size", BATCHES), ("resolution", SIDES)):
+        first = None
+        for value in values:
+            fields = {} if field == "devices" else {field: value}
+            devices = value if field == "devices" else 1
+            cell = _in_child(configs.replace(config, fields), repeats, devices)
+            work = (value / values[0]) ** 2 if field == "resolution" else 1.0
+            first = first or cell.median
+            named = {
+                "name": f"{field.replace('_', ' ')} {value}",
+                "ratio": cell.median * work / first,
+            }
+            rows.append(Timing(**{**asdict(cell), **named}))
+    return rows
+
+
+def scaling_cell(config: Config, repeats: int) -> Timing:
+    """Images/s of the training step on all devices of this process."""
+    from keypoints.training.loop import use_all_devices
+
+    use_all_devices(config)
+    model = training_model(config)
+    batch = config.batch_size
+    crops = np.zeros((batch, CROP, CROP, 3), np.uint8)
+    targets = np.zeros((batch, 136), np.float32)
+    seconds = interleaved({"": lambda: (model.train_on_batch(crops, targets), None)[1]}, repeats)[
+        ""
+    ]
+    return timing("", "images/s", batch / np.array(seconds))
+
+
+def _in_child(config: Config, repeats: int, devices: int) -> Timing:
+    program = (
+        "import sys, json, dataclasses; from keypoints import config; "
+        "from keypoints.benchmarks import training_step; "
+        "config = config.from_json(sys.argv[1], 'argv'); "
+        "cell = training_step.scaling_cell(config, int(sys.argv[2])); "
+        "print(json.dumps(dataclasses.asdict(cell)))"
+    )
+    flags = f"{os.environ.get('XLA_FLAGS', '')} --xla_force_host_platform_device_count={devices}"
+    done = subprocess.run(
+        [sys.executable, "-c", program, configs.to_json(config), str(repeats)],
+        cwd=Path(__file__).parents[2],
+        env={**os.environ, "XLA_FLAGS": flags},
+        capture_output=True,
+        text=True,
+    )
+    if done.returncode:
+        raise InputError(f"the step failed on {devices} devices: {done.stderr[-500:]}")
+    return Timing(**json.loads(done.stdout.splitlines()[-1]))

@@ -1,0 +1,1 @@
+"""Commands: one function per command. Parse, call the library, print; no algorithms."""

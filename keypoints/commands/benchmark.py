@@ -1,0 +1,139 @@
+"""How quick it is here: `python -m tools.benchmark [pipeline|step|predict|webcam|scaling]`."""
+
+import dataclasses
+import json
+import math
+from pathlib import Path
+from typing import Any
+
+from keypoints.commands.train import load_experiment, show_fields
+from keypoints.commands.webcam import open_source
+from keypoints.config import Config, field_names, near_miss, replace
+from keypoints.errors import InputError
+
+# What is measured unless flags say otherwise: all of a ResNet50 at full size.
+STEP = Config(head="pooled", batch_size=16)
+SCALING = Config(backbone="tiny", head="pooled", resolution=112, batch_size=16)
+FIELDS = (
+    "data", "train_split", "batch_size", "backbone", "head", "resolution", "trainable", "precision",
+    "layers", "learning_rate", "jpeg",
+)  # fmt: skip
+SUBJECTS = ("pipeline", "step", "predict", "webcam", "scaling")
+
+
+def benchmark(
+    subject: str = "pipeline",
+    *,
+    repeats: int = 5,
+    model: str | None = None,
+    export: str | None = None,
+    source: str = "synthetic",
+    torch_python: str | None = None,
+    json: str | None = None,
+    archive: str | None = None,
+    data_dir: str | None = None,
+    **fields: Any,
+) -> None:
+    """Measure one part of the program beside a baseline; prints a table.
+
+    pipeline: training pictures, beside the loader of the project that this one grew from. step: a
+    training step, beside Keras' own layers and PyTorch. predict: one crop in Keras and in ONNX.
+    webcam: frames through the tracker, beside a detector in every frame. scaling: a training step
+    by devices, batch size and resolution. Close other programs first. The defaults of config
+    fields shown here are those of a bare config; step and scaling start from others.
+
+    Args:
+        subject: pipeline, step, predict, webcam or scaling
+        repeats: samples of each, taken in turns; ten times as many of single crops and frames
+        model: a run folder for predict, and a run folder or an export for webcam
+        export: folder of the exports for predict; MODEL/export unless given
+        source: for webcam: a video file, or synthetic for a drawn face
+        torch_python: a Python with PyTorch (requirements-bench.txt), for step
+        json: file to write the result to as well
+        archive: the YouTube Faces archive, where it is already on disk; or set KEYPOINTS_ARCHIVE
+        data_dir: where prepared data sets are kept; ~/tensorflow_datasets unless given
+    """
+    if subject not in SUBJECTS:
+        raise InputError(f"unknown subject {subject!r}{near_miss(str(subject), list(SUBJECTS))}")
+    if type(repeats) is not int or repeats < 1:
+        raise InputError(f"--repeats={repeats!r}: a whole number of at least 1 is expected")
+    if subject in ("predict", "webcam") and model is None:
+        raise InputError("--model is missing: a run folder; tools.train makes one")
+    start = {"pipeline": load_experiment("youtube_faces"), "scaling": SCALING}.get(subject, STEP)
+    if subject == "pipeline":  # its jitter and batch size are those of its first stage
+        start = start.phases()[0]
+    config = replace(start, fields)
+
+    from keypoints.benchmarks import inference, timings, training_step
+
+    if subject == "pipeline":
+        from keypoints.data.sources import load_records
+
+        sources = {"archive": archive, "data_dir": data_dir}
+        rows = inference.measure_pipeline(
+            lambda: load_records(config.data, config.train_split, **sources),
+            config,
+            epochs=repeats,
+        )
+    elif subject == "step":
+        torch_python = torch_python and str(torch_python)
+        rows = training_step.measure_steps(config, repeats=repeats, torch_python=torch_python)
+    elif subject == "scaling":
+        rows = training_step.measure_scaling(config, repeats=repeats)
+    elif subject == "predict":
+        folder = Path(str(export)) if export is not None else Path(str(model)) / "export"
+        rows = inference.measure_predictions(Path(str(model)), export=folder, repeats=10 * repeats)
+    else:
+        from keypoints.inference.predictor import Predictor
+
+        predictor = Predictor.load(model)
+        rows = inference.measure_webcam(predictor, open_source(str(source)), most=10 * repeats)
+    facts = timings.environment()
+    show(subject, rows, facts, config)
+    if json is not None:
+        write(Path(str(json)), subject, rows, facts, config)
+
+
+def show(subject: str, rows: list, facts: dict[str, Any], config: Config) -> None:
+    """Print the settings, the machine and one line for each row."""
+    print(f"{subject}: {settings(subject, config)}")
+    packages = ", ".join(f"{name} {version}" for name, version in facts["packages"].items())
+    print(f"{facts['machine']}, load {facts['load']}; backend {facts['backend']}; {packages}")
+    width = max(len(row.name) for row in rows)
+    for row in rows:
+        if row.samples:
+            figures = f"{row.median:9.1f} {row.unit}  ({row.low:.1f} to {row.high:.1f})"
+            ratio = f"  {row.ratio:.2f}x" if math.isfinite(row.ratio) else ""
+            print(f"{row.name:<{width}} {figures}{ratio}{'  ' * bool(row.note)}{row.note}")
+        else:
+            print(f"{row.name:<{width}}   skipped: {row.note}")
+
+
+def settings(subject: str, config: Config) -> str:
+    """The fields of the config that the subject depends on."""
+    names = {
+        "pipeline": ("data", "train_split", "batch_size"),
+        "step": ("backbone", "head", "resolution", "batch_size", "trainable", "precision"),
+        "scaling": ("backbone", "head", "resolution", "batch_size", "layers"),
+    }.get(subject, ())
+    return ", ".join(f"{name} {getattr(config, name)}" for name in names) or "one face"
+
+
+def write(path: Path, subject: str, rows: list, facts: dict[str, Any], config: Config) -> None:
+    """All of it as JSON; what is not a number becomes null."""
+    from keypoints.atomic import write_text
+
+    lines = [
+        {name: None if value != value else value for name, value in dataclasses.asdict(row).items()}
+        for row in rows
+    ]
+    result = {
+        "subject": subject,
+        "config": {name: getattr(config, name) for name in field_names()},
+        "environment": facts,
+        "rows": lines,
+    }
+    write_text(path, json.dumps(result, indent=2) + "\n")
+
+
+show_fields(benchmark, FIELDS)

@@ -1,0 +1,145 @@
+"""Score a model or anybody's predictions: `python -m tools.evaluate --model=RUN`."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+from keypoints.errors import InputError
+from keypoints.pretrained import DEFAULT, NAMES, resolve
+
+BOXES = ("truth", "jittered", "detector")
+
+
+def evaluate(
+    model: str | None = None,
+    *,
+    predictions: str | None = None,
+    data: str | None = None,
+    split: str = "validation",
+    boxes: str = "truth",
+    flip: bool = False,
+    detector: str = "haar",
+    stability: bool = False,
+    reliability: bool = False,
+    output: str | None = None,
+    archive: str | None = None,
+    data_dir: str | None = None,
+) -> None:
+    """Score a model, or anybody's predictions, on one split; prints a table, writes a report.
+
+    With --stability: how much points tremble on still faces and how far they trail moving ones,
+    raw and smoothed, on short clips that are made from the split's pictures. With --reliability:
+    expected against actual errors, and whether doubt tells faces from what is beside them.
+
+    Args:
+        model: a run folder, an export's folder, one of its .onnx files, pretrained-small, or
+            pretrained, which is scored unless another model or predictions are named
+        predictions: a CSV file with rows file, x0, y0, .., x67, y67 to score instead of a model
+        data: the data set; that of the run unless given, youtube_faces_keypoints for predictions
+        split: the split to score on; choose on validation, read test once
+        boxes: where face boxes come from (truth, jittered, detector); none for a run on frames
+        flip: average with the prediction for the mirrored crop, at twice the time
+        detector: what --boxes=detector asks: haar, yunet (a download), or YuNet's .onnx file
+        stability: measure flicker and lag on clips instead of errors on pictures; takes minutes
+        reliability: measure what the model's own uncertainty is worth
+        output: folder of the report; RUN/evaluation/SPLIT-BOXES, or the name of the CSV file
+        archive: the YouTube Faces archive, where it is already on disk; or set KEYPOINTS_ARCHIVE
+        data_dir: where prepared data sets are kept; ~/tensorflow_datasets unless given
+    """
+    if model is not None and predictions is not None:
+        raise InputError("one of --model=RUN and --predictions=FILE.csv is expected, not both")
+    if predictions is None and model is None:
+        model = DEFAULT
+    if boxes not in BOXES:
+        raise InputError(f"--boxes={boxes}: one of {', '.join(BOXES)} is expected")
+    if predictions is not None and (boxes != "truth" or flip):
+        raise InputError("--boxes and --flip are for a model; predictions are scored as they are")
+    for name, asked in (("stability", stability), ("reliability", reliability)):
+        if asked and (model is None or boxes != "truth" or flip):
+            raise InputError(f"--{name} is for a model, and without --boxes and --flip")
+    if stability and reliability:
+        raise InputError("--stability and --reliability: one at a time")
+    if detector != "haar" and boxes != "detector":
+        raise InputError(f"--detector={detector}: is of use with --boxes=detector")
+    if output is not None and Path(str(output)).is_file():
+        raise InputError(f"--output={output} is a file; a folder is expected")
+    source = Path(str(model if predictions is None else predictions))
+    if not resolve(source).exists():
+        raise InputError(f"{source}: no such file or folder")
+
+    from keypoints.data.sources import load_records
+    from keypoints.evaluation import protocol, reports
+    from keypoints.inference.predictor import Predictor
+    from keypoints.models import runs
+
+    predictor = Predictor.load(source) if model is not None else None
+    if predictor and predictor.view == "frame" and boxes != "truth":
+        raise InputError(f"--boxes={boxes}: this model sees the whole frame and needs no boxes")
+    data = str(data) if data else predictor.data if predictor else "youtube_faces_keypoints"
+    records = load_records(data, str(split), archive=archive, data_dir=data_dir)
+    if stability or reliability:
+        kind = "stability" if stability else "reliability"
+        folder = Path(str(output)) if output is not None else report_folder(source, split, kind)
+        measure(kind, predictor, records, folder, model=str(source))
+        return
+    if predictor is None:
+        predicted = protocol.read_predictions(source, records)
+        facts = {
+            "model": str(source),
+            "predictions_sha256": runs.weights_digest(source),
+            "boxes": "the predictions' own",
+        }
+        folder = Path("runs") / "evaluation" / f"{source.stem}-{split}"
+    else:
+        detect = None
+        if boxes == "detector":
+            from keypoints.inference.detectors import load_detector
+
+            detect = load_detector(detector).detect
+        places, found = protocol.boxes_for(records, boxes, detect=detect)
+        predicted = protocol.predict_points(
+            predictor.network,
+            records,
+            places,
+            view=predictor.view,
+            margin=predictor.margin,
+            flip=flip,
+        ).points
+        boxes = "none" if predictor.view == "frame" else boxes
+        facts = {
+            "model": str(source),
+            "weights_sha256": runs.weights_digest(predictor.file),
+            "boxes": boxes,
+            "boxes_found": int(found.sum()),
+            **({"detector": detector} if boxes == "detector" else {}),
+            "flip": flip,
+        }
+        folder = report_folder(source, split, f"{boxes}{'-flip' if flip else ''}")
+    report = protocol.evaluate(records, predicted, **facts)
+    folder = Path(str(output)) if output is not None else folder
+    print(reports.table(report))
+    reports.write_report(folder, report, records, predicted)
+    print(f"report: {folder}, with per_image.csv, ced.png, worst.jpg and faces.jpg")
+
+
+def report_folder(source: Path, split: str, kind: str) -> Path:
+    """Where the report of a model goes by itself."""
+    if str(source) in NAMES:
+        return Path("runs") / "evaluation" / f"{source}-{split}-{kind}"
+    folder = source if source.is_dir() else source.parent
+    return folder / "evaluation" / f"{split}-{kind}"
+
+
+def measure(kind: str, predictor: Any, records: Any, folder: Path, **facts: Any) -> None:
+    """Print a model's stability or reliability, and write it to `folder`/KIND.json."""
+    from keypoints.atomic import write_text
+    from keypoints.evaluation import calibration, stability
+    from keypoints.models import runs
+
+    facts["weights_sha256"] = runs.weights_digest(predictor.file)
+    measures = {"stability": stability, "reliability": calibration}[kind]
+    report = measures.measure(predictor, records, **facts)
+    folder.mkdir(parents=True, exist_ok=True)
+    write_text(folder / f"{kind}.json", json.dumps(report, indent=2) + "\n")
+    print(measures.table(report))
+    print(f"report: {folder}")

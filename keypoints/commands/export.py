@@ -1,0 +1,68 @@
+"""Export a trained run and prove that the files answer the same: `python -m tools.export RUN`."""
+
+import sys
+from pathlib import Path
+
+from keypoints.pretrained import DEFAULT, NAMES, resolve
+
+CALIBRATION = 128  # training crops on which int8 ranges are measured
+
+
+def export(
+    run: str = DEFAULT,
+    *,
+    formats: str = "savedmodel,onnx,onnx-int8",
+    output: str | None = None,
+    archive: str | None = None,
+    data_dir: str | None = None,
+) -> None:
+    """Write a run's best weights as files for serving, check them, and print a table.
+
+    Exit code 1, and nothing written, where a float format differs from the live model by more
+    than 0.05 crop pixels.
+
+    Args:
+        run: a run folder, pretrained or pretrained-small
+        formats: some of savedmodel, onnx, onnx-int8 and weights (in float16, to train on or to
+            ship), with commas between
+        output: folder to write; RUN/export unless given, or runs/NAME/export for a name
+        archive: the YouTube Faces archive, where it is already on disk; or set KEYPOINTS_ARCHIVE
+        data_dir: where prepared data sets are kept; ~/tensorflow_datasets unless given
+    """
+    wanted = [formats] if isinstance(formats, str) else list(formats)  # Fire splits at commas
+    wanted = [name for entry in wanted for name in str(entry).split(",")]
+
+    from keypoints.data.sources import load_records
+    from keypoints.export import parity
+    from keypoints.export import writer as exporter
+    from keypoints.models import runs
+
+    exporter.check_formats(wanted)
+    known = str(run) in NAMES
+    source = resolve(run) / exporter.FORMATS["weights"] if known else Path(str(run))
+    config = runs.load_config(source)
+    sources = {"archive": archive, "data_dir": data_dir}
+    validation = load_records(config.data, config.validation_split, **sources)
+    calibration = None
+    if "onnx-int8" in wanted:
+        training = load_records(config.data, config.train_split, **sources)
+        calibration = exporter.calibration_crops(training, config, CALIBRATION)
+    folder = (Path("runs") / str(run) if known else source) / "export"
+    folder = Path(str(output)) if output is not None else folder
+
+    def verify(written: Path) -> dict:
+        rows = parity.check(source, written, validation)
+        print(parity.table(rows))
+        wrong = [row for row in rows if row.mismatch]
+        for row in wrong:
+            print(
+                f"error: {row.format} is {row.difference:.3f} px off on {row.worst}; "
+                "nothing was written",
+                file=sys.stderr,
+            )
+        if wrong:
+            sys.exit(1)
+        return parity.summary(rows, validation)
+
+    exporter.export(source, folder, wanted, calibration=calibration, verify=verify)
+    print(f"export: {folder}")

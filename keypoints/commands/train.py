@@ -1,0 +1,138 @@
+"""Train a network: `python -m tools.train [EXPERIMENT] [--field=value ...]`."""
+
+import dataclasses
+import importlib
+import inspect
+import sys
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Any
+
+from keypoints.config import Config, near_miss, replace
+from keypoints.errors import InputError
+
+EXPERIMENTS = Path(__file__).parents[2] / "experiments"
+
+
+def train(
+    experiment: str = "youtube_faces",
+    *,
+    run: str | None = None,
+    archive: str | None = None,
+    data_dir: str | None = None,
+    preview: int = 0,
+    tensorboard: bool = False,
+    **fields: Any,
+) -> None:
+    """Train a network into a run folder; the same command goes on with a run that was stopped.
+
+    Fields of the experiment's config can be changed by flags; the defaults shown for them here are
+    those of a bare config, an experiment sets some of them otherwise.
+
+    Args:
+        experiment: file of experiments/ to start from
+        run: folder of the run; runs/EXPERIMENT unless given
+        archive: the YouTube Faces archive, where it is already on disk; or set KEYPOINTS_ARCHIVE
+        data_dir: where prepared data sets are kept; ~/tensorflow_datasets unless given
+        preview: draw this many jittered training crops into RUN/preview.png and do not train
+        tensorboard: also write the metrics as TensorBoard events into RUN/tensorboard
+    """
+    config = replace(load_experiment(experiment), fields)
+    folder = Path(str(run)) if run is not None else Path("runs") / experiment
+    if not isinstance(preview, int) or preview < 0:
+        raise InputError(f"--preview={preview}: a number of pictures is expected")
+
+    from keypoints.data.sources import load_records
+
+    sources = {"archive": archive, "data_dir": data_dir}
+    training = load_records(config.data, config.train_split, **sources)
+    if preview:
+        draw_preview(config, training, preview, folder)
+        return
+    validation = load_records(config.data, config.validation_split, **sources)
+    print(f"{folder}: {len(training)} pictures to train on, {len(validation)} to validate on")
+
+    from keypoints.training import loop as trainer
+
+    listeners = [show_epoch]
+    if tensorboard:
+        from keypoints.training.tensorboard import event_writer
+
+        listeners.append(event_writer(folder / "tensorboard"))
+
+    def on_epoch(row: dict[str, float]) -> None:
+        for listener in listeners:
+            listener(row)
+
+    try:
+        trainer.train(config, folder, training, validation, on_step=show_step, on_epoch=on_epoch)
+    except KeyboardInterrupt:
+        print(f"\nstopped; the same command goes on from {folder}", file=sys.stderr)
+        sys.exit(130)
+    print(f"{folder}: weights, config.json, metrics.csv and curves.png")
+    print(f"done: python -m tools.evaluate --model={folder}")
+
+
+def load_experiment(name: str) -> Config:
+    """The `config` of a file in experiments/; raises InputError for a name that is not there."""
+    known = sorted(path.stem for path in EXPERIMENTS.glob("[a-z]*.py"))
+    if name not in known:
+        raise InputError(f"unknown experiment {str(name)!r}{near_miss(str(name), known)}")
+    return importlib.import_module(f"experiments.{name}").config
+
+
+def draw_preview(config: Config, training: Any, count: int, folder: Path) -> None:
+    """Write a contact sheet of the first `count` crops that each stage of a run would train on."""
+    import itertools
+
+    from keypoints.data.pipeline import training_pipeline
+    from keypoints.evaluation.plots import contact_sheet
+
+    for number, stage in enumerate(config.phases()):
+        batches = training_pipeline(training, stage, epoch=number).unbatch().take(count)
+        images, targets = zip(*itertools.islice(batches.as_numpy_iterator(), count))
+        name = "preview.png" if len(config.phases()) == 1 else f"preview-{number + 1}.png"
+        folder.mkdir(parents=True, exist_ok=True)
+        contact_sheet(images, [target.reshape(-1, 2) for target in targets], folder / name)
+        print(folder / name)
+
+
+def show_step(step: Any) -> None:
+    """The progress line of a terminal; logs get one line an epoch instead."""
+    if sys.stderr.isatty():
+        seconds = int(step.seconds_left)
+        bar = "=" * int(20 * step.step / step.steps)
+        line = (
+            f"epoch {step.epoch}/{step.epochs} [{bar:<20}] loss {step.loss:.2f} px, "
+            f"NME {step.nme:.2f} %, {step.images_per_second:.0f} images/s, "
+            f"{seconds // 3600}:{seconds // 60 % 60:02}:{seconds % 60:02} left"
+        )
+        print(f"\r{line}\033[K", end="", file=sys.stderr, flush=True)
+
+
+def show_epoch(row: dict[str, float]) -> None:
+    start = "\r\033[K" if sys.stderr.isatty() else ""
+    print(
+        f"{start}epoch {row['epoch']}: loss {row['loss']:.3f} px, training NME "
+        f"{row['training_nme']:.2f} %, validation NME {row['validation_nme']:.2f} %, "
+        f"{row['seconds']:.0f} s",
+        flush=True,
+    )
+
+
+def show_fields(function: Callable[..., None], names: Iterable[str] = ()) -> None:
+    """Let `--help` and the typo check see fields of the config, all or `names`, as its options."""
+    signature = inspect.signature(function)
+    parameters = [p for p in signature.parameters.values() if p.name != "fields"]
+    for entry in dataclasses.fields(Config):
+        if entry.name != "stages" and (not names or entry.name in names):
+            parameters.append(
+                inspect.Parameter(entry.name, inspect.Parameter.KEYWORD_ONLY, default=entry.default)
+            )
+            choices = entry.metadata.get("choices")
+            known = f" ({', '.join(map(str, choices))})" if choices else ""
+            function.__doc__ += f"    {entry.name}: {entry.metadata['meaning']}{known}\n    "
+    function.__signature__ = signature.replace(parameters=parameters)
+
+
+show_fields(train)

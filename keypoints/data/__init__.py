@@ -1,0 +1,1 @@
+"""Data: annotations and pictures to records in memory, and records to tf.data pipelines."""

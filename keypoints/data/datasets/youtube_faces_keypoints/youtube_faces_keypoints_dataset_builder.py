@@ -1,0 +1,148 @@
+"""The YouTube Faces keypoint data of Udacity's P1_Facial_Keypoints as a TFDS builder."""
+
+import os
+import re
+import tempfile
+import zipfile
+import zlib
+from collections.abc import Iterator
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+import numpy as np
+import tensorflow_datasets as tfds
+
+from keypoints.data.annotations import parse_rows, refuse, split_of
+from keypoints.download import download
+from keypoints.errors import InputError
+from keypoints.media.pictures import decode_picture, encode_png
+
+URL = "https://github.com/udacity/P1_Facial_Keypoints/archive/refs/heads/master.zip"
+ARCHIVE_VARIABLE = "KEYPOINTS_ARCHIVE"
+SOURCES = ("training", "test")  # the upstream files; `test` shares its people with `training`
+
+
+class Builder(tfds.core.GeneratorBasedBuilder):
+    """Faces of public figures with 68 points. Splits by person, and upstream's own two."""
+
+    VERSION = tfds.core.Version("1.0.0")
+
+    def __init__(
+        self, *, archive: str | Path | None = None, url: str | None = None, **options: Any
+    ):
+        """`archive`: the ZIP on disk; else KEYPOINTS_ARCHIVE, else `url` is downloaded."""
+        self.archive = archive or os.environ.get(ARCHIVE_VARIABLE)
+        self.url = url or URL
+        super().__init__(**options)
+
+    def _info(self) -> tfds.core.DatasetInfo:
+        return self.dataset_info_from_configs(
+            features=tfds.features.FeaturesDict(
+                {
+                    "image": tfds.features.Image(shape=(None, None, 3), encoding_format="png"),
+                    "points": tfds.features.Tensor(shape=(68, 2), dtype=np.float32),
+                    "file": tfds.features.Text(),  # "training/NAME_vf.jpg"
+                    "identity": tfds.features.Text(),
+                    "video": np.int32,
+                    "frame": np.int32,
+                    "source": tfds.features.ClassLabel(names=SOURCES),
+                }
+            ),
+            supervised_keys=None,
+            homepage="https://github.com/udacity/P1_Facial_Keypoints",
+            disable_shuffling=True,
+        )
+
+    def _split_generators(self, dl_manager: Any) -> dict[str, Iterator]:
+        del dl_manager  # its cache would keep 200 MB that are of no use afterwards
+        with tempfile.TemporaryDirectory() as folder:
+            examples = read_archive(self._archive(Path(folder)))
+        splits = {name: [] for name in ("train", "validation", "test", "seed_train", "seed_test")}
+        for example in examples:
+            splits[split_of(example["identity"])].append(example)
+            splits["seed_train" if example["source"] == "training" else "seed_test"].append(example)
+        return {name: self._generate_examples(chosen) for name, chosen in splits.items()}
+
+    def _generate_examples(self, examples: list[dict]) -> Iterator[tuple[int, dict]]:
+        yield from enumerate(examples)
+
+    def _archive(self, folder: Path) -> Path:
+        if self.archive:
+            return Path(str(self.archive))
+        try:
+            return download(self.url, folder / "archive.zip")
+        except InputError as error:
+            raise InputError(
+                f"the YouTube Faces keypoint data is not here: it is in no prepared data set under "
+                f"{Path(self.data_dir).parent}, no archive is named by --archive or "
+                f"{ARCHIVE_VARIABLE}, and the download failed ({error}). Fetch {self.url} where "
+                "there is a network and name it with --archive=PATH, or use "
+                "--data=synthetic_faces, which needs none"
+            ) from None
+
+
+def read_archive(path: Path) -> list[dict[str, Any]]:
+    """All annotated examples of the upstream archive, features as of the builder.
+
+    Raises one InputError for everything that is wrong: not a ZIP, entries that would leave their
+    folder, rows that are not 68 points, pictures that are missing or damaged.
+    """
+    try:
+        archive = zipfile.ZipFile(path)
+    except (OSError, zipfile.BadZipFile) as error:
+        raise InputError(f"{path} is not a ZIP archive that can be read: {error}") from None
+    with archive:
+        names = archive.namelist()
+        escaping = [name for name in names if _escapes(name)]
+        refuse([f"{name!r} would leave its folder" for name in escaping], str(path))
+        tables = {source: f"data/{source}_frames_keypoints.csv" for source in SOURCES}
+        roots = {n.removesuffix(tables["test"]) for n in names if n.endswith(tables["test"])}
+        if len(roots) != 1:
+            raise InputError(f"{path} holds {len(roots)} files {tables['test']}, one is expected")
+        root = roots.pop()
+        problems: list[str] = []
+        examples = []
+        for source, table in tables.items():
+            if root + table not in names:
+                raise InputError(f"{path} has no {root + table}")
+            rows, wrong = parse_rows(_read(archive, root + table), table)
+            problems += wrong
+            for name, points in rows.items():
+                try:
+                    examples.append(_example(archive, root, source, name, points))
+                except InputError as error:
+                    problems.append(str(error))
+        refuse(problems, str(path))
+    return examples
+
+
+def _example(
+    archive: zipfile.ZipFile, root: str, source: str, name: str, points: np.ndarray
+) -> dict[str, Any]:
+    data = _read(archive, f"{root}data/{source}/{name}")
+    match = re.fullmatch(r"(.+)_(\d)(\d+)\.\w+", name)
+    if not match:
+        raise InputError(f"{source}/{name}: the name is not IDENTITY_vf, video digit, frame digit")
+    identity, video, frame = match.groups()
+    return {
+        "image": encode_png(decode_picture(data, f"{source}/{name}")),
+        "points": points,
+        "file": f"{source}/{name}",
+        "identity": identity,
+        "video": int(video),
+        "frame": int(frame),
+        "source": source,
+    }
+
+
+def _read(archive: zipfile.ZipFile, name: str) -> bytes:
+    try:
+        return archive.read(name)
+    # RuntimeError: an entry with a password, or packed in a way that Python does not know.
+    except (KeyError, OSError, EOFError, RuntimeError, zipfile.BadZipFile, zlib.error) as error:
+        raise InputError(f"{name}: cannot be read from the archive: {error}") from None
+
+
+def _escapes(name: str) -> bool:
+    path = PurePosixPath(name.replace("\\", "/"))
+    return path.is_absolute() or ".." in path.parts

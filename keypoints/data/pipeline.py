@@ -1,0 +1,96 @@
+"""Records to tf.data: a training pipeline and an evaluation pipeline, two plain functions.
+
+A picture is decoded once, when records are loaded, and sampled once, by `geometry.crop`, with
+one matrix that also moves its points.
+"""
+
+import numpy as np
+
+from keypoints import geometry, landmarks
+from keypoints.config import Config
+from keypoints.data import augment
+from keypoints.data.records import Records
+from keypoints.errors import InputError
+
+
+def view_matrices(
+    records: Records, boxes: np.ndarray | None = None, *, view: str, margin: float
+) -> np.ndarray:
+    """Picture-to-crop matrices `(n, 2, 3)` of all records.
+
+    `boxes` `(n, 4)`: left, top, width, height; the tight boxes of the points unless given. The
+    `frame` view does not look at boxes.
+    """
+    if view == "frame":
+        return np.array([geometry.frame_matrix(w, h) for h, w in records.shapes])
+    if boxes is None:
+        boxes = geometry.landmark_box(records.points)
+    return geometry.crop_matrix(boxes, margin=margin)
+
+
+def evaluation_pipeline(records: Records, matrices: np.ndarray, *, batch_size: int = 32):
+    """Crops `(b, 224, 224, 3)` uint8 of all records by `matrices` `(n, 2, 3)`.
+
+    In order, each exactly once; the last batch holds what is left.
+    """
+    import tensorflow as tf
+
+    def crops(indices: np.ndarray) -> np.ndarray:
+        return np.stack([geometry.crop(records.image(i), matrices[i]) for i in indices])
+
+    def batch(indices):
+        images = tf.numpy_function(crops, [indices], tf.uint8, stateful=False)
+        return tf.ensure_shape(images, (None, geometry.CROP, geometry.CROP, 3))
+
+    return (
+        tf.data.Dataset.range(len(records))
+        .batch(batch_size)
+        .map(batch, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
+        .prefetch(2)
+    )
+
+
+def training_pipeline(records: Records, config: Config, *, epoch: int, skip: int = 0):
+    """One epoch of jittered batches: crops `(b, 224, 224, 3)` uint8, targets `(b, 136)` float32.
+
+    Order and jitter are functions of (config.seed, epoch, example): the same call gives the same
+    bits, however many workers there are. `skip` batches are left out at the start, to go on with
+    an epoch that was stopped. The last partial batch is dropped, so that every step has one
+    shape; the order changes, so no picture is always left out. Raises InputError for fewer
+    pictures than one batch.
+    """
+    import tensorflow as tf
+
+    if len(records) < config.batch_size:
+        raise InputError(
+            f"{records.name} has {len(records)} pictures, fewer than --batch_size="
+            f"{config.batch_size}"
+        )
+    draws = augment.draw(len(records), seed=config.seed, epoch=epoch)
+    jitter, mirrored = augment.jitter_matrices(draws, config)
+    matrices = geometry.compose(
+        jitter, view_matrices(records, view=config.view, margin=config.margin)
+    )
+    targets = geometry.apply(matrices, records.points)
+    targets[mirrored] = targets[mirrored][:, landmarks.MIRROR]
+    order = np.random.default_rng((config.seed, epoch, 1)).permutation(len(records))
+
+    def crops(indices: np.ndarray) -> np.ndarray:
+        sampled = (geometry.crop(records.image(i), matrices[i]) for i in indices)
+        return np.stack(
+            [augment.jitter_pixels(c, draws[i], config) for c, i in zip(sampled, indices)]
+        )
+
+    def batch(indices):
+        images = tf.numpy_function(crops, [indices], tf.uint8, stateful=False)
+        images = tf.ensure_shape(images, (config.batch_size, geometry.CROP, geometry.CROP, 3))
+        return images, tf.gather(flat_targets, indices)
+
+    flat_targets = tf.constant(targets.reshape(len(records), -1))
+    return (
+        tf.data.Dataset.from_tensor_slices(order)
+        .batch(config.batch_size, drop_remainder=True)
+        .skip(skip)
+        .map(batch, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
+        .prefetch(2)  # one batch in use, two under way: more would only hold memory
+    )

@@ -1,0 +1,1 @@
+"""Evaluation: reports, plots, stability on video, calibration, label noise."""

@@ -1,0 +1,122 @@
+"""Does a network know when it is wrong? Expected and actual errors, faces and background."""
+
+from typing import Any
+
+import numpy as np
+
+from keypoints import geometry, metrics
+from keypoints.data.records import Records
+from keypoints.estimate import Estimate
+from keypoints.evaluation.protocol import predict_points
+from keypoints.inference.detectors import overlap
+from keypoints.inference.predictor import Predictor
+
+BINS = 10
+TRIES = 50  # places tried for a box that leaves the face alone
+BACKGROUND_SIDES = (0.4, 1.0)  # of a background box, in longer sides of the face's
+TOUCHING = 0.05  # overlap from which on a box is no background
+FALSE_ALARMS = 0.01  # share of background taken for faces at which recall is told
+
+
+def calibration(errors: np.ndarray, expected: np.ndarray) -> list[dict[str, float]]:
+    """Mean expected and mean actual error of `BINS` equal groups, from the surest on.
+
+    `errors` and `expected` are of one shape and unit. Each row: expected, actual, points.
+    """
+    order = np.argsort(expected, axis=None, kind="stable")
+    return [
+        {
+            "expected": float(expected.ravel()[group].mean()),
+            "actual": float(errors.ravel()[group].mean()),
+            "points": len(group),
+        }
+        for group in np.array_split(order, BINS)
+        if len(group)
+    ]
+
+
+def background_boxes(records: Records, *, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
+    """Square boxes `(n, 4)` beside the faces, and which pictures have room for one `(n,)`.
+
+    Sizes and places are drawn by `seed`; a box lies in its picture and hardly touches the face.
+    """
+    rng = np.random.default_rng(seed)
+    faces = geometry.landmark_box(records.points)
+    boxes, placed = np.zeros((len(records), 4), np.float32), np.zeros(len(records), bool)
+    for index, (face, (height, width)) in enumerate(zip(faces, records.shapes)):
+        for _ in range(TRIES):
+            side = face[2:].max() * rng.uniform(*BACKGROUND_SIDES)
+            left, top = rng.random(2) * (width - side, height - side)
+            box = np.array([left, top, side, side], np.float32)
+            if min(left, top) >= 0 and overlap(box, face) < TOUCHING:
+                boxes[index], placed[index] = box, True
+                break
+    return boxes, placed
+
+
+def separation(faces: np.ndarray, background: np.ndarray) -> dict[str, Any]:
+    """How well a threshold on relative uncertainty tells faces `(n,)` from background `(m,)`.
+
+    The area under the ROC curve is the share of pairs in which the face is the more certain one;
+    `recall` is the share of faces at the threshold that lets `FALSE_ALARMS` of the background
+    through.
+    """
+    ordered = np.sort(background)
+    below = np.searchsorted(ordered, faces, side="left")
+    level = np.searchsorted(ordered, faces, side="right")
+    area = 1 - (below + level).mean() / (2 * len(ordered))
+    threshold = float(np.quantile(ordered, FALSE_ALARMS))
+    return {
+        "faces": len(faces),
+        "background": len(background),
+        "roc_auc": float(area),
+        "threshold": threshold,
+        "false_alarms": FALSE_ALARMS,
+        "recall": float((faces < threshold).mean()),
+        "median_relative_uncertainty": [float(np.median(faces)), float(np.median(background))],
+    }
+
+
+def measure(predictor: Predictor, records: Records, **facts: Any) -> dict[str, Any]:
+    """`facts`, calibration in percent of the inter-ocular distance, and separation; truth boxes.
+
+    Separation is None where no picture has room beside its face.
+    """
+
+    def estimate(boxes: np.ndarray) -> Estimate:
+        return predict_points(
+            predictor.network, records, boxes, view=predictor.view, margin=predictor.margin
+        )
+
+    found = estimate(geometry.landmark_box(records.points))
+    errors = np.abs(found.points - records.points).mean(axis=2)
+    percent = 100 / metrics.inter_ocular(records.points)[:, None]
+    boxes, placed = background_boxes(records)
+    beside = estimate(boxes).relative_uncertainty()[placed]
+    faces = found.relative_uncertainty()
+    return {
+        **facts,
+        "split": records.name,
+        "split_sha256": records.digest(),
+        "calibration": calibration(errors * percent, found.uncertainty * percent),
+        "separation": separation(faces, beside) if len(beside) else None,
+    }
+
+
+def table(report: dict[str, Any]) -> str:
+    """The report of `measure` as text for a terminal."""
+    lines = [f"{'expected |error|':>18}{'actual':>10}   points of {report['split']}"]
+    lines += [
+        f"{row['expected']:>16.2f} %{row['actual']:>8.2f} %   {row['points']}"
+        for row in report["calibration"]
+    ]
+    apart = report["separation"]
+    if apart is None:
+        return "\n".join([*lines, "no picture has room for a box beside the face"])
+    lines.append(
+        f"{apart['faces']} faces against {apart['background']} boxes beside them: ROC AUC "
+        f"{apart['roc_auc']:.4f}, recall {100 * apart['recall']:.1f} % at "
+        f"{100 * apart['false_alarms']:.0f} % false alarms (relative uncertainty below "
+        f"{apart['threshold']:.4f})"
+    )
+    return "\n".join(lines)

@@ -1,0 +1,88 @@
+"""How far apart are the annotations of nearly the same face? An estimate of the labels' own error.
+
+No face is annotated twice, but data made from videos have several frames of each. Two frames of one
+face are laid over each other by their pixels alone, with an affine motion that the points have no
+part in; where the pictures then agree, the points should too. What is left between them, over the
+root of two, is how far one annotation is from the mean of all that could have been given. It counts
+motion that is not affine (a smile) as error, and does not see what is wrong in both frames alike.
+"""
+
+import itertools
+from collections import defaultdict
+from collections.abc import Iterator
+from typing import Any
+
+import cv2
+import numpy as np
+
+from keypoints import geometry, metrics
+from keypoints.data.records import Records
+from keypoints.errors import InputError
+
+SIDE = 112  # of the crops that are aligned, pixels
+MARGIN = 1.4
+LEVELS = (0.90, 0.95, 0.97, 0.98, 0.99)  # least correlation of the aligned faces
+STOP = (cv2.TERM_CRITERIA_EPS | cv2.TERM_CRITERIA_COUNT, 60, 1e-4)
+
+
+def frame_pairs(files: tuple[str, ...]) -> Iterator[tuple[int, int]]:
+    """Indices of all pairs of frames of one video: `NAME_vf.jpg` is frame f of NAME's video v."""
+    videos = defaultdict(list)
+    for index, file in enumerate(files):
+        videos[file.rsplit("/", 1)[-1].rsplit(".", 1)[0][:-1]].append(index)
+    for indices in videos.values():
+        yield from itertools.combinations(indices, 2)
+
+
+def disagreement(records: Records, first: int, second: int) -> tuple[float, float]:
+    """Correlation of two aligned faces, and the NME between their points over the root of two.
+
+    0 and NaN where the pictures cannot be aligned. The alignment maximises the correlation inside
+    the hull of the first face's points (Evangelidis and Psarakis, "Parametric Image Alignment Using
+    Enhanced Correlation Coefficient Maximization", PAMI 2008).
+    """
+    grays, points = [], []
+    for index in (first, second):
+        box = geometry.landmark_box(records.points[index])
+        matrix = geometry.crop_matrix(box, margin=MARGIN, size=SIDE)
+        crop = geometry.crop(records.image(index), matrix, size=SIDE)
+        grays.append(cv2.cvtColor(crop, cv2.COLOR_RGB2GRAY))
+        points.append(geometry.apply(matrix, records.points[index]))
+    face = np.zeros((SIDE, SIDE), np.uint8)
+    cv2.fillConvexPoly(face, cv2.convexHull(np.rint(points[0]).astype(np.int32)), 255)
+    still = np.eye(2, 3, dtype=np.float32)
+    try:
+        correlation, motion = cv2.findTransformECC(*grays, still, cv2.MOTION_AFFINE, STOP, face, 5)
+    except cv2.error:  # it did not converge: they are not alike
+        return 0.0, np.nan
+    moved = geometry.apply(motion, points[0])
+    error = metrics.inter_ocular_nme(points[1][None], moved[None])[0]
+    return correlation, float(error / np.sqrt(2))
+
+
+def measure(records: Records) -> list[dict[str, Any]]:
+    """A row per level: correlation, pairs, mean and median disagreement as shares of the eyes'.
+
+    Raises InputError where no two files are frames of one video.
+    """
+    found = [disagreement(records, *pair) for pair in frame_pairs(records.files)]
+    if not found:
+        raise InputError(f"{records.name}: no two files are frames of one video (NAME_vf.jpg)")
+    correlation, error = np.array(found).T
+    rows = []
+    for level in LEVELS:
+        alike = error[correlation >= level]
+        mean, median = (alike.mean(), np.median(alike)) if len(alike) else (np.nan, np.nan)
+        rows.append({"correlation": level, "pairs": len(alike), "mean": mean, "median": median})
+    return rows
+
+
+def table(rows: list[dict[str, Any]]) -> str:
+    """The rows of `measure` as text for a terminal."""
+    lines = [f"{'correlation':>12}{'pairs':>8}{'mean NME':>12}{'median':>10}"]
+    lines += [
+        f"{row['correlation']:>12.2f}{row['pairs']:>8}{100 * row['mean']:>10.2f} %"
+        f"{100 * row['median']:>8.2f} %"
+        for row in rows
+    ]
+    return "\n".join(lines)

@@ -1,0 +1,116 @@
+"""Pictures of results: training curves, error distributions, faces with their points."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+
+from keypoints import geometry, metrics
+from keypoints.media.overlay import PREDICTED, TRUTH, draw_points
+
+TILE = 224  # side of one face in a contact sheet or gallery, pixels
+
+
+def training_curves(rows: Sequence[dict[str, float]], path: Path) -> None:
+    """Loss and NME over the epochs of a run's metrics."""
+    from matplotlib.ticker import MaxNLocator, ScalarFormatter
+
+    figure, (left, right) = _figure(1, 2, width=10, height=4)
+    epochs = [row["epoch"] for row in rows]
+    left.plot(epochs, [row["loss"] for row in rows], color="tab:gray")
+    left.set(xlabel="epoch", ylabel="training loss, crop pixels", yscale="log")
+    for name, label in (("training_nme", "training, jittered"), ("validation_nme", "validation")):
+        right.plot(epochs, [row[name] for row in rows], label=label)
+    best = min(rows, key=lambda row: row["validation_nme"])
+    label = f"best: {best['validation_nme']:.2f} % in epoch {best['epoch']}"
+    right.plot(best["epoch"], best["validation_nme"], "o", color="tab:orange", label=label)
+    right.set(xlabel="epoch", ylabel="NME, % of inter-ocular distance", yscale="log")
+    right.legend()
+    for axis in (left, right):
+        axis.xaxis.set_major_locator(MaxNLocator(integer=True))
+        axis.yaxis.set_major_formatter(ScalarFormatter())
+        axis.yaxis.set_minor_formatter(ScalarFormatter())
+    figure.savefig(path, dpi=110)
+
+
+def error_distribution(curves: dict[str, np.ndarray], path: Path) -> None:
+    """Share of images below each inter-ocular NME, one curve per named array of shares `(n,)`."""
+    figure, axis = _figure(1, 1, width=6, height=4.5)
+    for name, nme in curves.items():
+        ordered = np.sort(np.nan_to_num(nme, nan=np.inf))
+        share = np.arange(1, len(ordered) + 1) / len(ordered)
+        axis.step(
+            100 * ordered, 100 * share, where="post", label=f"{name} (AUC {metrics.auc(nme):.3f})"
+        )
+    axis.axvline(100 * metrics.LIMIT, color="tab:gray", linestyle=":")
+    axis.set(
+        xlim=(0, 15),
+        ylim=(0, 100),
+        xlabel="NME, % of inter-ocular distance",
+        ylabel="images below, %",
+    )
+    axis.legend(loc="upper left")
+    figure.savefig(path, dpi=110)
+
+
+def contact_sheet(
+    crops: Sequence[np.ndarray], points: Sequence[np.ndarray], path: Path, *, columns: int = 8
+) -> None:
+    """Crops `(224, 224, 3)` uint8 RGB with their points `(68, 2)`, side by side."""
+    tiles = [draw_points(crop, face, TRUTH) for crop, face in zip(crops, points)]
+    _write_tiles(tiles, path, columns)
+
+
+def gallery(
+    images: Sequence[np.ndarray],
+    truth: Sequence[np.ndarray],
+    predicted: Sequence[np.ndarray],
+    captions: Sequence[str],
+    path: Path,
+    *,
+    columns: int = 6,
+) -> None:
+    """Faces cut from pictures, annotated points green, predicted ones red, a caption on each."""
+    tiles = []
+    for image, true, found, caption in zip(images, truth, predicted, captions):
+        matrix = geometry.crop_matrix(geometry.landmark_box(true), margin=1.5, size=TILE)
+        tile = geometry.crop(image, matrix, size=TILE)
+        tile = draw_points(tile, geometry.apply(matrix, true), TRUTH)
+        if np.isfinite(found).all():
+            tile = draw_points(tile, geometry.apply(matrix, found), PREDICTED)
+        for colour, width in (((0, 0, 0), 3), ((255, 255, 255), 1)):
+            cv2.putText(
+                tile,
+                caption,
+                (5, TILE - 7),
+                cv2.FONT_HERSHEY_SIMPLEX,
+                0.42,
+                colour,
+                width,
+                cv2.LINE_AA,
+            )
+        tiles.append(tile)
+    _write_tiles(tiles, path, columns)
+
+
+def _write_tiles(tiles: Sequence[np.ndarray], path: Path, columns: int) -> None:
+    columns = min(columns, len(tiles))
+    blank = np.zeros_like(tiles[0])
+    padded = [*tiles, *[blank] * (-len(tiles) % columns)]
+    rows = [np.hstack(padded[i : i + columns]) for i in range(0, len(padded), columns)]
+    if not cv2.imwrite(str(path), np.vstack(rows)[..., ::-1]):
+        raise OSError(f"cannot write {path}")
+
+
+def _figure(rows: int, columns: int, *, width: float, height: float) -> tuple[Any, Any]:
+    """A figure without pyplot, whose global state would keep every figure alive."""
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(width, height), layout="constrained")
+    axes = figure.subplots(rows, columns)
+    for axis in np.ravel(axes):
+        axis.grid(alpha=0.3)
+        axis.spines[["top", "right"]].set_visible(False)
+    return figure, axes

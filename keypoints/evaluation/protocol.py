@@ -1,0 +1,204 @@
+"""From a predict function, or anybody's predictions, and a split to one report."""
+
+import csv
+import itertools
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from keypoints import geometry, landmarks, metrics
+from keypoints.data.annotations import refuse
+from keypoints.data.pipeline import evaluation_pipeline, view_matrices
+from keypoints.data.records import Records
+from keypoints.errors import InputError
+from keypoints.estimate import Estimate, Predict, average, concatenate, flipped, in_picture
+
+BOX_SOURCES = ("truth", "jittered", "detector")
+# Spread of jittered boxes, in shares of the longer side: about what a detector does to them.
+CENTRE_SIGMA, SIZE_SIGMA = 0.05, 0.08
+
+
+def boxes_for(
+    records: Records,
+    source: str,
+    *,
+    seed: int = 0,
+    detect: Callable[[np.ndarray], np.ndarray] | None = None,
+) -> tuple[np.ndarray, np.ndarray]:
+    """Face boxes `(n, 4)` of all records, and whether each was found `(n,)`.
+
+    `truth`: the tight box of the annotated points. `jittered`: the same, moved by a seeded
+    Gaussian of 5 % of the longer side and resized by a log-normal of 8 %. `detector`: the largest
+    box that `detect(image)` answers; where it answers none, the whole picture is the box, so that
+    such an image is still scored, and counted as not found.
+    """
+    truth = geometry.landmark_box(records.points)
+    found = np.ones(len(records), bool)
+    if source == "truth":
+        return truth, found
+    if source == "jittered":
+        rng = np.random.default_rng(seed)
+        side = truth[:, 2:].max(axis=1, keepdims=True)
+        centre = truth[:, :2] + truth[:, 2:] / 2
+        centre = centre + side * CENTRE_SIGMA * rng.standard_normal((len(records), 2))
+        size = truth[:, 2:] * np.exp(SIZE_SIGMA * rng.standard_normal((len(records), 1)))
+        return np.concatenate([centre - size / 2, size], axis=1).astype(np.float32), found
+    if source != "detector" or detect is None:
+        raise InputError(f"--boxes={source}: one of {', '.join(BOX_SOURCES)} is expected")
+    boxes = np.zeros((len(records), 4), np.float32)
+    for i in range(len(records)):
+        height, width = records.shapes[i]
+        detected = detect(records.image(i))
+        found[i] = len(detected) > 0
+        boxes[i] = (0, 0, width, height)
+        if found[i]:
+            boxes[i] = detected[np.argmax(detected[:, 2] * detected[:, 3])]
+    return boxes, found
+
+
+def predict_points(
+    predict: Predict,
+    records: Records,
+    boxes: np.ndarray,
+    *,
+    view: str,
+    margin: float,
+    batch_size: int = 32,
+    flip: bool = False,
+) -> Estimate:
+    """The estimate for all records, float32 in picture pixels.
+
+    Every record exactly once, in order. The last batch is padded with black crops, so that a
+    compiled model sees one shape. `flip` averages with the estimate on the flipped crop.
+    """
+    matrices = view_matrices(records, boxes, view=view, margin=margin)
+    batches = []
+    for crops in evaluation_pipeline(records, matrices, batch_size=batch_size).as_numpy_iterator():
+        count = len(crops)
+        crops = np.pad(crops, [(0, batch_size - count), (0, 0), (0, 0), (0, 0)])
+        batch = predict(crops)
+        if flip:
+            batch = average(batch, flipped(predict(crops[:, :, ::-1])))
+        batches.append(batch[:count])
+    return in_picture(concatenate(batches), matrices)
+
+
+def mean_face(boxes: np.ndarray) -> np.ndarray:
+    """The mean face put into each box `(n, 4)`: the baseline that looks at no pixel."""
+    centre = boxes[:, None, :2] + boxes[:, None, 2:] / 2
+    side = boxes[:, 2:].max(axis=1)[:, None, None]
+    return (centre + side * landmarks.MEAN_FACE).astype(np.float32)
+
+
+def read_predictions(path: str | Path, records: Records) -> np.ndarray:
+    """Anybody's points `(n, 68, 2)` for the records from a CSV file; NaN where all cells are empty.
+
+    One header row, then rows `file, x0, y0, .., x67, y67` in picture pixels. Files that are not
+    in the split are passed over. Raises InputError for a file of the split without a row or with
+    two, and for cells that are not finite numbers: up to 20 of them by line and reason.
+    """
+    path = Path(str(path))
+    index = {file: i for i, file in enumerate(records.files)}
+    points = np.full((len(records), 2 * landmarks.COUNT), np.nan, np.float32)
+    seen: set[str] = set()
+    problems = []
+    try:
+        with open(path, newline="") as file:
+            rows = list(csv.reader(file))[1:]
+    except OSError as error:
+        raise InputError(f"--predictions={path}: {error.strerror}") from None
+    except (UnicodeDecodeError, csv.Error) as error:
+        raise InputError(f"--predictions={path} is not a CSV file: {error}") from None
+    for line, row in enumerate(rows, 2):
+        if not row or row[0] not in index:
+            continue
+        if row[0] in seen:
+            problems.append(f"line {line}: {row[0]} has a second row")
+        seen.add(row[0])
+        if len(row) != 1 + points.shape[1]:
+            problems.append(f"line {line}: {len(row)} columns, 137 are expected")
+        elif any(cell.strip() for cell in row[1:]):
+            try:
+                face = np.array(row[1:], np.float32)
+            except ValueError as error:
+                problems.append(f"line {line}: {row[0]}: {error}")
+                continue
+            if not np.isfinite(face).all():
+                problems.append(f"line {line}: {row[0]}: not finite; a missing face is empty cells")
+            points[index[row[0]]] = face
+    problems += [f"{file} has no row" for file in records.files if file not in seen]
+    refuse(problems, f"--predictions={path}, against {records.name},")
+    return points.reshape(-1, landmarks.COUNT, 2)
+
+
+def evaluate(records: Records, predicted: np.ndarray, **facts: Any) -> dict[str, Any]:
+    """The report: `facts` as they are (model, box source, ...), then what was measured.
+
+    `predicted` `(n, 68, 2)` in picture pixels; NaN where no face was found. Means are over the
+    faces found; AUC and failures are over all images. NME values are percent. The mean face is
+    put into truth boxes. Raises InputError where there is nothing to measure, or to measure by.
+    """
+    truth = records.points
+    if len(predicted) != len(records):
+        raise InputError(f"{len(predicted)} predictions for {len(records)} images")
+    found = np.isfinite(predicted).all(axis=(1, 2))
+    if not found.any():
+        raise InputError(f"{records.name}: no face was found in any of the {len(records)} images")
+    sizes = [normaliser(truth) for normaliser in metrics.NORMALISERS.values()]
+    flat = np.flatnonzero(np.min(sizes, axis=0) == 0)
+    refuse([f"{records.files[i]}: the annotated eyes coincide" for i in flat], records.name)
+    errors = metrics.point_errors(truth, predicted)
+    nme = metrics.inter_ocular_nme(truth, predicted)
+    differences = metrics.pixel_differences(truth, predicted, records.shapes)[found]
+    per_point = errors[found] / metrics.inter_ocular(truth)[found, None]
+    offset = metrics.mean_offset(truth, predicted)
+    aligned = predicted - offset * metrics.inter_ocular(truth)[:, None, None]
+    turn = np.abs(metrics.yaw(truth))
+    edges = (0.0, *metrics.YAW_BINS, np.inf)
+    bins = [found & (low <= turn) & (turn < high) for low, high in itertools.pairwise(edges)]
+    people = np.array(records.identities) if all(records.identities) else np.arange(len(records))
+    baseline = metrics.inter_ocular_nme(truth, mean_face(geometry.landmark_box(truth)))
+    return {
+        **facts,
+        "split": records.name,
+        "split_sha256": records.digest(),
+        "images": len(records),
+        "found": int(found.sum()),
+        "nme": {
+            name: _percent(errors.mean(axis=1)[found] / normaliser(truth)[found])
+            for name, normaliser in metrics.NORMALISERS.items()
+        },
+        "nme_interval": [
+            100 * end for end in metrics.bootstrap_interval(nme[found], people[found])
+        ],
+        "offset": (100 * offset).tolist(),
+        "nme_without_offset": _percent(metrics.inter_ocular_nme(truth, aligned)[found]),
+        "auc_at_0.08": metrics.auc(nme),
+        "failures_at_0.08": 100 * metrics.failure_rate(nme),
+        "percentiles": {
+            f"P{rank}": float(100 * np.percentile(nme[found], rank)) for rank in (50, 90, 95, 99)
+        },
+        "smooth_l1_px_at_255": float(metrics.smooth_l1(differences).mean()),
+        "mean_absolute_px_at_255": float(np.abs(differences).mean()),
+        "parts": {
+            part: _percent(per_point[:, where]) for part, where in landmarks.REPORT_PARTS.items()
+        },
+        "yaw": {
+            f"{low:.0f} to {high:.0f}" if high < np.inf else f"over {low:.0f}": {
+                "images": int(chosen.sum()),
+                "nme": _percent(nme[chosen]) if chosen.any() else None,
+            }
+            for low, high, chosen in zip(edges, edges[1:], bins)
+        },
+        "mean_face": {
+            "nme": _percent(baseline),
+            "auc_at_0.08": metrics.auc(baseline),
+            "failures_at_0.08": 100 * metrics.failure_rate(baseline),
+        },
+    }
+
+
+def _percent(shares: np.ndarray) -> float:
+    return float(100 * np.mean(shares))

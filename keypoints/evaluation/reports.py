@@ -1,0 +1,114 @@
+"""An evaluation's report as text, files and pictures."""
+
+import csv
+import io
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from keypoints import geometry, landmarks, metrics
+from keypoints.atomic import replacing, write_text
+from keypoints.data.records import Records
+from keypoints.evaluation.protocol import mean_face
+
+WORST = 24  # faces in the gallery of the worst
+SPREAD = 12  # faces in the gallery that goes from the best to the worst in even steps
+
+
+def table(report: dict[str, Any]) -> str:
+    """The report as text for a terminal."""
+    low, high = report["nme_interval"]
+    p = report["percentiles"]
+    boxes, images = report.get("boxes", ""), report["images"]
+    if report.get("boxes_found", images) < images:
+        boxes += f" (in {report['boxes_found']} images; the whole image in the others)"
+    count = f"{images} images"
+    if report["found"] < images:
+        count += f", {report['found']} faces found"
+    rows = [
+        ("model", report.get("model", "")),
+        ("split", f"{report['split']} ({count})"),
+        ("boxes", boxes),
+        (
+            "NME inter-ocular",
+            f"{report['nme']['inter_ocular']:.2f} %  (95 %: {low:.2f} to {high:.2f})",
+        ),
+        ("NME inter-pupil", f"{report['nme']['inter_pupil']:.2f} %"),
+        ("NME box diagonal", f"{report['nme']['box_diagonal']:.2f} %"),
+        (
+            "offset of all, x y",
+            "  ".join(f"{value:+.2f}" for value in report["offset"])
+            + f"  %  (NME without it: {report['nme_without_offset']:.2f} %)",
+        ),
+        ("AUC@0.08", f"{report['auc_at_0.08']:.3f}"),
+        ("failures@0.08", f"{report['failures_at_0.08']:.1f} %"),
+        ("P50 P90 P95 P99", "  ".join(f"{value:.2f}" for value in p.values()) + "  %"),
+        ("SmoothL1, side 255", f"{report['smooth_l1_px_at_255']:.2f} px"),
+        ("|error|, side 255", f"{report['mean_absolute_px_at_255']:.2f} px"),
+    ]
+    rows += [(f"  {part}", f"{value:.2f} %") for part, value in report["parts"].items()]
+    rows += [
+        (f"  yaw {name}°", f"{bin['nme']:.2f} %  ({bin['images']} images)")
+        for name, bin in report["yaw"].items()
+        if bin["images"]
+    ]
+    mean = report["mean_face"]
+    rows.append(
+        (
+            "mean face",
+            f"{mean['nme']:.2f} %, AUC {mean['auc_at_0.08']:.3f}, "
+            f"failures {mean['failures_at_0.08']:.1f} % (in truth boxes)",
+        )
+    )
+    if report["found"] < images:
+        rows.append(("", "AUC and failures are over all images, the rest over the faces found"))
+    return "\n".join(f"{name:20} {value}" for name, value in rows)
+
+
+def write_report(
+    folder: Path, report: dict[str, Any], records: Records, predicted: np.ndarray
+) -> None:
+    """Write report.json, per_image.csv, ced.png, worst.jpg and faces.jpg into `folder`."""
+    from keypoints.evaluation.plots import error_distribution, gallery
+
+    folder.mkdir(parents=True, exist_ok=True)
+    truth = records.points
+    nme = metrics.inter_ocular_nme(truth, predicted)
+    baseline = metrics.inter_ocular_nme(truth, mean_face(geometry.landmark_box(truth)))
+    write_text(folder / "report.json", json.dumps(report, indent=2) + "\n")
+    write_text(folder / "per_image.csv", _per_image_csv(records, predicted))
+    model = Path(str(report.get("model", "predictions"))).stem
+    with replacing(folder / "ced.png") as temporary:
+        error_distribution({model: nme, "mean face": baseline}, temporary)
+    ranks = np.argsort(-np.nan_to_num(nme, nan=np.inf), kind="stable")
+    spread = np.linspace(len(ranks) - 1, 0, min(SPREAD, len(ranks))).round().astype(int)
+    for name, chosen in (("worst.jpg", ranks[:WORST]), ("faces.jpg", ranks[spread])):
+        with replacing(folder / name) as temporary:
+            gallery(
+                [records.image(i) for i in chosen],
+                truth[chosen],
+                predicted[chosen],
+                [_caption(nme[i], records.files[i]) for i in chosen],
+                temporary,
+            )
+
+
+def _caption(nme: float, file: str) -> str:
+    return f"{100 * nme:.1f} %  {Path(file).stem}" if nme >= 0 else f"no face  {Path(file).stem}"
+
+
+def _per_image_csv(records: Records, predicted: np.ndarray) -> str:
+    """One row per image: errors in percent of the inter-ocular distance, then the points."""
+    scaled = 100 * metrics.point_errors(records.points, predicted)
+    scaled /= metrics.inter_ocular(records.points)[:, None]
+    axes = [f"{axis}{i}" for i in range(landmarks.COUNT) for axis in "xy"]
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(["file", "nme", *landmarks.REPORT_PARTS, *axes])
+    for file, errors, points in zip(records.files, scaled, predicted):
+        shares = [errors.mean(), *(errors[part].mean() for part in landmarks.REPORT_PARTS.values())]
+        cells = [*shares, *points.ravel()]
+        writer.writerow([file, *(f"{cell:.3f}" if np.isfinite(cell) else "" for cell in cells)])
+    return text.getvalue()

@@ -1,0 +1,265 @@
+"""A trained run as files that others can serve: SavedModel, ONNX, quantised ONNX, half weights.
+
+Each takes RGB crops `(b, 224, 224, 3)` with values 0 to 255 under the name `image`, any batch size,
+and answers `(b, 136)` crop pixels under the name `points`, and under `uncertainty` `(b, 68)` the
+mean absolute error to expect of each point's coordinates.
+"""
+
+import json
+import os
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable, Iterable
+from importlib import metadata
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from keypoints import config as configs
+from keypoints import geometry
+from keypoints.atomic import write_text
+from keypoints.config import Config
+from keypoints.data.pipeline import view_matrices
+from keypoints.data.records import Records
+from keypoints.errors import InputError
+from keypoints.geometry import CROP
+from keypoints.inference.exported import MANIFEST
+from keypoints.models import runs
+
+# File or folder of each format within an export.
+FORMATS = {
+    "savedmodel": "savedmodel",
+    "onnx": "model.onnx",
+    "onnx-int8": "model-int8.onnx",
+    "weights": "weights",
+}
+ONNX_OPSET = 17
+
+
+def export(
+    run: Path,
+    output: Path,
+    formats: Iterable[str],
+    *,
+    calibration: np.ndarray | None = None,
+    verify: Callable[[Path], dict[str, Any]] = lambda folder: {},
+) -> dict[str, Any]:
+    """Write `formats` of a run's best weights and their manifest into the folder `output`.
+
+    The folder appears when all of it is written and `verify(folder)` has answered what the
+    manifest then says under `metrics`. An export that was there before is replaced at that moment,
+    and kept if anything fails. `calibration`: `(n, 224, 224, 3)` uint8 training crops, for
+    `onnx-int8`. Returns the manifest. Raises InputError for an unknown format, a damaged run, and
+    an `output` that holds something else.
+    """
+    formats = list(formats)
+    check_formats(formats)
+    config = runs.load_config(run)
+    if output.exists() and not (output / MANIFEST).is_file():
+        raise InputError(f"--output={output} is there already and is no export; name another")
+    output.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=output.parent, prefix=".export-") as name:
+        folder = Path(name) / "export"
+        folder.mkdir()
+        if "savedmodel" in formats:
+            _in_child("write_savedmodel", "jax", run, folder / FORMATS["savedmodel"])
+        if {"onnx", "onnx-int8"} & set(formats):
+            _in_child("write_onnx", "tensorflow", run, folder / FORMATS["onnx"])
+        if "onnx-int8" in formats:
+            write_int8(folder / FORMATS["onnx"], folder / FORMATS["onnx-int8"], calibration)
+        if "weights" in formats:
+            write_half_weights(run, folder / FORMATS["weights"])
+        if "onnx" not in formats:
+            (folder / FORMATS["onnx"]).unlink(missing_ok=True)
+        manifest = _manifest(run, config, folder, formats)
+        write_text(folder / MANIFEST, json.dumps(manifest, indent=2) + "\n")
+        manifest["metrics"] = verify(folder)
+        write_text(folder / MANIFEST, json.dumps(manifest, indent=2) + "\n")
+        if output.exists():
+            os.replace(output, Path(name) / "older")
+        os.replace(folder, output)
+    return manifest
+
+
+def check_formats(formats: list[str]) -> None:
+    """Raise InputError for a name that is not of `FORMATS`, and for packages that are missing."""
+    for name in formats:
+        if name not in FORMATS:
+            raise InputError(f"--formats={name}: some of {', '.join(FORMATS)} are expected")
+    needed = ["tensorflow"]
+    if "savedmodel" in formats:
+        needed += ["jax"]
+    if any(name.startswith("onnx") for name in formats):
+        needed += ["tf2onnx", "onnx", "onnxruntime"]
+    missing = [package for package in needed if find_spec(package) is None]
+    if missing:
+        raise InputError(
+            f"--formats={','.join(formats)} needs {', '.join(missing)}, which is not installed; "
+            "requirements-cpu.txt has it"
+        )
+
+
+def calibration_crops(records: Records, config: Config, count: int) -> np.ndarray:
+    """Up to `count` crops `(n, 224, 224, 3)` uint8, spread evenly over `records`, not jittered."""
+    matrices = view_matrices(records, view=config.view, margin=config.margin)
+    chosen = np.linspace(0, len(records) - 1, min(count, len(records))).round().astype(int)
+    return np.stack([geometry.crop(records.image(i), matrices[i]) for i in chosen])
+
+
+def write_savedmodel(run: Path, folder: Path) -> None:
+    """A TensorFlow SavedModel with the endpoint `serve`; call it where the backend is JAX."""
+    import tensorflow as tf
+    from keras.export import ExportArchive
+
+    model, _ = runs.load_model(run)
+    archive = ExportArchive()
+    archive.track(model)
+    signature = tf.TensorSpec((None, CROP, CROP, 3), tf.float32, name="image")
+    archive.add_endpoint("serve", model.call, input_signature=[signature])
+    archive.write_out(str(folder), verbose=False)
+
+
+def write_onnx(run: Path, path: Path) -> None:
+    """ONNX float32 from the TensorFlow backend: from JAX's, ONNX Runtime refuses a ResNet50."""
+    import onnx
+    import tensorflow as tf
+    import tf2onnx
+
+    model, _ = runs.load_model(run)
+
+    @tf.function
+    def serve(image):
+        return model(image, training=False)
+
+    signature = [tf.TensorSpec((None, CROP, CROP, 3), tf.float32, name="image")]
+    proto, _ = tf2onnx.convert.from_function(serve, signature, opset=ONNX_OPSET)
+    onnx.checker.check_model(proto)
+    onnx.save(proto, path)
+
+
+def write_int8(source: Path, path: Path, calibration: np.ndarray | None) -> None:
+    """Static int8 of the convolutions, with ranges measured on `calibration` crops.
+
+    The soft-argmax stays in float: its sums over the map do not survive eight bits. Weights take
+    seven, since the 16-bit sums of processors without VNNI overflow otherwise; ranges are means
+    over the crops, so that no outlier coarsens them. A convolution's rectifier is named as well:
+    the range is then that of what it lets through, and nothing is rounded twice.
+    """
+    from onnxruntime.quantization import (
+        CalibrationDataReader,
+        QuantFormat,
+        QuantType,
+        quantize_static,
+    )
+    from onnxruntime.quantization.shape_inference import quant_pre_process
+
+    if calibration is None or not len(calibration):
+        raise InputError("onnx-int8 needs training crops to measure ranges on")
+
+    class Crops(CalibrationDataReader):
+        def __init__(self) -> None:
+            self.rest = iter(calibration)
+
+        def get_next(self) -> dict[str, np.ndarray] | None:
+            crop = next(self.rest, None)
+            return None if crop is None else {"image": crop[None].astype(np.float32)}
+
+    with tempfile.TemporaryDirectory() as folder:
+        prepared = Path(folder) / "prepared.onnx"
+        quant_pre_process(str(source), str(prepared), skip_symbolic_shape=True)
+        quantize_static(
+            str(prepared),
+            str(path),
+            Crops(),
+            quant_format=QuantFormat.QDQ,
+            op_types_to_quantize=["Conv", "Relu", "Clip"],
+            per_channel=True,
+            activation_type=QuantType.QUInt8,
+            weight_type=QuantType.QInt8,
+            reduce_range=True,
+            extra_options={"CalibMovingAverage": True},
+        )
+
+
+def write_half_weights(run: Path, folder: Path) -> None:
+    """A run folder of config and best weights alone, in float16: the same layout, a third the size.
+
+    Weights are rounded to eight significant bits, as many as bfloat16 has, and deflated. What the
+    run itself started from is left out: it may be a path of this machine.
+    """
+    import h5py
+
+    folder.mkdir()
+    config = configs.replace(runs.load_config(run), {"weights": "none"})
+    write_text(folder / runs.CONFIG, configs.to_json(config))
+    with h5py.File(run / runs.BEST) as source, h5py.File(folder / runs.BEST, "w") as target:
+
+        def copy(name: str, item: h5py.Group | h5py.Dataset) -> None:
+            if isinstance(item, h5py.Dataset):
+                pressed = {"compression": "gzip", "shuffle": True} if item.shape else {}
+                target.create_dataset(name, data=_rounded(item[()]), **pressed)
+            else:
+                target.require_group(name)
+            target[name].attrs.update(item.attrs)
+
+        source.visititems(copy)
+
+
+def _rounded(values: np.ndarray) -> np.ndarray:
+    """`values` to the nearest with eight significant bits, as float16."""
+    bits = np.asarray(values, np.float32).view(np.uint32)
+    rounded = (bits + np.uint32(0x8000)) & np.uint32(0xFFFF0000)
+    return rounded.view(np.float32).astype(np.float16)
+
+
+def _in_child(function: str, backend: str, run: Path, path: Path) -> None:
+    """Call a function of this module in a process of its own, with the Keras backend it needs."""
+    code = (
+        "import sys\nfrom pathlib import Path\nfrom keypoints.export import writer\n"
+        f"writer.{function}(Path(sys.argv[1]), Path(sys.argv[2]))\n"
+    )
+    root = str(Path(__file__).parents[2])
+    done = subprocess.run(
+        [sys.executable, "-c", code, str(run), str(path)],
+        env={**os.environ, "KERAS_BACKEND": backend, "PYTHONPATH": root},
+        capture_output=True,
+        text=True,
+    )
+    if done.returncode:
+        reason = done.stderr.strip().splitlines()[-1].removeprefix("keypoints.errors.InputError: ")
+        raise InputError(f"{path.name} cannot be made: {reason}")
+
+
+def _manifest(run: Path, config: Config, folder: Path, formats: list[str]) -> dict[str, Any]:
+    packages = ("keras", "jax", "tensorflow-cpu", "tf2onnx", "onnx", "onnxruntime")
+    files = sorted(path for path in folder.rglob("*") if path.is_file())
+    return {
+        "formats": {name: FORMATS[name] for name in formats},
+        "input": {"name": "image", "shape": ["batch", CROP, CROP, 3], "type": "float32",
+                  "values": "RGB, 0 to 255; the model normalises them itself"},
+        "output": {"name": "points", "shape": ["batch", 136], "type": "float32",
+                   "values": "x0, y0, .., x67, y67 of the iBUG markup, pixels of the crop"},
+        "uncertainty": {"name": "uncertainty", "shape": ["batch", 68], "type": "float32",
+                        "values": "mean absolute error to expect of a point's x and y, pixels of "
+                                  "the crop"},
+        "crop": {"view": config.view, "margin": config.margin, "size": CROP,
+                 "box": "left, top, width, height of the 68 points; the crop is a square around "
+                        "its centre, margin times its longer side"},
+        "normaliser": "inter-ocular: distance of points 36 and 45",
+        "run": {"name": run.name, "data": config.data, "train_split": config.train_split,
+                "weights_sha256": runs.weights_digest(run)},
+        "onnx": {"opset": ONNX_OPSET, "producer": f"tf2onnx {_version('tf2onnx')}"},
+        "versions": {name: _version(name) for name in packages},
+        "licence": "code MIT; weights trained on YouTube Faces are for research only",
+        "sha256": {str(p.relative_to(folder)): runs.weights_digest(p) for p in files},
+    }  # fmt: skip
+
+
+def _version(package: str) -> str:
+    try:
+        return metadata.version(package)
+    except metadata.PackageNotFoundError:
+        return ""

@@ -1,0 +1,1 @@
+"""Art of the bundled filters, drawn from formulas."""

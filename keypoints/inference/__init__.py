@@ -1,0 +1,1 @@
+"""Inference: pictures to boxes, boxes to points, points to tracked faces; no Keras needed."""

@@ -1,0 +1,154 @@
+"""Exported models read back. ONNX needs ONNX Runtime alone; SavedModel needs TensorFlow alone."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from keypoints.errors import InputError
+from keypoints.estimate import Estimate, Predict
+from keypoints.landmarks import COUNT
+from keypoints.models.runs import BEST, CONFIG, load_predict, weights_digest
+
+MANIFEST = "manifest.json"
+EXPECTED = "a run of tools.train, an export of tools.export, or an .onnx file of one"
+# All operations of a SavedModel that this project writes: compiled arithmetic (XlaCallModule) and
+# the reading of its own variables. A SavedModel is a program, and others could touch files.
+OPERATIONS = {
+    "AssignVariableOp",
+    "Const",
+    "DisableCopyOnRead",
+    "Identity",
+    "IdentityN",
+    "MergeV2Checkpoints",
+    "NoOp",
+    "Pack",
+    "Placeholder",
+    "ReadVariableOp",
+    "RestoreV2",
+    "SaveV2",
+    "Select",
+    "ShardedFilename",
+    "StatefulPartitionedCall",
+    "StaticRegexFullMatch",
+    "StringJoin",
+    "VarHandleOp",
+    "XlaCallModule",
+}
+
+
+def load_exported(path: Path, *, format: str | None = None) -> tuple[Predict, dict[str, Any], Path]:
+    """`(predict, manifest, file)` of an export's folder or of one of its .onnx files.
+
+    Of a folder, `format` or else the first of ONNX, int8 ONNX, SavedModel and weights is read.
+    Raises InputError where there is no manifest or no model, and for a file that is not the one
+    that the manifest's SHA-256 tells of.
+    """
+    if not path.exists():
+        raise InputError(f"{path}: no such file or folder")
+    folder = path if path.is_dir() else path.parent
+    if path.is_file() and path.suffix != ".onnx":
+        raise InputError(f"{path}: {EXPECTED} is expected")
+    manifest = read_manifest(folder)
+    formats = manifest["formats"]
+    if path.suffix == ".onnx":
+        file = path
+    else:
+        names = [format] if format else ["onnx", "onnx-int8", "savedmodel", "weights"]
+        name = next((name for name in names if name in formats), None)
+        if name is None:
+            raise InputError(f"{folder} holds {', '.join(formats)}, not {' or '.join(names)}")
+        file = folder / formats[name]
+    if file.suffix == ".onnx":
+        _check_digest(file, folder, manifest)
+        return _onnx(file), manifest, file
+    if (file / BEST).exists():
+        for part in (file / CONFIG, file / BEST):
+            _check_digest(part, folder, manifest)
+        return load_predict(file)[0], manifest, file / BEST
+    weights = file / "variables" / "variables.data-00000-of-00001"
+    for part in (weights, file / "saved_model.pb"):
+        _check_digest(part, folder, manifest)
+    return _savedmodel(file), manifest, weights
+
+
+def read_manifest(folder: Path) -> dict[str, Any]:
+    """The manifest of an export; raises InputError where there is none, or a damaged one."""
+    path = folder / MANIFEST
+    if not path.is_file():
+        raise InputError(
+            f"{folder} is neither a run folder nor an export (it has no config.json and no "
+            f"{MANIFEST}); {EXPECTED} is expected"
+        )
+    try:
+        manifest = json.loads(path.read_text())
+        crop = manifest["crop"]
+        parts = (manifest["formats"], manifest["sha256"], manifest["run"], crop)
+        if not all(isinstance(part, dict) for part in parts) or not {"view", "margin"} <= set(crop):
+            raise KeyError("formats, sha256, run or crop")
+    except (ValueError, KeyError, TypeError) as error:
+        raise InputError(f"{path} is damaged: {error!r}") from None
+    return manifest
+
+
+def _check_digest(file: Path, folder: Path, manifest: dict[str, Any]) -> None:
+    name = file.relative_to(folder).as_posix()
+    if not file.is_file():
+        raise InputError(f"{file}: no such file")
+    if name not in manifest["sha256"]:
+        raise InputError(f"{folder / MANIFEST} says nothing of {name}")
+    if weights_digest(file) != manifest["sha256"][name]:
+        raise InputError(f"{file} is damaged: its SHA-256 is not that of {MANIFEST}")
+
+
+def _onnx(path: Path) -> Predict:
+    try:
+        import onnxruntime
+    except ImportError:
+        raise InputError(f"{path}: reading it needs `pip install onnxruntime`") from None
+    try:
+        options = onnxruntime.SessionOptions()
+        # Its threads would go on spinning after each crop, and take the cores from the detector.
+        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+        session = onnxruntime.InferenceSession(
+            str(path), options, providers=["CPUExecutionProvider"]
+        )
+    except Exception as error:  # ONNX Runtime has no public base class of its errors
+        raise InputError(f"{path}: ONNX Runtime cannot read it: {error}") from None
+
+    def predict(crops: np.ndarray) -> Estimate:
+        points, uncertainty = session.run(
+            ["points", "uncertainty"], {"image": crops.astype(np.float32)}
+        )
+        return Estimate(points.reshape(-1, COUNT, 2), uncertainty)
+
+    return predict
+
+
+def _savedmodel(folder: Path) -> Predict:
+    try:
+        import tensorflow as tf
+        from tensorflow.core.protobuf import saved_model_pb2
+    except ImportError:
+        raise InputError(f"{folder}: reading it needs TensorFlow") from None
+    try:
+        program = saved_model_pb2.SavedModel.FromString((folder / "saved_model.pb").read_bytes())
+        graphs = [part.graph_def for part in program.meta_graphs]
+        nodes = [node for graph in graphs for node in graph.node]
+        nodes += [n for graph in graphs for f in graph.library.function for n in f.node_def]
+        strange = {node.op for node in nodes} - OPERATIONS
+        if strange:
+            raise InputError(f"{folder} holds what no export of ours does: {', '.join(strange)}")
+        model = tf.saved_model.load(str(folder))
+    except InputError:
+        raise
+    except Exception as error:  # protobuf's and TensorFlow's errors share no other base
+        raise InputError(f"{folder}: TensorFlow cannot read it: {error}") from None
+
+    def predict(crops: np.ndarray) -> Estimate:
+        found = model.serve(crops.astype(np.float32))
+        points = np.asarray(found["points"]).reshape(-1, COUNT, 2)
+        return Estimate(points, np.asarray(found["uncertainty"]))
+
+    return predict

@@ -1,0 +1,126 @@
+"""A trained network, a picture and face boxes to points in the picture's pixels."""
+
+from pathlib import Path
+
+import numpy as np
+
+from keypoints import geometry, landmarks
+from keypoints.errors import InputError
+from keypoints.estimate import Estimate, Predict, in_picture
+from keypoints.models import runs
+from keypoints.pretrained import resolve
+
+# Boxes are kept within this many pixels of the picture's corner: beyond it floats lose pixels.
+FAR = 1e6
+
+
+class Predictor:
+    """Finds the 68 points of faces. The same crop and the same network as in evaluation."""
+
+    def __init__(
+        self,
+        network: Predict,
+        *,
+        view: str = "face",
+        margin: float,
+        data: str = "",
+        file: Path | None = None,
+    ):
+        self.network = network
+        self.view = view
+        self.margin = margin
+        self.data = data  # set that it was trained on
+        self.file = file  # that its weights were read from
+
+    @classmethod
+    def load(cls, path: str | Path) -> "Predictor":
+        """The network of a run folder or of an export (its folder, or an .onnx file in it).
+
+        A name of `pretrained.NAMES` is a model that comes with the package. Raises InputError
+        for what is neither, and for damaged files.
+        """
+        path = resolve(path)
+        if not path.exists():
+            raise InputError(f"{path} is neither a run folder nor an export: it is not there")
+        if (path / runs.CONFIG).exists():
+            network, config = runs.load_predict(path)
+            crop = {"view": config.view, "margin": config.margin}
+            return cls(network, **crop, data=config.data, file=path / runs.BEST)
+        from keypoints.inference.exported import load_exported
+
+        network, manifest, file = load_exported(path)
+        crop = {name: manifest["crop"][name] for name in ("view", "margin")}
+        return cls(network, **crop, data=manifest["run"]["data"], file=file)
+
+    def predict(self, image: np.ndarray, boxes: np.ndarray | None = None) -> np.ndarray:
+        """Points `(n, 68, 2)` float32 in pixels of `image`, one face for each box.
+
+        `image` and `boxes` are those of `estimate`.
+        """
+        return self.estimate(image, boxes).points
+
+    def estimate(self, image: np.ndarray, boxes: np.ndarray | None = None) -> Estimate:
+        """Points and uncertainties in pixels of `image`, one face for each box.
+
+        `image`: RGB, gray, or either
+        with alpha (which is dropped), any size, as of `as_rgb`. `boxes` `(n, 4)`: tight landmark
+        boxes, left, top, width, height; those that a detector finds unless given. A box that is not
+        finite stands for the whole picture, one without extent for one pixel; pixels off the
+        picture are black. So the answer is always finite, and says nothing where there is no face.
+        """
+        image = as_rgb(image)
+        if boxes is None:
+            from keypoints.inference.detectors import load_detector
+
+            boxes = load_detector().detect(image)
+        boxes = self._usable(boxes, image)
+        if self.view == "frame":
+            whole = geometry.frame_matrix(image.shape[1], image.shape[0])
+            matrices = np.tile(whole, (len(boxes), 1, 1))
+        else:
+            matrices = geometry.crop_matrix(boxes, margin=self.margin)
+        # Whole powers of two: a compiled network sees few batch sizes, whatever the faces.
+        size = 1 << max(len(boxes) - 1, 0).bit_length()
+        crops = np.zeros((size, geometry.CROP, geometry.CROP, 3), np.uint8)
+        for crop, matrix in zip(crops, matrices):
+            crop[:] = geometry.crop(image, matrix)
+        if not len(boxes):
+            count = landmarks.COUNT
+            return Estimate(np.empty((0, count, 2), "f4"), np.empty((0, count), "f4"))
+        return in_picture(self.network(crops)[: len(boxes)], matrices)
+
+    def _usable(self, boxes: np.ndarray, image: np.ndarray) -> np.ndarray:
+        boxes = np.array(boxes, np.float64).reshape(-1, 4)
+        height, width = image.shape[:2]
+        boxes[~np.isfinite(boxes).all(axis=1)] = (0, 0, width, height)
+        boxes[:, 2:] = np.clip(boxes[:, 2:], 0, FAR)
+        boxes[:, :2] = np.clip(boxes[:, :2], -FAR, FAR)
+        return boxes
+
+
+def as_rgb(image: np.ndarray) -> np.ndarray:
+    """Any picture as `(h, w, 3)` uint8 RGB.
+
+    `(h, w)` or 1 to 4 channels: gray, gray and alpha, RGB, RGB and alpha; alpha is dropped. uint8
+    stays, wider integers keep their high byte, booleans are black and white; floats are 0 to 1,
+    or 0 to 255 where any is above 1, and what is not finite is black. A picture without pixels
+    becomes one black pixel. Raises InputError for another shape or kind.
+    """
+    image = np.asarray(image)
+    if image.ndim == 2:
+        image = image[..., None]
+    if image.ndim != 3 or image.shape[2] not in (1, 2, 3, 4) or image.dtype.kind not in "buif":
+        raise InputError(f"a picture of shape {image.shape} and type {image.dtype} is not known")
+    image = image[..., : 3 if image.shape[2] >= 3 else 1]
+    if image.size == 0:
+        return np.zeros((1, 1, 3), np.uint8)
+    if image.dtype == bool:
+        image = image.astype(np.uint8) * 255
+    elif image.dtype.kind == "f":
+        image = np.nan_to_num(image.astype(np.float32), nan=0.0, posinf=0.0, neginf=0.0)
+        image = image * (255.0 if image.max() <= 1.0 else 1.0)
+        image = np.clip(np.rint(image), 0, 255).astype(np.uint8)
+    elif image.dtype != np.uint8:
+        span = np.iinfo(image.dtype).max // 255
+        image = (np.clip(image, 0, None) // max(span, 1)).clip(0, 255).astype(np.uint8)
+    return np.ascontiguousarray(np.broadcast_to(image, (*image.shape[:2], 3)))

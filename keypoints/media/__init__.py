@@ -1,0 +1,1 @@
+"""Media: picture files, video files, cameras, overlays, tables of landmarks."""

@@ -1,0 +1,36 @@
+"""Tracked faces as a CSV table: a row per face and frame, for any other program to read."""
+
+import csv
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from keypoints.atomic import replacing
+
+COLUMNS = ["frame", "timestamp", "id", "left", "top", "width", "height", "score"]
+COLUMNS += [f"{axis}{number}" for number in range(68) for axis in "xy"]
+COLUMNS += [f"uncertainty{number}" for number in range(68)]
+
+
+@contextmanager
+def writing(path: Path) -> Iterator[Callable[[int, float, Sequence[Any]], None]]:
+    """A function `(frame, timestamp, faces)` that adds the faces of one frame to `path`.
+
+    `frame` counts from 0, `timestamp` is in seconds; a face has `id`, `box` `(4,)` left, top,
+    width, height, `score`, `points` `(68, 2)` and their `uncertainty` `(68,)`, in pixels of the
+    frame. The file appears whole when the block ends well; a frame without faces adds no row.
+    """
+    with replacing(path) as temporary, open(temporary, "w", newline="", encoding="utf-8") as file:
+        rows = csv.writer(file)
+        rows.writerow(COLUMNS)
+
+        def write(frame: int, timestamp: float, faces: Sequence[Any]) -> None:
+            for face in faces:
+                numbers = [*face.box, face.score, *face.points.reshape(-1), *face.uncertainty]
+                texts = [f"{float(number):.2f}" for number in numbers]
+                texts[4] = f"{float(face.score):.4f}"
+                rows.writerow([frame, f"{timestamp:.4f}", face.id, *texts])
+
+        yield write
+        file.flush()

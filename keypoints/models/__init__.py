@@ -1,0 +1,1 @@
+"""Models: the network, its losses, fast layers for CPUs, and the run folder that stores it."""

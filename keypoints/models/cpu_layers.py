@@ -1,0 +1,140 @@
+"""Keras layers that compute the same as its own, quicker to train on CPUs."""
+
+import keras
+from keras import backend, layers, ops
+
+
+def use_cpu_kernels(model: keras.Model) -> keras.Model:
+    """`model` itself, its layers of this module's kinds made quick where they are.
+
+    Only what a layer computes with changes, not the graph nor the variables: a copy of the model
+    would share its other layers with the original, and so hang in two graphs at once.
+    """
+    for layer in model.layers:
+        if type(layer) in KINDS:
+            layer.__class__ = KINDS[type(layer)]
+    return model
+
+
+class Conv2D(layers.Conv2D):
+    """Convolution whose gradients are matrix products, on JAX."""
+
+    def call(self, inputs):
+        if not (self._plain and self.use_bias and self.kernel_size == (1, 1)):
+            return super().call(inputs)
+        from keypoints.models import cpu_ops
+
+        bias = ops.convert_to_tensor(self.bias)
+        return self.activation(cpu_ops.shift(self.convolution_op(inputs, self.kernel), bias))
+
+    def convolution_op(self, inputs, kernel):
+        if not self._plain:
+            return super().convolution_op(inputs, kernel)
+        from keypoints.models import cpu_ops
+
+        sides = zip(inputs.shape[1:3], self.kernel_size)
+        pads = tuple(
+            _padding(self.padding, length, size, self.strides[0]) for length, size in sides
+        )
+        return cpu_ops.convolve(inputs, ops.convert_to_tensor(kernel), self.strides[0], pads)
+
+    @property
+    def _plain(self) -> bool:
+        plain = self.groups == 1 and self.dilation_rate == (1, 1) and len(set(self.strides)) == 1
+        return plain and self.data_format == "channels_last" and backend.backend() == "jax"
+
+
+def _padding(padding: str, length: int, size: int, stride: int) -> tuple[int, int]:
+    """Zeros before and after `length` pixels, as Keras means the word `padding`."""
+    if padding == "valid":
+        return 0, 0
+    total = max((-(-length // stride) - 1) * stride + size - length, 0)
+    return total // 2, total - total // 2
+
+
+class BatchNormalization(layers.BatchNormalization):
+    """Normalisation over the last axis of `(b, h, w, c)` in fewer passes than Keras' own."""
+
+    def call(self, inputs, training=None, mask=None):
+        if backend.backend() == "jax" and training and self.trainable:
+            return self._call_jax(inputs)
+        if backend.backend() != "tensorflow":
+            return super().call(inputs, training=training, mask=mask)
+        import tensorflow as tf
+
+        fused = tf.compat.v1.nn.fused_batch_norm
+        scale, offset = tf.convert_to_tensor(self.gamma), tf.convert_to_tensor(self.beta)
+        if not (training and self.trainable):
+            return fused(
+                inputs,
+                scale,
+                offset,
+                tf.convert_to_tensor(self.moving_mean),
+                tf.convert_to_tensor(self.moving_variance),
+                epsilon=self.epsilon,
+                is_training=False,
+            )[0]
+        outputs, mean, variance = fused(inputs, scale, offset, epsilon=self.epsilon)
+        # Keras keeps the plain variance, TensorFlow answers the unbiased one.
+        count = ops.cast(ops.size(inputs) // inputs.shape[-1], "float32")
+        for moving, now in (
+            (self.moving_mean, mean),
+            (self.moving_variance, variance * (count - 1) / count),
+        ):
+            moving.assign(moving * self.momentum + now * (1 - self.momentum))
+        return outputs
+
+    def _call_jax(self, inputs):
+        from keypoints.models import cpu_ops
+
+        inputs = ops.cast(inputs, "float32")
+        outputs, *statistics = cpu_ops.normalise(
+            inputs, self.gamma.value, self.beta.value, self.epsilon
+        )
+        for moving, now in zip((self.moving_mean, self.moving_variance), statistics):
+            moving.assign(moving * self.momentum + now * (1 - self.momentum))
+        return ops.cast(outputs, self.compute_dtype)
+
+
+class ReLU(layers.ReLU):
+    """ReLU whose outcome JAX keeps instead of computing it anew."""
+
+    def call(self, inputs):
+        plain = (self.negative_slope, self.max_value, self.threshold) == (0, None, 0)
+        return _rectify(inputs) if plain else super().call(inputs)
+
+
+class Activation(layers.Activation):
+    """The same where ReLU is an activation."""
+
+    def call(self, inputs):
+        plain = self.activation is keras.activations.relu
+        return _rectify(inputs) if plain else super().call(inputs)
+
+
+def _rectify(inputs):
+    if backend.backend() != "jax":
+        return ops.relu(inputs)
+    from keypoints.models import cpu_ops
+
+    return cpu_ops.rectify(inputs)
+
+
+class MaxPooling2D(layers.MaxPooling2D):
+    """Maxima whose gradient is a choice between values, not a search, on JAX."""
+
+    def call(self, inputs):
+        windows = tuple(self.pool_size) == (3, 3) and tuple(self.strides) == (2, 2)
+        even = not any(side % 2 for side in inputs.shape[1:3])
+        plain = windows and even and (self.padding, self.data_format) == ("valid", "channels_last")
+        if not (plain and backend.backend() == "jax"):
+            return super().call(inputs)
+        from keypoints.models import cpu_ops
+
+        return cpu_ops.pool(inputs)
+
+
+# Keras' own layer and what takes its place: a subclass that only computes otherwise.
+KINDS = {
+    kind.__mro__[1]: kind for kind in (Conv2D, BatchNormalization, ReLU, Activation, MaxPooling2D)
+}

@@ -1,0 +1,153 @@
+"""The network: normalisation, backbone, head. RGB 0..255 crops in, 136 crop coordinates out.
+
+Beside them it answers how sure it is of each point: the mean absolute error that it expects.
+
+All of it is `keras.ops` and stock layers: it runs on any Keras backend, and weights saved on one
+load on another.
+"""
+
+import keras
+import numpy as np
+from keras import layers, ops
+
+from keypoints import landmarks
+from keypoints.config import Config
+from keypoints.geometry import CROP
+from keypoints.models.backbones import BACKBONES, check_weights, convolution
+
+DECODER_WIDTHS = {"resnet50": 128, "tiny": 128, "lite": 64}
+# Starting width of the location prior of the `heatmap` head, as a share of the crop.
+PRIOR_SIGMA = 0.12
+ERROR_OF_SPREAD = 0.4  # expected error over a map's spread, to start from
+LEAST_SPREAD = 0.1  # crop pixels: a map of one hot cell has none, and no logarithm
+# Keras' default of 0.99 averages over 100 steps and more: too slow where an epoch has 100.
+BATCH_NORM_MOMENTUM = 0.95
+
+
+class SoftArgmax(layers.Layer):
+    """Heat maps `(b, h, w, 68)` to `(b, 68, 3)`: expected x and y, and their uncertainty.
+
+    All three are in crop pixels.
+
+    A softmax over all cells of map + prior, then the mean of the cells' centres under it:
+    integral regression (Sun et al., "Integral Human Pose Regression", ECCV 2018, eq. 2). The
+    prior is a Gaussian per point around the mean face, so that a network that knows nothing yet
+    (all maps zero) answers the mean face. It is a function of position, not a grid of weights:
+    the same weights serve any map size.
+
+    The uncertainty is what absolute error to expect of a coordinate: a power of the map's spread
+    (standard deviation around the position), with a factor and an exponent learned per point.
+    """
+
+    def __init__(self, mean_face: np.ndarray, **options):
+        # float32 under mixed precision too: bfloat16 would round coordinates to whole pixels.
+        super().__init__(dtype="float32", **options)
+        self.mean_face = np.asarray(mean_face, np.float32) / CROP
+
+    def build(self, input_shape: tuple) -> None:
+        height, width = input_shape[1:3]
+        y, x = np.mgrid[:height, :width]
+        cells = np.stack([(x + 0.5) / width, (y + 0.5) / height], axis=-1).reshape(-1, 2)
+        self.cells = cells.astype(np.float32)  # (h w, 2), centres in crop units
+        squares = np.square(self.cells).sum(axis=-1, keepdims=True)
+        self.moments = np.concatenate([self.cells, squares], axis=-1)  # (h w, 3)
+        self.centre = self.add_weight(
+            shape=(landmarks.COUNT, 2), initializer=lambda *_, **__: self.mean_face, name="centre"
+        )
+        self.log_sigma = self.add_weight(
+            shape=(landmarks.COUNT,),
+            initializer=keras.initializers.Constant(np.log(PRIOR_SIGMA)),
+            name="log_sigma",
+        )
+        self.log_factor, self.exponent = (
+            self.add_weight(
+                shape=(landmarks.COUNT,), initializer=keras.initializers.Constant(start), name=name
+            )
+            for name, start in (("log_factor", np.log(ERROR_OF_SPREAD)), ("exponent", 1.0))
+        )
+
+    def call(self, maps):
+        # Cells last: what a softmax and a mean run over lies side by side, and exports, whose maps
+        # have channels first, need not turn them.
+        flat = ops.reshape(
+            ops.transpose(maps, (0, 3, 1, 2)), (-1, landmarks.COUNT, len(self.cells))
+        )
+        away = ops.sum(ops.square(ops.subtract(self.centre[:, None], self.cells)), axis=-1)
+        prior = -0.5 * away * ops.exp(-2.0 * self.log_sigma)[:, None]
+        means = ops.matmul(ops.softmax(flat + prior), self.moments)
+        positions, squares = means[..., :2], means[..., 2]
+        variance = ops.maximum(squares - ops.sum(ops.square(positions), axis=-1), 0.0) / 2
+        spread = 0.5 * ops.log(variance * CROP**2 + LEAST_SPREAD**2)  # logarithm, per axis
+        uncertainty = ops.exp(self.log_factor + self.exponent * spread)
+        return ops.concatenate([positions * CROP - 0.5, uncertainty[..., None]], axis=-1)
+
+
+def build_model(config: Config, mean_face: np.ndarray) -> keras.Model:
+    """The functional model of `config`: `(b, 224, 224, 3)` RGB 0..255 to two named outputs.
+
+    `points` `(b, 136)` are x0, y0, .., x67, y67 in crop pixels, `uncertainty` `(b, 68)` is the mean
+    absolute error to expect of each point's coordinates, crop pixels too. `mean_face` `(68, 2)`, in
+    crop pixels, is what the model answers before it has learnt anything. Weights are random from
+    `config.seed`, or in the backbone those of ImageNet or of the .h5 file that `config.weights`
+    names. Layers that `config.trainable` leaves out are frozen, their batch statistics too. Raises
+    InputError for weights that cannot be had.
+    """
+    check_weights(config)
+    keras.utils.set_random_seed(config.seed)
+    policy = keras.config.dtype_policy()
+    keras.config.set_dtype_policy(config.precision)
+    try:
+        image = keras.Input((CROP, CROP, 3), name="image")
+        pixels = image
+        if config.resolution != CROP:
+            pixels = layers.AveragePooling2D(CROP // config.resolution, name="shrink")(pixels)
+        backbone = BACKBONES[config.backbone](pixels, config.weights)
+        found = HEADS[config.head](backbone, mean_face, DECODER_WIDTHS[config.backbone])
+    finally:
+        keras.config.set_dtype_policy(policy)
+    points = layers.Reshape((2 * landmarks.COUNT,), dtype="float32", name="points")(found[..., :2])
+    uncertainty = layers.Reshape((landmarks.COUNT,), dtype="float32", name="uncertainty")(
+        found[..., 2]
+    )
+    model = keras.Model(image, {"points": points, "uncertainty": uncertainty}, name="keypoints")
+    of_backbone = {layer.name for layer in keras.Model(image, backbone).layers}
+    for layer in model.layers:
+        if isinstance(layer, layers.BatchNormalization):
+            layer.momentum = BATCH_NORM_MOMENTUM
+        if layer.name in of_backbone and config.trainable != "all":
+            layer.trainable = config.trainable == "conv5" and layer.name.startswith("conv5")
+    return model
+
+
+def pooled(maps: list, mean_face: np.ndarray, width: int):
+    """`(b, 68, 3)`, as `SoftArgmax`, by one dense layer on the average of the coarsest map."""
+    start = np.concatenate([mean_face, np.log(np.full((landmarks.COUNT, 1), 10.0))], axis=1)
+    x = layers.GlobalAveragePooling2D(dtype="float32", name="head_pool")(maps[-1])
+    x = layers.Dense(
+        3 * landmarks.COUNT,
+        kernel_initializer=keras.initializers.RandomNormal(stddev=1e-3),
+        bias_initializer=lambda *_, **__: ops.convert_to_tensor(np.ravel(start), "float32"),
+        dtype="float32",
+        name="head_points",
+    )(x)
+    x = layers.Reshape((landmarks.COUNT, 3), dtype="float32", name="head_pairs")(x)
+    return ops.concatenate([x[..., :2], ops.exp(x[..., 2:])], axis=-1)
+
+
+def heatmap(maps: list, mean_face: np.ndarray, width: int):
+    """`(b, 68, 3)` of `SoftArgmax` over maps as fine as the backbone's finest.
+
+    The decoder adds each finer map to what came up from the coarser ones, as in feature pyramid
+    networks (Lin et al., CVPR 2017), so that places are kept and context reaches them.
+    """
+    x = None
+    for level, feature in reversed(list(enumerate(maps))):
+        side = convolution(feature, width, f"head_side{level}", size=1)
+        if x is not None:
+            side = layers.add([side, ops.image.resize(x, side.shape[1:3])])
+        x = convolution(side, width, f"head_smooth{level}")
+    x = layers.Conv2D(landmarks.COUNT, 1, kernel_initializer="zeros", name="head_maps")(x)
+    return SoftArgmax(mean_face, name="head_points")(x)
+
+
+HEADS = {"heatmap": heatmap, "pooled": pooled}

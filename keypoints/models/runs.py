@@ -1,0 +1,235 @@
+"""What a run folder holds, and how it is read back.
+
+    config.json        the Config, complete
+    environment.json   versions, machine, git revision and the command of the last start
+    metrics.csv        one row per finished epoch
+    curves.png         the same as a picture
+    best.weights.h5    weights of the best epoch on the validation split (averaged ones with EMA)
+    last.weights.h5    the same of the last epoch
+    checkpoint.npz     all that training needs to go on: variables, optimizer, history
+
+All files are data: HDF5 and plain arrays, nothing in them is ever executed. Each is written under
+another name and moved into place, so it is either whole or the one before.
+"""
+
+import csv
+import hashlib
+import io
+import json
+import os
+import platform
+import subprocess
+import sys
+import zipfile
+import zlib
+from contextlib import contextmanager
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from keypoints import config as configs
+from keypoints import landmarks
+from keypoints.atomic import replacing, reserve, write_text
+from keypoints.config import Config
+from keypoints.errors import InputError
+from keypoints.estimate import Estimate, Predict, unflatten
+from keypoints.geometry import CROP
+
+CONFIG, ENVIRONMENT, METRICS, CURVES = (
+    "config.json",
+    "environment.json",
+    "metrics.csv",
+    "curves.png",
+)
+BEST, LAST, CHECKPOINT = "best.weights.h5", "last.weights.h5", "checkpoint.npz"
+
+
+def check_run(run: Path, config: Config) -> None:
+    """Raise InputError where the folder holds what another config has learnt so far."""
+    started = any((run / name).exists() for name in (CHECKPOINT, BEST))
+    if started and (run / CONFIG).exists() and (saved := load_config(run)) != config:
+        raise InputError(
+            f"--run={run} holds a run with another config ({_differences(saved, config)}); "
+            "name another folder, or start it with the same fields to go on"
+        )
+
+
+def start_run(run: Path, config: Config) -> None:
+    """Make the folder of a run, or check that it holds this very config's run."""
+    check_run(run, config)
+    try:
+        run.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise InputError(f"--run={run}: the folder cannot be made: {error.strerror}") from None
+    write_text(run / CONFIG, configs.to_json(config))
+    write_text(run / ENVIRONMENT, json.dumps(environment(), indent=2) + "\n")
+
+
+def load_config(run: Path) -> Config:
+    """The config of a run folder; raises InputError where there is none."""
+    path = Path(run) / CONFIG
+    if not path.is_file():
+        raise InputError(
+            f"{run} is not a run folder: it has no {CONFIG}; train one with tools.train"
+        )
+    return configs.from_json(path.read_text(), str(path))
+
+
+def load_model(run: Path):
+    """`(model, config)` of a run folder: its best weights in a freshly built float32 model."""
+    from keypoints.models.network import build_model
+
+    config = load_config(run)
+    inference = configs.replace(
+        config.phases()[-1], {"weights": "none", "precision": "float32", "trainable": "all"}
+    )
+    model = build_model(inference, landmarks.MEAN_FACE * CROP)
+    load_weights(model, Path(run))
+    return model, config
+
+
+def load_weights(model, run: Path) -> None:
+    """Give a model the best weights of a run; raises InputError where they do not fit it."""
+    path = run / BEST
+    if not path.is_file():
+        raise InputError(f"{run} has no {BEST}: it is no run folder, or no epoch of it has ended")
+    try:
+        model.load_weights(path)
+    except (OSError, ValueError, KeyError, RuntimeError) as error:  # h5py raises all of them
+        raise InputError(f"{path} does not hold the weights of this network: {error}") from None
+
+
+def load_predict(path: str | Path) -> tuple[Predict, Config]:
+    """`(predict, config)` of a run folder.
+
+    `predict` is compiled once per batch size: call it with few sizes.
+    """
+    model, config = load_model(Path(path))
+    return predict_function(flattened(model)), config
+
+
+def flattened(model):
+    """`model` with one flat output `(b, 204)`, points then uncertainties, in place of its two."""
+    import keras
+
+    flat = keras.ops.concatenate([model.output["points"], model.output["uncertainty"]], axis=-1)
+    return keras.Model(model.inputs, flat)
+
+
+def predict_function(model) -> Predict:
+    """The `Predict` of a Keras model with the output of `flattened`."""
+
+    def predict(crops: np.ndarray) -> Estimate:
+        return unflatten(np.asarray(model.predict_on_batch(crops), np.float32))
+
+    return predict
+
+
+def weights_digest(path: str | Path) -> str:
+    """SHA-256 of a run's best weights, or of a model file."""
+    path = Path(path)
+    with open(path / BEST if path.is_dir() else path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def write_metrics(run: Path, rows: list[dict[str, float]]) -> None:
+    """All rows so far; rewritten whole, so a killed run never leaves half a line."""
+    text = io.StringIO()
+    writer = csv.DictWriter(text, list(rows[0]))
+    writer.writeheader()
+    writer.writerows(rows)
+    write_text(run / METRICS, text.getvalue())
+
+
+def write_weights(path: Path, model) -> None:
+    """The network's weights alone: Keras would add the optimizer's, three times their size."""
+    from keras import Model
+
+    size = sum(variable.numpy().nbytes for variable in model.variables)
+    with replacing(path) as temporary:
+        reserve(temporary, size + size // 10 + 2**20)  # HDF5's own part included
+        Model(model.inputs, model.outputs).save_weights(temporary)
+
+
+def write_checkpoint(run: Path, model, progress: dict[str, Any]) -> None:
+    """Everything that training needs to go on, in one file: variables, optimizer, `progress`."""
+    arrays = {
+        name: variable.numpy()
+        for kind in ("network", "optimizer")
+        for name, variable in _state(model, kind).items()
+    }
+    with replacing(run / CHECKPOINT) as temporary:
+        np.savez(temporary, progress=np.array(json.dumps(progress)), **arrays)
+
+
+def read_progress(run: Path) -> dict[str, Any] | None:
+    """The `progress` of a run's checkpoint; None where it has none yet."""
+    if not (run / CHECKPOINT).exists():
+        return None
+    with _open_checkpoint(run) as arrays:
+        return json.loads(str(arrays["progress"]))
+
+
+def restore_checkpoint(run: Path, model, *, optimizer: bool = True) -> None:
+    """Assign a checkpoint to a built model and, unless told otherwise, to its built optimizer."""
+    state = _state(model, "network")
+    if optimizer:
+        state |= _state(model, "optimizer")
+    with _open_checkpoint(run) as arrays:
+        for name, variable in state.items():
+            variable.assign(arrays[name])
+
+
+def environment() -> dict[str, Any]:
+    """What a result depends on besides the config."""
+    packages = ("keras", "jax", "jaxlib", "tensorflow", "tensorflow-cpu", "numpy", "opencv-python")
+    return {
+        "command": " ".join([f"python -m tools.{Path(sys.argv[0]).stem}", *sys.argv[1:]]),
+        "git_revision": _git("rev-parse", "HEAD"),
+        "git_dirty": bool(_git("status", "--porcelain")),
+        "backend": os.environ.get("KERAS_BACKEND", "jax"),
+        "python": platform.python_version(),
+        "machine": f"{platform.machine()}, {os.cpu_count()} cores",
+        "packages": {name: _version(name) for name in packages if _version(name)},
+    }
+
+
+def _state(model, kind: str) -> dict:
+    """Variables of the network or of its optimizer by a name that is the same in every process."""
+    variables = model.variables if kind == "network" else model.optimizer.variables
+    return {f"{kind}_{i}": variable for i, variable in enumerate(variables)}
+
+
+@contextmanager
+def _open_checkpoint(run: Path):
+    path = run / CHECKPOINT
+    try:
+        with np.load(path, allow_pickle=False) as arrays:
+            yield arrays
+    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile, zlib.error) as error:
+        raise InputError(
+            f"{path} is damaged ({error}); delete it to train again from the start"
+        ) from None
+
+
+def _differences(saved: Config, given: Config) -> str:
+    pairs = [(name, getattr(saved, name), getattr(given, name)) for name in configs.field_names()]
+    return ", ".join(f"{name} {old!r}, now {new!r}" for name, old, new in pairs if old != new)
+
+
+def _git(*arguments: str) -> str:
+    """What git says of this source tree; "" outside a checkout."""
+    command = ["git", "-C", str(Path(__file__).parent), *arguments]
+    try:
+        return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
+    except (OSError, subprocess.CalledProcessError):
+        return ""
+
+
+def _version(package: str) -> str:
+    try:
+        return metadata.version(package)
+    except metadata.PackageNotFoundError:
+        return ""

@@ -1,0 +1,1 @@
+"""Synthetic faces: drawn from formulas, free of rights, with exact landmarks."""

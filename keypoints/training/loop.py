@@ -1,0 +1,308 @@
+"""Train a network into a run folder, and go on where a stopped run stopped."""
+
+import math
+import signal
+import threading
+import time
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import keras
+import numpy as np
+from keras import ops
+
+from keypoints import geometry, metrics
+from keypoints.atomic import replacing
+from keypoints.config import Config
+from keypoints.data.pipeline import training_pipeline, view_matrices
+from keypoints.data.records import Records
+from keypoints.errors import InputError
+from keypoints.estimate import Predict
+from keypoints.evaluation.plots import training_curves
+from keypoints.evaluation.protocol import predict_points
+from keypoints.inference.predictor import Predictor
+from keypoints.models import runs
+from keypoints.models.cpu_layers import use_cpu_kernels
+from keypoints.models.losses import LOSSES, POINTS, nme_of_outputs, objective
+from keypoints.models.network import build_model
+
+STATISTICS = 12  # batches that batch statistics of averaged weights are measured on
+START = {"epoch": 0, "step": 0, "rows": []}
+
+
+@dataclass(frozen=True)
+class Step:
+    """Where a run stands, for a progress display. Epochs and steps count from 1."""
+
+    epoch: int
+    epochs: int
+    step: int
+    steps: int
+    loss: float  # mean over the epoch so far
+    nme: float  # percent, on jittered training crops, mean over the epoch so far
+    images_per_second: float
+    seconds_left: float  # of the run, at this speed
+
+
+class LearningRate(keras.optimizers.schedules.LearningRateSchedule):
+    """Linear rise over `warmup` epochs, times the fall that `config.schedule` names."""
+
+    def __init__(self, config: Config, steps: int):
+        self.config = config
+        self.steps = steps  # a training epoch has
+
+    def __call__(self, step):
+        config = self.config
+        epoch = ops.cast(step, "float32") / self.steps
+        rise = 1.0
+        if config.warmup:
+            rise = ops.minimum(1.0, (epoch + 1 / self.steps) / config.warmup)
+        fall = 1.0
+        if config.schedule == "cosine":
+            fall = 0.5 * (1 + ops.cos(math.pi * ops.minimum(1.0, epoch / config.epochs)))
+        elif config.schedule == "exponential":
+            fall = config.decay ** ops.floor(epoch)
+        return config.learning_rate * rise * fall
+
+
+def train(
+    config: Config,
+    run: Path,
+    training: Records,
+    validation: Records,
+    *,
+    on_step: Callable[[Step], None] = lambda step: None,
+    on_epoch: Callable[[dict[str, float]], None] = lambda row: None,
+) -> list[dict[str, float]]:
+    """Train `config` into the folder `run`; returns the rows of its metrics.csv.
+
+    A folder that already holds this config's run goes on after its last checkpoint, whatever
+    stopped it, and ends (on the same machine and backend) with the very weights of a run that
+    was never stopped. SIGINT ends the current step, saves, and raises KeyboardInterrupt. Raises
+    InputError for a folder that holds another config or cannot be written, and for a loss that
+    is not finite; the last good checkpoint stays.
+    """
+    runs.check_run(run, config)
+    use_all_devices(config)
+    progress = runs.read_progress(run) or START
+    stages = config.phases()
+    epochs = sum(stage.epochs for stage in stages)
+    teachers = [_teacher(stage) for stage in stages]
+    first = 0
+    with _interruptible() as interrupted:
+        for stage, teacher in zip(stages, teachers):
+            last = first + stage.epochs
+            if progress["epoch"] < last:
+                model = compiled_model(stage, training)
+                runs.start_run(run, config)  # not before: a start that fails leaves nothing
+                if progress != START:
+                    # A new stage takes over the network; the optimizer starts afresh.
+                    inside = (progress["epoch"], progress["step"]) != (first, 0)
+                    runs.restore_checkpoint(run, model, optimizer=inside)
+            while progress["epoch"] < last:
+                clock = time.monotonic()
+                for step in _steps(model, training, stage, teacher, progress, epochs):
+                    on_step(step)
+                    if interrupted.is_set() and step.step < step.steps:
+                        runs.write_checkpoint(run, model, {**progress, "step": step.step})
+                        raise KeyboardInterrupt
+                row = {
+                    "epoch": step.epoch,
+                    "loss": step.loss,
+                    "training_nme": step.nme,
+                    "validation_nme": math.nan,
+                    "learning_rate": float(ops.convert_to_numpy(model.optimizer.learning_rate)),
+                    "seconds": 0.0,
+                }
+                batches = training_pipeline(training, stage, epoch=progress["epoch"])
+                crops = (images for images, _ in batches.take(STATISTICS).as_numpy_iterator())
+                with averaged_weights(model, crops):
+                    row["validation_nme"] = validation_nme(model, validation, stage)
+                    row["seconds"] = round(time.monotonic() - clock, 1)
+                    best = min((r["validation_nme"] for r in progress["rows"]), default=math.inf)
+                    if row["validation_nme"] < best:
+                        runs.write_weights(run / runs.BEST, model)
+                    runs.write_weights(run / runs.LAST, model)
+                progress = {"epoch": step.epoch, "step": 0, "rows": [*progress["rows"], row]}
+                runs.write_checkpoint(run, model, progress)
+                _write_history(run, progress["rows"])
+                on_epoch(row)
+                if interrupted.is_set():
+                    raise KeyboardInterrupt
+            first = last
+    _write_history(run, progress["rows"])  # a kill may have come between checkpoint and rows
+    return progress["rows"]
+
+
+def compiled_model(config: Config, training: Records) -> keras.Model:
+    """The network of `config`, started at the mean crop of `training`, with a built optimizer.
+
+    It has one output, flat `(b, 204)`: what loss and metric both need.
+    """
+    targets = geometry.apply(
+        view_matrices(training, view=config.view, margin=config.margin), training.points
+    )
+    model = build_model(config, targets.mean(axis=0))
+    on_cpu = not any(name.startswith("gpu") for name in keras.distribution.list_devices())
+    if config.layers == "cpu" or (config.layers == "auto" and on_cpu):
+        model = use_cpu_kernels(model)
+    if Path(config.weights).is_dir():
+        runs.load_weights(model, Path(config.weights))
+    model = runs.flattened(model)
+    steps = max(len(training) // config.batch_size, 1)
+    options = {
+        "learning_rate": LearningRate(config, steps),
+        "global_clipnorm": config.clip_norm or None,
+        "use_ema": config.ema > 0,
+        "ema_momentum": config.ema or None,
+    }
+    if config.optimizer == "adamw":
+        optimizer = keras.optimizers.AdamW(weight_decay=config.weight_decay, **options)
+        optimizer.exclude_from_weight_decay(
+            var_names=["bias", "beta", "gamma", "centre", "log_sigma"]
+        )
+    else:
+        optimizer = keras.optimizers.Adam(**options)
+    optimizer.build(model.trainable_variables)
+    # XLA compiles JAX's step anyway; TensorFlow's own CPU kernels are faster than XLA's.
+    model.compile(
+        optimizer,
+        objective(LOSSES[config.loss]),
+        metrics=[nme_of_outputs],
+        jit_compile=keras.backend.backend() == "jax",
+    )
+    return model
+
+
+def validation_nme(model: keras.Model, records: Records, config: Config) -> float:
+    """Mean inter-ocular NME of `records`, percent, truth boxes."""
+    boxes = geometry.landmark_box(records.points)
+    found = predict_points(
+        runs.predict_function(model), records, boxes, view=config.view, margin=config.margin
+    )
+    return float(100 * np.mean(metrics.inter_ocular_nme(records.points, found.points)))
+
+
+@contextmanager
+def averaged_weights(model: keras.Model, batches: Iterable[np.ndarray]) -> Iterator[None]:
+    """Inside the block the model has its moving-average weights, where it keeps them.
+
+    Batch statistics belong to the weights they were measured with, so they are measured anew, on
+    `batches` of training crops (Izmailov et al., "Averaging Weights Leads to Wider Optima",
+    2018, section 3.2). Without that, the averaged weights do worse than the last ones.
+    """
+    if not model.optimizer.use_ema:
+        yield
+        return
+    raw = [variable.numpy() for variable in model.variables]
+    model.optimizer.finalize_variable_values(model.trainable_variables)
+    for variable in model.trainable_variables:
+        # A copy: JAX gives the averages' own buffers away with the model's when it predicts.
+        variable.assign(variable.numpy())
+    measure_statistics(model, batches)
+    try:
+        yield
+    finally:
+        for variable, value in zip(model.variables, raw):
+            variable.assign(value)
+
+
+def measure_statistics(model: keras.Model, batches: Iterable[np.ndarray]) -> None:
+    """Set the moving statistics of batch normalisation to their plain mean over `batches`."""
+    norms = [x for x in model.layers if isinstance(x, keras.layers.BatchNormalization)]
+    usual = [norm.momentum for norm in norms]
+    for count, images in enumerate(batches):
+        for norm in norms:
+            norm.momentum = count / (count + 1)  # so that every batch weighs the same
+        model(ops.convert_to_tensor(images), training=True)
+    for norm, momentum in zip(norms, usual):
+        norm.momentum = momentum
+
+
+def _teacher(config: Config) -> Predict | None:
+    """The network that `config.teacher` names, if any; raises InputError for what can be none."""
+    if config.teacher == "none":
+        return None
+    try:
+        teacher = Predictor.load(config.teacher)
+    except InputError as error:
+        raise InputError(f"--teacher={config.teacher}: {error}") from None
+    if teacher.view != config.view:
+        raise InputError(
+            f"--teacher={config.teacher} reads the {teacher.view} view, --view={config.view} is "
+            "trained; both must see the same crops"
+        )
+    return teacher.network
+
+
+def _steps(
+    model: keras.Model,
+    training: Records,
+    config: Config,
+    teacher: Predict | None,
+    progress: dict,
+    epochs: int,
+) -> Iterator[Step]:
+    """Train the rest of one epoch, a step at a time."""
+    steps = len(training) // config.batch_size
+    epoch, done = progress["epoch"], progress["step"]
+    batches = training_pipeline(training, config, epoch=epoch, skip=done)
+    clock = time.monotonic()
+    totals = {"loss": 0.0, "nme_of_outputs": 0.0}
+    for step, (images, targets) in enumerate(batches.as_numpy_iterator(), done + 1):
+        if teacher:
+            taught = teacher(images).points.reshape(-1, POINTS)
+            targets = np.concatenate([targets, taught], axis=1)
+        model.reset_metrics()  # some backends do it themselves, some go on counting
+        logs = model.train_on_batch(images, targets, return_dict=True)
+        totals = {name: total + float(logs[name]) for name, total in totals.items()}
+        if not math.isfinite(totals["loss"]):
+            raise InputError(
+                f"the loss became {logs['loss']} in epoch {epoch + 1}, step {step}; the last "
+                "checkpoint is kept. Start another run with a lower --learning_rate or with "
+                "--clip_norm=1"
+            )
+        loss, error = (total / (step - done) for total in totals.values())
+        speed = (step - done) * config.batch_size / (time.monotonic() - clock)
+        left = (epochs - epoch - 1) * len(training) + (steps - step) * config.batch_size
+        yield Step(epoch + 1, epochs, step, steps, loss, error, speed, left / speed)
+
+
+def _write_history(run: Path, rows: list[dict[str, float]]) -> None:
+    runs.write_metrics(run, rows)
+    with replacing(run / runs.CURVES) as temporary:
+        training_curves(rows, temporary)
+
+
+def use_all_devices(config: Config) -> None:
+    """Split each batch over the devices where JAX has several."""
+    if keras.backend.backend() != "jax":
+        return
+    devices = keras.distribution.list_devices()
+    if len(devices) > 1:
+        if config.batch_size % len(devices):
+            raise InputError(
+                f"--batch_size={config.batch_size} does not divide over {len(devices)} devices"
+            )
+        keras.distribution.set_distribution(keras.distribution.DataParallel(devices=devices))
+
+
+@contextmanager
+def _interruptible() -> Iterator[threading.Event]:
+    """An event that the first SIGINT sets, in place of an exception in the middle of a step."""
+    interrupted = threading.Event()
+    if threading.current_thread() is not threading.main_thread():
+        yield interrupted  # only the main thread may handle signals
+        return
+
+    def stop(*_) -> None:
+        interrupted.set()
+        signal.signal(signal.SIGINT, before)  # a second Ctrl-C stops at once
+
+    before = signal.signal(signal.SIGINT, stop)
+    try:
+        yield interrupted
+    finally:
+        signal.signal(signal.SIGINT, before)

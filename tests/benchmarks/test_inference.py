@@ -1,0 +1,142 @@
+import json
+import math
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from keypoints.benchmarks import inference, timings, training_step
+from keypoints.commands.benchmark import benchmark
+from keypoints.commands.cli import run_command
+from keypoints.config import Config
+from keypoints.errors import InputError
+from keypoints.models import runs
+from keypoints.training.loop import train
+from tests.faces import dotted_faces
+from tests.test_readme import write_folder
+
+SMALL = Config(backbone="tiny", head="pooled", resolution=56, batch_size=2, epochs=1)
+# Answers as PyTorch's program does, and shows what it was given.
+STAND_IN = """#!{python}
+import json, sys
+assert json.loads(sys.argv[2]) == dict(batch_size=2, resolution=56, trainable="all")
+for line in sys.stdin:
+    print(0.5, flush=True)
+"""
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory):
+    run = tmp_path_factory.mktemp("runs") / "small"
+    train(SMALL, run, dotted_faces(4), dotted_faces(2, seed=1))
+    return run
+
+
+def test_median_quartiles_and_ratio_by_hand():
+    rows = timings.compared(
+        [timings.timing("a", "ms", [4, 1, 2, 3, 5]), timings.timing("b", "ms", [6])], "b"
+    )
+    assert (rows[0].low, rows[0].median, rows[0].high, rows[0].samples) == (2, 3, 4, 5)
+    assert (rows[0].ratio, rows[1].ratio) == (2, 1)  # half the time: twice as quick
+    speeds = [timings.timing(name, "images/s", [n]) for name, n in (("a", 30), ("b", 10))]
+    assert timings.compared(speeds, "b")[0].ratio == 3
+    assert math.isnan(timings.compared(speeds, "absent")[0].ratio)
+
+
+def test_subjects_take_turns_and_may_tell_their_own_seconds():
+    calls = []
+    seconds = timings.interleaved({"a": lambda: calls.append("a"), "b": lambda: 7.0}, 3)
+    assert seconds["b"] == [7.0, 7.0, 7.0] and len(seconds["a"]) == 3
+    assert len(calls) == 7  # one compiles, and every second one is timed
+
+
+def test_the_old_loader_makes_normalised_crops(tmp_path):
+    (file, *_) = inference.write_pictures(dotted_faces(2), tmp_path)
+    crop = inference.old_loader(file, np.random.default_rng(0))
+    assert crop.shape == (224, 224, 3) and crop.dtype == np.float32
+    assert crop.min() >= -2.2 and crop.max() <= 2.7 and crop.std() > 0.1
+
+
+def test_the_pipeline_beside_the_old_loader():
+    rows = inference.measure_pipeline(lambda: dotted_faces(5), SMALL, epochs=2)
+    assert [row.samples for row in rows] == [2, 1, 2] and rows[2].ratio == 1
+    assert "MiB over the next 2" in rows[0].note
+
+
+def test_steps_beside_a_program_that_stands_for_pytorch(tmp_path):
+    python = tmp_path / "python"
+    python.write_text(STAND_IN.format(python=sys.executable))
+    python.chmod(0o755)
+    rows = training_step.measure_steps(SMALL, repeats=1)
+    assert rows[-1].note == "only resnet50 with the pooled head" and rows[1].ratio == 1
+    with training_step.ExitStack() as stack:
+        step = training_step.torch_step(SMALL, str(python), stack)
+        assert step() == step() == 0.5
+    with training_step.ExitStack() as stack, pytest.raises(InputError, match="has it PyTorch"):
+        training_step.torch_step(SMALL, "/bin/true", stack)()
+    with training_step.ExitStack() as stack, pytest.raises(InputError, match="No such file"):
+        training_step.torch_step(SMALL, str(tmp_path / "none"), stack)
+
+
+def test_predictions_and_what_is_not_exported(run):
+    live, onnx, int8 = inference.measure_predictions(run, export=run / "export", repeats=2)
+    assert live.ratio == 1 and live.samples == 2 and not onnx.samples
+    assert int8.note == f"{run}/export has no onnx-int8; python -m tools.export {run} makes it"
+
+
+def test_the_tool_prints_and_writes_json(run, tmp_path, capsys, monkeypatch):
+    write_folder(tmp_path / "faces")
+    out = tmp_path / "out.json"
+
+    def result(line):
+        run_command(benchmark, [*shlex.split(line), f"--json={out}"])
+        return capsys.readouterr().out, json.loads(out.read_text())
+
+    shown, written = result(
+        f"pipeline --data=folder:{tmp_path / 'faces'} --batch_size=2 --repeats=1"
+    )
+    assert "old loader, one process" in shown and "images/s" in shown and "1.00x" in shown
+    assert written["rows"][0]["samples"] == 1 and written["rows"][2]["ratio"] == 1
+    assert written["environment"]["backend"] == runs.environment()["backend"]
+    shown, written = result(f"webcam --model={run} --repeats=1")
+    assert "tracker" in shown and written["rows"][0]["unit"] == "ms"
+    shown, written = result("step --backbone=tiny --resolution=56 --batch_size=2 --repeats=1")
+    assert "skipped: only resnet50" in shown and written["rows"][2]["median"] is None
+    assert written["config"]["resolution"] == 56
+
+
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        ("pipline", "did you mean 'pipeline'"),
+        ("step --repeats=0", "--repeats=0"),
+        ("predict", "--model is missing"),
+        ("step --batchsize=3", "did you mean '--batch_size'"),
+    ],
+)
+def test_mistakes_end_in_one_line(line, message, capsys):
+    with pytest.raises(SystemExit):
+        run_command(benchmark, shlex.split(line))
+    assert message in capsys.readouterr().err
+
+
+@pytest.mark.slow
+def test_scaling_over_devices(monkeypatch):
+    monkeypatch.setattr(training_step, "DEVICES", (1, 2))
+    monkeypatch.setattr(training_step, "BATCHES", (2,))
+    monkeypatch.setattr(training_step, "SIDES", (56,))
+    rows = training_step.measure_scaling(SMALL, repeats=1)
+    assert [row.name for row in rows] == ["devices 1", "devices 2", "batch size 2", "resolution 56"]
+    assert all(row.median > 0 for row in rows) and rows[0].ratio == 1
+
+
+def test_the_product_does_not_know_pytorch():
+    root = Path(__file__).parents[2]
+    found = subprocess.run(
+        ["grep", "-rlE", "^ *(import|from) torch", "--include=*.py", "keypoints", "tools"],
+        cwd=root, capture_output=True, text=True,
+    )  # fmt: skip
+    assert found.stdout.split() == ["keypoints/benchmarks/torch_baseline.py"]

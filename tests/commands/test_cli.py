@@ -1,0 +1,101 @@
+import subprocess
+import sys
+import time
+
+import pytest
+
+from keypoints.commands.cli import run_command
+from keypoints.errors import InputError
+
+calls = []
+
+
+def greet(name: str, *, loud: bool = False, times: int = 1) -> None:
+    """Greet somebody.
+
+    Args:
+        name: who
+        loud: whether to shout
+        times: how often
+    """
+    if times < 1:
+        raise InputError(f"--times={times}: at least 1 is expected")
+    calls.append((name, loud, times))
+
+
+@pytest.fixture(autouse=True)
+def no_calls():
+    calls.clear()
+
+
+@pytest.mark.parametrize(
+    ("argv", "call"),
+    [
+        (["ann"], ("ann", False, 1)),
+        (["--name=ann", "--times=3"], ("ann", False, 3)),
+        (["ann", "--loud"], ("ann", True, 1)),
+        (["ann", "--loud=False"], ("ann", False, 1)),
+        (["ann", "--loud=true"], ("ann", True, 1)),
+    ],
+)
+def test_good_arguments_arrive(argv, call):
+    run_command(greet, argv)
+    assert calls == [call]
+
+
+@pytest.mark.parametrize(
+    ("argv", "message"),
+    [
+        (["ann", "--tims=3"], "unknown flag --tims; did you mean '--times'?"),
+        (["ann", "bob"], "'bob': one argument too many"),
+        ([], "NAME is missing"),
+        (["ann", "--loud=maybe"], "--loud=maybe: write --loud=True"),
+        (["--loud", "ann"], "--loud=ann"),  # the bare flag has swallowed the name
+        (["ann", "--name=bob"], "name is given twice"),
+        (["ann", "--times=0"], "--times=0: at least 1"),
+        (["ann", "--times"], "--times is given without a value"),
+        (["--name"], "--name is given without a value"),
+        (["ann", "-t", "3"], "unknown flag --t"),
+    ],
+)
+def test_bad_arguments_run_nothing_and_exit_2(argv, message, capsys):
+    with pytest.raises(SystemExit) as end:
+        run_command(greet, argv)
+    error = capsys.readouterr().err
+    assert end.value.code == 2 and calls == []
+    assert message in error
+    assert error.startswith("error: ") and error.count("\n") == 1
+
+
+@pytest.mark.parametrize("argv", [["--help"], ["ann", "--help"], ["ann", "--", "--help"], ["-h"]])
+def test_help_shows_every_option_and_runs_nothing(argv, capsys):
+    with pytest.raises(SystemExit) as end:
+        run_command(greet, argv)
+    out = capsys.readouterr().out
+    assert end.value.code == 0 and calls == []
+    for word in ("NAME", "--loud", "whether to shout", "--times", "Default: 1", "how often"):
+        assert word in out
+    assert "-t, --times" not in out  # Fire's short forms do not work
+
+
+TOOLS = ["benchmark", "evaluate", "export", "filter", "label_noise", "train", "webcam"]
+
+
+@pytest.mark.parametrize("tool", TOOLS)
+def test_help_of_every_tool_is_quick(tool):
+    command = [sys.executable, "-m", f"tools.{tool}", "--help"]
+    seconds = []
+    for _ in range(3):
+        start = time.monotonic()
+        done = subprocess.run(command, capture_output=True, text=True)
+        seconds.append(time.monotonic() - start)
+        assert done.returncode == 0 and "Default:" in done.stdout
+    assert min(seconds) < 1.0
+
+
+@pytest.mark.parametrize("tool", TOOLS)
+def test_a_typo_in_any_tool_exits_2_without_a_traceback(tool, tmp_path):
+    command = [sys.executable, "-m", f"tools.{tool}", "--no_such_flag=1"]
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert done.returncode == 2 and "unknown flag --no_such_flag" in done.stderr
+    assert "Traceback" not in done.stderr

@@ -1,0 +1,157 @@
+"""tools.evaluate with a stand-in network; test_train.py runs it as typed, on a real one."""
+
+import csv
+import hashlib
+import json
+
+import numpy as np
+import pytest
+
+from keypoints import config as configs
+from keypoints import geometry, landmarks
+from keypoints.commands.evaluate import evaluate
+from keypoints.config import Config
+from keypoints.errors import InputError
+from keypoints.models import runs
+from tests.faces import dotted_faces, estimated
+
+COUNT = 35  # one batch of 32 and a last one of 3
+
+
+@pytest.fixture
+def records(monkeypatch):
+    records = dotted_faces(COUNT, name="dots/validation")
+    monkeypatch.setattr("keypoints.data.sources.load_records", lambda *_, **__: records)
+    return records
+
+
+@pytest.fixture
+def make_run(tmp_path, monkeypatch, records):
+    """A function that makes a run folder whose network answers in crop pixels as told."""
+
+    def make(answers: np.ndarray, **fields):
+        config = Config(**fields)
+        (tmp_path / runs.CONFIG).write_text(configs.to_json(config))
+        (tmp_path / runs.BEST).write_bytes(b"weights")
+        batches = iter(np.array_split(answers, range(32, len(answers), 32)))
+
+        def predict(crops):
+            batch = next(batches).reshape(-1, 136)
+            return estimated(np.pad(batch, [(0, len(crops) - len(batch)), (0, 0)]))
+
+        monkeypatch.setattr("keypoints.models.runs.load_predict", lambda path: (predict, config))
+        return tmp_path
+
+    return make
+
+
+def rows_of(folder):
+    return list(csv.DictReader((folder / "per_image.csv").read_text().splitlines()))
+
+
+def test_every_image_once_with_hashes_of_weights_and_split(make_run, records, capsys):
+    matrices = geometry.crop_matrix(geometry.landmark_box(records.points), margin=1.4)
+    run = make_run(geometry.apply(matrices, records.points))
+    evaluate(str(run))
+    folder = run / "evaluation" / "validation-truth"
+    report = json.loads((folder / "report.json").read_text())
+    assert report["nme"]["inter_ocular"] == pytest.approx(0, abs=1e-3)
+    assert report["images"] == report["found"] == COUNT
+    assert report["weights_sha256"] == hashlib.sha256(b"weights").hexdigest()
+    assert report["split_sha256"] == records.digest()
+    assert report["boxes"] == "truth" and report["flip"] is False
+    assert [row["file"] for row in rows_of(folder)] == list(records.files)
+    assert str(folder) in capsys.readouterr().out
+
+
+def test_swapped_axes_score_badly(make_run, records):
+    matrices = geometry.crop_matrix(geometry.landmark_box(records.points), margin=1.4)
+    run = make_run(geometry.apply(matrices, records.points)[..., ::-1])
+    evaluate(str(run), output=str(run / "out"))
+    assert json.loads((run / "out" / "report.json").read_text())["nme"]["inter_ocular"] > 20
+
+
+def test_a_run_on_frames_says_that_it_used_no_boxes(make_run, records):
+    matrices = np.array([geometry.frame_matrix(w, h) for h, w in records.shapes])
+    run = make_run(geometry.apply(matrices, records.points), view="frame")
+    evaluate(str(run))
+    report = json.loads((run / "evaluation" / "validation-none" / "report.json").read_text())
+    assert report["boxes"] == "none" and report["nme"]["inter_ocular"] < 1e-3
+    with pytest.raises(InputError, match="--boxes=detector: this model sees the whole frame"):
+        evaluate(str(run), boxes="detector")
+
+
+def test_flip_reaches_the_prediction_and_the_report(make_run, records, monkeypatch):
+    run = make_run(np.empty((0, 68, 2)))
+
+    def corner(crops):
+        return estimated(np.tile(np.float32([10, 111.5]), (len(crops), 68)))
+
+    monkeypatch.setattr("keypoints.models.runs.load_predict", lambda path: (corner, Config()))
+    evaluate(str(run), flip=True)
+    folder = run / "evaluation" / "validation-truth-flip"
+    assert json.loads((folder / "report.json").read_text())["flip"] is True
+    box = geometry.landmark_box(records.points)
+    middle = box[:, :2] + box[:, 2:] / 2  # 10 and its mirror image, 213, average to 111.5
+    seen = np.array([[row["x5"], row["y5"]] for row in rows_of(folder)], float)
+    np.testing.assert_allclose(seen, middle, atol=2e-3)
+
+
+def test_stability_is_a_report_of_its_own(make_run, records, monkeypatch, capsys):
+    run = make_run(np.empty((0, 68, 2)))
+
+    def middle(crops):
+        return estimated(np.tile(landmarks.MEAN_FACE * 160 + 111.5, (len(crops), 1)))
+
+    monkeypatch.setattr("keypoints.models.runs.load_predict", lambda path: (middle, Config()))
+    monkeypatch.setattr("keypoints.evaluation.stability.CLIPS", 1)
+    monkeypatch.setattr("keypoints.evaluation.stability.FRAMES", 12)
+    evaluate(str(run), stability=True)
+    folder = run / "evaluation" / "validation-stability"
+    report = json.loads((folder / "stability.json").read_text())
+    assert set(report["smoothers"]) == {"raw", "EMA", "One-Euro"}
+    assert set(report["smoothers"]["raw"]) == {
+        "nmf_static", "nmf_fast", "nme_static", "nme_fast", "lag_ms",
+    }  # fmt: skip
+    assert report["weights_sha256"] == hashlib.sha256(b"weights").hexdigest()
+    assert report["split_sha256"] == records.digest() and report["clips"] == 1
+    shown = capsys.readouterr().out
+    assert "NMF static" in shown and str(folder) in shown
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"stability": True, "flip": True}, "--stability is for a model"),
+        ({"stability": True, "boxes": "jittered"}, "--stability is for a model"),
+        ({"detector": "yunet"}, "is of use with --boxes=detector"),
+    ],
+)
+def test_options_that_do_not_go_together(options, message, tmp_path):
+    with pytest.raises(InputError, match=message):
+        evaluate(str(tmp_path), **options)
+
+
+def test_predictions_are_known_by_their_hash(records, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    lines = ["file", *(",".join([f, *map(str, p.ravel())]) for f, p in
+                       zip(records.files, records.points))]  # fmt: skip
+    (tmp_path / "theirs.csv").write_text("\n".join(lines))
+    evaluate(predictions="theirs.csv")
+    folder = tmp_path / "runs" / "evaluation" / "theirs-validation"
+    report = json.loads((folder / "report.json").read_text())
+    digest = hashlib.sha256((tmp_path / "theirs.csv").read_bytes()).hexdigest()
+    assert report["predictions_sha256"] == digest and report["nme"]["inter_ocular"] == 0
+
+
+@pytest.mark.parametrize("option", [{"boxes": "jittered"}, {"flip": True}])
+def test_options_that_predictions_cannot_follow_are_refused(option, tmp_path):
+    (tmp_path / "p.csv").write_text("file")
+    with pytest.raises(InputError, match="predictions are scored as they are"):
+        evaluate(predictions=str(tmp_path / "p.csv"), **option)
+
+
+def test_a_report_cannot_be_a_file(tmp_path):
+    (tmp_path / "p.csv").write_text("file")
+    with pytest.raises(InputError, match="is a file; a folder is expected"):
+        evaluate(predictions=str(tmp_path / "p.csv"), output=str(tmp_path / "p.csv"))

@@ -1,0 +1,258 @@
+import csv
+import subprocess
+import sys
+import time
+from types import SimpleNamespace
+
+import cv2
+import numpy as np
+import pytest
+
+from keypoints import filters, geometry
+from keypoints.commands import filter as tool
+from keypoints.commands.cli import run_command
+from keypoints.head_shape import MEAN_SHAPE
+from keypoints.media import videos
+from keypoints.synthetic.shape import pose_head
+
+WIDTH, HEIGHT, RATE, COUNT = 192, 128, 10.0, 6
+
+
+class MarkedFaces:
+    """In place of the network: a face of 60 pixels around every bright dot of its own colour."""
+
+    def update(self, image, timestamp):
+        faces = []
+        for number, channel in enumerate((0, 1)):
+            mask = (image[..., channel] > 200) & (image[..., 2] < 100)
+            mask &= image[..., 1 - channel] < 100
+            if mask.any():
+                rows, columns = np.nonzero(mask)
+                centre = np.array([columns.mean(), rows.mean()])
+                points = pose_head(MEAN_SHAPE, 0, 0, 0.2, 60, centre).points.astype(np.float32)
+                box = geometry.landmark_box(points)
+                faces.append(
+                    SimpleNamespace(
+                        id=number + 4, box=box, points=points, score=0.9, uncertainty=np.ones(68)
+                    )
+                )
+        return faces
+
+
+@pytest.fixture(autouse=True)
+def no_network(monkeypatch):
+    monkeypatch.setattr(tool, "load_tracker", lambda *_: MarkedFaces)
+    monkeypatch.setattr(videos, "ffmpeg", lambda: None)
+
+
+def picture(x=80.0, *, colour=(255, 20, 20)):
+    image = np.full((HEIGHT, WIDTH, 3), 120, np.uint8)
+    cv2.circle(image, (int(x), 70), 9, colour, -1)
+    return image
+
+
+def save(path, image):
+    cv2.imwrite(str(path), image[..., ::-1])
+    return path
+
+
+def load(path):
+    return cv2.imread(str(path))[..., ::-1]
+
+
+def run(*arguments):
+    run_command(tool.filter, [str(argument) for argument in arguments])
+
+
+def fail(capsys, *arguments):
+    with pytest.raises(SystemExit) as end:
+        run(*arguments)
+    assert end.value.code == 2
+    return capsys.readouterr().err
+
+
+def test_a_picture(tmp_path, capsys):
+    path = save(tmp_path / "me.png", picture())
+    run(path, "--filter=crown")
+    shown = load(tmp_path / "me-crown.png")
+    points = MarkedFaces().update(picture(), 0)[0].points
+    assert (shown == filters.load_filter("crown").apply(picture(), points[None])).all()
+    assert (load(path) == picture()).all()
+    assert "me-crown.png: 1 face" in capsys.readouterr().out
+
+
+def test_a_picture_with_transparency_and_another_output(tmp_path):
+    path = tmp_path / "me.png"
+    cv2.imwrite(
+        str(path), np.dstack([picture()[..., ::-1], np.full((HEIGHT, WIDTH), 255, np.uint8)])
+    )
+    run(path, "--filter=blur", f"--output={tmp_path / 'hidden.jpg'}")
+    assert load(tmp_path / "hidden.jpg").shape == (HEIGHT, WIDTH, 3)
+
+
+def test_a_folder_does_all_pictures_and_names_the_damaged(tmp_path, capsys):
+    folder = tmp_path / "in"
+    folder.mkdir()
+    save(folder / "a.png", picture())
+    save(folder / "b.jpg", picture(120, colour=(20, 255, 20)))
+    save(folder / "c.png", np.full((HEIGHT, WIDTH, 3), 7, np.uint8))  # nobody in it
+    (folder / "notes.txt").write_text("hello")
+    (folder / "d.png").write_bytes(b"no picture")
+    error = fail(capsys, folder, "--filter=pixelate", f"--points={tmp_path / 'p.csv'}")
+    assert "1 picture left out" in error and "d.png: not a whole picture" in error
+    assert "no face was found in 1 of 4 pictures" in error
+    made = sorted(path.name for path in (tmp_path / "in-pixelate").iterdir())
+    assert made == ["a.png", "b.jpg", "c.png"]
+    assert (load(tmp_path / "in-pixelate" / "c.png") == 7).all()
+
+
+def clip(path, positions):
+    with videos.writing(path, WIDTH, HEIGHT, RATE) as write:
+        for x in positions:
+            write(picture(x) if x is not None else np.full((HEIGHT, WIDTH, 3), 120, np.uint8))
+    return path
+
+
+def test_a_video_keeps_size_rate_and_length(tmp_path, capsys):
+    path = clip(tmp_path / "clip.mp4", [50, 60, 70, None, 90, 100])
+    table = tmp_path / "faces.csv"
+    run(path, "--filter=googly_eyes", f"--points={table}")
+    made = tmp_path / "clip-googly_eyes.mp4"
+    assert videos.probe(made) == videos.Video(WIDTH, HEIGHT, RATE, COUNT)
+    before, after = ([image for _, image in videos.read_frames(p)] for p in (path, made))
+    differences = [np.abs(a.astype(int) - b).mean() for a, b in zip(before, after)]
+    assert differences[3] < 0.7 * min(differences[:3] + differences[4:])
+    rows = list(csv.DictReader(table.open()))
+    assert [row["frame"] for row in rows] == ["0", "1", "2", "4", "5"]
+    assert {row["id"] for row in rows} == {"4"}
+    assert float(rows[3]["timestamp"]) == pytest.approx(0.4, abs=0.01)
+    assert float(rows[2]["x30"]) == pytest.approx(70, abs=12)
+    out, error = capsys.readouterr()
+    assert "6 frames, 192 x 128, 10 a second; without sound" in out
+    assert "no face was found in 1 of 6 frames: they are as they were" in error
+
+
+def test_a_video_that_breaks_off_is_done_as_far_as_it_goes(tmp_path, capsys):
+    path = clip(tmp_path / "clip.avi", [50 + 2 * k for k in range(20)])
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+    run(path, "--filter=moustache")
+    out, error = capsys.readouterr()
+    done = int(out.split(".avi: ")[1].split(" frames")[0])
+    assert 5 < done < 15
+    assert f"breaks off: {done} of 20 frames could be read" in error
+    assert videos.probe(tmp_path / "clip-moustache.avi").count == done
+
+
+def test_a_camera_is_recorded_at_its_own_speed_until_ctrl_c(tmp_path, monkeypatch, capsys):
+    def live_frames(source):
+        assert source == "0"
+        for seconds in (0.0, 0.1, 0.5, 1.0):
+            yield seconds, picture()
+        raise KeyboardInterrupt
+
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(videos, "live_frames", live_frames)
+    run("0", "--filter=moustache", "--points=p.csv")
+    made = videos.probe(tmp_path / "camera-moustache.mp4")
+    assert (made.width, made.height, made.rate, made.count) == (WIDTH, HEIGHT, 30, 31)
+    assert len((tmp_path / "p.csv").read_text().splitlines()) == 1 + 4
+    assert "1.0 seconds" in capsys.readouterr().out
+
+
+def test_a_camera_that_is_not_there_is_named(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    assert "77: no frame comes from this camera" in fail(capsys, "77")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_stopping_keeps_what_was_there(tmp_path, monkeypatch):
+    path = clip(tmp_path / "clip.mp4", [50, 60, 70])
+    made = tmp_path / "out.mp4"
+    made.write_bytes(b"precious")
+    calls = []
+
+    def update(self, image, timestamp):
+        calls.append(timestamp)
+        if len(calls) == 2:
+            raise KeyboardInterrupt
+        return []
+
+    monkeypatch.setattr(MarkedFaces, "update", update)
+    with pytest.raises(SystemExit) as end:
+        run(path, f"--output={made}", f"--points={tmp_path / 'p.csv'}")
+    assert end.value.code == 130
+    assert made.read_bytes() == b"precious"
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["clip.mp4", "out.mp4"]
+
+
+def test_list_prints_all_and_writes_a_picture(tmp_path, capsys):
+    sheet = tmp_path / "sheet.jpg"
+    run("--filter=list", f"--output={sheet}")
+    out = capsys.readouterr().out
+    assert all(f"\n{name} " in "\n" + out for name in filters.list_filters())
+    assert str(sheet) in out
+    assert load(sheet).shape[1] > 1000
+    assert sheet.stat().st_size < 400_000  # small enough for the README
+
+
+def test_list_on_a_picture_of_ones_own(tmp_path, capsys):
+    path = save(tmp_path / "me.png", picture())
+    run(path, "--filter=list", f"--output={tmp_path / 'sheet.png'}")
+    assert load(tmp_path / "sheet.png").shape[1] < 500  # one face, not four drawn ones
+    bare = save(tmp_path / "wall.png", np.full((50, 60, 3), 90, np.uint8))
+    assert "no face was found" in fail(capsys, bare, "--filter=list", "--output=x.png")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--filter=crown"], "INPUT is missing"),
+        (["gone.png"], "gone.png: no such file or folder"),
+        (["me.png", "--filter=crwn"], "did you mean 'crown'?"),
+        (["me.png", "--fliter=crown"], "unknown flag --fliter; did you mean '--filter'?"),
+        (["me.png", "--output=me.png"], "would replace the input"),
+        (["me.png", "--output=me.txt"], "me.txt: a picture's name ends in .jpg"),
+        (["me.png", "--output=gone/me.png"], "cannot write gone/me.png"),
+        (["me.png", "--points=gone/p.csv"], "cannot write gone/p.csv"),
+        (["me.txt"], "me.txt: neither a picture nor a video"),
+        (["broken.png"], "broken.png: not a whole picture"),
+        (["broken.mp4"], "broken.mp4: not a video"),
+        (["empty"], "empty: no picture in this folder"),
+        (["--filter=list", "--output=sheet.txt"], "--output=sheet.txt: a picture's name"),
+    ],
+)
+def test_errors_name_the_cause_and_exit_2(tmp_path, monkeypatch, capsys, arguments, message):
+    monkeypatch.chdir(tmp_path)
+    save(tmp_path / "me.png", picture())
+    for name in ("me.txt", "broken.png", "broken.mp4"):
+        (tmp_path / name).write_text("hello")
+    (tmp_path / "empty").mkdir()
+    before = sorted(tmp_path.rglob("*"))
+    assert message in fail(capsys, *arguments)
+    assert sorted(tmp_path.rglob("*")) == before
+
+
+def test_without_a_model_it_says_what_is_missing(tmp_path, monkeypatch, capsys):
+    monkeypatch.undo()  # the real loading
+    path = save(tmp_path / "me.png", picture())
+    assert "gone" in fail(capsys, path, f"--model={tmp_path / 'gone'}")
+
+
+def test_progress_goes_to_a_terminal_only(capsys, monkeypatch):
+    progress = tool.Progress(10, "frames")
+    progress.show(3)
+    assert capsys.readouterr().err == ""
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
+    progress.show(5)
+    assert "5/10 frames" in capsys.readouterr().err
+
+
+def test_help_is_quick():
+    start = time.monotonic()
+    done = subprocess.run(
+        [sys.executable, "-m", "tools.filter", "--help"],
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0 and "--filter" in done.stdout
+    assert time.monotonic() - start < 3  # a second on an idle machine

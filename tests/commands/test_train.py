@@ -1,0 +1,221 @@
+"""The tools as a user types them, on a folder of made-up faces and the one-block network."""
+
+import contextlib
+import csv
+import os
+import pty
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+
+import cv2
+import pytest
+
+from keypoints.media.pictures import encode_png
+from keypoints.models import runs
+from tests.faces import dotted_faces
+
+ROOT = Path(__file__).parents[2]
+SMALL = "--backbone=tiny --resolution=56 --batch_size=4 --warmup=0"
+
+
+def python(line: str, **options) -> subprocess.CompletedProcess:
+    """Run `python -m tools...` as the README writes it."""
+    command = [sys.executable, *shlex.split(line)[1:]]
+    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, **options)
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    """A data folder with a CSV file and a split file."""
+    folder = tmp_path_factory.mktemp("data")
+    header, splits = ["file", *range(136)], []
+    with open(folder / "faces.csv", "w", newline="") as file:
+        table = csv.writer(file)
+        table.writerow(header)
+        for split, count in (("train", 9), ("validation", 5)):
+            records = dotted_faces(count, seed=len(split))
+            for i, points in enumerate(records.points):
+                name = f"{split}_{i}.png"
+                (folder / name).write_bytes(encode_png(records.image(i)))
+                table.writerow([name, *points.ravel()])
+                splits.append((name, split))
+    with open(folder / "splits.csv", "w", newline="") as file:
+        csv.writer(file).writerows(splits)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def trained(folder, tmp_path_factory):
+    """A run folder, and what a terminal showed of the training besides its output."""
+    run = tmp_path_factory.mktemp("runs") / "small"
+    command = [
+        sys.executable,
+        "-m",
+        "tools.train",
+        "smoke",
+        f"--run={run}",
+        "--epochs=2",
+    ]
+    command += [f"--data=folder:{folder}", "--tensorboard", *SMALL.split()]
+    master, slave = pty.openpty()
+    process = subprocess.Popen(command, cwd=ROOT, stderr=slave, stdout=subprocess.PIPE, text=True)
+    os.close(slave)
+    shown = b""
+    with contextlib.suppress(OSError):  # how a terminal ends
+        while block := os.read(master, 4096):
+            shown += block
+    printed, _ = process.communicate()
+    os.close(master)
+    assert process.returncode == 0, shown.decode()
+    assert "9 pictures to train on, 5 to validate on" in printed
+    assert printed.count("validation NME") == 2
+    assert f"{run}: weights, config.json, metrics.csv and curves.png" in printed
+    return run, shown.decode()
+
+
+@pytest.fixture
+def run(trained):
+    return trained[0]
+
+
+@pytest.fixture(scope="module")
+def evaluated(trained):
+    """What was printed of the run's evaluation on truth boxes."""
+    done = python(f"python -m tools.evaluate --model={trained[0]}")
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def test_training_leaves_all_that_the_other_tools_need(run):
+    assert {path.name for path in run.iterdir()} >= {
+        runs.CONFIG, runs.ENVIRONMENT, runs.METRICS, runs.CURVES, runs.BEST, runs.LAST,
+    }  # fmt: skip
+    import tensorflow as tf
+
+    (events,) = (run / "tensorboard").iterdir()
+    messages = [
+        tf.compat.v1.Event.FromString(record.numpy())
+        for record in tf.data.TFRecordDataset(str(events))
+    ]
+    assert messages[0].file_version == "brain.Event:2"
+    assert [message.step for message in messages[1:]] == [1, 2]
+    values = {value.tag: value.simple_value for value in messages[2].summary.value}
+    last = runs.read_progress(run)["rows"][-1]
+    assert values["validation_nme"] == pytest.approx(last["validation_nme"], rel=1e-5)
+
+
+@pytest.mark.parametrize("boxes", ["truth", "jittered", "detector"])
+def test_evaluation_prints_a_table_and_leaves_a_report(run, evaluated, boxes):
+    printed = evaluated
+    if boxes != "truth":
+        done = python(f"python -m tools.evaluate --model={run} --boxes={boxes}")
+        assert done.returncode == 0, done.stderr
+        printed = done.stdout
+    for word in ("NME inter-ocular", "AUC@0.08", "5 images", "mean face", "jaw", boxes):
+        assert word in printed
+    report = run / "evaluation" / f"validation-{boxes}"
+    assert {path.name for path in report.iterdir()} == {
+        "report.json", "per_image.csv", "ced.png", "worst.jpg", "faces.jpg",
+    }  # fmt: skip
+
+
+def test_evaluation_agrees_with_the_last_validation_of_training(run, evaluated):
+    best = min(row["validation_nme"] for row in runs.read_progress(run)["rows"])
+    assert f"NME inter-ocular     {best:.2f} %" in evaluated
+
+
+def test_a_reports_own_rows_score_the_same_as_predictions(run, evaluated, folder, tmp_path):
+    report = run / "evaluation" / "validation-truth"
+    rows = list(csv.reader((report / "per_image.csv").read_text().splitlines()))
+    table = tmp_path / "predictions.csv"
+    with open(table, "w", newline="") as file:
+        csv.writer(file).writerows([row[0], *row[7:]] for row in rows)
+    again = python(
+        f"python -m tools.evaluate --predictions={table} --data=folder:{folder} "
+        f"--output={tmp_path / 'second'}"
+    )
+    assert again.returncode == 0, again.stderr
+    line = next(line for line in evaluated.splitlines() if "inter-ocular" in line)
+    assert line in again.stdout
+
+
+def test_preview_draws_and_does_not_train(folder, tmp_path):
+    done = python(
+        f"python -m tools.train smoke --run={tmp_path / 'run'} --data=folder:{folder} "
+        f"--batch_size=4 --preview=6"
+    )
+    assert done.returncode == 0, done.stderr
+    assert [path.name for path in (tmp_path / "run").iterdir()] == ["preview.png"]
+    assert cv2.imread(str(tmp_path / "run" / "preview.png")).shape == (224, 6 * 224, 3)
+
+
+def test_a_terminal_shows_progress(trained):
+    for word in ("epoch 1/2 [", "epoch 2/2 [", "loss", "NME", "images/s", "left"):
+        assert word in trained[1]
+
+
+def test_webcam_without_a_window_writes_what_was_asked_for(run, tmp_path):
+    done = python(
+        f"python -m tools.webcam --model={run} --source=synthetic --headless=True --max_frames=4 "
+        f"--filter=crown --output={tmp_path / 'clip.avi'} --points={tmp_path / 'points.csv'}"
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.startswith("4 frames; ")
+    clip = cv2.VideoCapture(str(tmp_path / "clip.avi"))
+    assert clip.get(cv2.CAP_PROP_FRAME_COUNT) == 4 and clip.read()[1].shape == (480, 640, 3)
+    assert (tmp_path / "points.csv").read_text().startswith("frame,timestamp,id,left,top")
+
+
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        (
+            "tools.webcam --model=tests --faces=0",
+            "--faces=0: a whole number of at least 1",
+        ),
+        ("tools.webcam --model=tests", "add --headless=True"),
+        (
+            "tools.webcam --model=tests --headless=True",
+            "neither a run folder nor an export",
+        ),
+        ("tools.train smok", "did you mean 'smoke'"),
+        ("tools.train smoke --epochs=0", "epochs=0: at least 1"),
+        ("tools.train smoke --preview=some", "--preview=some"),
+        ("tools.train smoke --data=folder:/no/such", "no such folder"),
+        (
+            "tools.train youtube_faces --data=folder:{folder} --weights=no.h5 --run={run}",
+            "no.h5",
+        ),
+        (
+            "tools.evaluate --model=a --predictions=b",
+            "one of --model=RUN and --predictions=FILE",
+        ),
+        ("tools.evaluate --model=/no/such", "/no/such: no such file or folder"),
+        (
+            "tools.evaluate --model=tests",
+            "tests is neither a run folder nor an export",
+        ),
+        (
+            "tools.evaluate --model=README.md",
+            "README.md: a run of tools.train, an export",
+        ),
+        ("tools.evaluate --model=tests --boxes=guess", "--boxes=guess"),
+    ],
+)
+def test_bad_input_is_one_line_and_exit_code_2(line, message, tmp_path, folder):
+    line = line.format(folder=folder, run=tmp_path / "run")
+    environment = {**os.environ, "TFDS_DATA_DIR": str(tmp_path), "DISPLAY": ""}
+    environment.pop("WAYLAND_DISPLAY", None)
+    done = python(f"python -m {line}", env=environment)
+    assert done.returncode == 2 and message in done.stderr
+    assert "Traceback" not in done.stderr and done.stderr.count("error: ") == 1
+    assert list(tmp_path.iterdir()) == []  # a start that fails leaves nothing, not even a folder
+
+
+def test_another_config_for_the_same_folder_is_refused(run, folder):
+    before = {path: path.stat().st_mtime_ns for path in run.iterdir()}
+    done = python(f"python -m tools.train smoke --run={run} --data=folder:{folder} --epochs=9")
+    assert done.returncode == 2 and "epochs 2, now 9" in done.stderr
+    assert {path: path.stat().st_mtime_ns for path in run.iterdir()} == before

@@ -1,0 +1,236 @@
+"""tools.webcam with a stand-in network: by scripted keys, and in a real window where one opens."""
+
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from keypoints import geometry, landmarks
+from keypoints.commands import webcam as tool
+from keypoints.commands.webcam import webcam
+from keypoints.errors import InputError
+from keypoints.filters import list_filters
+from keypoints.inference.predictor import Predictor
+from keypoints.media import videos
+from tests.faces import estimated
+
+ROOT = Path(__file__).parents[2]
+
+
+def mean_face(crops):
+    """A network that finds a face that fills its box, so that the box stays as it was."""
+    left, top, width, height = geometry.landmark_box(landmarks.MEAN_FACE)
+    centred = (landmarks.MEAN_FACE - [left + width / 2, top + height / 2]) / max(width, height)
+    return estimated(np.tile(centred * 160 + 111.5, (len(crops), 1, 1)))
+
+
+@pytest.fixture(autouse=True)
+def model(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(Predictor, "load", lambda path: Predictor(mean_face, margin=1.4))
+
+
+def play(monkeypatch, keys: str, **options) -> list[tuple]:
+    """Run the tool with one key after each frame ("." is none); returns what was shown."""
+    shown, left = [], list(keys)
+
+    def show(image, text, wait, *, help, recording):
+        shown.append((image.copy(), text, help, recording))
+        key = left.pop(0)
+        return "" if key == "." else key
+
+    monkeypatch.setattr(tool, "try_window", lambda: lambda: None)
+    monkeypatch.setattr(tool, "show", show)
+    webcam("model", source="synthetic", **options)
+    return shown
+
+
+def test_r_records_from_key_to_key_and_s_takes_a_picture(tmp_path, monkeypatch, capsys):
+    shown = play(monkeypatch, "..r...rs..r.q")
+    first, second = sorted(tmp_path.glob("recording-*.mp4"))
+    assert [frame[3] is not None for frame in shown] == [*[False] * 3, *[True] * 4, *[False] * 4,
+                                                         True, True]  # fmt: skip
+    assert videos.probe(first).count == 4 and videos.probe(second).count == 2
+    frames = [image for _, image in videos.read_frames(first)]
+    assert np.abs(frames[0].astype(int) - shown[3][0]).mean() < 6
+    (snapshot,) = tmp_path.glob("snapshot-*.png")
+    out = capsys.readouterr().out
+    assert first.name in out and snapshot.name in out and "13 frames; " in out
+
+
+def test_l_f_and_h(monkeypatch):
+    shown = play(monkeypatch, "lfh.q")
+    green = [(frame[0] == (70, 220, 90)).all(axis=2).sum() for frame in shown]
+    assert green[0] > 50 and green[1] == green[2] == 0  # points, none, a filter
+    assert np.abs(shown[2][0].astype(int) - shown[1][0]).max() > 20
+    assert [frame[2] for frame in shown] == [False, False, False, True, True]
+
+
+def test_f_goes_through_all_filters_and_back_to_points(monkeypatch):
+    view = tool.View(None)
+    seen = []
+    count = len(list_filters())
+    for _ in range(count + 2):
+        seen.append(view.filter.spec.name if view.filter else None)
+        view.press("f", None)
+    assert seen[0] is None and len(set(seen)) == count + 1 and seen[-1] is None
+
+
+def test_where_nothing_can_be_written_the_show_goes_on(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(tool, "now", lambda: "missing/1")
+    assert len(play(monkeypatch, "rs.q")) == 4
+    assert capsys.readouterr().err.count("error: cannot write") == 2
+
+
+def test_ctrl_c_keeps_what_was_recorded(tmp_path, monkeypatch, capsys):
+    def interrupted():
+        clip = tool.drawn_clip()
+        for _ in range(5):
+            yield next(clip)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(tool, "open_source", lambda source: interrupted())
+    webcam("model", headless=True, output="out.mp4", points="out.csv")
+    assert videos.probe(tmp_path / "out.mp4").count == 5
+    assert len((tmp_path / "out.csv").read_text().splitlines()) == 1 + 5
+    assert "5 frames; " in capsys.readouterr().out
+
+
+def test_a_slow_camera_is_recorded_at_its_own_speed(tmp_path):
+    image = np.zeros((48, 64, 3), np.uint8)
+    with videos.recording(tmp_path / "clip.avi", 64, 48, 30.0) as add:
+        for timestamp in (7.0, 7.1, 7.5, 8.0):
+            add(image, timestamp)
+    assert videos.probe(tmp_path / "clip.avi").count == 31
+
+
+def test_a_screen_that_does_not_answer_is_named(monkeypatch):
+    monkeypatch.setenv("DISPLAY", ":4071")
+    monkeypatch.delenv("WAYLAND_DISPLAY", raising=False)
+    with pytest.raises(InputError, match=r"no window can open here \(DISPLAY is :4071\); add"):
+        tool.try_window()()
+
+
+CHILD = """
+import itertools
+import sys
+from keypoints.inference.predictor import Predictor
+from tests.commands.test_webcam import mean_face
+from keypoints.commands import webcam as tool
+from keypoints.commands.cli import run_command
+Predictor.load = lambda path: Predictor(mean_face, margin=1.4)
+clip = tool.drawn_clip
+tool.drawn_clip = lambda: itertools.chain.from_iterable(
+    ((10 * lap + t, image) for t, image in clip()) for lap in itertools.count()
+)  # without an end: a busy machine may take longer than the clip's ten seconds
+run_command(tool.webcam)
+"""
+
+
+def child(*arguments: str, **options) -> subprocess.Popen:
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), **options.pop("env", {})}
+    command = [sys.executable, "-c", CHILD, "--model=m", *arguments]
+    return subprocess.Popen(command, env=environment, text=True, stdout=subprocess.PIPE, **options)
+
+
+@pytest.mark.skipif(not videos.ffmpeg(), reason="ffmpeg is not installed")
+def test_ctrl_c_on_a_terminal_reaches_the_program_group_and_still_keeps_the_video(tmp_path):
+    started = child("--source=synthetic", "--headless=True", "--output=out.mp4", "--points=p.csv",
+                    cwd=tmp_path, start_new_session=True)  # fmt: skip
+    deadline = time.monotonic() + 60
+    while not list(tmp_path.glob(".*.mp4")) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    time.sleep(0.3)
+    os.killpg(started.pid, signal.SIGINT)
+    out, _ = started.communicate(timeout=60)
+    assert " frames; " in out and videos.probe(tmp_path / "out.mp4").count > 0
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not Path("/proc/self/statm").exists(), reason="takes Linux' /proc")
+def test_memory_does_not_grow(monkeypatch):
+    def many():
+        for number in range(1500):
+            if number % 300 == 0:
+                clip = tool.drawn_clip()
+            if number in (500, 1499):
+                pages = Path("/proc/self/statm").read_text().split()[1]
+                resident.append(int(pages) * os.sysconf("SC_PAGE_SIZE"))
+            yield number / 30, next(clip)[1]
+
+    resident: list[int] = []
+    monkeypatch.setattr(tool, "open_source", lambda source: many())
+    webcam("model", headless=True, filter="googly_orange", points="points.csv")
+    assert resident[1] < 1.02 * resident[0]
+
+
+PROGRAMS = ("Xvfb", "xdotool", "import")
+
+
+@pytest.mark.skipif(
+    not all(map(shutil.which, PROGRAMS)), reason=f"takes {', '.join(PROGRAMS)} (xvfb, ImageMagick)"
+)
+def test_a_real_window_shows_the_face_and_obeys_keys(tmp_path):
+    import cv2
+
+    read, write = os.pipe()
+    # Without -noreset the server throws everybody out when its last client leaves: a screenshot,
+    # say, while the tool is about to open its window.
+    screen = subprocess.Popen(
+        ["Xvfb", "-noreset", "-displayfd", str(write), "-screen", "0", "800x600x24"],
+        pass_fds=[write], stderr=subprocess.DEVNULL,
+    )  # fmt: skip
+    display = ":" + os.read(read, 16).decode().strip()
+    environment = {"DISPLAY": display}
+
+    def run(*command: str) -> str:
+        done = subprocess.run(command, env={**os.environ, **environment}, capture_output=True,
+                              text=True, timeout=60)  # fmt: skip
+        return done.stdout.strip()
+
+    def screenshot(name: str) -> np.ndarray:
+        run("import", "-window", "root", str(tmp_path / name))
+        return cv2.imread(str(tmp_path / name))[..., ::-1].astype(int)
+
+    def count(colour: tuple[int, int, int], low: float, high: float) -> int:
+        """Pixels of a colour on the screen, once they are within the limits; a busy machine may
+        take seconds to get there."""
+        for _ in range(40):
+            apart = np.abs(screenshot("screen.png") - colour).max(axis=2)
+            if low < (apart < 30).sum() < high:
+                break
+            time.sleep(0.5)
+        return int((apart < 30).sum())
+
+    def press(key: str) -> None:
+        run("xdotool", "key", "--window", window, key)
+        time.sleep(0.7)  # the toolkit keeps only the last of the keys pressed in one frame
+
+    started = child("--source=synthetic", cwd=tmp_path, env=environment)
+    try:
+        window = run("xdotool", "search", "--sync", "--onlyvisible", "--name", "^keypoints$")
+        # The toolkit's own child window of that name takes no keys; the last one is the outer.
+        window = window.splitlines()[-1]
+        run("xdotool", "windowfocus", window)
+        green = count((70, 220, 90), 100, np.inf)
+        assert green > 100
+        press("h")
+        press("r")
+        assert count((230, 40, 40), 40, np.inf) > 40  # it records
+        press("l")
+        assert count((70, 220, 90), -1, green / 4) < green / 4
+        press("q")
+        out, _ = started.communicate(timeout=60)
+    finally:
+        started.kill()
+        screen.terminate()
+        screen.wait()
+    (recording,) = tmp_path.glob("recording-*.mp4")
+    assert videos.probe(recording).count > 5 and " frames; " in out

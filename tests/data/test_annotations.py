@@ -1,0 +1,90 @@
+import hashlib
+
+import numpy as np
+import pytest
+
+from keypoints.data.annotations import parse_pts, parse_rows, refuse, split_of
+from keypoints.errors import InputError
+
+HEADER = "," + ",".join(map(str, range(136)))
+
+
+def row(name, values=None):
+    return f"{name}," + ",".join(str(v) for v in (range(136) if values is None else values))
+
+
+def table(*lines):
+    return "\n".join([HEADER, *lines]).encode()
+
+
+def pts(rows):
+    return "version: 1\nn_points: 68\n{\n" + "\n".join(rows) + "\n}\n"
+
+
+def test_rows_become_points():
+    found, problems = parse_rows(table(row("b.jpg"), "", row("a.jpg")), "t.csv")
+    assert problems == [] and list(found) == ["b.jpg", "a.jpg"]
+    np.testing.assert_array_equal(found["a.jpg"], np.arange(136).reshape(68, 2))
+
+
+@pytest.mark.parametrize(
+    ("line", "reason"),
+    [
+        ("a.jpg,1,2", "3 columns, 137 are expected"),
+        (row("a.jpg", [*range(135), "x"]), "'x' is not a number"),
+        (row("a.jpg", [*range(135), "nan"]), "'nan' is not finite"),
+        (row("a.jpg", ["inf", *range(135)]), "'inf' is not finite"),
+        (row("a.jpg", ["", *range(135)]), "'' is not a number"),
+        (row("ok.jpg"), "ok.jpg has a row already"),
+    ],
+)
+def test_a_bad_row_is_named_with_its_line(line, reason):
+    found, problems = parse_rows(table(row("ok.jpg"), line), "t.csv")
+    assert list(found) == ["ok.jpg"]
+    assert (
+        len(problems) == 1 and problems[0].startswith("t.csv, line 3: ") and reason in problems[0]
+    )
+
+
+@pytest.mark.parametrize("data", ["é".encode("latin-1"), b"a," + b"9" * 140_000])
+def test_what_is_no_table_is_named(data):
+    found, problems = parse_rows(data, "t.csv")
+    assert found == {} and problems[0].startswith("t.csv: not a CSV file in UTF-8: ")
+
+
+def test_pts_counts_pixels_from_one():
+    found = parse_pts(pts(f"{i + 1} {2 * i + 1.5}" for i in range(68)), "a.pts")
+    np.testing.assert_allclose(found, [[i, 2 * i + 0.5] for i in range(68)])
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        ("1 2\n3 4", "no points between braces"),
+        (pts(["1 2"] * 67), "67 points, 68 are expected"),
+        (pts(["1 2"] * 67 + ["1 x"]), "'1 x': two finite numbers"),
+        (pts(["1 2"] * 67 + ["1 2 3"]), "'1 2 3': two finite numbers"),
+        (pts(["1 2"] * 67 + ["nan 2"]), "'nan 2': two finite numbers"),
+    ],
+)
+def test_a_bad_pts_file_is_named(text, reason):
+    with pytest.raises(InputError, match=rf"a\.pts: {reason}"):
+        parse_pts(text, "a.pts")
+
+
+def test_people_fall_into_splits_by_their_hash():
+    names = [f"Person_{i}" for i in range(400)]
+    splits = [split_of(name) for name in names]
+    for name, split in zip(names, splits):
+        bucket = int.from_bytes(hashlib.sha256(name.encode()).digest(), "big") % 100
+        assert split == ("test" if bucket < 10 else "validation" if bucket < 20 else "train")
+    assert {"train", "validation", "test"} == set(splits)
+
+
+def test_problems_are_reported_all_at_once_up_to_twenty():
+    refuse([], "folder")
+    with pytest.raises(InputError) as error:
+        refuse([f"row {i}" for i in range(23)], "folder")
+    lines = str(error.value).splitlines()
+    assert lines[0] == "folder has 23 bad entries:" and len(lines) == 22
+    assert lines[20] == "  row 19" and lines[21] == "  and 3 more"

@@ -1,0 +1,95 @@
+import numpy as np
+import pytest
+
+from keypoints import landmarks
+from keypoints.config import Config
+from keypoints.data.pipeline import training_pipeline, view_matrices
+from keypoints.errors import InputError
+from keypoints.geometry import apply
+from tests.faces import dotted_faces
+
+PLAIN = {"brightness": 0, "contrast": 0, "saturation": 0, "hue": 0, "grayscale": 0, "blur": 0,
+         "noise": 0, "occlusion": 0}  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def records():
+    return dotted_faces(11)
+
+
+def batches(records, config, **options):
+    return list(training_pipeline(records, config, **options).as_numpy_iterator())
+
+
+def dot_contrast(images, targets):
+    """Mean brightness under the targets that lie inside the crop, minus that of the crops."""
+    values = []
+    for image, points in zip(images, targets.reshape(-1, 68, 2)):
+        inside = points[((points > 2) & (points < 221)).all(axis=1)]
+        x, y = np.rint(inside).astype(int).T
+        values.append(image[y, x].mean() - image.mean())
+    return np.array(values)
+
+
+@pytest.mark.parametrize("view", ["face", "frame"])
+def test_dots_stay_under_their_points_after_every_jitter(records, view):
+    config = Config(view=view, rotation=180.0, scale=0.3, translation=0.1, batch_size=5, **PLAIN)
+    for epoch in range(3):
+        for images, targets in batches(records, config, epoch=epoch):
+            assert images.dtype == np.uint8 and images.shape == (5, 224, 224, 3)
+            assert targets.dtype == np.float32 and targets.shape == (5, 136)
+            on, off = dot_contrast(images, targets), dot_contrast(images, targets + 9)
+            assert on.min() > 60 and (on > off + 20).all()
+
+
+def test_a_mirrored_face_has_its_right_eye_on_the_other_points(records):
+    config = Config(flip=1.0, rotation=0, scale=0, translation=0, batch_size=11, **PLAIN)
+    ((_, targets),) = batches(records, config, epoch=0)
+    points = targets.reshape(-1, 68, 2)
+    # In the crop the right eye is still on the viewer's left: names moved with the sides.
+    assert (points[:, 36, 0] < points[:, 45, 0]).all()
+    plain = apply(view_matrices(records, view=config.view, margin=config.margin), records.points)
+    mirrored = (plain * [-1, 1] + [223, 0])[:, landmarks.MIRROR]
+    found = points[np.lexsort(points[:, 8].T)]
+    np.testing.assert_allclose(found, mirrored[np.lexsort(mirrored[:, 8].T)], atol=1e-3)
+
+
+def test_same_seed_same_bits_other_epoch_other_bits(records):
+    config = Config(batch_size=4, jpeg=0.5)
+    first, again = (batches(records, config, epoch=1) for _ in range(2))
+    for (images, targets), (images2, targets2) in zip(first, again):
+        assert (images == images2).all() and (targets == targets2).all()
+    other = batches(records, config, epoch=2)
+    assert (first[0][0] != other[0][0]).any() and (first[0][1] != other[0][1]).any()
+
+
+def test_bits_do_not_depend_on_parallelism(records):
+    import tensorflow as tf
+
+    config = Config(batch_size=4)
+    options = tf.data.Options()
+    options.threading.private_threadpool_size = 1
+    alone = training_pipeline(records, config, epoch=0).with_options(options)
+    for (images, _), (images2, _) in zip(batches(records, config, epoch=0), alone):
+        assert (images == images2.numpy()).all()
+
+
+def test_skip_goes_on_in_the_same_epoch(records):
+    config = Config(batch_size=3)
+    whole, rest = batches(records, config, epoch=5), batches(records, config, epoch=5, skip=2)
+    assert len(whole) == 3 and len(rest) == 1
+    assert (whole[2][0] == rest[0][0]).all()
+
+
+def test_every_picture_once_an_epoch_but_for_the_partial_batch(records):
+    config = Config(batch_size=11, rotation=0, scale=0, translation=0, flip=0, **PLAIN)
+    ((_, targets),) = batches(records, config, epoch=0)
+    expected = apply(
+        view_matrices(records, view=config.view, margin=config.margin), records.points
+    ).reshape(11, -1)
+    np.testing.assert_allclose(np.sort(targets, 0), np.sort(expected, 0), atol=1e-3)
+
+
+def test_fewer_pictures_than_a_batch(records):
+    with pytest.raises(InputError, match=r"dots/train has 11 pictures, fewer than --batch_size=12"):
+        training_pipeline(records, Config(batch_size=12), epoch=0)

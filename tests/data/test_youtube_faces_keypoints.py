@@ -1,0 +1,166 @@
+import threading
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+import numpy as np
+import pytest
+
+from keypoints.data.annotations import split_of
+from keypoints.data.datasets.youtube_faces_keypoints import (
+    youtube_faces_keypoints_dataset_builder as module,
+)
+from keypoints.data.sources import load_records
+from keypoints.download import download
+from keypoints.errors import InputError
+from keypoints.media.pictures import decode_picture
+from tests.archives import PEOPLE, picture, points, write_archive
+
+FILES = [f"{source}/{name}" for source, names in PEOPLE.items() for name in names]
+
+
+@pytest.fixture(autouse=True)
+def no_waiting(monkeypatch):
+    monkeypatch.delenv(module.ARCHIVE_VARIABLE, raising=False)
+    monkeypatch.setattr("keypoints.download.PAUSE", 0)
+
+
+@pytest.fixture
+def archive(tmp_path):
+    return write_archive(tmp_path / "archive.zip")
+
+
+@pytest.fixture
+def server():
+    """A local HTTP server; its `cuts` first answers end half-way."""
+
+    class Handler(BaseHTTPRequestHandler):
+        protocol_version = "HTTP/1.1"
+
+        def do_GET(self):
+            self.server.requests += 1
+            self.send_response(200)
+            cut = self.server.requests <= self.server.cuts
+            sent = self.server.data[: len(self.server.data) // 2 if cut else None]
+            if self.server.chunked:  # as GitHub sends archives: no length is announced
+                self.send_header("Transfer-Encoding", "chunked")
+                self.end_headers()
+                self.wfile.write(b"%x\r\n%s\r\n" % (len(self.server.data), sent))
+                self.wfile.write(b"" if cut else b"0\r\n\r\n")
+            else:
+                self.send_header("Content-Length", str(len(self.server.data)))
+                self.end_headers()
+                self.wfile.write(sent)
+
+        def log_message(self, *_):
+            pass
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    server.requests, server.cuts, server.data, server.chunked = 0, 0, b"", False
+    server.url = f"http://127.0.0.1:{server.server_port}/master.zip"
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    yield server
+    server.shutdown()
+    server.server_close()
+
+
+def test_every_split_holds_its_people_and_every_feature_is_right(archive, tmp_path):
+    builder = module.Builder(archive=archive, data_dir=tmp_path)
+    builder.download_and_prepare()
+    found = {}
+    for split in ("train", "validation", "test"):
+        for example in builder.as_dataset(split=split).as_numpy_iterator():
+            identity = example["identity"].decode()
+            assert split_of(identity) == split
+            found[example["file"].decode()] = example
+    assert sorted(found) == sorted(FILES)
+    for index, file in enumerate(FILES):
+        np.testing.assert_array_equal(found[file]["points"], points(index))
+        np.testing.assert_array_equal(found[file]["image"], decode_picture(picture(index), file))
+    example = found["test/Ann_Lee_25.jpg"]
+    assert (example["identity"], example["video"], example["frame"]) == (b"Ann_Lee", 2, 5)
+    for split, source in (("seed_train", "training"), ("seed_test", "test")):
+        records = load_records("youtube_faces_keypoints", split, data_dir=tmp_path)
+        assert list(records.files) == [file for file in FILES if file.startswith(f"{source}/")]
+        assert records.points.dtype == np.float32
+
+
+def test_the_environment_variable_names_the_archive(archive, tmp_path, monkeypatch):
+    monkeypatch.setenv(module.ARCHIVE_VARIABLE, str(archive))
+    assert len(load_records("youtube_faces_keypoints", "seed_test", data_dir=tmp_path)) == 2
+    # Prepared once, the archive is not needed again.
+    archive.unlink()
+    assert len(load_records("youtube_faces_keypoints", "seed_train", data_dir=tmp_path)) == 4
+
+
+@pytest.mark.parametrize("chunked", [False, True])
+@pytest.mark.parametrize("cuts", [0, 2])
+def test_the_download_is_tried_again_when_cut_half_way(archive, tmp_path, server, cuts, chunked):
+    server.data, server.cuts, server.chunked = archive.read_bytes(), cuts, chunked
+    path = download(server.url, tmp_path / "fetched.zip")
+    assert path.read_bytes() == server.data and server.requests == cuts + 1
+    assert not list(tmp_path.glob("*.part"))
+
+
+def test_a_builder_downloads_what_it_does_not_find(archive, tmp_path, server, monkeypatch):
+    server.data = archive.read_bytes()
+    builder = module.Builder(url=server.url, data_dir=tmp_path / "data")
+    builder.download_and_prepare()
+    assert builder.info.splits["seed_train"].num_examples == 4
+
+
+def test_a_download_that_never_ends_names_every_way_and_leaves_nothing(
+    archive, tmp_path, server, monkeypatch
+):
+    monkeypatch.setattr(module, "URL", server.url)
+    server.data, server.cuts = archive.read_bytes(), 99
+    with pytest.raises(InputError) as error:
+        load_records("youtube_faces_keypoints", "train", data_dir=tmp_path / "data")
+    message = str(error.value)
+    for word in ("--archive", "KEYPOINTS_ARCHIVE", server.url, "synthetic_faces", "bytes"):
+        assert word in message
+    assert f"{tmp_path / 'data' / 'youtube_faces_keypoints'}, no archive" in message
+    assert not [path for path in (tmp_path / "data").rglob("*") if path.is_file()]
+    server.cuts = 0
+    assert (
+        len(load_records("youtube_faces_keypoints", "seed_test", data_dir=tmp_path / "data")) == 2
+    )
+
+
+def test_nobody_listening_is_an_error_too(tmp_path):
+    with pytest.raises(InputError, match="in 3 attempts"):
+        download("http://127.0.0.1:9/x.zip", tmp_path / "x.zip")
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("changes", "reasons"),
+    [
+        ({"../../outside.txt": b"x"}, ["would leave its folder"]),
+        ({"data/test/Di_Eco_50.jpg": None}, ["test/Di_Eco_50.jpg: cannot be read"]),
+        (
+            {"data/test/Di_Eco_50.jpg": picture(5)[:300]},
+            ["test/Di_Eco_50.jpg: not a whole picture"],
+        ),
+        ({"data/test_frames_keypoints.csv": None}, ["0 files data/test_frames_keypoints.csv"]),
+        (
+            {
+                "data/test_frames_keypoints.csv": b",0\nAnn_Lee_25.jpg,1,2\n",
+                "data/training/Bo_Chan_01.jpg": b"",
+            },
+            ["2 bad entries", "line 2: 3 columns", "training/Bo_Chan_01.jpg: not a whole picture"],
+        ),
+    ],
+)
+def test_a_bad_archive_is_refused_with_all_reasons_and_nothing_prepared(tmp_path, changes, reasons):
+    archive = write_archive(tmp_path / "bad.zip", changes=changes)
+    with pytest.raises(InputError) as error:
+        load_records("youtube_faces_keypoints", "train", archive=archive, data_dir=tmp_path / "d")
+    for reason in reasons:
+        assert reason in str(error.value)
+    assert not [path for path in (tmp_path / "d").rglob("*") if path.is_file()]
+
+
+def test_what_is_no_zip_is_refused(tmp_path):
+    (tmp_path / "a.zip").write_bytes(b"not a zip")
+    for path in (tmp_path / "a.zip", tmp_path / "missing.zip"):
+        with pytest.raises(InputError, match=rf"{path} is not a ZIP archive"):
+            module.read_archive(path)

@@ -1,0 +1,47 @@
+import cv2
+import numpy as np
+
+from keypoints import landmarks
+from keypoints.evaluation import plots
+from tests.faces import dotted_faces
+
+
+def rows(count):
+    return [
+        {"epoch": i, "loss": 9.0 / i, "training_nme": 20.0 - i, "validation_nme": 21.0 - i}
+        for i in range(1, count + 1)
+    ]
+
+
+def test_curves_and_distributions_are_pictures(tmp_path):
+    plots.training_curves(rows(1), tmp_path / "one.png")
+    plots.training_curves(rows(5), tmp_path / "five.png")
+    plots.error_distribution(
+        {"a": np.array([0.02, 0.05, np.nan]), "b": np.array([0.3])}, tmp_path / "ced.png"
+    )
+    for name in ("one.png", "five.png", "ced.png"):
+        assert cv2.imread(str(tmp_path / name)).std() > 5
+
+
+def test_points_are_drawn_where_they_are_in_the_colour_given():
+    image = np.zeros((90, 160, 3), np.uint8)
+    points = landmarks.MEAN_FACE * 60 + [100, 40]
+    drawn = plots.draw_points(image, points, (255, 10, 20))
+    assert image.max() == 0
+    x, y = np.rint(points[30]).astype(int)
+    assert drawn[y, x].tolist() == [255, 10, 20]
+    assert (drawn[:, :60] == 0).all()
+
+
+def test_sheets_hold_every_face_and_skip_missing_predictions(tmp_path):
+    records = dotted_faces(5)
+    crops = [np.full((224, 224, 3), 40 * i, np.uint8) for i in range(5)]
+    plots.contact_sheet(crops, list(records.points), tmp_path / "a.png", columns=3)
+    sheet = cv2.imread(str(tmp_path / "a.png"))
+    assert sheet.shape == (448, 672, 3) and sheet[300, 660].max() == 0
+    assert sheet[250, 440].tolist() == [160, 160, 160]
+    predicted = records.points.copy()
+    predicted[1] = np.nan
+    images = [records.image(i) for i in range(5)]
+    plots.gallery(images, records.points, predicted, ["x"] * 5, tmp_path / "b.png")
+    assert cv2.imread(str(tmp_path / "b.png")).shape == (224, 1120, 3)

@@ -1,0 +1,247 @@
+import csv
+import dataclasses
+import json
+
+import numpy as np
+import pytest
+
+from keypoints import geometry, landmarks, metrics
+from keypoints.errors import InputError
+from keypoints.evaluation import protocol, reports
+from tests.faces import dotted_faces, estimated
+
+
+@pytest.fixture(scope="module")
+def records():
+    return dotted_faces(7, name="dots/validation")
+
+
+def oracle(records, boxes, *, margin=1.4, wrong=0.0):
+    """A predict function that knows the points, and counts what it is shown."""
+    matrices = geometry.crop_matrix(boxes, margin=margin)
+    targets = geometry.apply(matrices, records.points).reshape(len(records), -1) + wrong
+    crops = np.stack([geometry.crop(records.image(i), m) for i, m in enumerate(matrices)])
+    seen = []
+
+    def predict(batch):
+        assert batch.shape == (3, 224, 224, 3) and batch.dtype == np.uint8
+        answers = np.zeros((len(batch), 136), np.float32)
+        for row, crop in enumerate(batch):
+            matches = np.flatnonzero((crops == crop).all(axis=(1, 2, 3)))
+            seen.extend(matches)
+            answers[row] = targets[matches[0]] if len(matches) else 0
+        return estimated(answers)
+
+    return predict, seen
+
+
+def test_every_record_once_in_order_back_in_its_picture(records):
+    boxes, _ = protocol.boxes_for(records, "truth")
+    predict, seen = oracle(records, boxes)
+    found = protocol.predict_points(predict, records, boxes, view="face", margin=1.4, batch_size=3)
+    assert seen == list(range(7))  # 3 + 3 + 1, the last batch filled up
+    np.testing.assert_allclose(found.points, records.points, atol=1e-3)
+    # One pixel of a crop of 224, which is 1.4 longer sides wide.
+    picture_pixel = 1.4 * boxes[:, 2:].max(axis=1, keepdims=True) / 224
+    np.testing.assert_allclose(found.uncertainty, np.tile(picture_pixel, 68), rtol=1e-4)
+
+
+def test_frame_view_uses_no_boxes(records):
+    def predict(batch):
+        return estimated(np.full((len(batch), 136), 111.5))
+
+    points = protocol.predict_points(predict, records, None, view="frame", margin=9).points
+    middles = (records.shapes[:, ::-1] - 1) / 2  # width, then height
+    np.testing.assert_allclose(points[:, 0], middles, atol=1e-3)
+
+
+def test_flip_averages_with_the_flipped_crop(records):
+    """A model that is 4 px too far right in whatever it sees is right on average."""
+    boxes, _ = protocol.boxes_for(records, "truth")
+    predict, _ = oracle(records, boxes, wrong=np.tile([4.0, 0.0], 68))
+    known = {}
+
+    def both(batch):
+        plain = predict(batch)
+        for row, crop in enumerate(batch):
+            mirror = crop[:, ::-1].tobytes()
+            if mirror in known:
+                face = known[mirror]
+                face = (face * [-1, 1] + [223, 0])[landmarks.MIRROR]
+                plain.points[row] = face + [8.0, 0.0]  # truth + 4, seen in the mirror
+            known[crop.tobytes()] = plain.points[row].copy()
+        return plain
+
+    options = {"view": "face", "margin": 1.4, "batch_size": 3}
+    off = protocol.predict_points(predict, records, boxes, **options).points
+    scale = geometry.scale_of(geometry.crop_matrix(boxes, margin=1.4))
+    np.testing.assert_allclose((off - records.points)[:, 0, 0], 4 / scale, rtol=1e-3)
+    on = protocol.predict_points(both, records, boxes, flip=True, **options).points
+    np.testing.assert_allclose(on, records.points, atol=1e-3)
+
+
+def test_jittered_boxes_are_seeded_and_as_wide_as_they_say():
+    many = dotted_faces(1)
+    many = type(many)(**{**vars(many), "points": np.repeat(many.points, 4000, 0),
+                         "files": tuple(map(str, range(4000)))})  # fmt: skip
+    boxes, _ = protocol.boxes_for(many, "jittered", seed=3)
+    again, _ = protocol.boxes_for(many, "jittered", seed=3)
+    truth = geometry.landmark_box(many.points)
+    assert (boxes == again).all()
+    shift = (boxes[:, :2] + boxes[:, 2:] / 2) - (truth[:, :2] + truth[:, 2:] / 2)
+    assert (shift / truth[:, 2:].max(1, keepdims=True)).std() == pytest.approx(0.05, rel=0.05)
+    assert np.log(boxes[:, 2] / truth[:, 2]).std() == pytest.approx(0.08, rel=0.05)
+
+
+def test_detector_boxes_take_the_largest_and_count_the_misses(records):
+    answers = iter([np.zeros((0, 4))] + [np.array([[1, 2, 9, 8], [3, 4, 50, 60.0]])] * 6)
+    boxes, found = protocol.boxes_for(records, "detector", detect=lambda image: next(answers))
+    height, width = records.shapes[0]
+    assert boxes[0].tolist() == [0, 0, width, height] and boxes[1].tolist() == [3, 4, 50, 60]
+    assert found.tolist() == [False] + [True] * 6
+    with pytest.raises(InputError, match="--boxes=guess"):
+        protocol.boxes_for(records, "guess")
+
+
+def test_report_by_hand(records):
+    predicted = records.points.copy()
+    eyes = np.linalg.norm(predicted[:, 45] - predicted[:, 36], axis=1)
+    predicted += (0.05 * eyes)[:, None, None] * [0.6, 0.8]  # everybody 5 % off
+    predicted[2] = np.nan  # one not found
+    report = protocol.evaluate(records, predicted, model="m", boxes="truth")
+    assert report["images"] == 7 and report["found"] == 6
+    assert report["nme"]["inter_ocular"] == pytest.approx(5.0, rel=1e-4)
+    assert report["parts"] == pytest.approx(dict.fromkeys(landmarks.REPORT_PARTS, 5.0), rel=1e-4)
+    assert report["offset"] == pytest.approx([3.0, 4.0], rel=1e-4)
+    assert report["nme_without_offset"] == pytest.approx(0, abs=1e-3)
+    assert report["auc_at_0.08"] == pytest.approx((0.08 - 0.05) / 0.08 * 6 / 7, rel=1e-4)
+    assert report["failures_at_0.08"] == pytest.approx(100 / 7)
+    assert report["percentiles"]["P99"] == pytest.approx(5.0, rel=1e-4)
+    assert sum(entry["images"] for entry in report["yaw"].values()) == 6
+    assert report["mean_face"]["nme"] > 0 and report["split_sha256"] == records.digest()
+    text = reports.table(report)
+    assert "offset of all, x y   +3.00  +4.00  %  (NME without it: 0.00 %)" in text
+    assert "NME inter-ocular     5.00 %" in text and "7 images, 6 faces found" in text
+    with pytest.raises(InputError, match="6 predictions for 7 images"):
+        protocol.evaluate(records, predicted[:6])
+
+
+def test_interval_is_over_people_where_they_are_known(records):
+    errors = np.float32([1, 1, 1, 1, 3, 3, 3])  # one person's are all alike
+    predicted = records.points + errors[:, None, None]
+    people = dataclasses.replace(records, identities=("a",) * 4 + ("b",) * 3)
+    unknown = dataclasses.replace(records, identities=("",) * 7)
+    nme = metrics.inter_ocular_nme(records.points, predicted)
+    report = protocol.evaluate(people, predicted)
+    # Of two people drawn twice, a quarter of the draws is all "a" and a quarter all "b".
+    expected = [100 * nme[:4].mean(), 100 * nme[4:].mean()]
+    np.testing.assert_allclose(report["nme_interval"], expected, rtol=1e-6)
+    low, high = protocol.evaluate(unknown, predicted)["nme_interval"]
+    assert expected[0] < low < high < expected[1]
+
+
+def test_galleries_show_the_worst_first_and_the_best_to_the_worst(records, tmp_path, monkeypatch):
+    predicted = records.points + np.float32([4, 1, 6, 0, 3, 2, 5])[:, None, None] * 9
+    predicted[0] = np.nan
+    shown = {}
+
+    def gallery(images, truth, predicted, captions, path):
+        shown[path.name.split(".")[-2]] = [caption.split()[-1] for caption in captions]
+        path.write_bytes(b"drawn")
+
+    monkeypatch.setattr("keypoints.evaluation.plots.gallery", gallery)
+    monkeypatch.setattr(reports, "WORST", 3)
+    report = protocol.evaluate(records, predicted)
+    reports.write_report(tmp_path, report, records, predicted)
+    assert shown["worst"] == ["0000", "0002", "0006"]  # not found, then 6 and 5 off
+    assert shown["faces"] == ["0003", "0001", "0005", "0004", "0006", "0002", "0000"]
+
+
+def test_what_cannot_be_measured_is_refused(records):
+    with pytest.raises(InputError, match="no face was found in any of the 7 images"):
+        protocol.evaluate(records, np.full_like(records.points, np.nan))
+    points = records.points.copy()
+    points[4, 45] = points[4, 36]
+    squinting = dataclasses.replace(records, points=points)
+    with pytest.raises(InputError, match=f"{records.files[4]}: the annotated eyes coincide"):
+        protocol.evaluate(squinting, records.points)
+
+
+def test_table_says_what_was_missed(records):
+    predicted = records.points + np.float32([1, 0])
+    facts = {"boxes": "detector", "boxes_found": 5}
+    text = reports.table(protocol.evaluate(records, predicted, **facts))
+    assert "detector (in 5 images; the whole image in the others)" in text
+    assert "(7 images)" in text and "over the faces found" not in text
+    predicted[0] = np.nan
+    text = reports.table(protocol.evaluate(records, predicted, boxes="own"))
+    assert "AUC and failures are over all images, the rest over the faces found" in text
+
+
+def test_mean_face_fills_its_box():
+    boxes = np.array([[10.0, 20, 100, 80]])
+    face = protocol.mean_face(boxes)[0]
+    centre = (face.max(0) + face.min(0)) / 2
+    np.testing.assert_allclose(centre, [60, 60], atol=4)
+    assert np.ptp(face, axis=0).max() == pytest.approx(100, rel=0.06)
+
+
+def test_written_report_reads_back(records, tmp_path):
+    predicted = records.points + np.float32([1.5, 0])
+    predicted[3] = np.nan
+    report = protocol.evaluate(records, predicted, model="m", boxes="truth")
+    reports.write_report(tmp_path / "r", report, records, predicted)
+    assert json.loads((tmp_path / "r" / "report.json").read_text()) == report
+    rows = list(csv.DictReader((tmp_path / "r" / "per_image.csv").read_text().splitlines()))
+    assert [row["file"] for row in rows] == list(records.files)
+    assert float(rows[0]["x36"]) == pytest.approx(records.points[0, 36, 0] + 1.5, abs=1e-3)
+    assert rows[3]["nme"] == "" and rows[3]["x0"] == ""
+    mean = np.mean([float(row["nme"]) for row in rows if row["nme"]])
+    assert mean == pytest.approx(report["nme"]["inter_ocular"], abs=1e-3)
+    for name in ("ced.png", "worst.jpg", "faces.jpg"):
+        assert (tmp_path / "r" / name).stat().st_size > 1000
+
+
+def predictions(path, records, changes=None):
+    rows = {file: [file, *p.ravel()] for file, p in zip(records.files, records.points)}
+    rows |= changes or {}
+    lines = [",".join(map(str, row)) for row in rows.values() if row is not None]
+    path.write_text("\n".join(["file" + ",0" * 136, *lines, "other/file.png,1,2"]))
+    return path
+
+
+def test_predictions_are_read_by_file_name(records, tmp_path):
+    first = records.files[0]
+    path = predictions(tmp_path / "p.csv", records, {first: [first, *[""] * 136]})
+    found = protocol.read_predictions(path, records)
+    np.testing.assert_allclose(found[1:], records.points[1:], rtol=1e-6)
+    assert np.isnan(found[0]).all()
+
+
+@pytest.mark.parametrize("cell", ["nan", "-inf", "1e99", ""])
+@pytest.mark.filterwarnings("ignore:overflow encountered in cast")
+def test_half_a_face_is_refused(records, tmp_path, cell):
+    first = records.files[0]
+    path = predictions(tmp_path / "p.csv", records, {first: [first, *[1] * 135, cell]})
+    with pytest.raises(InputError, match=f"line 2: {first}"):
+        protocol.read_predictions(path, records)
+
+
+def test_a_file_that_is_no_table_is_refused(records, tmp_path):
+    path = tmp_path / "best.weights.h5"
+    path.write_bytes(b"\x89HDF\r\n\x1a\n\xff\x00" * 99)
+    with pytest.raises(InputError, match=r"best\.weights\.h5 is not a CSV file"):
+        protocol.read_predictions(path, records)
+
+
+def test_bad_predictions_are_named(records, tmp_path):
+    a, b, c = records.files[:3]
+    changes = {a: None, b: [b, 1, 2], c: [c, *["x"] * 136], "again": [c, *[1] * 136]}
+    path = predictions(tmp_path / "p.csv", records, changes)
+    with pytest.raises(InputError) as error:
+        protocol.read_predictions(path, records)
+    message = str(error.value)
+    for reason in (f"{a} has no row", "3 columns, 137", "could not convert", "second row"):
+        assert reason in message
+    with pytest.raises(InputError, match="No such file"):
+        protocol.read_predictions(tmp_path / "missing.csv", records)

@@ -1,0 +1,239 @@
+import json
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import keras
+import numpy as np
+import pytest
+
+from keypoints import landmarks, pretrained
+from keypoints.commands.evaluate import evaluate
+from keypoints.config import Config
+from keypoints.errors import InputError
+from keypoints.export import parity, writer
+from keypoints.geometry import landmark_box
+from keypoints.inference.predictor import Predictor
+from keypoints.models import runs
+from keypoints.models.network import build_model
+from tests.faces import dotted_faces
+
+pytestmark = pytest.mark.slow
+ROOT = Path(__file__).parents[2]
+CONFIG = Config(backbone="tiny", resolution=56, margin=1.3)
+RECORDS = dotted_faces(9, name="dots/validation")
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory):
+    """A run whose heat maps are random, so that its answers depend on what it sees."""
+    run = tmp_path_factory.mktemp("runs") / "tiny"
+    runs.start_run(run, CONFIG)
+    model = build_model(CONFIG, landmarks.MEAN_FACE * 160 + 111.5)
+    kernel = model.get_layer("head_maps").kernel
+    kernel.assign(np.random.default_rng(0).normal(0, 0.5, kernel.shape))
+    runs.write_weights(run / runs.BEST, model)
+    return run
+
+
+@pytest.fixture(scope="module")
+def exported(run):
+    crops = writer.calibration_crops(RECORDS, CONFIG, 6)
+    writer.export(run, run / "export", writer.FORMATS, calibration=crops)
+    return run / "export"
+
+
+def test_every_format_answers_as_the_live_model_does(run, exported):
+    rows = {row.format: row for row in parity.check(run, exported, RECORDS)}
+    assert set(rows) == {"live", "savedmodel", "onnx", "onnx-int8", "weights"}
+    assert not any(row.mismatch for row in rows.values())
+    assert 0 < rows["onnx"].difference < 0.01 < rows["onnx-int8"].difference < 15
+    assert rows["onnx-int8"].megabytes < 0.6 * rows["onnx"].megabytes
+    assert 0 < rows["weights"].difference < 0.5
+    assert rows["weights"].nme == pytest.approx(rows["live"].nme, rel=1e-3)
+    assert rows["weights"].megabytes < 0.6 * rows["live"].megabytes
+    assert rows["savedmodel"].nme == pytest.approx(rows["live"].nme, rel=1e-3)
+    text = parity.table(list(rows.values()))
+    assert text.count("\n") == 5 and "onnx-int8" in text
+
+
+def test_int8_rounds_what_passes_a_rectifier_once(exported):
+    import onnx
+
+    graph = onnx.load(exported / "model-int8.onnx").graph
+    made_by = {name: node.op_type for node in graph.node for name in node.output}
+    kinds = [node.op_type for node in graph.node]
+    assert kinds.count("QuantizeLinear") > 5
+    for node in graph.node:
+        if node.op_type in ("Relu", "Clip"):
+            assert made_by[node.input[0]] != "DequantizeLinear", node.name
+
+
+def test_manifest_tells_what_a_server_needs(run, exported):
+    manifest = json.loads((exported / writer.MANIFEST).read_text())
+    assert manifest["crop"]["margin"] == 1.3 and manifest["crop"]["view"] == "face"
+    assert manifest["input"]["shape"] == ["batch", 224, 224, 3]
+    assert manifest["run"]["weights_sha256"] == runs.weights_digest(run)
+    for file, digest in manifest["sha256"].items():
+        assert runs.weights_digest(exported / file) == digest
+    assert "model.onnx" in manifest["sha256"] and manifest["versions"]["keras"] == keras.__version__
+
+
+def test_half_weights_are_a_run_folder_of_half_the_size(run, exported):
+    half = exported / "weights"
+    assert (half / runs.BEST).stat().st_size < 0.7 * (run / runs.BEST).stat().st_size
+    model, config = runs.load_model(half)
+    whole, _ = runs.load_model(run)
+    assert config == CONFIG  # which starts from no weights
+    for rounded, weight in zip(model.get_weights(), whole.get_weights()):
+        assert rounded.dtype == np.float32
+        np.testing.assert_allclose(rounded, weight, rtol=2**-8, atol=1e-6)  # eight bits
+
+
+def test_models_that_come_along_are_known_by_name(exported, monkeypatch):
+    monkeypatch.setitem(pretrained.NAMES, "pretrained", exported)
+    image, boxes = RECORDS.image(4), landmark_box(RECORDS.points[3:6])
+    found = Predictor.load("pretrained").predict(image, boxes)
+    np.testing.assert_array_equal(found, Predictor.load(exported).predict(image, boxes))
+
+
+def test_predictor_takes_the_run_the_folder_and_the_file(run, exported):
+    image, boxes = RECORDS.image(4), landmark_box(RECORDS.points[3:6])
+    live = Predictor.load(run).predict(image, boxes)
+    for path in (exported, exported / "model.onnx"):
+        found = Predictor.load(path).predict(image, boxes)
+        np.testing.assert_allclose(found, live, atol=0.05)
+
+
+def test_onnx_needs_neither_keras_nor_jax_nor_tensorflow(exported):
+    code = (
+        "import sys, numpy as np\n"
+        "from keypoints.inference.predictor import Predictor\n"
+        "predictor = Predictor.load(sys.argv[1])\n"
+        "predictor.predict(np.zeros((90, 120, 3), np.uint8), np.array([[9, 9, 50, 60.0]]))\n"
+        "print(sorted({'keras', 'jax', 'tensorflow'} & set(sys.modules)))\n"
+    )
+    command = [sys.executable, "-c", code, str(exported)]
+    done = subprocess.run(command, capture_output=True, text=True, cwd=ROOT)
+    assert done.stdout.strip() == "[]", done.stderr
+
+
+def test_savedmodel_needs_tensorflow_alone(exported):
+    """TensorFlow itself imports JAX where it finds it, so here neither it nor Keras is found."""
+    code = (
+        "import sys\n"
+        "sys.modules['keras'] = sys.modules['jax'] = None\n"  # any import of them now fails
+        "import numpy as np, tensorflow as tf\n"
+        "model = tf.saved_model.load(sys.argv[1])\n"
+        "for batch in (1, 5):\n"
+        "    crops = np.zeros((batch, 224, 224, 3), np.float32)\n"
+        "    names = sorted(model.signatures['serve'](image=crops))\n"
+        "    print(model.serve(crops)['points'].shape, *names)\n"
+    )
+    command = [sys.executable, "-c", code, str(exported / "savedmodel")]
+    done = subprocess.run(command, capture_output=True, text=True, cwd="/")
+    lines = done.stdout.splitlines()
+    assert lines[:2] == ["(1, 136) points uncertainty", "(5, 136) points uncertainty"], done.stderr
+
+
+def test_a_savedmodel_that_would_write_files_is_refused(tmp_path):
+    code = (
+        "import sys, tensorflow as tf\n"
+        "class Trap(tf.Module):\n"
+        "    @tf.function(input_signature=[tf.TensorSpec((None, 224, 224, 3), tf.float32)])\n"
+        "    def serve(self, image):\n"
+        "        tf.io.write_file(sys.argv[2], 'sprung')\n"
+        "        return image\n"
+        "trap = Trap()\n"
+        "trap.variable = tf.Variable(1.0)\n"
+        "tf.saved_model.save(trap, sys.argv[1])\n"
+    )
+    folder, sprung = tmp_path / "savedmodel", tmp_path / "sprung"
+    subprocess.run([sys.executable, "-c", code, str(folder), str(sprung)], check=True)
+    digests = {
+        path.relative_to(tmp_path).as_posix(): runs.weights_digest(path)
+        for path in folder.rglob("*")
+        if path.is_file()
+    }
+    manifest = {
+        "crop": {"view": "face", "margin": 1.4},
+        "formats": {"savedmodel": "savedmodel"},
+        "run": {},
+        "sha256": digests,
+    }
+    (tmp_path / writer.MANIFEST).write_text(json.dumps(manifest))
+    with pytest.raises(InputError, match="WriteFile"):
+        Predictor.load(tmp_path)
+    assert not sprung.exists()
+
+
+def test_an_export_is_scored_like_a_run(run, exported, tmp_path, monkeypatch):
+    monkeypatch.setattr("keypoints.data.sources.load_records", lambda *_, **__: RECORDS)
+    reports = {}
+    for name, model in (("run", run), ("file", exported / "model.onnx"), ("folder", exported)):
+        evaluate(str(model), output=str(tmp_path / name))
+        reports[name] = json.loads((tmp_path / name / "report.json").read_text())
+    nme = [report["nme"]["inter_ocular"] for report in reports.values()]
+    assert nme == pytest.approx([nme[0]] * 3, rel=1e-3)
+    assert reports["folder"]["weights_sha256"] == reports["file"]["weights_sha256"]
+    assert reports["file"]["weights_sha256"] == runs.weights_digest(exported / "model.onnx")
+
+
+def test_a_failed_export_leaves_the_older_one_and_nothing_else(run, exported, tmp_path):
+    output = tmp_path / "export"
+    shutil.copytree(exported, output)
+    before = (output / writer.MANIFEST).read_text()
+
+    def fail(*_):
+        raise InputError("no")
+
+    with pytest.raises(InputError):
+        writer.export(run, output, ["savedmodel"], verify=fail)
+    assert (output / writer.MANIFEST).read_text() == before
+    assert [path.name for path in tmp_path.iterdir()] == ["export"]
+
+
+def test_a_format_that_answers_something_else_is_a_mismatch():
+    row = parity.Row("onnx", 1.0, 0.06, "a.png", 1.0, 5.0)
+    assert row.mismatch
+    assert not parity.Row("onnx", 1.0, 0.04, "a.png", 1.0, 5.0).mismatch
+    assert not parity.Row("onnx-int8", 1.0, 2.0, "a.png", 1.0, 5.0).mismatch
+
+
+def test_a_missing_package_is_named_before_anything_is_done(run, tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "tensorflow", None)  # as if it were not installed
+    with pytest.raises(InputError, match="--formats=savedmodel needs tensorflow, which is not"):
+        writer.export(run, tmp_path / "x", ["savedmodel"])
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_run_whose_weights_are_damaged_is_named_in_one_line(run, tmp_path):
+    broken = tmp_path / "broken"
+    shutil.copytree(run, broken, ignore=shutil.ignore_patterns("export"))
+    whole = (broken / runs.BEST).read_bytes()
+    (broken / runs.BEST).write_bytes(whole[: len(whole) // 2])
+    with pytest.raises(InputError, match=r"^savedmodel cannot be made: .*best\.weights\.h5 does"):
+        writer.export(broken, tmp_path / "x", ["savedmodel"])
+    assert [path.name for path in tmp_path.iterdir()] == ["broken"]
+
+
+def test_bad_input_is_named(run, exported, tmp_path):
+    with pytest.raises(InputError, match="--formats=onxx: some of savedmodel, onnx, onnx-int8"):
+        writer.export(run, tmp_path / "x", ["onxx"])
+    with pytest.raises(InputError, match="is not a run folder"):
+        writer.export(tmp_path, tmp_path / "x", ["savedmodel"])
+    with pytest.raises(InputError, match="needs training crops"):
+        writer.write_int8(exported / "model.onnx", tmp_path / "x.onnx", None)
+    manifest = json.loads((exported / "manifest.json").read_text())
+    (tmp_path / "model.onnx").write_bytes(b"not a model")
+    (tmp_path / "manifest.json").write_text(json.dumps(manifest))
+    with pytest.raises(InputError, match=r"model\.onnx is damaged: its SHA-256"):
+        Predictor.load(tmp_path)
+    manifest["sha256"]["model.onnx"] = runs.weights_digest(tmp_path / "model.onnx")
+    (tmp_path / "manifest.json").write_text(json.dumps(manifest))
+    with pytest.raises(InputError, match=r"model\.onnx: ONNX Runtime cannot read it"):
+        Predictor.load(tmp_path)
+    with pytest.raises(InputError, match="is there already and is no export"):
+        (tmp_path / "mine").mkdir()
+        writer.export(run, tmp_path / "mine", ["savedmodel"])

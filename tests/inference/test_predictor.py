@@ -1,0 +1,138 @@
+import warnings
+
+import numpy as np
+import pytest
+
+from keypoints import geometry, landmarks
+from keypoints.errors import InputError
+from keypoints.inference.predictor import Predictor, as_rgb
+from keypoints.inference.tracking import Tracker
+from tests.faces import estimated
+
+IN_CROP = landmarks.MEAN_FACE * 160 + 111.5
+
+
+def mean_face(crops):
+    """A network that answers the mean face, whatever it sees, and counts batch sizes."""
+    sizes.add(len(crops))
+    assert crops.dtype == np.uint8 and crops.shape[1:] == (224, 224, 3)
+    return estimated(np.tile(IN_CROP, (len(crops), 1, 1)), uncertainty=2.0)
+
+
+sizes: set[int] = set()
+predictor = Predictor(mean_face, margin=1.4)
+
+
+def test_points_come_back_in_the_picture():
+    boxes = np.array([[40.0, 20, 80, 60], [100, 50, 30, 40]])
+    found = predictor.estimate(np.zeros((120, 200, 3), np.uint8), boxes)
+    # 224 crop pixels are 1.4 longer sides: the mean face is 160 of 224 wide, about the side.
+    for face, box in zip(found.points, boxes):
+        centre, side = box[:2] + box[2:] / 2, box[2:].max()
+        np.testing.assert_allclose(face, landmarks.MEAN_FACE * side + centre, atol=0.01)
+    # 2 crop pixels are 2 / 224 of a crop's side of 1.4 * 80 and 1.4 * 40.
+    np.testing.assert_allclose(found.uncertainty, np.tile([[1.0], [0.5]], 68), rtol=1e-5)
+
+
+def test_a_dot_is_found_where_it_is_on_a_picture_that_is_not_square():
+    def brightest(crops):
+        y, x = np.unravel_index(crops[..., 0].reshape(len(crops), -1).argmax(1), (224, 224))
+        return estimated(np.tile(np.stack([x, y], -1), (1, 68)))
+
+    image = np.zeros((90, 300, 3), np.uint8)
+    image[30, 211] = 255
+    found = Predictor(brightest, margin=1.4).predict(image, np.array([[190.0, 20, 40, 30]]))
+    np.testing.assert_allclose(found[0, 0], [211, 30], atol=0.5)
+
+
+def test_few_batch_sizes_whatever_the_faces():
+    sizes.clear()
+    for count in range(12):
+        assert predictor.predict(np.zeros((9, 9, 3), np.uint8), np.ones((count, 4))).shape == (
+            count, 68, 2,
+        )  # fmt: skip
+    assert sizes == {1, 2, 4, 8, 16}
+
+
+@pytest.mark.parametrize(
+    ("image", "pixel"),
+    [
+        (np.full((4, 6), 90, np.uint8), [90] * 3),
+        (np.full((4, 6, 1), 90, np.uint8), [90] * 3),
+        (np.full((4, 6, 2), 90, np.uint8), [90] * 3),
+        (np.dstack([np.full((4, 6), v, np.uint8) for v in (1, 2, 3, 77)]), [1, 2, 3]),
+        (np.full((4, 6, 3), 0.5), [128] * 3),
+        (np.full((4, 6, 3), 200.0), [200] * 3),
+        (np.full((4, 6, 3), 40_000, np.uint16), [155] * 3),
+        (np.full((4, 6, 3), True), [255] * 3),
+        (np.full((4, 6, 3), np.nan), [0] * 3),
+        (np.full((4, 6, 3), -5, np.int64), [0] * 3),
+        (np.zeros((0, 6, 3), np.uint8), [0] * 3),
+    ],
+)
+def test_any_picture_becomes_rgb(image, pixel):
+    found = as_rgb(image)
+    assert found.dtype == np.uint8 and found.shape[2] == 3
+    assert found[0, 0].tolist() == pixel
+
+
+@pytest.mark.parametrize(
+    "image", [np.zeros((2, 3, 5), np.uint8), np.zeros(4), np.array([["a"]]), np.zeros((1, 2, 3, 3))]
+)
+def test_what_is_no_picture_is_refused(image):
+    with pytest.raises(InputError, match="is not known"):
+        as_rgb(image)
+
+
+KINDS = [bool, np.uint8, np.int8, np.uint16, np.int16, np.uint32, np.int32, np.uint64, np.int64,
+         np.float16, np.float32, np.float64]  # fmt: skip
+
+
+@pytest.mark.parametrize("count", [120, pytest.param(2000, marks=pytest.mark.slow)])
+def test_random_pictures_and_boxes_never_crash_and_never_give_nan(count):
+    rng = np.random.default_rng(0)
+    largest = (4000, 3000) if count > 1000 else (300, 500)
+    tracker = Tracker(predictor)
+    for number in range(count):
+        height, width = (int(np.exp(rng.uniform(0, np.log(side + 1)))) for side in largest)
+        if number < 2:
+            height, width = [(1, 1), largest][number]
+        shape = [(height, width), (height, width, int(rng.integers(1, 5)))][rng.integers(2)]
+        rows = 10.0 ** rng.integers(0, 6) * rng.standard_normal((height, *[1] * (len(shape) - 1)))
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", RuntimeWarning)  # noise beyond a type's range
+            image = np.broadcast_to(rows.astype(KINDS[number % len(KINDS)]), shape).copy()
+        if image.dtype.kind == "f":
+            image[rng.random(height) < 0.05] = rng.choice([np.nan, np.inf, -np.inf])
+        boxes = rng.normal(0, 10.0 ** rng.integers(0, 12), (int(rng.integers(0, 4)), 4))
+        boxes[rng.random(boxes.shape) < 0.1] = rng.choice([np.nan, np.inf, 0.0, -np.inf])
+        points = predictor.predict(image, boxes)
+        assert points.shape == (len(boxes), 68, 2) and np.isfinite(points).all()
+        assert np.isfinite(predictor.predict(image)).all()
+        for face in tracker.update(image, number / 30):
+            assert np.isfinite(face.points).all() and np.isfinite(face.score)
+
+
+def test_without_boxes_it_looks_for_faces():
+    from keypoints.inference.detectors import load_detector
+    from keypoints.synthetic.drawing import draw_face
+
+    image, _ = draw_face(2)
+    found = load_detector().detect(image)
+    points = predictor.predict(image)
+    assert len(points) == len(found)
+    assert predictor.predict(np.zeros((50, 60, 3), np.uint8)).shape == (0, 68, 2)
+    assert geometry.landmark_box(points).shape == (len(found), 4)
+
+
+def test_what_is_no_model_is_named(tmp_path):
+    with pytest.raises(InputError, match="neither a run folder nor an export"):
+        Predictor.load(tmp_path)
+    with pytest.raises(InputError, match=r"missing\.onnx is neither"):
+        Predictor.load(tmp_path / "missing.onnx")
+    (tmp_path / "best.weights.h5").write_text("")
+    with pytest.raises(InputError, match=r"best\.weights\.h5: a run of tools\.train"):
+        Predictor.load(tmp_path / "best.weights.h5")
+    (tmp_path / "manifest.json").write_text("{}")
+    with pytest.raises(InputError, match="is damaged"):
+        Predictor.load(tmp_path)

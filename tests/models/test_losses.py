@@ -1,0 +1,67 @@
+import math
+
+import numpy as np
+import pytest
+from keras import ops
+
+from keypoints.models import losses
+
+
+def loss_of(name, *errors):
+    """The loss of one row with these coordinate errors."""
+    truth = np.arange(len(errors), dtype=np.float32)[None]
+    predicted = truth + np.array([errors], np.float32)
+    return float(ops.convert_to_numpy(losses.LOSSES[name](truth, predicted))[0])
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [
+        # Errors 0.5, -2, 20, 0.
+        ("l1", (0.5 + 2 + 20) / 4),
+        ("mse", (0.25 + 4 + 400) / 4),
+        ("smooth_l1", (0.125 + 1.5 + 19.5) / 4),
+        # 10 ln(1 + e/2) below 10; linear above, joined there: 20 - (10 - 10 ln 6).
+        (
+            "wing",
+            (10 * math.log(1.25) + 10 * math.log(2) + 20 - 10 + 10 * math.log(6)) / 4,
+        ),
+    ],
+)
+def test_losses_by_hand(name, expected):
+    assert loss_of(name, 0.5, -2, 20, 0) == pytest.approx(expected, rel=1e-5)
+
+
+def test_laplace_by_hand():
+    truth = np.zeros((1, 136), np.float32)
+    predicted = truth.copy()
+    predicted[0, 2:4] = 3, -5  # one point 4 off on average, expected 2
+    uncertainty = np.ones((1, 68), np.float32)
+    uncertainty[0, 1] = 2
+    found = losses.laplace(truth, predicted, uncertainty)
+    assert float(ops.convert_to_numpy(found)[0]) == pytest.approx((4 / 2 + math.log(2)) / 68)
+
+
+def test_nme_by_hand():
+    truth = np.zeros((2, 68, 2), np.float32)
+    truth[:, 45] = [30, 40]  # 50 from point 36 at the origin
+    predicted = truth.copy()
+    predicted[0] += [3, 4]  # every point 5 off: 10 %
+    predicted[1, 0] += [0, 34]  # one point 34 off: 0.5 on average, 1 %
+    found = losses.nme(truth.reshape(2, -1), predicted.reshape(2, -1))
+    np.testing.assert_allclose(ops.convert_to_numpy(found), [10, 1], rtol=1e-5)
+
+
+def test_a_teacher_has_half_of_the_regression_loss_and_no_say_in_the_likelihood():
+    truth = np.zeros((1, 136), np.float32)
+    answer = np.concatenate([truth + 3, np.full((1, 68), 2, np.float32)], axis=1)
+    loss, likelihood = losses.objective(losses.l1), 3 / 2 + math.log(2)
+    alone = float(ops.convert_to_numpy(loss(truth, answer))[0])
+    assert alone == pytest.approx(3 + likelihood)
+    taught = np.concatenate([truth, truth + 8], axis=1)  # 5 away from the answer
+    assert float(ops.convert_to_numpy(loss(taught, answer))[0]) == pytest.approx(4 + likelihood)
+    truth[0, 90] = 100  # 36 to 45: an inter-ocular distance of 100
+    taught = np.concatenate([truth, truth + 50], axis=1)
+    answer[0, 90] += 100
+    found = ops.convert_to_numpy(losses.nme_of_outputs(taught, answer))
+    np.testing.assert_allclose(found, [3 * math.sqrt(2)], rtol=1e-5)

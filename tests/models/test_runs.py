@@ -1,0 +1,146 @@
+import json
+import os
+import pickle
+import resource
+
+import keras
+import numpy as np
+import pytest
+
+from keypoints import landmarks
+from keypoints.config import Config
+from keypoints.errors import InputError
+from keypoints.models import runs
+from keypoints.models.network import build_model
+from keypoints.models.runs import flattened
+
+CONFIG = Config(backbone="tiny", head="pooled", resolution=56)
+
+
+@pytest.fixture(scope="module")
+def model():
+    model = flattened(build_model(CONFIG, landmarks.MEAN_FACE * 160 + 111.5))
+    model.compile(keras.optimizers.Adam(1e-2), "mae")
+    model.optimizer.build(model.trainable_variables)
+    return model
+
+
+@pytest.fixture
+def run(tmp_path, model):
+    runs.start_run(tmp_path / "run", CONFIG)
+    runs.write_weights(tmp_path / "run" / runs.BEST, model)
+    return tmp_path / "run"
+
+
+def crops(count):
+    return np.random.default_rng(0).integers(0, 256, (count, 224, 224, 3), dtype=np.uint8)
+
+
+def test_a_run_folder_is_all_that_is_needed(run, model):
+    predict, config = runs.load_predict(run)
+    assert config == CONFIG
+    flat = model.predict_on_batch(crops(2))
+    np.testing.assert_allclose(predict(crops(2)).points.reshape(2, 136), flat[:, :136], atol=1e-4)
+    np.testing.assert_allclose(predict(crops(2)).uncertainty, flat[:, 136:], atol=1e-4)
+    found = json.loads((run / runs.ENVIRONMENT).read_text())
+    assert found["packages"]["keras"] == keras.__version__ and "git_revision" in found
+
+
+def test_checkpoint_brings_back_network_and_optimizer(run, model):
+    other = flattened(build_model(CONFIG, landmarks.MEAN_FACE * 160 + 111.5))
+    other.compile(keras.optimizers.Adam(1e-2), "mae")
+    other.optimizer.build(other.trainable_variables)
+    images, targets = crops(4), np.full((4, 204), 50, np.float32)
+    model.train_on_batch(images, targets)
+    runs.write_checkpoint(run, model, {"epoch": 3})
+    assert runs.read_progress(run) == {"epoch": 3}
+    runs.restore_checkpoint(run, other)
+    for net in (model, other):
+        net.train_on_batch(images, targets)
+    assert all((a == b).all() for a, b in zip(model.get_weights(), other.get_weights()))
+    runs.restore_checkpoint(run, other, optimizer=False)
+    assert int(other.optimizer.iterations.numpy()) == 2
+
+
+def test_another_config_does_not_overwrite_a_run(run):
+    with pytest.raises(InputError, match=r"seed 0, now 5"):
+        runs.start_run(run, Config(backbone="tiny", head="pooled", resolution=56, seed=5))
+    runs.start_run(run, CONFIG)
+
+
+def test_a_run_that_has_learnt_nothing_yet_can_be_started_otherwise(tmp_path):
+    runs.start_run(tmp_path, Config(weights="imagenet"))
+    runs.start_run(tmp_path, Config(weights="none"))
+    assert runs.load_config(tmp_path).weights == "none"
+
+
+def test_missing_and_damaged_files_are_named(run, tmp_path):
+    with pytest.raises(InputError, match=r"nowhere is not a run folder"):
+        runs.load_predict(tmp_path / "nowhere")
+    (run / runs.BEST).write_bytes(b"not hdf5")
+    with pytest.raises(InputError, match=r"best\.weights\.h5"):
+        runs.load_predict(run)
+    (run / runs.BEST).unlink()
+    with pytest.raises(InputError, match=r"has no best\.weights\.h5"):
+        runs.load_predict(run)
+    (run / runs.CHECKPOINT).write_bytes(b"PK not a zip")
+    with pytest.raises(InputError, match=r"checkpoint\.npz is damaged"):
+        runs.read_progress(run)
+
+
+def test_a_full_disk_keeps_the_weights_before(run, model):
+    before = (run / runs.BEST).read_bytes()
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (len(before) // 2, limits[1]))
+    try:
+        with pytest.raises(InputError, match=r"best\.weights\.h5: File too large; what it held"):
+            runs.write_weights(run / runs.BEST, model)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert (run / runs.BEST).read_bytes() == before
+    assert not list(run.glob(".*"))
+
+
+class Trap:
+    """Unpickling one of these makes a folder: the sign that a file ran code."""
+
+    def __init__(self, folder):
+        self.folder = folder
+
+    def __reduce__(self):
+        return os.mkdir, (str(self.folder),)
+
+
+def test_files_of_a_run_are_data_and_run_no_code(run, tmp_path):
+    trap = Trap(tmp_path / "sprung")
+    np.savez(run / runs.CHECKPOINT, progress=np.array([trap], object))
+    with pytest.raises(InputError, match="damaged"):
+        runs.read_progress(run)
+    (run / runs.BEST).write_bytes(pickle.dumps(trap))
+    with pytest.raises(InputError):
+        runs.load_predict(run)
+    assert not (tmp_path / "sprung").exists()
+
+
+@pytest.mark.slow
+def test_weights_cross_backends(run, model, tmp_path):
+    """The other backend, in its own process, answers the same from the same files."""
+    import subprocess
+    import sys
+
+    other = "tensorflow" if keras.backend.backend() == "jax" else "jax"
+    script = (
+        "import sys, numpy as np\n"
+        "from keypoints.models import runs\n"
+        "predict, _ = runs.load_predict(sys.argv[1])\n"
+        "crops = np.random.default_rng(0).integers(0, 256, (2, 224, 224, 3), dtype=np.uint8)\n"
+        "np.save(sys.argv[2], predict(crops).points)\n"
+    )
+    out = tmp_path / "points.npy"
+    subprocess.run(
+        [sys.executable, "-c", script, str(run), str(out)],
+        env={**os.environ, "KERAS_BACKEND": other},
+        check=True,
+    )
+    predict, _ = runs.load_predict(run)
+    np.testing.assert_allclose(np.load(out), predict(crops(2)).points, atol=1e-2)

@@ -1,0 +1,48 @@
+import numpy as np
+
+from keypoints import geometry
+from keypoints.estimate import Estimate, average, concatenate, flipped, in_picture, unflatten
+
+RNG = np.random.default_rng(0)
+
+
+def test_the_flat_output_of_a_network_by_hand():
+    outputs = RNG.random((3, 204)).astype(np.float32)
+    found = unflatten(outputs)
+    assert found.points[1, 5].tolist() == outputs[1, 10:12].tolist()
+    assert found.uncertainty[1, 5] == outputs[1, 136 + 5]
+    again = concatenate([found[:1], found[np.array([1, 2])]])
+    np.testing.assert_array_equal(again.points, found.points)
+    np.testing.assert_array_equal(again.uncertainty, found.uncertainty)
+
+
+def test_a_flip_swaps_sides_of_points_and_uncertainties():
+    points = np.zeros((1, 68, 2), np.float32)
+    points[0, 36] = 50, 80  # the right eye's outer corner
+    uncertainty = np.arange(68, dtype=np.float32)[None]
+    found = flipped(Estimate(points, uncertainty))
+    assert found.points[0, 45].tolist() == [173, 80]  # 223 - 50
+    assert found.uncertainty[0, 45] == 36
+    assert found.points.dtype == np.float32
+
+
+def test_average_by_hand():
+    first = Estimate(np.full((1, 68, 2), 3.0), np.full((1, 68), 1.0))
+    second = Estimate(np.full((1, 68, 2), 5.0), np.full((1, 68), 2.0))
+    found = average(first, second)
+    assert found.points[0, 7].tolist() == [4, 4] and found.uncertainty[0, 7] == 1.5
+
+
+def test_uncertainty_scales_with_the_picture():
+    matrices = geometry.crop_matrix(np.array([[30, 40, 100, 80.0]]), margin=1.4)
+    found = in_picture(Estimate(np.full((1, 68, 2), 111.5), np.full((1, 68), 8.0)), matrices)
+    np.testing.assert_allclose(found.points[0, 9], [80, 80], atol=1e-4)  # the box's centre
+    np.testing.assert_allclose(found.uncertainty, 8 * 140 / 224, rtol=1e-5)
+    assert found.points.dtype == found.uncertainty.dtype == np.float32
+
+
+def test_relative_uncertainty_by_hand():
+    points = np.zeros((2, 68, 2))
+    points[:, 45] = [[30, 40], [0, 0]]  # eyes 50 apart; eyes that coincide
+    found = Estimate(points, np.full((2, 68), 2.0)).relative_uncertainty()
+    assert found[0] == 2 / 50 and np.isfinite(found[1]) and found[1] > 100

@@ -1,0 +1,273 @@
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from types import SimpleNamespace
+
+import keras
+import numpy as np
+import pytest
+
+from keypoints import config as configs
+from keypoints.config import Config
+from keypoints.data.pipeline import training_pipeline
+from keypoints.errors import InputError
+from keypoints.models import runs
+from keypoints.training import loop
+from keypoints.training.loop import LearningRate, averaged_weights, compiled_model, train
+from tests.faces import dotted_faces, estimated
+
+CONFIG = Config(
+    data="dots", backbone="tiny", resolution=56, epochs=3, batch_size=4, learning_rate=1e-2,
+    warmup=0.5, ema=0.5, rotation=10, occlusion=0, blur=0,
+)  # fmt: skip
+STAGED = configs.replace(
+    CONFIG,
+    {"stages": ({"epochs": 1}, {"epochs": 2, "resolution": 112, "schedule": "exponential"})},
+)
+ROOT = Path(__file__).parents[2]
+# Trains the config in argv[1] into argv[2]; tells of each step, so that a test can stop it there.
+SCRIPT = """
+import sys
+from pathlib import Path
+from keypoints import config
+from keypoints.training.loop import train
+from tests.faces import dotted_faces
+given = config.from_json(Path(sys.argv[1]).read_text(), sys.argv[1])
+tell = lambda step: print("step", step.epoch, step.step, flush=True)
+rows = train(given, Path(sys.argv[2]), dotted_faces(18), dotted_faces(5, seed=1), on_step=tell)
+"""
+
+
+def start(config: Config, run: Path, **environment: str) -> subprocess.Popen:
+    path = run.with_suffix(".json")
+    path.write_text(configs.to_json(config))
+    return subprocess.Popen(
+        [sys.executable, "-c", SCRIPT, str(path), str(run)],
+        cwd=ROOT,
+        env={**os.environ, **environment},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+def finish(process: subprocess.Popen) -> None:
+    _, error = process.communicate(timeout=300)
+    assert process.returncode == 0, error[-2000:]
+
+
+def checkpoint(run: Path) -> dict[str, np.ndarray]:
+    with np.load(run / runs.CHECKPOINT) as arrays:
+        return {name: arrays[name] for name in arrays.files if name != "progress"}
+
+
+def assert_same_weights(run: Path, other: Path) -> None:
+    ours, theirs = checkpoint(run), checkpoint(other)
+    assert list(ours) == list(theirs) and len(ours) > 20
+    assert [name for name in ours if not np.array_equal(ours[name], theirs[name])] == []
+
+
+def test_a_run_learns_and_explains_itself(tmp_path):
+    config = configs.replace(CONFIG, {"epochs": 6})
+    steps, epochs = [], []
+    rows = train(
+        config, tmp_path, dotted_faces(18), dotted_faces(5, seed=1),
+        on_step=steps.append, on_epoch=epochs.append,
+    )  # fmt: skip
+    assert rows == epochs and [row["epoch"] for row in rows] == [1, 2, 3, 4, 5, 6]
+    assert [(step.epoch, step.step) for step in steps[:5]] == [
+        (1, 1),
+        (1, 2),
+        (1, 3),
+        (1, 4),
+        (2, 1),
+    ]
+    assert rows[-1]["loss"] < 0.7 * rows[0]["loss"]
+    assert (tmp_path / runs.METRICS).read_text().count("\n") == 7
+    for name in (runs.BEST, runs.LAST, runs.CHECKPOINT, runs.CURVES, runs.ENVIRONMENT):
+        assert (tmp_path / name).stat().st_size > 0
+    assert not list(tmp_path.glob(".*"))
+    # The finished run's command has nothing left to do.
+    assert train(config, tmp_path, dotted_faces(18), dotted_faces(5, seed=1)) == rows
+
+
+def test_the_best_epoch_is_the_one_that_is_kept(tmp_path):
+    from keypoints.training.loop import validation_nme
+
+    rows = train(CONFIG, tmp_path, dotted_faces(18), dotted_faces(5, seed=1))
+    model, config = runs.load_model(tmp_path)
+    found = validation_nme(runs.flattened(model), dotted_faces(5, seed=1), config)
+    assert found == pytest.approx(min(row["validation_nme"] for row in rows), rel=1e-4)
+
+
+def test_averaged_weights_come_with_statistics_of_their_own():
+    model = compiled_model(CONFIG, dotted_faces(8))
+    rng = np.random.default_rng(0)
+    batches = [rng.integers(0, 256, (4, 224, 224, 3), dtype=np.uint8) for _ in range(3)]
+    for images in batches:
+        model.train_on_batch(images, np.full((4, 136), 90, np.float32))
+    raw = [variable.numpy() for variable in model.variables]
+    norm = model.get_layer("conv2_bn")
+    with averaged_weights(model, batches):
+        changed = [(v.numpy() != r).any() for v, r in zip(model.variables, raw)]
+        inside = model.get_layer("conv2_conv").output
+        before_norm = keras.Model(model.input, inside)
+        seen = np.stack([np.asarray(before_norm(b.astype(np.float32))) for b in batches])
+        np.testing.assert_allclose(norm.moving_mean.numpy(), seen.mean((0, 1, 2, 3)), atol=1e-3)
+        variance = seen.var((1, 2, 3)).mean(0)
+        np.testing.assert_allclose(norm.moving_variance.numpy(), variance, rtol=1e-2)
+    assert np.mean(changed) > 0.8 and norm.momentum == 0.95
+    assert all((v.numpy() == r).all() for v, r in zip(model.variables, raw))
+
+
+def test_a_run_can_start_from_another(tmp_path):
+    train(configs.replace(CONFIG, {"epochs": 1}), tmp_path, dotted_faces(8), dotted_faces(5))
+    source, _ = runs.load_model(tmp_path)
+    onward = configs.replace(CONFIG, {"weights": str(tmp_path), "seed": 7})
+    model = compiled_model(onward, dotted_faces(8))
+    pairs = list(zip(source.get_weights(), model.get_weights()))
+    assert len(pairs) > 20 and all((a == b).all() for a, b in pairs)
+
+
+def test_a_network_learns_from_another(tmp_path, monkeypatch):
+    """A teacher that sees every point at (200, 10) draws the points there, half the way."""
+    teacher = SimpleNamespace(
+        view="face", network=lambda crops: estimated(np.tile([200, 10], (len(crops), 68)))
+    )
+    monkeypatch.setattr(loop.Predictor, "load", lambda name: teacher)
+    config = configs.replace(CONFIG, {"loss": "mse", "epochs": 12, "flip": 0.0, "ema": 0.0})
+    faces = dotted_faces(18)
+    means = {}
+    for name in ("none", "somebody"):
+        run = tmp_path / name
+        train(configs.replace(config, {"teacher": name}), run, faces, faces)
+        os.replace(run / runs.LAST, run / runs.BEST)  # best is by the annotations
+        predict, _ = runs.load_predict(run)
+        crops = np.concatenate([x for x, _ in training_pipeline(faces, config, epoch=0)])
+        means[name] = predict(crops).points.mean(axis=(0, 1))
+    half = (means["none"] + [200, 10]) / 2
+    np.testing.assert_allclose(means["somebody"], half, atol=15)
+
+
+def test_a_teacher_that_cannot_be_is_refused_before_anything_is_written(tmp_path, monkeypatch):
+    stages = ({"epochs": 1}, {"epochs": 1, "teacher": "nobody"})
+    config, faces = configs.replace(CONFIG, {"stages": stages}), dotted_faces(8)
+    with pytest.raises(InputError, match="--teacher=nobody: nobody is neither a run folder nor"):
+        train(config, tmp_path / "run", faces, faces)
+    teacher = SimpleNamespace(view="frame", network=None)
+    monkeypatch.setattr(loop.Predictor, "load", lambda name: teacher)
+    with pytest.raises(InputError, match="--teacher=nobody reads the frame view"):
+        train(config, tmp_path / "run", faces, faces)
+    assert not (tmp_path / "run").exists()
+
+
+def test_learning_rate_by_hand():
+    def rate(step, **fields):
+        return float(LearningRate(Config(epochs=10, learning_rate=2.0, **fields), steps=5)(step))
+
+    assert rate(0, warmup=2, schedule="constant") == pytest.approx(2.0 / 10)  # step 1 of 10
+    assert rate(9, warmup=2, schedule="constant") == pytest.approx(2.0)
+    assert rate(25, warmup=0, schedule="cosine") == pytest.approx(1.0)  # half-way of 50 steps
+    assert rate(50, warmup=0, schedule="cosine") == pytest.approx(0.0, abs=1e-6)
+    assert rate(14, warmup=0, schedule="exponential", decay=0.5) == pytest.approx(2.0 * 0.25)
+
+
+def test_a_loss_that_is_not_finite_stops_and_keeps_the_checkpoint(tmp_path):
+    records = dotted_faces(18)
+
+    def poison(step):
+        if step.epoch == 2:
+            records.points[:] = np.nan
+
+    frame = configs.replace(CONFIG, {"view": "frame"})  # whose crops do not depend on points
+    with pytest.raises(InputError, match=r"epoch 3, step 1; the last checkpoint is kept"):
+        train(frame, tmp_path, records, dotted_faces(5, seed=1), on_step=poison)
+    assert runs.read_progress(tmp_path)["epoch"] == 2
+
+
+def test_a_folder_that_cannot_be_written_is_named(tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(InputError, match=r"--run=.*file/run: the folder cannot be made"):
+        train(CONFIG, tmp_path / "file" / "run", dotted_faces(8), dotted_faces(5))
+
+
+def test_a_full_disk_is_reported_and_the_run_can_go_on(tmp_path, monkeypatch):
+    config = configs.replace(CONFIG, {"epochs": 2})
+    whole = runs.write_checkpoint
+
+    def fail(run, model, progress):
+        if progress["epoch"] == 2:
+            raise InputError("No space left on device")
+        whole(run, model, progress)
+
+    monkeypatch.setattr(runs, "write_checkpoint", fail)
+    with pytest.raises(InputError, match="No space left"):
+        train(config, tmp_path, dotted_faces(18), dotted_faces(5, seed=1))
+    monkeypatch.undo()
+    rows = train(config, tmp_path, dotted_faces(18), dotted_faces(5, seed=1))
+    assert [row["epoch"] for row in rows] == [1, 2]
+
+
+@pytest.fixture(scope="module")
+def straight(tmp_path_factory):
+    """A run of two stages that was never stopped."""
+    run = tmp_path_factory.mktemp("runs") / "straight"
+    finish(start(STAGED, run))
+    return run
+
+
+@pytest.mark.slow
+def test_killed_at_any_moment_it_ends_with_the_same_weights(straight, tmp_path):
+    killed = tmp_path / "killed"
+    rng = np.random.default_rng()
+    for _ in range(3):
+        process = start(STAGED, killed)
+        waits = int(rng.integers(1, 7))
+        for line in process.stdout:
+            waits -= line.startswith("step")
+            if not waits:
+                time.sleep(rng.uniform(0, 0.5))  # into a step, an evaluation or a write
+                process.send_signal(signal.SIGKILL)
+                break
+        process.communicate()
+    finish(start(STAGED, killed))
+    assert_same_weights(straight, killed)
+    rows = [json.loads(json.dumps(runs.read_progress(run)["rows"])) for run in (straight, killed)]
+    for row, other in zip(*rows):
+        assert row["validation_nme"] == other["validation_nme"] and row["loss"] == other["loss"]
+
+
+@pytest.mark.slow
+def test_ctrl_c_saves_and_goes_on_in_the_middle_of_an_epoch(straight, tmp_path):
+    stopped = tmp_path / "stopped"
+    process = start(STAGED, stopped)
+    for line in process.stdout:
+        if line.startswith("step 2 2"):
+            process.send_signal(signal.SIGINT)
+            break
+    _, error = process.communicate()
+    assert process.returncode != 0 and "KeyboardInterrupt" in error
+    progress = runs.read_progress(stopped)
+    assert progress["epoch"] == 1 and progress["step"] in (2, 3)
+    finish(start(STAGED, stopped))
+    assert_same_weights(straight, stopped)
+
+
+@pytest.mark.slow
+def test_four_devices_learn_what_one_learns(tmp_path):
+    one, four = tmp_path / "one", tmp_path / "four"
+    # Adam turns rounding into steps of full size where gradients vanish: keep the steps small.
+    slow = configs.replace(CONFIG, {"learning_rate": 1e-3})
+    finish(start(slow, one, KERAS_BACKEND="jax"))
+    flags = "--xla_force_host_platform_device_count=4"
+    finish(start(slow, four, KERAS_BACKEND="jax", XLA_FLAGS=flags))
+    losses = [[row["loss"] for row in runs.read_progress(run)["rows"]] for run in (one, four)]
+    np.testing.assert_allclose(losses[1], losses[0], rtol=1e-3)
+    uneven = start(configs.replace(CONFIG, {"batch_size": 6}), tmp_path / "uneven",
+                   KERAS_BACKEND="jax", XLA_FLAGS=flags)  # fmt: skip
+    _, error = uneven.communicate()
+    assert "--batch_size=6 does not divide over 4 devices" in error
