@@ -21,15 +21,15 @@ ROOMS = {
     "inference": {"media", "models", "pretrained"},
     "evaluation": {"data", "inference", "media"},
     "training": {"data", "evaluation", "inference", "models"},
-    "export": {"data", "inference", "models"},
+    "exports": {"data", "inference", "models"},
     "filters": {"inference", "media", "synthetic"},
     "benchmarks": {"data", "inference", "media", "models", "training"},
 }  # fmt: skip
 ROOMS["commands"] = set(ROOMS)
 TOP = {path.stem for path in (ROOT / "keypoints").glob("[a-z]*.py")}
-TENSORFLOW = {"data", "export", "inference/exported.py", "models/cpu_layers.py",
+TENSORFLOW = {"data", "exports", "inference/exported.py", "models/cpu_layers.py",
               "training/tensorboard.py"}  # fmt: skip
-KERAS = {"models", "training", "export"}
+KERAS = {"models", "training", "exports"}
 
 
 def imports(path: Path, *, top_only: bool = False) -> set[str]:

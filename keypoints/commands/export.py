@@ -33,8 +33,8 @@ def export(
     wanted = [name for entry in wanted for name in str(entry).split(",")]
 
     from keypoints.data.sources import load_records
-    from keypoints.export import parity
-    from keypoints.export import writer as exporter
+    from keypoints.exports import parity
+    from keypoints.exports import writer as exporter
     from keypoints.models import runs
 
     exporter.check_formats(wanted)

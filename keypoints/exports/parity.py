@@ -116,7 +116,9 @@ def respond_in_child(folder: str, name: str, scratch: str) -> None:
 
 
 def _responses_of_child(folder: Path, name: str, scratch: Path) -> dict[str, np.ndarray]:
-    code = "import sys; from keypoints.export import parity; parity.respond_in_child(*sys.argv[1:])"
+    code = (
+        "import sys; from keypoints.exports import parity; parity.respond_in_child(*sys.argv[1:])"
+    )
     done = subprocess.run(
         [sys.executable, "-c", code, str(folder.resolve()), name, str(scratch)],
         cwd=Path(__file__).parents[2],

@@ -12,7 +12,7 @@ from keypoints import landmarks, pretrained
 from keypoints.commands.evaluate import evaluate
 from keypoints.config import Config
 from keypoints.errors import InputError
-from keypoints.export import parity, writer
+from keypoints.exports import parity, writer
 from keypoints.geometry import landmark_box
 from keypoints.inference.predictor import Predictor
 from keypoints.models import runs

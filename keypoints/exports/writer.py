@@ -218,7 +218,7 @@ def _rounded(values: np.ndarray) -> np.ndarray:
 def _in_child(function: str, backend: str, run: Path, path: Path) -> None:
     """Call a function of this module in a process of its own, with the Keras backend it needs."""
     code = (
-        "import sys\nfrom pathlib import Path\nfrom keypoints.export import writer\n"
+        "import sys\nfrom pathlib import Path\nfrom keypoints.exports import writer\n"
         f"writer.{function}(Path(sys.argv[1]), Path(sys.argv[2]))\n"
     )
     root = str(Path(__file__).parents[2])
