@@ -23,6 +23,7 @@ ROOMS = {
     "training": {"data", "evaluation", "inference", "models"},
     "exports": {"data", "inference", "models"},
     "filters": {"inference", "media", "synthetic"},
+    "live": {"filters", "inference", "media", "synthetic"},
     "benchmarks": {"data", "inference", "media", "models", "training"},
 }  # fmt: skip
 ROOMS["commands"] = set(ROOMS)

@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 from keypoints.commands.train import load_experiment, show_fields
-from keypoints.commands.webcam import open_source
 from keypoints.config import Config, field_names, near_miss, replace
 from keypoints.errors import InputError
 
@@ -85,6 +84,7 @@ def benchmark(
         rows = inference.measure_predictions(Path(str(model)), export=folder, repeats=10 * repeats)
     else:
         from keypoints.inference.predictor import Predictor
+        from keypoints.live.sources import open_source
 
         predictor = Predictor.load(model)
         rows = inference.measure_webcam(predictor, open_source(str(source)), most=10 * repeats)

@@ -6,6 +6,7 @@ import numpy as np
 
 from keypoints.errors import InputError
 
+SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff")
 # A decoded picture of this many pixels takes 300 MB: beyond it a file is a mistake or an attack.
 MAX_PIXELS = 100_000_000
 

@@ -30,6 +30,11 @@ class Video:
     count: int  # frames, as the file claims; 0: unknown
 
 
+def is_live(source: str) -> bool:
+    """Whether `source` names a stream (a URL) or a camera (a number that is no file's name)."""
+    return "://" in source or (source.isdigit() and not Path(source).exists())
+
+
 def ffmpeg() -> str | None:
     """The path of the ffmpeg program, or None where it is not installed."""
     return shutil.which("ffmpeg")

@@ -239,11 +239,11 @@ def test_without_a_model_it_says_what_is_missing(tmp_path, monkeypatch, capsys):
 
 
 def test_progress_goes_to_a_terminal_only(capsys, monkeypatch):
-    progress = tool.Progress(10, "frames")
-    progress.show(3)
+    progress = tool.Progress("frames")
+    progress.show(3, 10)
     assert capsys.readouterr().err == ""
     monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
-    progress.show(5)
+    progress.show(5, 10)
     assert "5/10 frames" in capsys.readouterr().err
 
 

@@ -12,12 +12,12 @@ import numpy as np
 import pytest
 
 from keypoints import geometry, landmarks
-from keypoints.commands import webcam as tool
-from keypoints.commands.webcam import webcam
+from keypoints.commands.webcam import try_window, webcam
 from keypoints.errors import InputError
-from keypoints.filters import list_filters
 from keypoints.inference.predictor import Predictor
+from keypoints.live import recorder, sources, window
 from keypoints.media import videos
+from keypoints.synthetic.clip import drawn_clip
 from tests.faces import estimated
 
 ROOT = Path(__file__).parents[2]
@@ -45,8 +45,8 @@ def play(monkeypatch, keys: str, **options) -> list[tuple]:
         key = left.pop(0)
         return "" if key == "." else key
 
-    monkeypatch.setattr(tool, "try_window", lambda: lambda: None)
-    monkeypatch.setattr(tool, "show", show)
+    monkeypatch.setattr(window, "try_window", lambda: lambda: None)
+    monkeypatch.setattr(window, "show", show)
     webcam("model", source="synthetic", **options)
     return shown
 
@@ -72,65 +72,47 @@ def test_l_f_and_h(monkeypatch):
     assert [frame[2] for frame in shown] == [False, False, False, True, True]
 
 
-def test_f_goes_through_all_filters_and_back_to_points(monkeypatch):
-    view = tool.View(None)
-    seen = []
-    count = len(list_filters())
-    for _ in range(count + 2):
-        seen.append(view.filter.spec.name if view.filter else None)
-        view.press("f", None)
-    assert seen[0] is None and len(set(seen)) == count + 1 and seen[-1] is None
-
-
 def test_where_nothing_can_be_written_the_show_goes_on(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(tool, "now", lambda: "missing/1")
+    monkeypatch.setattr(recorder, "now", lambda: "missing/1")
     assert len(play(monkeypatch, "rs.q")) == 4
     assert capsys.readouterr().err.count("error: cannot write") == 2
 
 
 def test_ctrl_c_keeps_what_was_recorded(tmp_path, monkeypatch, capsys):
     def interrupted():
-        clip = tool.drawn_clip()
+        clip = drawn_clip()
         for _ in range(5):
             yield next(clip)
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(tool, "open_source", lambda source: interrupted())
+    monkeypatch.setattr(sources, "open_source", lambda source: interrupted())
     webcam("model", headless=True, output="out.mp4", points="out.csv")
     assert videos.probe(tmp_path / "out.mp4").count == 5
     assert len((tmp_path / "out.csv").read_text().splitlines()) == 1 + 5
     assert "5 frames; " in capsys.readouterr().out
 
 
-def test_a_slow_camera_is_recorded_at_its_own_speed(tmp_path):
-    image = np.zeros((48, 64, 3), np.uint8)
-    with videos.recording(tmp_path / "clip.avi", 64, 48, 30.0) as add:
-        for timestamp in (7.0, 7.1, 7.5, 8.0):
-            add(image, timestamp)
-    assert videos.probe(tmp_path / "clip.avi").count == 31
-
-
 def test_a_screen_that_does_not_answer_is_named(monkeypatch):
     monkeypatch.setenv("DISPLAY", ":4071")
     monkeypatch.delenv("WAYLAND_DISPLAY", raising=False)
     with pytest.raises(InputError, match=r"no window can open here \(DISPLAY is :4071\); add"):
-        tool.try_window()()
+        try_window()()
 
 
 CHILD = """
 import itertools
-import sys
 from keypoints.inference.predictor import Predictor
 from tests.commands.test_webcam import mean_face
-from keypoints.commands import webcam as tool
 from keypoints.commands.cli import run_command
+from keypoints.commands.webcam import webcam
+from keypoints.synthetic import clip
 Predictor.load = lambda path: Predictor(mean_face, margin=1.4)
-clip = tool.drawn_clip
-tool.drawn_clip = lambda: itertools.chain.from_iterable(
-    ((10 * lap + t, image) for t, image in clip()) for lap in itertools.count()
+once = clip.drawn_clip
+clip.drawn_clip = lambda: itertools.chain.from_iterable(
+    ((10 * lap + t, image) for t, image in once()) for lap in itertools.count()
 )  # without an end: a busy machine may take longer than the clip's ten seconds
-run_command(tool.webcam)
+run_command(webcam)
 """
 
 
@@ -159,14 +141,14 @@ def test_memory_does_not_grow(monkeypatch):
     def many():
         for number in range(1500):
             if number % 300 == 0:
-                clip = tool.drawn_clip()
+                clip = drawn_clip()
             if number in (500, 1499):
                 pages = Path("/proc/self/statm").read_text().split()[1]
                 resident.append(int(pages) * os.sysconf("SC_PAGE_SIZE"))
             yield number / 30, next(clip)[1]
 
     resident: list[int] = []
-    monkeypatch.setattr(tool, "open_source", lambda source: many())
+    monkeypatch.setattr(sources, "open_source", lambda source: many())
     webcam("model", headless=True, filter="googly_orange", points="points.csv")
     assert resident[1] < 1.02 * resident[0]
 

@@ -184,3 +184,11 @@ def test_what_ffmpeg_complains_about_is_passed_on(tmp_path, monkeypatch, script)
         for _ in range(20):
             add(np.zeros((480, 640, 3), np.uint8))
     assert not (tmp_path / "clip.mp4").exists()
+
+
+def test_a_slow_camera_is_recorded_at_its_own_speed(tmp_path):
+    image = np.zeros((48, 64, 3), np.uint8)
+    with videos.recording(tmp_path / "clip.avi", 64, 48, 30.0) as add:
+        for timestamp in (7.0, 7.1, 7.5, 8.0):
+            add(image, timestamp)
+    assert videos.probe(tmp_path / "clip.avi").count == 31

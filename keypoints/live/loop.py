@@ -1,0 +1,100 @@
+"""The live loop: frames to faces to the painted picture, its window, its files."""
+
+import contextlib
+import time
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+
+from keypoints.errors import InputError
+from keypoints.inference.tracking import Tracker
+from keypoints.live import sources, window
+from keypoints.live.view import View
+from keypoints.media import landmark_csv, videos
+
+LATEST = 100  # frames over which speed is measured
+
+
+@dataclass
+class Speed:
+    """How long frames take from their arrival to their picture, over the latest `LATEST`."""
+
+    frames: int = 0
+    faces: int = 0  # in the last frame
+    seconds: deque[float] = field(default_factory=lambda: deque(maxlen=LATEST))
+    ends: deque[float] = field(default_factory=lambda: deque(maxlen=LATEST))
+
+    def add(self, started: float, ended: float, faces: int) -> None:
+        """One more frame, from `started` to `ended` in seconds of one clock."""
+        self.frames += 1
+        self.faces = faces
+        self.seconds.append(ended - started)
+        self.ends.append(ended)
+
+    def __str__(self) -> str:
+        middle, slow = np.percentile(np.array(self.seconds) * 1000, [50, 95])
+        rate = (len(self.ends) - 1) / max(self.ends[-1] - self.ends[0], 1e-6)
+        count = f"{self.faces} face{'' if self.faces == 1 else 's'}"
+        return f"{rate:.0f} frames/s, {middle:.0f} ms (95 %: {slow:.0f} ms), {count}"
+
+
+def run(
+    source: str,
+    tracker: Tracker,
+    view: View,
+    *,
+    output: Path | None = None,
+    points: Path | None = None,
+    headless: bool = False,
+    max_frames: int = 0,
+    report: Callable[[str | InputError], None],
+) -> Speed:
+    """Show a source until it ends, a key quits, Ctrl-C, or after `max_frames` (0: no limit).
+
+    `output` records what is shown, `points` gets the table of landmarks; both are kept when the
+    loop is interrupted. `headless` opens no window. `report` takes what keys have to say, and
+    errors of files that they could not write, after which the loop goes on. Raises InputError
+    where the source cannot be read or a file cannot be written.
+    """
+    speed, record, opened = Speed(), None, None
+    with contextlib.ExitStack() as stack:
+        stack.enter_context(view.recorder)
+        note = None if points is None else stack.enter_context(landmark_csv.writing(points))
+        with contextlib.suppress(KeyboardInterrupt):
+            for number, (timestamp, image) in enumerate(sources.open_source(source)):
+                started = time.monotonic()
+                opened = started - timestamp if opened is None else opened
+                found = tracker.update(image, timestamp)
+                if note is not None:
+                    note(number, timestamp, found)
+                shown = view.paint(image, found, timestamp)
+                speed.add(started, time.monotonic(), len(found))
+                if output is not None:
+                    if record is None:
+                        height, width = image.shape[:2]
+                        rate = sources.source_rate(source)
+                        record = stack.enter_context(videos.recording(output, width, height, rate))
+                    record(shown, timestamp)
+                view.recorder.add(shown, timestamp)
+                if not headless:
+                    # A file plays at its own speed, where the machine is quick enough for that.
+                    live = videos.is_live(source)
+                    wait = 0.0 if live else opened + timestamp - time.monotonic()
+                    wait = max(wait, window.FIRST_WAIT) if number == 0 else wait
+                    key = window.show(
+                        shown, str(speed), wait, help=view.help, recording=view.recorder.path
+                    )
+                    if key in ("q", "\x1b"):
+                        break
+                    try:
+                        message = view.press(key, shown)
+                        if message is not None:
+                            report(message)
+                    except InputError as error:
+                        report(error)
+                if max_frames and number + 1 >= max_frames:
+                    break
+    return speed

@@ -1,0 +1,65 @@
+"""What a key saves: recordings and snapshots, in the current folder, named by the time."""
+
+import contextlib
+from collections.abc import Callable
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from keypoints.atomic import replacing
+from keypoints.media import videos
+
+
+class Recorder:
+    """A recording that is started and ended by `switch`; as a context, it ends with the block."""
+
+    def __init__(self) -> None:
+        self.path: Path | None = None  # of the recording that runs
+        self._stack = contextlib.ExitStack()
+        self._write: Callable | None = None
+
+    def __enter__(self) -> "Recorder":
+        return self
+
+    def __exit__(self, *error: Any) -> None:
+        self._stack.__exit__(*error)
+
+    def switch(self, image: np.ndarray) -> Path | None:
+        """Start a recording of frames as large as `image`, or end it; returns the ended file.
+
+        Raises InputError where the file cannot be written.
+        """
+        if self.path is not None:
+            path, self.path, self._write = self.path, None, None
+            self._stack.close()
+            return path
+        path = Path(f"recording-{now()}.mp4")
+        height, width = image.shape[:2]
+        self._write = self._stack.enter_context(videos.recording(path, width, height))
+        self.path = path
+        return None
+
+    def add(self, image: np.ndarray, timestamp: float) -> None:
+        """Record a frame, shown at `timestamp` seconds, if a recording runs."""
+        if self._write is not None:
+            self._write(image, timestamp)
+
+
+def snapshot(image: np.ndarray) -> Path:
+    """Write `image` `(h, w, 3)` uint8 RGB to a PNG file; returns its path.
+
+    Raises InputError where it cannot be written.
+    """
+    import cv2
+
+    path = Path(f"snapshot-{now()}.png")
+    with replacing(path) as temporary:
+        cv2.imwrite(str(temporary), image[..., ::-1])
+    return path
+
+
+def now() -> str:
+    """The local time as part of a file's name, to the millisecond."""
+    return datetime.now().strftime("%Y%m%d-%H%M%S-%f")[:-3]

@@ -1,0 +1,59 @@
+"""What is drawn over each frame, and how keys change it."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from keypoints.filters import list_filters, load_filter
+from keypoints.filters.engine import Filter
+from keypoints.inference.tracking import Face
+from keypoints.live.recorder import Recorder, snapshot
+from keypoints.media.overlay import TRUTH, draw_points
+
+
+@dataclass
+class View:
+    """The layers over the picture: a filter, the landmarks, or both."""
+
+    filter: Filter | None
+    help: bool = False  # whether the window lists the keys
+    recorder: Recorder = field(default_factory=Recorder)
+
+    def __post_init__(self) -> None:
+        self.landmarks = self.filter is None
+
+    def paint(self, image: np.ndarray, found: Sequence[Face], timestamp: float) -> np.ndarray:
+        """The frame `(h, w, 3)` uint8 RGB to show; `image` is left as it is."""
+        shown = image
+        if self.filter is not None:
+            faces = np.array([face.points for face in found], np.float32).reshape(-1, 68, 2)
+            ids = [face.id for face in found]
+            shown = self.filter.apply(image, faces, ids=ids, timestamp=timestamp)
+        if self.landmarks:
+            for face in found:
+                shown = draw_points(shown, face.points, TRUTH)
+        return shown
+
+    def press(self, key: str, shown: np.ndarray) -> str | None:
+        """Do what a key asks for; returns what to tell the user, if anything.
+
+        Raises InputError where a file cannot be written.
+        """
+        if key == "f":
+            names = [None, *list_filters()]
+            current = self.filter.spec.name if self.filter is not None else None
+            place = names.index(current) + 1 if current in names else 0
+            name = names[place % len(names)]
+            self.filter = load_filter(name) if name is not None else None
+            self.landmarks = self.filter is None
+        elif key == "l":
+            self.landmarks = not self.landmarks
+        elif key == "h":
+            self.help = not self.help
+        elif key == "s":
+            return str(snapshot(shown))
+        elif key == "r":
+            ended = self.recorder.switch(shown)
+            return None if ended is None else str(ended)
+        return None

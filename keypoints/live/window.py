@@ -1,0 +1,61 @@
+"""The window: whether one can open, and one frame shown in it."""
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+
+from keypoints.errors import InputError
+
+NAME = "keypoints"
+KEYS = "q quit   l landmarks   f filter   s snapshot   r record   h help"
+# Seconds that the first frame stays at least: a window that is not painted before frames come late
+# one after the other may stay black and ignore keys.
+FIRST_WAIT = 0.3
+
+
+def try_window() -> Callable[[], None]:
+    """Find out beside other work whether a window can open; returns a wait for the answer.
+
+    In a process of its own, since OpenCV's window toolkit ends the process where it cannot.
+    Its window has another name, so that a search for ours finds that alone. The wait raises
+    InputError where no window can open.
+    """
+    screen = os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY")
+    if sys.platform.startswith("linux") and not screen:
+        raise InputError("no window can open here (DISPLAY is not set)")
+    command = [sys.executable, "-c", "import cv2; cv2.namedWindow('attempt')"]
+    quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+    attempt = subprocess.Popen(command, **quiet)
+
+    def require_window() -> None:
+        if attempt.wait() != 0:
+            raise InputError(f"no window can open here (DISPLAY is {screen})")
+
+    return require_window
+
+
+def show(image: np.ndarray, text: str, wait: float, *, help: bool, recording: Path | None) -> str:
+    """Show a frame for `wait` seconds, or a moment; returns a key that was pressed, or "".
+
+    `text` is written over it, and the keys with `help`; a dot marks a `recording`. "q" where the
+    window was closed.
+    """
+    import cv2
+
+    frame = image[..., ::-1].copy()
+    for line, words in enumerate([text, KEYS] if help else [text]):
+        for colour, width in (((0, 0, 0), 3), ((255, 255, 255), 1)):
+            place = (8, 20 + 20 * line)
+            cv2.putText(frame, words, place, cv2.FONT_HERSHEY_SIMPLEX, 0.5, colour, width,
+                        cv2.LINE_AA)  # fmt: skip
+    if recording is not None:
+        cv2.circle(frame, (frame.shape[1] - 18, 18), 7, (40, 40, 230), -1, cv2.LINE_AA)
+    cv2.imshow(NAME, frame)
+    key = cv2.waitKey(max(round(1000 * wait), 1))
+    if cv2.getWindowProperty(NAME, cv2.WND_PROP_VISIBLE) < 1:
+        return "q"
+    return chr(key & 0xFF) if key >= 0 else ""
