@@ -9,6 +9,13 @@ from typing import Any
 
 from keypoints.errors import InputError
 
+# One value for the whole run, whatever a stage says: what is learned from, which crop the network
+# sees, which weights it has.
+FIXED = (
+    "data", "train_split", "validation_split", "seed", "view", "margin", "backbone", "head",
+    "weights", "stages",
+)  # fmt: skip
+
 
 def _option(default: Any, meaning: str, **checks: Any) -> Any:
     """A field with its meaning for `--help` and its checks: `choices`, `low`, `high`."""
@@ -90,7 +97,13 @@ class Config:
     def __post_init__(self) -> None:
         for entry in dataclasses.fields(self):
             object.__setattr__(self, entry.name, _checked(entry, getattr(self, entry.name)))
-        for stage in self.stages:
+        for number, stage in enumerate(self.stages, 1):
+            for name in stage:
+                if name in FIXED:
+                    raise InputError(
+                        f"stages: stage {number} sets {name}, which is the same for the whole run; "
+                        f"a stage may set {', '.join(n for n in field_names() if n not in FIXED)}"
+                    )
             replace(self, {**stage, "stages": ()})
 
     def phases(self) -> list["Config"]:
@@ -109,6 +122,12 @@ def replace(config: Config, changes: dict[str, Any]) -> Config:
         if name not in field_names():
             raise InputError(f"unknown field {name!r}{near_miss(name, field_names())}")
     return dataclasses.replace(config, **changes)
+
+
+def override(config: Config, changes: dict[str, Any]) -> Config:
+    """`replace`, with `changes` in every stage too: what a stage sets itself gives way to them."""
+    stages = [{k: v for k, v in stage.items() if k not in changes} for stage in config.stages]
+    return replace(config, {"stages": tuple(stages), **changes})
 
 
 def near_miss(name: str, known: list[str]) -> str:
@@ -140,8 +159,6 @@ def _checked(entry: dataclasses.Field, value: Any) -> Any:
     kind, checks = type(entry.default), entry.metadata
     if kind is float and type(value) is int:
         value = float(value)
-    elif kind is str and (value is None or type(value) in (int, float)):
-        value = str(value).lower()  # Fire reads --weights=none as None, and a folder 7 as 7
     elif kind is tuple and isinstance(value, list):
         value = tuple(value)  # as JSON has it
     if type(value) is not kind:

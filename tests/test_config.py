@@ -40,9 +40,25 @@ def test_a_wrong_field_is_named_with_what_would_be_right(changes, message):
         configs.replace(Config(), changes)
 
 
-def test_values_as_the_command_line_hands_them_over():
-    config = configs.replace(Config(), {"weights": None, "rotation": 5, "data": "folder:x"})
-    assert config.weights == "none" and isinstance(config.rotation, float)
+def test_a_whole_number_is_a_float_where_one_is_expected():
+    config = configs.replace(Config(), {"rotation": 5})
+    assert isinstance(config.rotation, float)
+
+
+def test_an_override_wins_in_every_stage():
+    config = Config(stages=({"epochs": 2, "rotation": 5.0}, {"epochs": 3, "resolution": 112}))
+    found = configs.override(config, {"epochs": 1, "batch_size": 4})
+    assert [(p.epochs, p.batch_size, p.rotation, p.resolution) for p in found.phases()] == [
+        (1, 4, 5.0, 224),
+        (1, 4, 30.0, 112),
+    ]
+
+
+@pytest.mark.parametrize("name", configs.FIXED)
+def test_a_stage_cannot_set_what_holds_for_the_whole_run(name):
+    value = getattr(Config(), name)
+    with pytest.raises(InputError, match=f"stage 2 sets {name}, which is the same for the whole"):
+        Config(stages=({"epochs": 2}, {name: value}))
 
 
 @pytest.mark.parametrize("text", ["{", "[]", '{"epochs": "many"}', '{"epoch": 1}'])

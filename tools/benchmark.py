@@ -1,5 +1,4 @@
-from keypoints.commands.benchmark import benchmark
-from keypoints.commands.cli import run_command
+from keypoints.commands.cli import run_tool
 
 if __name__ == "__main__":
-    run_command(benchmark)
+    run_tool("benchmark")

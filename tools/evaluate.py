@@ -1,5 +1,4 @@
-from keypoints.commands.cli import run_command
-from keypoints.commands.evaluate import evaluate
+from keypoints.commands.cli import run_tool
 
 if __name__ == "__main__":
-    run_command(evaluate)
+    run_tool("evaluate")

@@ -1,5 +1,4 @@
-from keypoints.commands.cli import run_command
-from keypoints.commands.export import export
+from keypoints.commands.cli import run_tool
 
 if __name__ == "__main__":
-    run_command(export)
+    run_tool("export")

@@ -1,5 +1,4 @@
-from keypoints.commands.cli import run_command
-from keypoints.commands.filter import filter
+from keypoints.commands.cli import run_tool
 
 if __name__ == "__main__":
-    run_command(filter)
+    run_tool("filter")

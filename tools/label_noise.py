@@ -1,5 +1,4 @@
-from keypoints.commands.cli import run_command
-from keypoints.commands.label_noise import label_noise
+from keypoints.commands.cli import run_tool
 
 if __name__ == "__main__":
-    run_command(label_noise)
+    run_tool("label_noise")

@@ -1,5 +1,4 @@
-from keypoints.commands.cli import run_command
-from keypoints.commands.train import train
+from keypoints.commands.cli import run_tool
 
 if __name__ == "__main__":
-    run_command(train)
+    run_tool("train")

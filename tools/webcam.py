@@ -1,5 +1,4 @@
-from keypoints.commands.cli import run_command
-from keypoints.commands.webcam import webcam
+from keypoints.commands.cli import run_tool
 
 if __name__ == "__main__":
-    run_command(webcam)
+    run_tool("webcam")

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from keypoints.commands.train import load_experiment, show_fields
-from keypoints.config import Config, field_names, near_miss, replace
+from keypoints.config import Config, field_names, near_miss, override
 from keypoints.errors import InputError
 
 # What is measured unless flags say otherwise: all of a ResNet50 at full size.
@@ -53,15 +53,15 @@ def benchmark(
         data_dir: where prepared data sets are kept; ~/tensorflow_datasets unless given
     """
     if subject not in SUBJECTS:
-        raise InputError(f"unknown subject {subject!r}{near_miss(str(subject), list(SUBJECTS))}")
-    if type(repeats) is not int or repeats < 1:
-        raise InputError(f"--repeats={repeats!r}: a whole number of at least 1 is expected")
+        raise InputError(f"unknown subject {subject!r}{near_miss(subject, list(SUBJECTS))}")
+    if repeats < 1:
+        raise InputError(f"--repeats={repeats}: a whole number of at least 1 is expected")
     if subject in ("predict", "webcam") and model is None:
         raise InputError("--model is missing: a run folder; tools.train makes one")
     start = {"pipeline": load_experiment("youtube_faces"), "scaling": SCALING}.get(subject, STEP)
     if subject == "pipeline":  # its jitter and batch size are those of its first stage
         start = start.phases()[0]
-    config = replace(start, fields)
+    config = override(start, fields)
 
     from keypoints.benchmarks import inference, timings, training_step
 
@@ -75,23 +75,22 @@ def benchmark(
             epochs=repeats,
         )
     elif subject == "step":
-        torch_python = torch_python and str(torch_python)
         rows = training_step.measure_steps(config, repeats=repeats, torch_python=torch_python)
     elif subject == "scaling":
         rows = training_step.measure_scaling(config, repeats=repeats)
     elif subject == "predict":
-        folder = Path(str(export)) if export is not None else Path(str(model)) / "export"
-        rows = inference.measure_predictions(Path(str(model)), export=folder, repeats=10 * repeats)
+        folder = Path(export) if export is not None else Path(model) / "export"
+        rows = inference.measure_predictions(Path(model), export=folder, repeats=10 * repeats)
     else:
         from keypoints.inference.predictor import Predictor
         from keypoints.live.sources import open_source
 
         predictor = Predictor.load(model)
-        rows = inference.measure_webcam(predictor, open_source(str(source)), most=10 * repeats)
+        rows = inference.measure_webcam(predictor, open_source(source), most=10 * repeats)
     facts = timings.environment()
     show(subject, rows, facts, config)
     if json is not None:
-        write(Path(str(json)), subject, rows, facts, config)
+        write(Path(json), subject, rows, facts, config)
 
 
 def show(subject: str, rows: list, facts: dict[str, Any], config: Config) -> None:

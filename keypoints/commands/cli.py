@@ -1,33 +1,91 @@
-"""How every tool starts: python-fire, but nothing runs before all arguments are understood.
+"""How every command starts: python-fire, but nothing runs before all arguments are understood.
 
-Fire alone calls the function first and complains about a misspelt flag afterwards, which for a
-training run is hours later. Here the flags are bound to the real signature before the call.
+Fire alone guesses the type of every value (`2024_01` becomes a number, `a#1.csv` loses its end)
+and complains about a misspelt flag after the function has run, which for a training is hours
+later. Here values stay text until they are converted to the type that the function declares, and
+all of them are bound to its signature before the call.
 """
 
 import functools
+import importlib
 import inspect
 import re
 import sys
+import types
+import typing
 from collections.abc import Callable
 from typing import Any
 
 from keypoints.config import near_miss
 from keypoints.errors import InputError
+from keypoints.extras import missing_extra
+
+# Names of the commands, with the line that `keypoints --help` shows.
+COMMANDS = {
+    "train": "train a network into a run folder",
+    "evaluate": "score a model or somebody's predictions",
+    "webcam": "show landmarks or a filter live on a camera",
+    "filter": "put a face filter on pictures and videos",
+    "export": "write SavedModel, ONNX and int8 ONNX files",
+    "benchmark": "measure speed beside a baseline",
+    "label_noise": "estimate how exact annotations are",
+}
 
 
-def run_command(function: Callable[..., None], argv: list[str] | None = None) -> None:
+def main() -> None:
+    """The console command: `keypoints COMMAND [ARGUMENTS]`."""
+    name, *argv = sys.argv[1:] or ["--help"]
+    if name in ("-h", "--help"):
+        width = max(map(len, COMMANDS))
+        print("usage: keypoints COMMAND [ARGUMENTS]\n\ncommands:")
+        for command, meaning in COMMANDS.items():
+            print(f"  {command:<{width}}  {meaning}")
+        print("\nkeypoints COMMAND --help shows the options of a command")
+        return
+    if name == "--version":
+        import keypoints
+
+        print(keypoints.__version__)
+        return
+    command = name.replace("-", "_")
+    if command not in COMMANDS:
+        hint = near_miss(command, list(COMMANDS))
+        print(f"error: unknown command {name!r}{hint}", file=sys.stderr)
+        sys.exit(2)
+    run_command(load_command(command), argv, name=f"keypoints {command}")
+
+
+def run_tool(name: str) -> None:
+    """The command `name` of `COMMANDS` as `python -m tools.NAME`."""
+    run_command(load_command(name), name=f"tools.{name}")
+
+
+def load_command(name: str) -> Callable[..., None]:
+    """The function of a command of `COMMANDS`."""
+    return getattr(importlib.import_module(f"keypoints.commands.{name}"), name)
+
+
+def run_command(
+    function: Callable[..., None], argv: list[str] | None = None, *, name: str | None = None
+) -> None:
     """Run `function` on the command line; bad input ends in one line and exit code 2."""
     import fire
 
     argv = sys.argv[1:] if argv is None else argv
-    name = f"tools.{function.__name__}"
+    name = name or function.__name__
     if {"-h", "--help"} & set(argv):
         print(_help(function, name))
         sys.exit(0)
     try:
-        fire.Fire(_checked(function), command=argv, name=name)
+        fire.Fire(_checked(function), command=_explicit(function, argv), name=name)
     except (InputError, OSError) as error:
         print(f"error: {error}", file=sys.stderr)
+        sys.exit(2)
+    except ModuleNotFoundError as error:
+        extra = missing_extra(error)
+        if extra is None:
+            raise
+        print(f"error: {name} needs {error.name}: {extra}", file=sys.stderr)
         sys.exit(2)
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)
@@ -42,9 +100,38 @@ def _help(function: Callable[..., None], name: str) -> str:
     return re.sub(r"(?m)^    -\w, --", "    --", page)
 
 
-def _checked(function: Callable[..., None]) -> Callable[..., None]:
-    """`function` behind a signature that takes anything, and refuses what does not fit."""
+def _explicit(function: Callable[..., None], argv: list[str]) -> list[str]:
+    """`argv` in the one form that Fire cannot misread: every flag with `=` and its value.
+
+    A flag without `=` takes the next word as its value. A boolean one does so only if that word is
+    true or false, and means True otherwise.
+    """
     parameters = inspect.signature(function).parameters
+    explicit, words = [], list(argv)
+    while words:
+        word = words.pop(0)
+        if not word.startswith("--") or "=" in word or word == "--":
+            explicit.append(word)
+            continue
+        flag = word[2:].replace("-", "_")
+        if flag in parameters and isinstance(parameters[flag].default, bool):
+            given = words and words[0].lower() in ("true", "false")
+            explicit.append(f"{word}={words.pop(0) if given else True}")
+        elif words and not words[0].startswith("--"):
+            explicit.append(f"{word}={words.pop(0)}")
+        elif flag in parameters:
+            raise InputError(f"--{flag} is given without a value; write --{flag}=VALUE")
+        else:
+            explicit.append(f"{word}=True")
+    return explicit
+
+
+def _checked(function: Callable[..., None]) -> Callable[..., None]:
+    """`function` behind a signature that takes any text, and refuses what does not fit."""
+    from fire import decorators
+
+    parameters = inspect.signature(function).parameters
+    hints = typing.get_type_hints(function)
     flags = [name for name in parameters if parameters[name].kind != inspect.Parameter.VAR_KEYWORD]
     positional = [
         parameter
@@ -52,8 +139,9 @@ def _checked(function: Callable[..., None]) -> Callable[..., None]:
         if parameter.kind == inspect.Parameter.POSITIONAL_OR_KEYWORD
     ]
 
+    @decorators.SetParseFn(str)
     @functools.wraps(function)
-    def checked(*arguments: Any, **given: Any) -> None:
+    def checked(*arguments: str, **given: str) -> None:
         for name in given:
             if name not in flags:
                 known = [f"--{flag}" for flag in flags]
@@ -61,21 +149,20 @@ def _checked(function: Callable[..., None]) -> Callable[..., None]:
         if len(arguments) > len(positional):
             spare = arguments[len(positional)]
             raise InputError(f"{spare!r}: one argument too many; write options as --name=value")
-        for parameter, value in zip(positional, arguments):
+        for parameter, text in zip(positional, arguments):
             if parameter.name in given:
-                raise InputError(f"{parameter.name} is given twice: {value!r} and as a flag")
-            given[parameter.name] = value
-        for name in given:
-            if isinstance(parameters[name].default, bool):
-                given[name] = _truth(name, given[name])
-            elif isinstance(given[name], bool):  # what Fire makes of --run and of --norun
-                raise InputError(f"--{name} is given without a value; write --{name}=VALUE")
+                raise InputError(f"{parameter.name} is given twice: {text!r} and as a flag")
+            given[parameter.name] = text
         for parameter in positional:
             if parameter.default is inspect.Parameter.empty and parameter.name not in given:
                 raise InputError(f"{parameter.name.upper()} is missing; see --help")
-        function(**given)
+        values = {
+            name: _converted(name, text, hints.get(name, parameters[name].annotation))
+            for name, text in given.items()
+        }
+        function(**values)
 
-    checked.__signature__ = inspect.Signature(
+    checked.__signature__ = inspect.Signature(  # type: ignore[attr-defined]
         [
             inspect.Parameter("arguments", inspect.Parameter.VAR_POSITIONAL),
             inspect.Parameter("given", inspect.Parameter.VAR_KEYWORD),
@@ -84,9 +171,18 @@ def _checked(function: Callable[..., None]) -> Callable[..., None]:
     return checked
 
 
-def _truth(name: str, value: Any) -> bool:
-    """Fire hands `--flag=false` over as text, and lets a bare flag swallow the next word."""
-    word = str(value).lower()
-    if word not in ("true", "false"):
-        raise InputError(f"--{name}={value}: write --{name}=True or --{name}=False")
-    return word == "true"
+def _converted(name: str, text: str, kind: Any) -> Any:
+    """The text of a flag as the type `kind` that the function declares."""
+    if isinstance(kind, types.UnionType):  # such as str | None, whose None is the default alone
+        (kind,) = (option for option in typing.get_args(kind) if option is not types.NoneType)
+    if kind is bool:
+        if text.lower() not in ("true", "false"):
+            raise InputError(f"--{name}={text}: write --{name}=True or --{name}=False")
+        return text.lower() == "true"
+    if kind in (int, float):
+        try:
+            return kind(text)
+        except ValueError:
+            wanted = "a whole number" if kind is int else "a number"
+            raise InputError(f"--{name}={text}: {wanted} is expected") from None
+    return text

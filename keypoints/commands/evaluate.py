@@ -61,7 +61,7 @@ def evaluate(
         raise InputError("--stability and --reliability: one at a time")
     if detector != "haar" and boxes != "detector":
         raise InputError(f"--detector={detector}: is of use with --boxes=detector")
-    if output is not None and Path(str(output)).is_file():
+    if output is not None and Path(output).is_file():
         raise InputError(f"--output={output} is a file; a folder is expected")
     source = Path(str(model if predictions is None else predictions))
     if not resolve(source).exists():
@@ -75,11 +75,11 @@ def evaluate(
     predictor = Predictor.load(source) if model is not None else None
     if predictor and predictor.view == "frame" and boxes != "truth":
         raise InputError(f"--boxes={boxes}: this model sees the whole frame and needs no boxes")
-    data = str(data) if data else predictor.data if predictor else "youtube_faces_keypoints"
-    records = load_records(data, str(split), archive=archive, data_dir=data_dir)
+    data = data or (predictor.data if predictor else "youtube_faces_keypoints")
+    records = load_records(data, split, archive=archive, data_dir=data_dir)
     if stability or reliability:
         kind = "stability" if stability else "reliability"
-        folder = Path(str(output)) if output is not None else report_folder(source, split, kind)
+        folder = Path(output) if output is not None else report_folder(source, split, kind)
         measure(kind, predictor, records, folder, model=str(source))
         return
     if predictor is None:
@@ -116,7 +116,7 @@ def evaluate(
         }
         folder = report_folder(source, split, f"{boxes}{'-flip' if flip else ''}")
     report = protocol.evaluate(records, predicted, **facts)
-    folder = Path(str(output)) if output is not None else folder
+    folder = Path(output) if output is not None else folder
     print(reports.table(report))
     reports.write_report(folder, report, records, predicted)
     print(f"report: {folder}, with per_image.csv, ced.png, worst.jpg and faces.jpg")

@@ -3,7 +3,7 @@
 import sys
 from pathlib import Path
 
-from keypoints.pretrained import DEFAULT, NAMES, resolve
+from keypoints.pretrained import DEFAULT, NAMES, weights_folder
 
 CALIBRATION = 128  # training crops on which int8 ranges are measured
 
@@ -29,8 +29,7 @@ def export(
         archive: the YouTube Faces archive, where it is already on disk; or set KEYPOINTS_ARCHIVE
         data_dir: where prepared data sets are kept; ~/tensorflow_datasets unless given
     """
-    wanted = [formats] if isinstance(formats, str) else list(formats)  # Fire splits at commas
-    wanted = [name for entry in wanted for name in str(entry).split(",")]
+    wanted = formats.split(",")
 
     from keypoints.data.sources import load_records
     from keypoints.exports import parity
@@ -38,8 +37,8 @@ def export(
     from keypoints.models import runs
 
     exporter.check_formats(wanted)
-    known = str(run) in NAMES
-    source = resolve(run) / exporter.FORMATS["weights"] if known else Path(str(run))
+    known = run in NAMES
+    source = weights_folder(run) if known else Path(run)
     config = runs.load_config(source)
     sources = {"archive": archive, "data_dir": data_dir}
     validation = load_records(config.data, config.validation_split, **sources)
@@ -47,8 +46,8 @@ def export(
     if "onnx-int8" in wanted:
         training = load_records(config.data, config.train_split, **sources)
         calibration = exporter.calibration_crops(training, config, CALIBRATION)
-    folder = (Path("runs") / str(run) if known else source) / "export"
-    folder = Path(str(output)) if output is not None else folder
+    folder = (Path("runs") / run if known else source) / "export"
+    folder = Path(output) if output is not None else folder
 
     def verify(written: Path) -> dict:
         rows = parity.check(source, written, validation)

@@ -22,5 +22,5 @@ def label_noise(
     from keypoints.data.sources import load_records
     from keypoints.evaluation import label_noise
 
-    records = load_records(str(data), str(split), archive=archive, data_dir=data_dir)
+    records = load_records(data, split, archive=archive, data_dir=data_dir)
     print(label_noise.table(label_noise.measure(records)))

@@ -1,14 +1,14 @@
 """Train a network: `python -m tools.train [EXPERIMENT] [--field=value ...]`."""
 
 import dataclasses
-import importlib
+import importlib.util
 import inspect
 import sys
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
-from keypoints.config import Config, near_miss, replace
+from keypoints.config import Config, near_miss, override
 from keypoints.errors import InputError
 
 EXPERIMENTS = Path(__file__).parents[2] / "experiments"
@@ -26,20 +26,20 @@ def train(
 ) -> None:
     """Train a network into a run folder; the same command goes on with a run that was stopped.
 
-    Fields of the experiment's config can be changed by flags; the defaults shown for them here are
-    those of a bare config, an experiment sets some of them otherwise.
+    Flags change fields of the experiment's config, in all of its stages. The defaults shown for
+    fields are those of a bare config; an experiment sets some of them otherwise.
 
     Args:
-        experiment: file of experiments/ to start from
+        experiment: name of a file in experiments/, or the path of a .py file with a `config`
         run: folder of the run; runs/EXPERIMENT unless given
         archive: the YouTube Faces archive, where it is already on disk; or set KEYPOINTS_ARCHIVE
         data_dir: where prepared data sets are kept; ~/tensorflow_datasets unless given
         preview: draw this many jittered training crops into RUN/preview.png and do not train
         tensorboard: also write the metrics as TensorBoard events into RUN/tensorboard
     """
-    config = replace(load_experiment(experiment), fields)
-    folder = Path(str(run)) if run is not None else Path("runs") / experiment
-    if not isinstance(preview, int) or preview < 0:
+    config = override(load_experiment(experiment), fields)
+    folder = Path(run) if run is not None else Path("runs") / Path(experiment).stem
+    if preview < 0:
         raise InputError(f"--preview={preview}: a number of pictures is expected")
 
     from keypoints.data.sources import load_records
@@ -74,11 +74,22 @@ def train(
 
 
 def load_experiment(name: str) -> Config:
-    """The `config` of a file in experiments/; raises InputError for a name that is not there."""
-    known = sorted(path.stem for path in EXPERIMENTS.glob("[a-z]*.py"))
-    if name not in known:
-        raise InputError(f"unknown experiment {str(name)!r}{near_miss(str(name), known)}")
-    return importlib.import_module(f"experiments.{name}").config
+    """The `config` of an experiment: a name in experiments/, or the path of a Python file.
+
+    Raises InputError for a name or file that is not there, and for a file without a `config`.
+    """
+    path = Path(name) if name.endswith(".py") else EXPERIMENTS / f"{name}.py"
+    if not path.is_file():
+        known = sorted(path.stem for path in EXPERIMENTS.glob("[a-z]*.py"))
+        hint = near_miss(name, known) if known else "; give the path of an experiment's .py file"
+        raise InputError(f"unknown experiment {name!r}{hint}")
+    spec = importlib.util.spec_from_file_location(f"experiment_{path.stem}", path)
+    assert spec is not None and spec.loader is not None  # a .py file always has both
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    if not isinstance(getattr(module, "config", None), Config):
+        raise InputError(f"{path} is no experiment: it has no `config` of type keypoints.Config")
+    return module.config
 
 
 def draw_preview(config: Config, training: Any, count: int, folder: Path) -> None:
@@ -127,7 +138,12 @@ def show_fields(function: Callable[..., None], names: Iterable[str] = ()) -> Non
     for entry in dataclasses.fields(Config):
         if entry.name != "stages" and (not names or entry.name in names):
             parameters.append(
-                inspect.Parameter(entry.name, inspect.Parameter.KEYWORD_ONLY, default=entry.default)
+                inspect.Parameter(
+                    entry.name,
+                    inspect.Parameter.KEYWORD_ONLY,
+                    default=entry.default,
+                    annotation=type(entry.default),
+                )
             )
             choices = entry.metadata.get("choices")
             known = f" ({', '.join(map(str, choices))})" if choices else ""

@@ -1,6 +1,9 @@
-"""Models that come with the package, by name. README.md here is their card."""
+"""Bundled models, by name. README.md here is their model card."""
 
+import json
 from pathlib import Path
+
+from keypoints.errors import InputError
 
 FOLDER = Path(__file__).parent
 NAMES = {"pretrained": FOLDER / "resnet50", "pretrained-small": FOLDER / "small"}
@@ -10,3 +13,20 @@ DEFAULT = "pretrained"
 def resolve(model: str | Path) -> Path:
     """The export's folder for a name of `NAMES`; any other path as it is."""
     return NAMES.get(str(model), Path(str(model)))
+
+
+def weights_folder(name: str) -> Path:
+    """The run folder with the float16 weights of a bundled model, to train on or to export.
+
+    Raises InputError where they are missing: the wheel leaves them out, a source checkout has them.
+    """
+    folder = NAMES[name] / "weights"
+    if not (folder / "best.weights.h5").is_file():
+        digests = json.loads((NAMES[name] / "manifest.json").read_text())["sha256"]
+        raise InputError(
+            f"{name}: its float16 weights are not in the wheel; the source repository has "
+            f"keypoints/pretrained/{folder.parent.name}/weights/best.weights.h5 "
+            f"(SHA-256 {digests['weights/best.weights.h5']}): copy that folder to {folder}, or "
+            "work in a checkout"
+        )
+    return folder

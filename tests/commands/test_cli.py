@@ -10,17 +10,21 @@ from keypoints.errors import InputError
 calls = []
 
 
-def greet(name: str, *, loud: bool = False, times: int = 1) -> None:
+def greet(
+    name: str, *, loud: bool = False, times: int = 1, file: str | None = None, rate: float = 1.0
+) -> None:
     """Greet somebody.
 
     Args:
         name: who
         loud: whether to shout
         times: how often
+        file: where to write it
+        rate: how fast
     """
     if times < 1:
         raise InputError(f"--times={times}: at least 1 is expected")
-    calls.append((name, loud, times))
+    calls.append((name, loud, times, file, rate))
 
 
 @pytest.fixture(autouse=True)
@@ -33,14 +37,30 @@ def no_calls():
     [
         (["ann"], ("ann", False, 1)),
         (["--name=ann", "--times=3"], ("ann", False, 3)),
+        (["--name", "ann", "--times", "3"], ("ann", False, 3)),
         (["ann", "--loud"], ("ann", True, 1)),
+        (["--loud", "ann"], ("ann", True, 1)),
         (["ann", "--loud=False"], ("ann", False, 1)),
-        (["ann", "--loud=true"], ("ann", True, 1)),
+        (["ann", "--loud", "true"], ("ann", True, 1)),
+        (["ann", "--rate=1e-3"], ("ann", False, 1, None, 0.001)),
+        (["ann", "--rate=3"], ("ann", False, 1, None, 3.0)),
     ],
 )
-def test_good_arguments_arrive(argv, call):
+def test_good_arguments_arrive_as_the_declared_type(argv, call):
     run_command(greet, argv)
-    assert calls == [call]
+    assert calls == [(*call, None, 1.0)[:5]]
+    assert [type(value) for value in calls[0][:3]] == [str, bool, int]
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["photo#1.jpg", "2024_01", "1e3", "Smith,John", "None", "True", "a=b", "[1]", "{x}", "'q'",
+     " two words ", "007", "x.y", "~/a"],
+)  # fmt: skip
+def test_text_stays_what_was_typed(text):
+    run_command(greet, [text, f"--file={text}"])
+    run_command(greet, ["--file", text, text])
+    assert calls == [(text, False, 1, text, 1.0)] * 2
 
 
 @pytest.mark.parametrize(
@@ -50,9 +70,10 @@ def test_good_arguments_arrive(argv, call):
         (["ann", "bob"], "'bob': one argument too many"),
         ([], "NAME is missing"),
         (["ann", "--loud=maybe"], "--loud=maybe: write --loud=True"),
-        (["--loud", "ann"], "--loud=ann"),  # the bare flag has swallowed the name
         (["ann", "--name=bob"], "name is given twice"),
         (["ann", "--times=0"], "--times=0: at least 1"),
+        (["ann", "--times=2.5"], "--times=2.5: a whole number is expected"),
+        (["ann", "--rate=fast"], "--rate=fast: a number is expected"),
         (["ann", "--times"], "--times is given without a value"),
         (["--name"], "--name is given without a value"),
         (["ann", "-t", "3"], "unknown flag --t"),

@@ -1,17 +1,20 @@
 """The models that come with the package: whole, small enough, and right about faces."""
 
 import json
+import shutil
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from keypoints import metrics, pretrained
+from keypoints.errors import InputError
 from keypoints.geometry import landmark_box
 from keypoints.inference.exported import MANIFEST
 from keypoints.inference.predictor import Predictor
 from keypoints.media.pictures import decode_picture
 from keypoints.models import runs
+from keypoints.pretrained import FOLDER, NAMES, weights_folder
 from keypoints.synthetic.drawing import draw_face
 
 MEGABYTE = 2**20
@@ -57,3 +60,11 @@ def test_a_real_face_that_is_found_by_itself(name):
     (face,) = Predictor.load(name).predict(image)
     away = np.linalg.norm(face[list(ASTRONAUT)] - list(ASTRONAUT.values()), axis=1)
     assert (away < 0.1 * np.hypot(65, 3)).all()  # of the distance of the outer eye corners
+
+
+def test_missing_float16_weights_are_named_with_their_digest(tmp_path, monkeypatch):
+    shutil.copy(NAMES["pretrained-small"] / MANIFEST, tmp_path / MANIFEST)
+    monkeypatch.setitem(NAMES, "pretrained-small", tmp_path)
+    digest = runs.weights_digest(FOLDER / "small" / "weights")
+    with pytest.raises(InputError, match=f"SHA-256 {digest}"):
+        weights_folder("pretrained-small")

@@ -1,0 +1,147 @@
+"""What the package promises as a library: its names, its metadata, its wheel."""
+
+import re
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+
+import pytest
+
+import keypoints
+from keypoints.extras import EXTRAS, missing_extra
+
+ROOT = Path(__file__).parent.parent
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+
+
+@pytest.mark.parametrize("name", keypoints.__all__)
+def test_every_public_name_is_there(name):
+    assert getattr(keypoints, name) is not None
+    assert name in dir(keypoints)
+
+
+def test_a_name_that_is_not_public():
+    with pytest.raises(AttributeError, match="no attribute 'Predicter'"):
+        keypoints.Predicter  # noqa: B018
+
+
+def test_importing_loads_nothing_heavy():
+    code = (
+        "import sys, keypoints; keypoints.__version__\n"
+        "heavy = {'numpy', 'cv2', 'keras', 'jax', 'tensorflow', 'onnxruntime', 'fire'}\n"
+        "print(sorted(heavy & set(sys.modules)))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT)
+    assert done.stdout.strip() == "[]", done.stderr
+
+
+def requirements(name: str) -> set[str]:
+    lines = (ROOT / name).read_text().splitlines()
+    return {plain(line) for line in lines if line.strip() and not line.startswith("#")}
+
+
+def plain(requirement: str) -> str:
+    return re.sub(r"\s", "", requirement).replace("'", '"')
+
+
+def extra(*names: str) -> set[str]:
+    """The requirements of extras, without those that name the package's own extras."""
+    lines = [line for name in names for line in PROJECT["optional-dependencies"][name]]
+    return {plain(line) for line in lines if not line.startswith("keypoints[")}
+
+
+BASE = {plain(line) for line in PROJECT["dependencies"]}
+
+
+def test_requirements_files_are_the_extras():
+    cpu, cuda = requirements("requirements-cpu.txt"), requirements("requirements.txt")
+    assert cpu == BASE | extra("train", "export")
+    jax = {line for line in cpu if re.match(r"jax\b", line)}
+    assert cuda == (BASE | extra("train", "export", "cuda")) - jax
+    assert len(jax) == 1 and {line.replace("jax", "jax[cuda12]") for line in jax} == extra("cuda")
+    assert requirements("requirements-dev.txt") == extra("dev")
+
+
+def test_every_package_of_the_extras_table_is_in_that_extra():
+    for package, name in EXTRAS.items():
+        wanted = PROJECT["optional-dependencies"][name]
+        distribution = package.replace("_", "-")
+        # h5py comes with keras.
+        assert package == "h5py" or any(line.startswith(distribution) for line in wanted), package
+
+
+def test_a_missing_package_names_its_extra():
+    error = ModuleNotFoundError("No module named 'tf2onnx'", name="tf2onnx.convert")
+    assert missing_extra(error) == "pip install 'keypoints[export]'"
+    assert missing_extra(ModuleNotFoundError("No module named 'x'", name="x")) is None
+
+
+@pytest.mark.parametrize("tool", sorted((ROOT / "tools").glob("[a-z]*.py")), ids=lambda p: p.stem)
+def test_a_tool_is_one_call(tool):
+    assert tool.read_text() == (
+        "from keypoints.commands.cli import run_tool\n\n"
+        f'if __name__ == "__main__":\n    run_tool("{tool.stem}")\n'
+    )
+
+
+def test_every_command_is_a_tool():
+    from keypoints.commands.cli import COMMANDS, load_command
+
+    assert set(COMMANDS) == {path.stem for path in (ROOT / "tools").glob("[a-z]*.py")}
+    assert all(load_command(name).__name__ == name for name in COMMANDS)
+
+
+def test_a_command_without_its_extra_says_so_in_one_line(tmp_path):
+    """As in an environment with the base install: Keras cannot be imported."""
+    code = (
+        "import sys\nsys.modules['tensorflow'] = sys.modules['tensorflow_datasets'] = None\n"
+        "from keypoints.commands.cli import main\n"
+        "sys.argv = ['keypoints', 'train', 'smoke']\nmain()"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True,
+        env={"PYTHONPATH": str(ROOT), "PATH": "", "HOME": str(tmp_path)}, cwd=tmp_path,
+    )  # fmt: skip
+    assert done.returncode == 2
+    assert done.stderr.startswith("error: keypoints train needs tensorflow")
+    assert done.stderr.strip().endswith("pip install 'keypoints[train]'")
+    assert done.stderr.count("\n") == 1
+
+
+@pytest.mark.parametrize("arguments", [[], ["--help"], ["-h"]])
+def test_the_console_command_lists_its_commands(arguments):
+    code = "import sys; from keypoints.commands.cli import main; main()"
+    command = [sys.executable, "-c", code, *arguments]
+    done = subprocess.run(command, capture_output=True, text=True, cwd=ROOT)
+    assert done.returncode == 0 and "train" in done.stdout and "webcam" in done.stdout
+
+
+def test_an_unknown_command_exits_2():
+    code = "import sys; from keypoints.commands.cli import main; main()"
+    command = [sys.executable, "-c", code, "trian"]
+    done = subprocess.run(command, capture_output=True, text=True, cwd=ROOT)
+    assert done.returncode == 2
+    assert done.stderr == "error: unknown command 'trian'; did you mean 'train'?\n"
+
+
+@pytest.mark.slow
+def test_the_wheel(tmp_path):
+    """It holds filters with art and the int8 models, not the float16 weights, and is small."""
+    import zipfile
+
+    pip = [sys.executable, "-m", "pip", "wheel", "--quiet", "--no-deps", "--wheel-dir"]
+    subprocess.run([*pip, str(tmp_path), str(ROOT)], check=True, capture_output=True)
+    (wheel,) = tmp_path.glob("*.whl")
+    assert wheel.stat().st_size < 40e6
+    names = set(zipfile.ZipFile(wheel).namelist())
+    assert {
+        "keypoints/py.typed",
+        "keypoints/filters/crown/filter.toml",
+        "keypoints/filters/crown/inside.png",
+        "keypoints/pretrained/resnet50/model-int8.onnx",
+        "keypoints/pretrained/small/manifest.json",
+    } <= names
+    assert not [name for name in names if name.endswith(".h5")]
+    tops = {name.partition("/")[0] for name in names}
+    assert tops == {"keypoints", f"keypoints-{keypoints.__version__}.dist-info"}
