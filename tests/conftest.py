@@ -1,1 +1,3 @@
-import keypoints  # noqa: F401  (chooses Keras' backend, which must come before Keras)
+from keypoints import backend
+
+backend.configure()

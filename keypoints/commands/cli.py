@@ -16,6 +16,7 @@ import typing
 from collections.abc import Callable
 from typing import Any
 
+from keypoints import backend
 from keypoints.config import near_miss
 from keypoints.errors import InputError
 from keypoints.extras import missing_extra
@@ -71,6 +72,7 @@ def run_command(
     """Run `function` on the command line; bad input ends in one line and exit code 2."""
     import fire
 
+    backend.configure()
     argv = sys.argv[1:] if argv is None else argv
     name = name or function.__name__
     if {"-h", "--help"} & set(argv):

@@ -7,6 +7,7 @@ one matrix that also moves its points.
 import numpy as np
 
 from keypoints import geometry, landmarks
+from keypoints.backend import tensorflow
 from keypoints.config import Config
 from keypoints.data import augment
 from keypoints.data.records import Records
@@ -33,7 +34,7 @@ def evaluation_pipeline(records: Records, matrices: np.ndarray, *, batch_size: i
 
     In order, each exactly once; the last batch holds what is left.
     """
-    import tensorflow as tf
+    tf = tensorflow()
 
     def crops(indices: np.ndarray) -> np.ndarray:
         return np.stack([geometry.crop(records.image(i), matrices[i]) for i in indices])
@@ -59,7 +60,7 @@ def training_pipeline(records: Records, config: Config, *, epoch: int, skip: int
     shape; the order changes, so no picture is always left out. Raises InputError for fewer
     pictures than one batch.
     """
-    import tensorflow as tf
+    tf = tensorflow()
 
     if len(records) < config.batch_size:
         raise InputError(

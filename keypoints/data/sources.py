@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from keypoints.backend import tensorflow
 from keypoints.config import near_miss
 from keypoints.data import annotations
 from keypoints.data.records import Records, make_records
@@ -58,6 +59,7 @@ def _prepared(
     """Examples of one of our own builders, in the order they were written."""
     import tensorflow_datasets as tfds
 
+    tensorflow()  # TFDS runs it
     options: dict[str, Any] = {"data_dir": data_dir}
     if data == "youtube_faces_keypoints":
         from keypoints.data.datasets.youtube_faces_keypoints import (
@@ -88,6 +90,7 @@ def _tfds(name: str, split: str, data_dir: str | Path | None) -> Iterator[Exampl
         raise InputError(f"--data=tfds:{name} is not known{near_miss(name, list(TFDS_NAMES))}")
     import tensorflow_datasets as tfds
 
+    tensorflow()  # TFDS runs it
     try:
         dataset = tfds.load(name, split=split, data_dir=data_dir)
     except (ValueError, OSError, tfds.download.DownloadError) as error:

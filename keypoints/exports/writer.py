@@ -21,6 +21,7 @@ import numpy as np
 from keypoints import config as configs
 from keypoints import geometry
 from keypoints.atomic import write_text
+from keypoints.backend import tensorflow
 from keypoints.config import Config
 from keypoints.data.pipeline import view_matrices
 from keypoints.data.records import Records
@@ -111,9 +112,9 @@ def calibration_crops(records: Records, config: Config, count: int) -> np.ndarra
 
 def write_savedmodel(run: Path, folder: Path) -> None:
     """A TensorFlow SavedModel with the endpoint `serve`; call it where the backend is JAX."""
-    import tensorflow as tf
     from keras.export import ExportArchive
 
+    tf = tensorflow()
     model, _ = runs.load_model(run)
     archive = ExportArchive()
     archive.track(model)
@@ -125,9 +126,9 @@ def write_savedmodel(run: Path, folder: Path) -> None:
 def write_onnx(run: Path, path: Path) -> None:
     """ONNX float32 from the TensorFlow backend: from JAX's, ONNX Runtime refuses a ResNet50."""
     import onnx
-    import tensorflow as tf
     import tf2onnx
 
+    tf = tensorflow()
     model, _ = runs.load_model(run)
 
     @tf.function

@@ -1,14 +1,13 @@
 """Face boxes in a picture, as the tight landmark boxes that crops are made from."""
 
 import hashlib
-import os
 from functools import cache
 from pathlib import Path
 from typing import Protocol
 
 import numpy as np
 
-from keypoints import geometry, landmarks
+from keypoints import folders, geometry, landmarks
 from keypoints.errors import InputError
 
 # Centre and size of the landmark box in units of the cascade's square box, from its top-left
@@ -125,8 +124,9 @@ def boxes_of_five(points: np.ndarray) -> np.ndarray:
 def load_detector(name: str | Path = "haar") -> Detector:
     """`haar`, `yunet`, or the path of YuNet's model file; each is read once.
 
-    `yunet` is read from `cache_folder()`, and downloaded to it where it is not there yet. Raises
-    InputError for another name, and where the file cannot be had or is not the one it should be.
+    `yunet` is read from `folders.cache_folder()`, and downloaded to it where it is not there yet.
+    Raises InputError for another name, and where the file cannot be had or is not the one it
+    should be.
     """
     return _load(str(name))
 
@@ -144,15 +144,10 @@ def _load(name: str) -> Detector:
     return YuNetDetector(Path(name))
 
 
-def cache_folder() -> Path:
-    """Where downloads are kept: `keypoints` in XDG_CACHE_HOME, or else in ~/.cache."""
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "keypoints"
-
-
 def _fetch_yunet() -> Path:
     from keypoints.download import download
 
-    path = cache_folder() / YUNET_FILE
+    path = folders.cache_folder() / YUNET_FILE
     if not path.is_file():
         path.parent.mkdir(parents=True, exist_ok=True)
         try:

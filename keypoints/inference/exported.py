@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from keypoints.backend import tensorflow
 from keypoints.errors import InputError
 from keypoints.estimate import Estimate, Predict
 from keypoints.landmarks import COUNT
@@ -128,7 +129,7 @@ def _onnx(path: Path) -> Predict:
 
 def _savedmodel(folder: Path) -> Predict:
     try:
-        import tensorflow as tf
+        tf = tensorflow()
         from tensorflow.core.protobuf import saved_model_pb2
     except ImportError:
         raise InputError(f"{folder}: reading it needs TensorFlow") from None

@@ -3,6 +3,8 @@
 import keras
 from keras import backend, layers, ops
 
+from keypoints.backend import tensorflow
+
 
 def use_cpu_kernels(model: keras.Model) -> keras.Model:
     """`model` itself, its layers of this module's kinds made quick where they are.
@@ -60,8 +62,7 @@ class BatchNormalization(layers.BatchNormalization):
             return self._call_jax(inputs)
         if backend.backend() != "tensorflow":
             return super().call(inputs, training=training, mask=mask)
-        import tensorflow as tf
-
+        tf = tensorflow()
         fused = tf.compat.v1.nn.fused_batch_norm
         scale, offset = tf.convert_to_tensor(self.gamma), tf.convert_to_tensor(self.beta)
         if not (training and self.trainable):

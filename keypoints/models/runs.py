@@ -29,8 +29,8 @@ from typing import Any
 
 import numpy as np
 
+from keypoints import backend, landmarks
 from keypoints import config as configs
-from keypoints import landmarks
 from keypoints.atomic import replacing, reserve, write_text
 from keypoints.config import Config
 from keypoints.errors import InputError
@@ -189,7 +189,7 @@ def environment() -> dict[str, Any]:
         "command": " ".join([f"python -m tools.{Path(sys.argv[0]).stem}", *sys.argv[1:]]),
         "git_revision": _git("rev-parse", "HEAD"),
         "git_dirty": bool(_git("status", "--porcelain")),
-        "backend": os.environ.get("KERAS_BACKEND", "jax"),
+        "backend": backend.keras_backend(),
         "python": platform.python_version(),
         "machine": f"{platform.machine()}, {os.cpu_count()} cores",
         "packages": {name: _version(name) for name in packages if _version(name)},

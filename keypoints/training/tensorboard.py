@@ -4,6 +4,8 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+from keypoints.backend import tensorflow
+
 
 def event_writer(folder: Path) -> Callable[[dict[str, float]], None]:
     """A function that appends one row of metrics.csv to a new event file in `folder`.
@@ -11,8 +13,7 @@ def event_writer(folder: Path) -> Callable[[dict[str, float]], None]:
     An event file is a TFRecord file of `Event` messages, the first of which names the format's
     version; TensorBoard joins the files of a folder by step, here the epoch.
     """
-    import tensorflow as tf
-
+    tf = tensorflow()
     event, summary = tf.compat.v1.Event, tf.compat.v1.Summary
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / f"events.out.tfevents.{time.time_ns()}.keypoints"

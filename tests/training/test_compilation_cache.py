@@ -9,7 +9,9 @@ pytest.importorskip("filelock")
 
 ROOT = Path(__file__).parents[2]
 SCRIPT = """
-import keypoints, jax
+from keypoints import backend
+backend.configure()
+import jax
 hits = []
 jax.monitoring.register_event_listener(lambda name, **_: hits.append(name))
 print(float(jax.jit(lambda x: (x @ x).sum())(jax.numpy.ones((64, 64)))))

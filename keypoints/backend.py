@@ -1,0 +1,111 @@
+"""The backend that Keras runs on, and the settings of JAX and TensorFlow that go with it."""
+
+import contextlib
+import json
+import os
+import sys
+import zlib
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+from keypoints import folders
+
+DEFAULT = "jax"
+# What Keras writes into a user's keras.json by itself when it is first imported, whatever backend
+# it runs on then.
+KERAS_OWN_CHOICE = {
+    "floatx": "float32",
+    "epsilon": 1e-07,
+    "backend": "tensorflow",
+    "image_data_format": "channels_last",
+}
+# Devices of an NVIDIA driver; /dev/dxg is that of Linux inside Windows.
+DRIVERS = ("/dev/nvidiactl", "/dev/dxg")
+
+
+def configure() -> None:
+    """Set up Keras, JAX and TensorFlow for a command, before any of them is imported.
+
+    Keras runs on JAX unless the user chose another backend: by KERAS_BACKEND, by a keras.json
+    that is not the one that Keras writes by itself, or by importing Keras first. JAX keeps its
+    compiled programs for the next command. Environment variables that are set stay as they are.
+    """
+    if "keras" not in sys.modules and not _chosen_backend():
+        os.environ["KERAS_BACKEND"] = DEFAULT
+    # TensorFlow's start-up notes would drown a command's own output. Where it only feeds data, its
+    # faster kernels are of no use, and without them it has less to say; where it trains, it would
+    # leave them off on CPUs without AVX-512, which need them as much.
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1" if keras_backend() == "tensorflow" else "0")
+    # Where CUDA's plugin finds no driver, JAX would print a traceback before it takes the CPU.
+    if find_spec("jax_cuda12_plugin") and not any(Path(driver).exists() for driver in DRIVERS):
+        os.environ.setdefault("JAX_PLATFORMS", "cpu")
+    _keep_compiled_programs()
+
+
+def keras_backend() -> str:
+    """The backend Keras runs on: `jax`, `tensorflow` or `torch`.
+
+    Before Keras is imported, the one that it will run on.
+    """
+    keras = sys.modules.get("keras")
+    if keras is not None:
+        return keras.config.backend()
+    return os.environ.get("KERAS_BACKEND") or _keras_json().get("backend") or "tensorflow"
+
+
+def tensorflow() -> Any:
+    """The module `tensorflow`, which takes no GPU unless Keras runs on it.
+
+    Its only import, so that no operation of TensorFlow can run before.
+    """
+    import tensorflow as tf
+
+    if keras_backend() != "tensorflow":
+        # RuntimeError: the user's own code has started TensorFlow with its devices already.
+        with contextlib.suppress(RuntimeError):
+            tf.config.set_visible_devices([], "GPU")
+    return tf
+
+
+def _chosen_backend() -> str:
+    """The backend that the user chose for Keras; "" where there is no choice."""
+    settings = _keras_json()
+    written = settings.get("backend", "") if settings != KERAS_OWN_CHOICE else ""
+    return os.environ.get("KERAS_BACKEND") or written
+
+
+def _keras_json() -> dict[str, Any]:
+    """The user's settings of Keras; empty where there are none that Keras could read."""
+    home = os.path.expanduser("~")
+    home = home if os.access(home, os.W_OK) else "/tmp"  # as Keras has it
+    folder = os.environ.get("KERAS_HOME") or os.path.join(home, ".keras")
+    try:
+        settings = json.loads(Path(os.path.expanduser(folder), "keras.json").read_text())
+    except (OSError, ValueError):
+        return {}
+    return settings if isinstance(settings, dict) else {}
+
+
+def _keep_compiled_programs() -> None:
+    """Let JAX keep them from one process to the next: compiling is most of a command's start.
+
+    JAX bounds the cache's size only where it finds filelock. Without it, without a home folder,
+    or in one that cannot be written, there is no cache: programs must lie where no other user
+    can write.
+    """
+    if "JAX_COMPILATION_CACHE_DIR" in os.environ or not find_spec("filelock"):
+        return
+    if not os.environ.get("XDG_CACHE_HOME") and folders.home_folder() is None:
+        return
+    # A program made for one processor may crash another that shares the folder.
+    info = Path("/proc/cpuinfo").read_bytes() if Path("/proc/cpuinfo").exists() else b""
+    processor = zlib.crc32(info.partition(b"flags")[2].partition(b"\n")[0])
+    folder = folders.cache_folder() / f"jax-{processor:08x}"
+    with contextlib.suppress(OSError):
+        folder.mkdir(parents=True, exist_ok=True)
+        os.environ["JAX_COMPILATION_CACHE_DIR"] = str(folder)
+        os.environ.setdefault("JAX_COMPILATION_CACHE_MAX_SIZE", str(2**30))
+        # A network starts by hundreds of small programs, each too quick for JAX's limit of 1 s.
+        os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0")
