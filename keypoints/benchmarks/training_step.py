@@ -41,14 +41,14 @@ def measure_steps(
     with ExitStack() as stack:
         for name, layers in LAYERS.items():
             if config.layers not in ("auto", layers):
-                skipped.append(Timing(name, "images/s", note=f"--layers={config.layers} is given"))
+                skipped.append(Timing(name, "images/s", note=f"layers={config.layers} is given"))
                 continue
             model = training_model(configs.replace(config, {"layers": layers}))
             subjects[name] = lambda model=model: (model.train_on_batch(crops, targets), None)[1]
         if (config.backbone, config.head) != ("resnet50", "pooled"):
             note = "only resnet50 with the pooled head"
         elif torch_python is None:
-            note = "--torch_python=PATH is not given"
+            note = "torch_python=PATH is not given"
         else:
             note = ""
             subjects["PyTorch"] = torch_step(config, torch_python, stack)
@@ -84,7 +84,7 @@ def torch_step(config: Config, python: str, stack: ExitStack) -> Callable[[], fl
             command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, bufsize=1
         )
     except OSError as error:
-        raise InputError(f"--torch_python={python}: {error}") from None
+        raise InputError(f"torch_python={python}: {error}") from None
     stack.callback(child.wait)
 
     def end() -> None:
@@ -100,7 +100,7 @@ def torch_step(config: Config, python: str, stack: ExitStack) -> Callable[[], fl
         except OSError:
             answer = ""
         if not answer:
-            raise InputError(f"--torch_python={python}: it ended; has it PyTorch?")
+            raise InputError(f"torch_python={python}: it ended; has it PyTorch?")
         return float(answer)
 
     return step

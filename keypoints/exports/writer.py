@@ -60,7 +60,7 @@ def export(
     check_formats(formats)
     config = runs.load_config(run)
     if output.exists() and not (output / MANIFEST).is_file():
-        raise InputError(f"--output={output} is there already and is no export; name another")
+        raise InputError(f"output={output} is there already and is no export; name another")
     output.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=output.parent, prefix=".export-") as name:
         folder = Path(name) / "export"
@@ -89,7 +89,7 @@ def check_formats(formats: list[str]) -> None:
     """Raise InputError for a name that is not of `FORMATS`, and for packages that are missing."""
     for name in formats:
         if name not in FORMATS:
-            raise InputError(f"--formats={name}: some of {', '.join(FORMATS)} are expected")
+            raise InputError(f"formats={name}: some of {', '.join(FORMATS)} are expected")
     needed = ["tensorflow"]
     if "savedmodel" in formats:
         needed += ["jax"]
@@ -98,8 +98,8 @@ def check_formats(formats: list[str]) -> None:
     missing = [package for package in needed if find_spec(package) is None]
     if missing:
         raise InputError(
-            f"--formats={','.join(formats)} needs {', '.join(missing)}, which is not installed; "
-            "requirements-cpu.txt has it"
+            f"formats={','.join(formats)} needs {', '.join(missing)}, which is not installed; "
+            "pip install 'keypoints[export]'"
         )
 
 

@@ -78,7 +78,7 @@ def lite(pixels, weights: str) -> list:
             keras.Model(pixels, fine_to_coarse).load_weights(weights)
         except (OSError, ValueError) as error:
             raise InputError(
-                f"--weights={weights}: not a weights file of this backbone: {error}"
+                f"weights={weights}: not a weights file of this backbone: {error}"
             ) from None
     return fine_to_coarse
 
@@ -122,21 +122,21 @@ def check_weights(config: Config) -> None:
         return
     if config.backbone == "tiny" or (config.backbone == "lite" and config.weights == "imagenet"):
         raise InputError(
-            f"--weights={config.weights}: only resnet50 has such weights; start {config.backbone} "
-            "from --weights=none or from a run folder"
+            f"weights={config.weights}: only resnet50 has such weights; start {config.backbone} "
+            "from weights=none or from a run folder"
         )
     if config.weights != "imagenet" and not Path(config.weights).is_file():
         raise InputError(
-            f"--weights={config.weights}: no such file or run folder; known names: imagenet, none"
+            f"weights={config.weights}: no such file or run folder; known names: imagenet, none"
         )
 
 
 def _no_weights(weights: str, error: Exception) -> str:
     if weights != "imagenet":
-        return f"--weights={weights}: not a no-top ResNet50 weights file of Keras: {error}"
+        return f"weights={weights}: not a no-top ResNet50 weights file of Keras: {error}"
     return (
         "the ImageNet weights could not be had: Keras looks for "
         "resnet50_weights_tf_dim_ordering_tf_kernels_notop.h5 in ~/.keras/models (KERAS_HOME moves "
         f"that) and else downloads it ({error}). Put the file there or name it with "
-        "--weights=PATH, or start from random weights with --weights=none"
+        "weights=PATH, or start from random weights with weights=none"
     )

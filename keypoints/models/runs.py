@@ -51,7 +51,7 @@ def check_run(run: Path, config: Config) -> None:
     started = any((run / name).exists() for name in (CHECKPOINT, BEST))
     if started and (run / CONFIG).exists() and (saved := load_config(run)) != config:
         raise InputError(
-            f"--run={run} holds a run with another config ({_differences(saved, config)}); "
+            f"run={run} holds a run with another config ({_differences(saved, config)}); "
             "name another folder, or start it with the same fields to go on"
         )
 
@@ -62,7 +62,7 @@ def start_run(run: Path, config: Config) -> None:
     try:
         run.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise InputError(f"--run={run}: the folder cannot be made: {error.strerror}") from None
+        raise InputError(f"run={run}: the folder cannot be made: {error.strerror}") from None
     write_text(run / CONFIG, configs.to_json(config))
     write_text(run / ENVIRONMENT, json.dumps(environment(), indent=2) + "\n")
 

@@ -203,7 +203,7 @@ def test_a_format_that_answers_something_else_is_a_mismatch():
 
 def test_a_missing_package_is_named_before_anything_is_done(run, tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "tensorflow", None)  # as if it were not installed
-    with pytest.raises(InputError, match="--formats=savedmodel needs tensorflow, which is not"):
+    with pytest.raises(InputError, match="formats=savedmodel needs tensorflow, which is not"):
         writer.export(run, tmp_path / "x", ["savedmodel"])
     assert list(tmp_path.iterdir()) == []
 
@@ -219,7 +219,7 @@ def test_a_run_whose_weights_are_damaged_is_named_in_one_line(run, tmp_path):
 
 
 def test_bad_input_is_named(run, exported, tmp_path):
-    with pytest.raises(InputError, match="--formats=onxx: some of savedmodel, onnx, onnx-int8"):
+    with pytest.raises(InputError, match="formats=onxx: some of savedmodel, onnx, onnx-int8"):
         writer.export(run, tmp_path / "x", ["onxx"])
     with pytest.raises(InputError, match="is not a run folder"):
         writer.export(tmp_path, tmp_path / "x", ["savedmodel"])

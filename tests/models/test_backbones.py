@@ -35,7 +35,7 @@ def test_weights_that_cannot_be_had_say_how_to_go_on(tmp_path, monkeypatch):
         raise Exception("URL fetch failure")
 
     monkeypatch.setattr(keras.applications, "ResNet50", refuse)
-    with pytest.raises(InputError, match=r"notop\.h5.*--weights=none"):
+    with pytest.raises(InputError, match=r"notop\.h5.*weights=none"):
         build_model(Config(weights="imagenet"), FACE)
     file = tmp_path / "other.weights.h5"
     file.write_bytes(b"something else")

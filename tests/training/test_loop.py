@@ -191,7 +191,7 @@ def test_a_loss_that_is_not_finite_stops_and_keeps_the_checkpoint(tmp_path):
 
 def test_a_folder_that_cannot_be_written_is_named(tmp_path):
     (tmp_path / "file").write_text("")
-    with pytest.raises(InputError, match=r"--run=.*file/run: the folder cannot be made"):
+    with pytest.raises(InputError, match=r"run=.*file/run: the folder cannot be made"):
         train(CONFIG, tmp_path / "file" / "run", dotted_faces(8), dotted_faces(5))
 
 
