@@ -87,30 +87,6 @@ def smooth_l1(differences: np.ndarray) -> np.ndarray:
     return np.where(size < 1, 0.5 * size**2, size - 0.5).mean(axis=1)
 
 
-def yaw(points: np.ndarray) -> np.ndarray:
-    """A rough yaw `(n,)`, degrees, positive when the face turns to the viewer's right.
-
-    By PnP of 14 points that move little with expression against a generic face. Of 1,500 drawn
-    heads (yaw within 60 degrees, pitch 15, roll 25) it is 2.7 degrees off on average and 8 at
-    most, and 86 % fall into their bin; people whose proportions differ are read less well.
-    """
-    import cv2
-
-    indices = [27, 28, 29, 30, 31, 33, 35, 36, 39, 42, 45, 8, 0, 16]
-    depth = [0.08, 0.13, 0.18, 0.23, 0.12, 0.15, 0.12, 0, 0.02, 0.02, 0, 0.0, -0.35, -0.35]
-    model = np.column_stack([landmarks.MEAN_FACE[indices], -np.array(depth)]).astype(np.float64)
-    camera = np.array([[4.0, 0, 0], [0, 4.0, 0], [0, 0, 1]])  # a long lens: nearly orthographic
-    boxes = geometry.landmark_box(points)
-    found = np.full(len(points), np.nan)
-    for i in np.flatnonzero(np.isfinite(points).all(axis=(1, 2)) & (boxes[:, 2:].max(1) > 0)):
-        centre, side = boxes[i, :2] + boxes[i, 2:] / 2, boxes[i, 2:].max()
-        seen = ((points[i, indices] - centre) / side).astype(np.float64)
-        _, turn, _ = cv2.solvePnP(model, seen, camera, None, flags=cv2.SOLVEPNP_SQPNP)
-        forward = cv2.Rodrigues(turn)[0] @ [0, 0, -1]
-        found[i] = np.degrees(np.arctan2(forward[0], -forward[2]))
-    return found
-
-
 def bootstrap_interval(
     values: np.ndarray, groups: np.ndarray | None = None, *, draws: int = 1000, seed: int = 0
 ) -> tuple[float, float]:

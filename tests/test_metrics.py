@@ -67,21 +67,6 @@ def test_pixels_are_those_of_a_short_side_of_255(truth):
     assert metrics.smooth_l1(np.array([[0.5, -0.5]]))[0] == pytest.approx(0.125)
 
 
-@pytest.mark.parametrize("degrees", [-45, -20, 0, 15, 35])
-def test_yaw_of_turned_heads(degrees):
-    from keypoints.synthetic import shape
-
-    centre = np.array([150.0, 90.0])
-    head = shape.pose_head(shape.MEAN_SHAPE, np.radians(degrees), 0.1, 0.2, 80, centre)
-    found = metrics.yaw(head.points[None])[0]
-    assert found == pytest.approx(degrees, abs=10)
-
-
-def test_yaw_of_missing_points_is_missing():
-    points = np.full((1, 68, 2), np.nan)
-    assert np.isnan(metrics.yaw(points)[0])
-
-
 def test_bootstrap_draws_people_not_pictures():
     rng = np.random.default_rng(1)
     values = np.repeat(rng.normal(5, 1, 40), 25)  # 40 people, 25 equal pictures each

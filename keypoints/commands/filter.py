@@ -33,7 +33,7 @@ def filter(
         filter: name of a filter, a folder with one of your own, or list to see them all
         output: file, or folder for a folder; beside the input with the filter's name unless given
         model: pretrained, pretrained-small (quicker), a run folder or an export
-        points: CSV file to write box, score and 68 points of every face in every frame to
+        points: CSV file to write box, score, 68 points, pose and openings of each face to
         detector: haar (comes with OpenCV), yunet (a download), or the path of YuNet's .onnx file
     """
     if str(filter) == "list":

@@ -14,6 +14,7 @@ def webcam(
     *,
     source: str = "0",
     filter: str | None = None,
+    axes: bool = False,
     faces: int = 4,
     detector: str = "haar",
     output: str | None = None,
@@ -23,17 +24,19 @@ def webcam(
 ) -> None:
     """Show a camera with the 68 points of every face, or with a filter on them.
 
-    Keys: q or Esc quits, l switches the points, f takes the next filter, s writes a snapshot, r
-    starts a recording and ends it, h shows this. Ctrl-C ends it too, and keeps what was recorded.
+    Keys: q or Esc quits, l switches the points, a the axes of the heads, f takes the next filter, s
+    writes a snapshot, r starts a recording and ends it, h shows this. Ctrl-C ends it too, and keeps
+    what was recorded.
 
     Args:
         model: pretrained, pretrained-small (quicker), a run folder or an export
         source: number of a camera, a video file, a stream's URL, or synthetic for a drawn face
         filter: name of a filter to start with, or a folder with one of your own
+        axes: draw each head's axes, x red, y green, z (out of the face) blue
         faces: at most this many faces are followed
         detector: haar (comes with OpenCV), yunet (a download), or the path of YuNet's .onnx file
         output: video file to record what is shown
-        points: CSV file to write box, score and 68 points of every face in every frame to
+        points: CSV file to write box, score, 68 points, pose and openings of each face to
         headless: open no window, for servers; then output or points say what to leave
         max_frames: stop after this many frames; 0 goes on to the end
     """
@@ -49,7 +52,7 @@ def webcam(
     from keypoints.live import loop
     from keypoints.live.view import View
 
-    view = View(load_filter(str(filter)) if filter is not None else None)
+    view = View(load_filter(str(filter)) if filter is not None else None, axes=axes)
     finder = load_detector(str(detector))
     tracker = Tracker(Predictor.load(str(model)), faces=faces, detector=finder)
     require_window()

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from keypoints import geometry, landmarks, metrics
+from keypoints import geometry, landmarks, metrics, pose
 from keypoints.data.annotations import refuse
 from keypoints.data.pipeline import evaluation_pipeline, view_matrices
 from keypoints.data.records import Records
@@ -155,7 +155,7 @@ def evaluate(records: Records, predicted: np.ndarray, **facts: Any) -> dict[str,
     per_point = errors[found] / metrics.inter_ocular(truth)[found, None]
     offset = metrics.mean_offset(truth, predicted)
     aligned = predicted - offset * metrics.inter_ocular(truth)[:, None, None]
-    turn = np.abs(metrics.yaw(truth))
+    turn = np.abs(pose.angles(pose.fit_rotation(truth)[0])[:, 0])
     edges = (0.0, *metrics.YAW_BINS, np.inf)
     bins = [found & (low <= turn) & (turn < high) for low, high in itertools.pairwise(edges)]
     people = np.array(records.identities) if all(records.identities) else np.arange(len(records))

@@ -5,18 +5,12 @@ from dataclasses import dataclass
 import numpy as np
 
 from keypoints.head_shape import FOREHEAD, MEAN_SHAPE
-from keypoints.landmarks import PARTS
+from keypoints.pose import fit_rotation
 
-# How much each point says about the pose. The jaw's points slide along the cheek as a head turns,
-# and the lower lip and the chin move when it speaks.
-_WEIGHTS = np.full(68, 1.0)
-_WEIGHTS[PARTS["jaw"]] = 0.3
-_WEIGHTS[[6, 7, 8, 9, 10, 55, 56, 57, 58, 59, 65, 66, 67]] = 0.1
 _UPPER_FACE = [0, 16, *range(17, 28)]  # what the forehead is placed by
 _DISTANCE = 6.0  # of the camera, in head units: about a metre
 _SKULL_CENTRE = np.array([0.0, -0.22, -0.35])
 _SKULL_RADII = np.array([0.53, 0.58, 0.53])
-_FLAT = 0.1  # points whose one side is less than this share of the other are no face
 
 
 @dataclass(frozen=True)
@@ -72,23 +66,8 @@ class Head:
 
 
 def find_head(points: np.ndarray) -> Head | None:
-    """The head of `points` `(68, 2)`, or None where they are no face.
-
-    None: a coordinate that is not finite or a million pixels off, points that fall on one spot or
-    one line, or a face under two pixels. Pose: the least-squares affine map from the mean face in
-    three dimensions (Huttenlocher and Ullman's weak perspective), then its nearest scaled
-    rotation by SVD.
-    """
-    points = np.asarray(points, np.float64)
-    if not np.isfinite(points).all() or np.abs(points).max() > 1e6:
+    """The head of `points` `(68, 2)`, or None where they are no face, as of `fit_rotation`."""
+    rotation, size = fit_rotation(points)
+    if np.isnan(size):
         return None
-    share = _WEIGHTS[:, None] / _WEIGHTS.sum()
-    shape = MEAN_SHAPE - (share * MEAN_SHAPE).sum(axis=0)
-    seen = points - (share * points).sum(axis=0)
-    fitted = np.linalg.solve(shape.T @ (share * shape), shape.T @ (share * seen)).T
-    left, stretch, right = np.linalg.svd(fitted, full_matrices=False)
-    size = float(stretch.mean())
-    if size < 2 or stretch[1] < _FLAT * stretch[0]:
-        return None
-    across = left @ right
-    return Head(points, np.vstack([across, np.cross(across[0], across[1])]), size)
+    return Head(np.asarray(points, np.float64), rotation, float(size))

@@ -8,6 +8,7 @@ from keypoints import geometry
 from keypoints.estimate import Estimate
 from keypoints.inference.detectors import Detector, load_detector, overlap
 from keypoints.inference.predictor import Predictor, as_rgb
+from keypoints.pose import Pose, estimate_pose
 
 DETECT_EVERY = 0.5  # seconds between looks for new faces
 DETECT_LOST_EVERY = 0.1  # the same while a face is lost
@@ -41,6 +42,11 @@ class Face:
     points: np.ndarray  # (68, 2) float32, smoothed
     uncertainty: np.ndarray  # (68,) float32, mean absolute error to expect of their x and y
     score: float  # 0..1, how sure it is that this is a face
+
+    @property
+    def pose(self) -> Pose:
+        """Yaw, pitch and roll, computed from the points at each call."""
+        return estimate_pose(self.points)
 
 
 class OneEuro:

@@ -9,14 +9,15 @@ from keypoints.filters import list_filters, load_filter
 from keypoints.filters.engine import Filter
 from keypoints.inference.tracking import Face
 from keypoints.live.recorder import Recorder, snapshot
-from keypoints.media.overlay import TRUTH, draw_points
+from keypoints.media.overlay import TRUTH, draw_axes, draw_points
 
 
 @dataclass
 class View:
-    """The layers over the picture: a filter, the landmarks, or both."""
+    """The layers over the picture: a filter, the landmarks, the heads' axes."""
 
     filter: Filter | None
+    axes: bool = False
     help: bool = False  # whether the window lists the keys
     recorder: Recorder = field(default_factory=Recorder)
 
@@ -33,6 +34,9 @@ class View:
         if self.landmarks:
             for face in found:
                 shown = draw_points(shown, face.points, TRUTH)
+        if self.axes:
+            for face in found:
+                shown = draw_axes(shown, face.points)
         return shown
 
     def press(self, key: str, shown: np.ndarray) -> str | None:
@@ -49,6 +53,8 @@ class View:
             self.landmarks = self.filter is None
         elif key == "l":
             self.landmarks = not self.landmarks
+        elif key == "a":
+            self.axes = not self.axes
         elif key == "h":
             self.help = not self.help
         elif key == "s":

@@ -11,7 +11,7 @@ import numpy as np
 from keypoints.errors import InputError
 
 NAME = "keypoints"
-KEYS = "q quit   l landmarks   f filter   s snapshot   r record   h help"
+KEYS = "q quit   l landmarks   a axes   f filter   s snapshot   r record   h help"
 # Seconds that the first frame stays at least: a window that is not painted before frames come late
 # one after the other may stay black and ignore keys.
 FIRST_WAIT = 0.3

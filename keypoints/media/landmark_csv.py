@@ -7,10 +7,12 @@ from pathlib import Path
 from typing import Any
 
 from keypoints.atomic import replacing
+from keypoints.expression import eye_opening, mouth_opening
 
 COLUMNS = ["frame", "timestamp", "id", "left", "top", "width", "height", "score"]
 COLUMNS += [f"{axis}{number}" for number in range(68) for axis in "xy"]
 COLUMNS += [f"uncertainty{number}" for number in range(68)]
+COLUMNS += ["yaw", "pitch", "roll", "eye_opening", "mouth_opening"]
 
 
 @contextmanager
@@ -19,7 +21,9 @@ def writing(path: Path) -> Iterator[Callable[[int, float, Sequence[Any]], None]]
 
     `frame` counts from 0, `timestamp` is in seconds; a face has `id`, `box` `(4,)` left, top,
     width, height, `score`, `points` `(68, 2)` and their `uncertainty` `(68,)`, in pixels of the
-    frame. The file appears whole when the block ends well; a frame without faces adds no row.
+    frame, and its `pose` in degrees, as of `keypoints.pose`. The last two columns are ratios of
+    `keypoints.expression`. The file appears whole when the block ends well; a frame without faces
+    adds no row.
     """
     with replacing(path) as temporary, open(temporary, "w", newline="", encoding="utf-8") as file:
         rows = csv.writer(file)
@@ -30,6 +34,9 @@ def writing(path: Path) -> Iterator[Callable[[int, float, Sequence[Any]], None]]
                 numbers = [*face.box, face.score, *face.points.reshape(-1), *face.uncertainty]
                 texts = [f"{float(number):.2f}" for number in numbers]
                 texts[4] = f"{float(face.score):.4f}"
+                pose = face.pose
+                texts += [f"{angle:.1f}" for angle in (pose.yaw, pose.pitch, pose.roll)]
+                texts += [f"{ratio(face.points):.3f}" for ratio in (eye_opening, mouth_opening)]
                 rows.writerow([frame, f"{timestamp:.4f}", face.id, *texts])
 
         yield write

@@ -13,6 +13,7 @@ from keypoints.commands import filter as tool
 from keypoints.commands.cli import run_command
 from keypoints.head_shape import MEAN_SHAPE
 from keypoints.media import videos
+from keypoints.pose import Pose
 from keypoints.synthetic.shape import pose_head
 
 WIDTH, HEIGHT, RATE, COUNT = 192, 128, 10.0, 6
@@ -33,7 +34,12 @@ class MarkedFaces:
                 box = geometry.landmark_box(points)
                 faces.append(
                     SimpleNamespace(
-                        id=number + 4, box=box, points=points, score=0.9, uncertainty=np.ones(68)
+                        id=number + 4,
+                        box=box,
+                        points=points,
+                        score=0.9,
+                        uncertainty=np.ones(68),
+                        pose=Pose(0.0, 0.0, 0.0),
                     )
                 )
         return faces

@@ -17,6 +17,7 @@ from keypoints.errors import InputError
 from keypoints.inference.predictor import Predictor
 from keypoints.live import recorder, sources, window
 from keypoints.media import videos
+from keypoints.media.overlay import AXES
 from keypoints.synthetic.clip import drawn_clip
 from tests.faces import estimated
 
@@ -70,6 +71,13 @@ def test_l_f_and_h(monkeypatch):
     assert green[0] > 50 and green[1] == green[2] == 0  # points, none, a filter
     assert np.abs(shown[2][0].astype(int) - shown[1][0]).max() > 20
     assert [frame[2] for frame in shown] == [False, False, False, True, True]
+
+
+def test_a_shows_and_hides_the_axes_of_heads(monkeypatch):
+    shown = play(monkeypatch, "laa.q")  # each key acts on the next frame
+    red = [(np.abs(frame[0].astype(int) - AXES[0]).max(axis=2) < 8).sum() for frame in shown]
+    assert red[2] > red[1] + 20 and red[3] < red[2] - 20
+    assert (play(monkeypatch, "q", axes=True)[0][0] != shown[0][0]).any()
 
 
 def test_where_nothing_can_be_written_the_show_goes_on(tmp_path, monkeypatch, capsys):

@@ -6,13 +6,14 @@ import pytest
 
 from keypoints.errors import InputError
 from keypoints.media import landmark_csv
+from keypoints.pose import Pose
 
 
 def make_face(number):
     points = np.arange(136, dtype=np.float32).reshape(68, 2) + 0.126
     return SimpleNamespace(
         id=number, box=np.array([1, 2, 30.5, 40]), score=0.98765, points=points,
-        uncertainty=np.linspace(0, 67, 68) / 4,
+        uncertainty=np.linspace(0, 67, 68) / 4, pose=Pose(12.34, -5.0, float("nan")),
     )  # fmt: skip
 
 
@@ -31,6 +32,11 @@ def test_a_row_per_face_and_frame(tmp_path):
     assert (rows[0]["x0"], rows[0]["y0"], rows[0]["x67"], rows[0]["y67"]) == (
         "0.13", "1.13", "134.13", "135.13",
     )  # fmt: skip
+    assert [rows[0][k] for k in ("yaw", "pitch", "roll")] == ["12.3", "-5.0", "nan"]
+    # On this line of points, opposite ones of the inner lips are 6, 4 and 2 steps apart, corners 4.
+    assert rows[0]["mouth_opening"] == "1.000"
+    # Of an eye's six, 4 and 2 steps, and its corners 3.
+    assert rows[0]["eye_opening"] == "1.000"
     assert (rows[0]["uncertainty1"], rows[0]["uncertainty67"]) == ("0.25", "16.75")
 
 

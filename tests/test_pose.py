@@ -1,0 +1,87 @@
+import math
+
+import numpy as np
+import pytest
+
+from keypoints import pose
+from keypoints.head_shape import MEAN_SHAPE
+from keypoints.landmarks import MIRROR
+from keypoints.synthetic.shape import pose_head
+
+
+def rotated(yaw, pitch, roll):
+    """R = Rx(pitch) Ry(yaw) Rz(roll), each written out; y points down and z to the viewer."""
+    (cy, cp, cr), (sy, sp, sr) = (fn(np.radians([yaw, pitch, roll])) for fn in (np.cos, np.sin))
+    about_x = np.array([[1, 0, 0], [0, cp, -sp], [0, sp, cp]])
+    about_y = np.array([[cy, 0, sy], [0, 1, 0], [-sy, 0, cy]])
+    about_z = np.array([[cr, -sr, 0], [sr, cr, 0], [0, 0, 1]])
+    return about_x @ about_y @ about_z
+
+
+def seen(yaw, pitch, roll, size=90.0):
+    """Points `(68, 2)` of the average head from far away."""
+    return (MEAN_SHAPE @ rotated(yaw, pitch, roll).T)[:, :2] * size + [300, 140]
+
+
+@pytest.mark.parametrize("degrees", [(0, 0, 0), (25, -10, 15), (-60, 20, -35), (85, 5, 160)])
+def test_angles_of_a_distant_head_are_exact(degrees):
+    found = pose.estimate_pose(seen(*degrees))
+    assert (found.yaw, found.pitch, found.roll) == pytest.approx(degrees, abs=1e-3)
+    rotation, size = pose.fit_rotation(seen(*degrees))
+    np.testing.assert_allclose(rotation, rotated(*degrees), atol=1e-5)
+    assert size == pytest.approx(90, rel=1e-5)
+
+
+def test_signs_in_the_picture():
+    still = seen(0, 0, 0)
+    nose = [seen(*degrees)[30] - seen(*degrees)[27] for degrees in ((20, 0, 0), (0, 20, 0))]
+    assert nose[0][0] > 4  # its tip moves to the viewer's right
+    assert nose[1][1] < (still[30] - still[27])[1] - 4  # and up
+    leaning = seen(0, 0, 20)
+    assert leaning[45, 1] > leaning[36, 1] + 5  # clockwise: the eye on the right is lower
+
+
+def test_mirrored_points_have_mirrored_angles():
+    points = seen(30, 12, -20) + np.random.default_rng(0).normal(0, 0.5, (68, 2))
+    mirrored = (points * [-1, 1])[MIRROR]
+    here, there = pose.estimate_pose(points), pose.estimate_pose(mirrored)
+    assert (there.yaw, there.pitch, there.roll) == pytest.approx(
+        (-here.yaw, here.pitch, -here.roll), abs=1e-3
+    )
+
+
+def test_many_faces_are_those_one_by_one():
+    faces = np.stack([[seen(10, 0, 0), seen(-50, 10, 5)], [seen(0, 30, 0), seen(70, 0, -90)]])
+    rotation, size = pose.fit_rotation(faces)
+    assert rotation.shape == (2, 2, 3, 3) and size.shape == (2, 2)
+    np.testing.assert_allclose(pose.angles(rotation)[1, 1], [70, 0, -90], atol=1e-3)
+
+
+@pytest.mark.parametrize("yaw", [-45, -20, 0, 15, 35])
+def test_a_near_camera_costs_few_degrees(yaw):
+    head = pose_head(MEAN_SHAPE, math.radians(yaw), 0, 0, 80, np.array([150.0, 90.0]))
+    assert pose.estimate_pose(head.points).yaw == pytest.approx(yaw, abs=3)
+
+
+def test_speech_does_not_move_the_head():
+    points = seen(20, 5, 0)
+    talking = points.copy()
+    talking[[*range(4, 13), 55, 56, 57, 58, 59, 65, 66, 67], 1] += 12
+    assert pose.estimate_pose(talking) == pose.estimate_pose(points)
+
+
+@pytest.mark.parametrize(
+    "points",
+    [
+        np.full((68, 2), np.nan),
+        np.full((68, 2), 7.0),
+        np.stack([np.arange(68.0), 2 * np.arange(68.0)], axis=1),
+        seen(0, 0, 0) * 1e9,
+        seen(0, 0, 0, size=1.0),
+    ],
+)
+def test_what_is_no_face_has_no_pose_and_spoils_no_other(points):
+    rotation, size = pose.fit_rotation(np.stack([points, seen(10, 0, 0)]))
+    assert np.isnan(rotation[0]).all() and np.isnan(size[0])
+    assert pose.angles(rotation)[1] == pytest.approx([10, 0, 0], abs=1e-3)
+    assert math.isnan(pose.estimate_pose(points).yaw)
