@@ -4,6 +4,7 @@ import dataclasses
 import difflib
 import json
 import math
+import sys
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -29,7 +30,7 @@ class Config:
     data: str = _option("youtube_faces_keypoints", "a data set, folder:PATH or tfds:NAME")
     train_split: str = _option("train", "split to learn from")
     validation_split: str = _option("validation", "split that chooses the best epoch")
-    seed: int = _option(0, "seed of every random draw", low=0)
+    seed: int = _option(0, "seed of every random draw", low=0, high=2**32 - 1)
 
     view: str = _option(
         "face", "square around the face, or the old frame crop", choices=("face", "frame")
@@ -98,6 +99,8 @@ class Config:
         for entry in dataclasses.fields(self):
             object.__setattr__(self, entry.name, _checked(entry, getattr(self, entry.name)))
         for number, stage in enumerate(self.stages, 1):
+            if not isinstance(stage, dict):
+                raise InputError(f"stages: {stage!r}: an object of fields is expected")
             for name in stage:
                 if name in FIXED:
                     raise InputError(
@@ -140,24 +143,30 @@ def to_json(config: Config) -> str:
     return json.dumps(dataclasses.asdict(config), indent=2) + "\n"
 
 
-def from_json(text: str, source: str) -> Config:
+def from_json(text: str | bytes, source: str) -> Config:
     """The config in `text`; `source` names the file in the InputError for text that is not one."""
-    try:
-        values = json.loads(text)
-    except json.JSONDecodeError as error:
-        raise InputError(f"{source} is not JSON: {error}") from None
-    if not isinstance(values, dict):
-        raise InputError(f"{source} holds {type(values).__name__}, not an object of fields")
+    values = json_object(text, source)
     try:
         return replace(Config(), values)
     except InputError as error:
         raise InputError(f"{source}: {error}") from None
 
 
+def json_object(text: str | bytes, source: str) -> dict[str, Any]:
+    """The JSON object in `text`; raises InputError, naming its `source`, for anything else."""
+    try:
+        values = json.loads(text)
+    except (ValueError, RecursionError) as error:  # no UTF-8, no JSON, too deep, too many digits
+        raise InputError(f"{source} is not JSON: {error}") from None
+    if not isinstance(values, dict):
+        raise InputError(f"{source} holds {type(values).__name__}, not an object of fields")
+    return values
+
+
 def _checked(entry: dataclasses.Field, value: Any) -> Any:
     """`value` as the type of the field's default, or InputError with what would be right."""
     kind, checks = type(entry.default), entry.metadata
-    if kind is float and type(value) is int:
+    if kind is float and type(value) is int and abs(value) <= sys.float_info.max:
         value = float(value)
     elif kind is tuple and isinstance(value, list):
         value = tuple(value)  # as JSON has it
@@ -167,7 +176,7 @@ def _checked(entry: dataclasses.Field, value: Any) -> Any:
     if choices and value not in choices:
         hint = near_miss(str(value), [str(choice) for choice in choices])
         raise InputError(f"{entry.name}={value!r} is not known{hint}")
-    low, high = checks.get("low", -math.inf), checks.get("high", math.inf)
+    low, high = checks.get("low", -math.inf), checks.get("high", sys.float_info.max)
     if kind in (int, float) and not low <= value <= high:
         wanted = f"at least {low}" if not value >= low else f"at most {high}"
         raise InputError(f"{entry.name}={value!r}: {wanted} is expected")

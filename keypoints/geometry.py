@@ -10,6 +10,7 @@ u = matrix[:, :2] @ (x, y) + matrix[:, 2]. Points outside a picture are legal an
 import numpy as np
 
 CROP = 224  # side of the square crop the network sees, in pixels
+OPENCV_SIDE = 2**15 - 2  # the longest side that OpenCV's warps take
 FRAME_SHORT_SIDE = 255  # the `frame` view scales a picture's short side to this first
 
 
@@ -76,13 +77,33 @@ def crop(image: np.ndarray, matrix: np.ndarray, *, size: int = CROP) -> np.ndarr
 
     What lies outside the picture is black. A picture that would shrink to less than half is
     averaged over whole pixels first, since bilinear samples alone would skip pixels and alias.
+    Sides beyond OpenCV's 32,766 pixels are no matter.
     """
     import cv2
 
-    reduction = int(1 / scale_of(matrix))
+    reduction = max(int(1 / scale_of(matrix)), 1)
+    if reduction >= 2 or max(image.shape[:2]) > OPENCV_SIDE:
+        # Only what the crop shows, and two samples more, in whole blocks of the reduction.
+        low, high = seen(matrix, size=size)
+        low = np.floor(low / reduction).astype(int) * reduction - 2 * reduction
+        high = np.ceil(high / reduction).astype(int) * reduction + 2 * reduction
+        left, top = np.clip(low, 0, None)
+        right, bottom = np.clip(high, 0, [image.shape[1], image.shape[0]])
+        if right <= left or bottom <= top:
+            return np.zeros((size, size, *image.shape[2:]), np.uint8)
+        image = image[top:bottom, left:right]
+        matrix = compose(matrix, np.array([[1, 0, left], [0, 1, top]], np.float64))
     if reduction >= 2:
         image, matrix = reduce(image, reduction), compose(matrix, enlargement(reduction))
     return cv2.warpAffine(image, matrix, (size, size), flags=cv2.INTER_LINEAR)
+
+
+def seen(matrix: np.ndarray, *, size: int = CROP) -> tuple[np.ndarray, np.ndarray]:
+    """The least and the largest x and y `(..., 2)` of the picture that the `size` crop shows."""
+    corners = np.array([[0, 0], [size, 0], [0, size], [size, size]]) - 0.5
+    back = invert(matrix)
+    places = corners @ np.swapaxes(back[..., :2], -1, -2) + back[..., None, :, 2]
+    return places.min(axis=-2), places.max(axis=-2)
 
 
 def reduce(image: np.ndarray, factor: int) -> np.ndarray:

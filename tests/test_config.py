@@ -61,7 +61,25 @@ def test_a_stage_cannot_set_what_holds_for_the_whole_run(name):
         Config(stages=({"epochs": 2}, {name: value}))
 
 
-@pytest.mark.parametrize("text", ["{", "[]", '{"epochs": "many"}', '{"epoch": 1}'])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "{",
+        "[]",
+        '{"epochs": "many"}',
+        '{"epoch": 1}',
+        '{"epochs": null}',
+        '{"stages": [3]}',
+        '{"stages": [{"epochs": []}]}',
+        '{"warmup": Infinity}',
+        '{"warmup": 1%s}' % ("0" * 400),
+        '{"seed": 1%s}' % ("0" * 5000),
+        "[" * 100_000,
+        b"{\xff}",
+        b"",
+    ],
+)
 def test_a_damaged_file_is_named(text):
-    with pytest.raises(InputError, match=r"a/config\.json"):
+    with pytest.raises(InputError, match=r"a/config\.json") as error:
         configs.from_json(text, "a/config.json")
+    assert "\n" not in str(error.value)

@@ -1,3 +1,4 @@
+import cv2
 import numpy as np
 import pytest
 
@@ -86,3 +87,22 @@ def test_enlargement_undoes_reduce():
     assert geometry.reduce(picture, 2)[0, 0].tolist() == [
         picture[:2, :2, c].mean() for c in range(3)
     ]
+
+
+def test_a_crop_of_a_photograph_is_that_of_its_part():
+    """Cutting to the part that is shown changes no bit, and a side may be of any length."""
+    rng = np.random.default_rng(0)
+    part = rng.integers(0, 256, (60, 90, 3), dtype=np.uint8)
+    wide = np.zeros((60, 40_000, 3), np.uint8)
+    wide[:, 35_000:35_090] = part
+    small = geometry.crop_matrix(np.array([40, 20, 30, 25]), margin=1.4)
+    there = geometry.crop_matrix(np.array([35_040, 20, 30, 25]), margin=1.4)
+    np.testing.assert_array_equal(geometry.crop(wide, there), geometry.crop(part, small))
+    photograph = rng.integers(0, 256, (1300, 1700, 3), dtype=np.uint8)
+    matrix = geometry.crop_matrix(np.array([400, 300, 500, 640]), margin=1.4)  # 4 pixels to one
+    reduced = geometry.reduce(photograph, 4)
+    whole = geometry.compose(matrix, geometry.enlargement(4))
+    shown = cv2.warpAffine(reduced, whole, (224, 224), flags=cv2.INTER_LINEAR)
+    np.testing.assert_array_equal(geometry.crop(photograph, matrix), shown)
+    outside = geometry.crop_matrix(np.array([9000, 300, 900, 900]), margin=1.4)
+    assert not geometry.crop(photograph, outside).any()

@@ -6,7 +6,6 @@ Timed as in `benchmarks`; PyTorch runs in a process of its own.
 import json
 import os
 import subprocess
-import sys
 from collections.abc import Callable
 from contextlib import ExitStack, suppress
 from dataclasses import asdict
@@ -19,6 +18,7 @@ from keypoints.benchmarks.timings import Timing, compared, interleaved, timing
 from keypoints.config import Config
 from keypoints.errors import InputError
 from keypoints.geometry import CROP
+from keypoints.processes import run_python
 
 TORCH_PROGRAM = Path(__file__).parent / "torch_baseline.py"  # run by an interpreter with PyTorch
 LAYERS = {"CPU kernels": "cpu", "Keras' own layers": "keras"}
@@ -154,13 +154,7 @@ def _in_child(config: Config, repeats: int, devices: int) -> Timing:
         "print(json.dumps(dataclasses.asdict(cell)))"
     )
     flags = f"{os.environ.get('XLA_FLAGS', '')} --xla_force_host_platform_device_count={devices}"
-    done = subprocess.run(
-        [sys.executable, "-c", program, configs.to_json(config), str(repeats)],
-        cwd=Path(__file__).parents[2],
-        env={**os.environ, "XLA_FLAGS": flags},
-        capture_output=True,
-        text=True,
-    )
-    if done.returncode:
-        raise InputError(f"the step failed on {devices} devices: {done.stderr[-500:]}")
-    return Timing(**json.loads(done.stdout.splitlines()[-1]))
+    failure = f"the step failed on {devices} devices"
+    arguments = (configs.to_json(config), str(repeats))
+    printed = run_python(program, *arguments, failure=failure, XLA_FLAGS=flags)
+    return Timing(**json.loads(printed.splitlines()[-1]))

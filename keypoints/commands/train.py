@@ -147,7 +147,8 @@ def show_fields(function: Callable[..., None], names: Iterable[str] = ()) -> Non
             )
             choices = entry.metadata.get("choices")
             known = f" ({', '.join(map(str, choices))})" if choices else ""
-            function.__doc__ += f"    {entry.name}: {entry.metadata['meaning']}{known}\n    "
+            line = f"    {entry.name}: {entry.metadata['meaning']}{known}\n    "
+            function.__doc__ = (function.__doc__ or "") + line  # python -OO has no docstrings
     function.__signature__ = signature.replace(parameters=parameters)
 
 

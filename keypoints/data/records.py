@@ -38,6 +38,13 @@ class Records:
         digest.update(self.points.astype("<f4").tobytes())
         return digest.hexdigest()
 
+    def describe(self) -> dict[str, str | int]:
+        """Name, number of pictures, and SHA-256 of all: names, points and pixels."""
+        digest = hashlib.sha256(self.digest().encode())
+        digest.update(self.shapes.astype("<i8").tobytes())
+        digest.update(self.pixels)
+        return {"name": self.name, "pictures": len(self), "sha256": digest.hexdigest()}
+
 
 def make_records(name: str, examples: Iterable[tuple[str, str, np.ndarray, np.ndarray]]) -> Records:
     """Gather `(file, identity, image (h, w, 3) uint8, points (68, 2))` examples, in their order."""

@@ -1,7 +1,5 @@
 """Does an export answer what the live model answers, how fast, and how large is it?"""
 
-import subprocess
-import sys
 import tempfile
 import time
 from dataclasses import dataclass
@@ -14,12 +12,16 @@ from keypoints import geometry, metrics
 from keypoints.config import Config
 from keypoints.data.pipeline import view_matrices
 from keypoints.data.records import Records
-from keypoints.errors import InputError
 from keypoints.estimate import Predict, unflatten
 from keypoints.inference.exported import load_exported, read_manifest
 from keypoints.models import runs
+from keypoints.processes import run_python
 
 TOLERANCE = 0.05  # crop pixels by which a float format may differ from the live model
+# Shares by which the NME of a rounded format may rise above the live model's. The two shipped
+# models rise by 0.01 and 0.6 % in int8, by 0.01 % in float16; what a sample of 417 faces leaves
+# open is 4 %.
+NME_RISE = {"onnx-int8": 0.03, "weights": 0.005}
 BATCHES = (1, 7, 32)
 RUNS = 30  # single crops whose median time is given
 
@@ -35,10 +37,20 @@ class Row:
     milliseconds: float  # median of one crop
     nme: float  # percent, truth boxes, of the whole split
 
-    @property
-    def mismatch(self) -> bool:
-        """Whether it answers something else; rounded weights are judged by their NME instead."""
-        return self.difference > TOLERANCE and self.format in ("savedmodel", "onnx")
+
+def fault(row: Row, live: Row) -> str:
+    """Why a format must not be shipped, or "": its pixels, for a rounded format its NME."""
+    rise = NME_RISE.get(row.format)
+    if rise is None and not row.difference <= TOLERANCE:
+        return (
+            f"{row.format} is {row.difference:.3f} px off on {row.worst}, {TOLERANCE} are allowed"
+        )
+    if rise is not None and not row.nme <= (1 + rise) * live.nme:
+        return (
+            f"{row.format} has an NME of {row.nme:.2f} %, the live model {live.nme:.2f} %; "
+            f"a rise of {100 * rise:g} % of it is allowed"
+        )
+    return ""
 
 
 def check(run: Path, folder: Path, records: Records) -> list[Row]:
@@ -119,14 +131,8 @@ def _responses_of_child(folder: Path, name: str, scratch: Path) -> dict[str, np.
     code = (
         "import sys; from keypoints.exports import parity; parity.respond_in_child(*sys.argv[1:])"
     )
-    done = subprocess.run(
-        [sys.executable, "-c", code, str(folder.resolve()), name, str(scratch)],
-        cwd=Path(__file__).parents[2],
-        capture_output=True,
-        text=True,
-    )
-    if done.returncode:
-        raise InputError(f"{folder}: {name} cannot be read back: {done.stderr.strip()[-500:]}")
+    failure = f"{folder}: {name} cannot be read back"
+    run_python(code, str(folder), name, str(scratch), failure=failure)
     with np.load(scratch / "responses.npz") as arrays:
         return dict(arrays)
 

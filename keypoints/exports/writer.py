@@ -7,8 +7,6 @@ mean absolute error to expect of each point's coordinates.
 
 import json
 import os
-import subprocess
-import sys
 import tempfile
 from collections.abc import Callable, Iterable
 from importlib import metadata
@@ -29,6 +27,7 @@ from keypoints.errors import InputError
 from keypoints.geometry import CROP
 from keypoints.inference.exported import MANIFEST
 from keypoints.models import runs
+from keypoints.processes import run_python
 
 # File or folder of each format within an export.
 FORMATS = {
@@ -201,7 +200,7 @@ def write_half_weights(run: Path, folder: Path) -> None:
         def copy(name: str, item: h5py.Group | h5py.Dataset) -> None:
             if isinstance(item, h5py.Dataset):
                 pressed = {"compression": "gzip", "shuffle": True} if item.shape else {}
-                target.create_dataset(name, data=_rounded(item[()]), **pressed)
+                target.create_dataset(name, data=_rounded(item[()], name), **pressed)
             else:
                 target.require_group(name)
             target[name].attrs.update(item.attrs)
@@ -209,11 +208,20 @@ def write_half_weights(run: Path, folder: Path) -> None:
         source.visititems(copy)
 
 
-def _rounded(values: np.ndarray) -> np.ndarray:
-    """`values` to the nearest with eight significant bits, as float16."""
+def _rounded(values: np.ndarray, name: str) -> np.ndarray:
+    """`values` to the nearest with eight significant bits, as float16.
+
+    Raises InputError, with the `name` of the variable, where one is beyond float16 or not finite.
+    """
     bits = np.asarray(values, np.float32).view(np.uint32)
-    rounded = (bits + np.uint32(0x8000)) & np.uint32(0xFFFF0000)
-    return rounded.view(np.float32).astype(np.float16)
+    rounded = ((bits + np.uint32(0x8000)) & np.uint32(0xFFFF0000)).view(np.float32)
+    beyond = ~(np.abs(rounded) <= np.finfo(np.float16).max)
+    if beyond.any():
+        raise InputError(
+            f"weights cannot be made: {name} holds {np.asarray(values)[beyond][0]:g}, and float16 "
+            f"ends at {np.finfo(np.float16).max:g}; export another format"
+        )
+    return rounded.astype(np.float16)
 
 
 def _in_child(function: str, backend: str, run: Path, path: Path) -> None:
@@ -222,16 +230,8 @@ def _in_child(function: str, backend: str, run: Path, path: Path) -> None:
         "import sys\nfrom pathlib import Path\nfrom keypoints.exports import writer\n"
         f"writer.{function}(Path(sys.argv[1]), Path(sys.argv[2]))\n"
     )
-    root = str(Path(__file__).parents[2])
-    done = subprocess.run(
-        [sys.executable, "-c", code, str(run), str(path)],
-        env={**os.environ, "KERAS_BACKEND": backend, "PYTHONPATH": root},
-        capture_output=True,
-        text=True,
-    )
-    if done.returncode:
-        reason = done.stderr.strip().splitlines()[-1].removeprefix("keypoints.errors.InputError: ")
-        raise InputError(f"{path.name} cannot be made: {reason}")
+    failure = f"{path.name} cannot be made"
+    run_python(code, str(run), str(path), failure=failure, KERAS_BACKEND=backend)
 
 
 def _manifest(run: Path, config: Config, folder: Path, formats: list[str]) -> dict[str, Any]:

@@ -1,16 +1,18 @@
 """Exported models read back. ONNX needs ONNX Runtime alone; SavedModel needs TensorFlow alone."""
 
-import json
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from keypoints import config as configs
 from keypoints.backend import tensorflow
+from keypoints.config import Config
 from keypoints.errors import InputError
 from keypoints.estimate import Estimate, Predict
 from keypoints.landmarks import COUNT
 from keypoints.models.runs import BEST, CONFIG, load_predict, weights_digest
+from keypoints.paths import stays_inside
 
 MANIFEST = "manifest.json"
 EXPECTED = "a run of tools.train, an export of tools.export, or an .onnx file of one"
@@ -82,14 +84,20 @@ def read_manifest(folder: Path) -> dict[str, Any]:
             f"{folder} is neither a run folder nor an export (it has no config.json and no "
             f"{MANIFEST}); {EXPECTED} is expected"
         )
+    manifest = configs.json_object(path.read_bytes(), str(path))
+    parts = {name: manifest.get(name) for name in ("formats", "sha256", "run", "crop")}
+    for name, part in parts.items():
+        if not isinstance(part, dict):
+            raise InputError(f"{path} is damaged: {name} is {part!r}, an object is expected")
+    for name, file in parts["formats"].items():
+        if not isinstance(file, str) or not stays_inside(file):
+            raise InputError(f"{path} is damaged: {name} is {file!r}, no name in its folder")
+    if not isinstance(parts["run"].get("data"), str):
+        raise InputError(f"{path} is damaged: run.data is {parts['run'].get('data')!r}, no text")
     try:
-        manifest = json.loads(path.read_text())
-        crop = manifest["crop"]
-        parts = (manifest["formats"], manifest["sha256"], manifest["run"], crop)
-        if not all(isinstance(part, dict) for part in parts) or not {"view", "margin"} <= set(crop):
-            raise KeyError("formats, sha256, run or crop")
-    except (ValueError, KeyError, TypeError) as error:
-        raise InputError(f"{path} is damaged: {error!r}") from None
+        configs.replace(Config(), {name: parts["crop"].get(name) for name in ("view", "margin")})
+    except InputError as error:
+        raise InputError(f"{path} is damaged: crop: {error}") from None
     return manifest
 
 

@@ -102,7 +102,9 @@ def as_rgb(image: np.ndarray) -> np.ndarray:
     """Any picture as `(h, w, 3)` uint8 RGB.
 
     `(h, w)` or 1 to 4 channels: gray, gray and alpha, RGB, RGB and alpha; alpha is dropped. uint8
-    stays, wider integers keep their high byte, booleans are black and white; floats are 0 to 1,
+    stays, uint16 keeps its high byte, booleans are black and white. Other integers are 0 to 255
+    where none is above that, as arithmetic on uint8 leaves them, else they keep the high byte of
+    16 bits, or of their type where one is above 65535; negative ones are black. Floats are 0 to 1,
     or 0 to 255 where any is above 1, and what is not finite is black. A picture without pixels
     becomes one black pixel. Raises InputError for another shape or kind.
     """
@@ -121,6 +123,8 @@ def as_rgb(image: np.ndarray) -> np.ndarray:
         image = image * (255.0 if image.max() <= 1.0 else 1.0)
         image = np.clip(np.rint(image), 0, 255).astype(np.uint8)
     elif image.dtype != np.uint8:
-        span = np.iinfo(image.dtype).max // 255
-        image = (np.clip(image, 0, None) // max(span, 1)).clip(0, 255).astype(np.uint8)
+        end = np.iinfo(image.dtype).max
+        if image.dtype != np.uint16:
+            end = next(span for span in (255, min(65535, end), end) if image.max() <= span)
+        image = (np.clip(image, 0, None) // max(end // 255, 1)).clip(0, 255).astype(np.uint8)
     return np.ascontiguousarray(np.broadcast_to(image, (*image.shape[:2], 3)))

@@ -1,6 +1,7 @@
 """What a run folder holds, and how it is read back.
 
     config.json        the Config, complete
+    data.json          of each split: its name, how many pictures, SHA-256 of names, points, pixels
     environment.json   versions, machine, git revision and the command of the last start
     metrics.csv        one row per finished epoch
     curves.png         the same as a picture
@@ -37,33 +38,43 @@ from keypoints.errors import InputError
 from keypoints.estimate import Estimate, Predict, unflatten
 from keypoints.geometry import CROP
 
-CONFIG, ENVIRONMENT, METRICS, CURVES = (
-    "config.json",
-    "environment.json",
-    "metrics.csv",
-    "curves.png",
-)
+CONFIG, DATA, ENVIRONMENT = "config.json", "data.json", "environment.json"
+METRICS, CURVES = "metrics.csv", "curves.png"
 BEST, LAST, CHECKPOINT = "best.weights.h5", "last.weights.h5", "checkpoint.npz"
 
 
-def check_run(run: Path, config: Config) -> None:
-    """Raise InputError where the folder holds what another config has learnt so far."""
+def check_run(run: Path, config: Config, data: dict[str, dict]) -> None:
+    """Raise InputError where the folder holds what another config, or other data, has learnt.
+
+    `data`: what data.json says of each split.
+    """
     started = any((run / name).exists() for name in (CHECKPOINT, BEST))
     if started and (run / CONFIG).exists() and (saved := load_config(run)) != config:
         raise InputError(
             f"run={run} holds a run with another config ({_differences(saved, config)}); "
             "name another folder, or start it with the same fields to go on"
         )
+    if started and (run / DATA).exists():
+        saved = configs.json_object((run / DATA).read_bytes(), str(run / DATA))
+        changes = [
+            _change(saved.get(use), data[use]) for use in data if saved.get(use) != data[use]
+        ]
+        if changes:
+            raise InputError(
+                f"--run={run}: the data changed since it was started: {'; '.join(changes)}; name "
+                "another folder, or bring back the data to go on"
+            )
 
 
-def start_run(run: Path, config: Config) -> None:
-    """Make the folder of a run, or check that it holds this very config's run."""
-    check_run(run, config)
+def start_run(run: Path, config: Config, data: dict[str, dict]) -> None:
+    """Make the folder of a run, or check that it holds this very run, of the same `data`."""
+    check_run(run, config, data)
     try:
         run.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise InputError(f"run={run}: the folder cannot be made: {error.strerror}") from None
     write_text(run / CONFIG, configs.to_json(config))
+    write_text(run / DATA, json.dumps(data, indent=2) + "\n")
     write_text(run / ENVIRONMENT, json.dumps(environment(), indent=2) + "\n")
 
 
@@ -74,7 +85,7 @@ def load_config(run: Path) -> Config:
         raise InputError(
             f"{run} is not a run folder: it has no {CONFIG}; train one with tools.train"
         )
-    return configs.from_json(path.read_text(), str(path))
+    return configs.from_json(path.read_bytes(), str(path))
 
 
 def load_model(run: Path):
@@ -169,7 +180,10 @@ def read_progress(run: Path) -> dict[str, Any] | None:
     if not (run / CHECKPOINT).exists():
         return None
     with _open_checkpoint(run) as arrays:
-        return json.loads(str(arrays["progress"]))
+        progress = json.loads(str(arrays["progress"]))
+        if not isinstance(progress, dict) or not {"epoch", "step", "rows"} <= set(progress):
+            raise ValueError("no epoch, step and rows in it")
+        return progress
 
 
 def restore_checkpoint(run: Path, model, *, optimizer: bool = True) -> None:
@@ -208,7 +222,9 @@ def _open_checkpoint(run: Path):
     try:
         with np.load(path, allow_pickle=False) as arrays:
             yield arrays
-    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile, zlib.error) as error:
+    # TypeError: one array without an archive; RuntimeError: packed or locked in an unknown way.
+    except (OSError, ValueError, KeyError, EOFError, TypeError, RuntimeError, MemoryError,
+            zipfile.BadZipFile, zlib.error) as error:  # fmt: skip
         raise InputError(
             f"{path} is damaged ({error}); delete it to train again from the start"
         ) from None
@@ -217,6 +233,12 @@ def _open_checkpoint(run: Path):
 def _differences(saved: Config, given: Config) -> str:
     pairs = [(name, getattr(saved, name), getattr(given, name)) for name in configs.field_names()]
     return ", ".join(f"{name} {old!r}, now {new!r}" for name, old, new in pairs if old != new)
+
+
+def _change(saved: Any, given: dict) -> str:
+    counts = [data.get("pictures") if isinstance(data, dict) else None for data in (saved, given)]
+    how = "other names, points or pixels" if counts[0] == counts[1] else f"it had {counts[0]}"
+    return f"{given['name']} has {counts[1]} pictures, {how}"
 
 
 def _git(*arguments: str) -> str:

@@ -82,9 +82,10 @@ def train(
     stopped it, and ends (on the same machine and backend) with the very weights of a run that
     was never stopped. SIGINT ends the current step, saves, and raises KeyboardInterrupt. Raises
     InputError for a folder that holds another config or cannot be written, and for a loss that
-    is not finite; the last good checkpoint stays.
+    is not finite; the last good checkpoint stays. So it does where the data changed in between.
     """
-    runs.check_run(run, config)
+    data = {"training": training.describe(), "validation": validation.describe()}
+    runs.check_run(run, config, data)
     use_all_devices(config)
     progress = runs.read_progress(run) or START
     stages = config.phases()
@@ -96,7 +97,7 @@ def train(
             last = first + stage.epochs
             if progress["epoch"] < last:
                 model = compiled_model(stage, training)
-                runs.start_run(run, config)  # not before: a start that fails leaves nothing
+                runs.start_run(run, config, data)  # not before: a start that fails leaves nothing
                 if progress != START:
                     # A new stage takes over the network; the optimizer starts afresh.
                     inside = (progress["epoch"], progress["step"]) != (first, 0)

@@ -120,3 +120,22 @@ def test_a_typo_in_any_tool_exits_2_without_a_traceback(tool, tmp_path):
     done = subprocess.run(command, capture_output=True, text=True)
     assert done.returncode == 2 and "unknown flag --no_such_flag" in done.stderr
     assert "Traceback" not in done.stderr
+
+
+def test_the_commands_work_without_docstrings_and_assertions():
+    """`python -OO` drops both: help is shorter, and nothing may rest on either."""
+    code = (
+        "import importlib, pkgutil, sys; from keypoints import commands\n"
+        "for module in pkgutil.iter_modules(commands.__path__):\n"
+        "    importlib.import_module(f'keypoints.commands.{module.name}')\n"
+        "from keypoints.commands.cli import run_command\n"
+        "from keypoints.commands.train import train\n"
+        "run_command(train, sys.argv[1:])\n"
+    )
+    for argv, exit_code, shown in (
+        (["--help"], 0, "--learning_rate"),
+        (["--epochs=0"], 2, "epochs=0"),
+    ):
+        command = [sys.executable, "-OO", "-c", code, *argv]
+        done = subprocess.run(command, capture_output=True, text=True)
+        assert done.returncode == exit_code and shown in done.stdout + done.stderr, done.stderr

@@ -27,7 +27,7 @@ def model():
 
 @pytest.fixture
 def run(tmp_path, model):
-    runs.start_run(tmp_path / "run", CONFIG)
+    runs.start_run(tmp_path / "run", CONFIG, {})
     runs.write_weights(tmp_path / "run" / runs.BEST, model)
     return tmp_path / "run"
 
@@ -52,8 +52,9 @@ def test_checkpoint_brings_back_network_and_optimizer(run, model):
     other.optimizer.build(other.trainable_variables)
     images, targets = crops(4), np.full((4, 204), 50, np.float32)
     model.train_on_batch(images, targets)
-    runs.write_checkpoint(run, model, {"epoch": 3})
-    assert runs.read_progress(run) == {"epoch": 3}
+    progress = {"epoch": 3, "step": 0, "rows": []}
+    runs.write_checkpoint(run, model, progress)
+    assert runs.read_progress(run) == progress
     runs.restore_checkpoint(run, other)
     for net in (model, other):
         net.train_on_batch(images, targets)
@@ -64,13 +65,13 @@ def test_checkpoint_brings_back_network_and_optimizer(run, model):
 
 def test_another_config_does_not_overwrite_a_run(run):
     with pytest.raises(InputError, match=r"seed 0, now 5"):
-        runs.start_run(run, Config(backbone="tiny", head="pooled", resolution=56, seed=5))
-    runs.start_run(run, CONFIG)
+        runs.start_run(run, Config(backbone="tiny", head="pooled", resolution=56, seed=5), {})
+    runs.start_run(run, CONFIG, {})
 
 
 def test_a_run_that_has_learnt_nothing_yet_can_be_started_otherwise(tmp_path):
-    runs.start_run(tmp_path, Config(weights="imagenet"))
-    runs.start_run(tmp_path, Config(weights="none"))
+    runs.start_run(tmp_path, Config(weights="imagenet"), {})
+    runs.start_run(tmp_path, Config(weights="none"), {})
     assert runs.load_config(tmp_path).weights == "none"
 
 
@@ -86,6 +87,37 @@ def test_missing_and_damaged_files_are_named(run, tmp_path):
     (run / runs.CHECKPOINT).write_bytes(b"PK not a zip")
     with pytest.raises(InputError, match=r"checkpoint\.npz is damaged"):
         runs.read_progress(run)
+
+
+@pytest.mark.parametrize("progress", ["[]", "{}", "{", "[" * 100_000, '{"epoch": 1}'])
+def test_progress_of_any_other_shape_is_named(run, progress):
+    np.savez(run / runs.CHECKPOINT, progress=np.array(progress))
+    with pytest.raises(InputError, match=r"checkpoint\.npz is damaged .*; delete it"):
+        runs.read_progress(run)
+
+
+def test_a_checkpoint_that_is_one_bare_array_is_named(run):
+    with open(run / runs.CHECKPOINT, "wb") as file:
+        np.save(file, np.zeros(3))
+    with pytest.raises(InputError, match=r"checkpoint\.npz is damaged"):
+        runs.read_progress(run)
+
+
+def test_other_data_does_not_go_on_with_a_run(run):
+    def data(pictures, digest):
+        return {"training": {"name": "a/train", "pictures": pictures, "sha256": digest}}
+
+    (run / runs.DATA).unlink()
+    runs.start_run(run, CONFIG, data(9, "x"))
+    runs.start_run(run, CONFIG, data(9, "x"))
+    message = "the data changed since it was started: a/train has 9 pictures, other names, points"
+    with pytest.raises(InputError, match=message):
+        runs.start_run(run, CONFIG, data(9, "y"))
+    with pytest.raises(InputError, match=r"a/train has 7 pictures, it had 9; name another folder"):
+        runs.start_run(run, CONFIG, data(7, "y"))
+    (run / runs.DATA).write_text("[]")
+    with pytest.raises(InputError, match=r"data\.json holds list, not an object"):
+        runs.start_run(run, CONFIG, data(9, "x"))
 
 
 def test_a_full_disk_keeps_the_weights_before(run, model):

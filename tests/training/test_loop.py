@@ -153,6 +153,23 @@ def test_a_network_learns_from_another(tmp_path, monkeypatch):
     np.testing.assert_allclose(means["somebody"], half, atol=15)
 
 
+def test_a_run_does_not_go_on_with_other_data(tmp_path):
+    def stop(step):
+        if step.step == 4:
+            os.kill(os.getpid(), signal.SIGINT)
+
+    faces, others = dotted_faces(30), dotted_faces(5, seed=1)
+    with pytest.raises(KeyboardInterrupt):
+        train(CONFIG, tmp_path, faces, others, on_step=stop)
+    before = {path: path.read_bytes() for path in tmp_path.iterdir()}
+    with pytest.raises(InputError, match=r"dots/train has 9 pictures, it had 30"):
+        train(CONFIG, tmp_path, dotted_faces(9), others)
+    others.pixels[7] ^= 1
+    with pytest.raises(InputError, match=r"has 5 pictures, other names, points or pixels"):
+        train(CONFIG, tmp_path, faces, others)
+    assert {path: path.read_bytes() for path in tmp_path.iterdir()} == before
+
+
 def test_a_teacher_that_cannot_be_is_refused_before_anything_is_written(tmp_path, monkeypatch):
     stages = ({"epochs": 1}, {"epochs": 1, "teacher": "nobody"})
     config, faces = configs.replace(CONFIG, {"stages": stages}), dotted_faces(8)

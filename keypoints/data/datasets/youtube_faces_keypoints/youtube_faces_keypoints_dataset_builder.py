@@ -6,7 +6,7 @@ import tempfile
 import zipfile
 import zlib
 from collections.abc import Iterator
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -16,6 +16,7 @@ from keypoints.data.annotations import parse_rows, refuse, split_of
 from keypoints.download import download
 from keypoints.errors import InputError
 from keypoints.media.pictures import decode_picture, encode_png
+from keypoints.paths import stays_inside
 
 URL = "https://github.com/udacity/P1_Facial_Keypoints/archive/refs/heads/master.zip"
 ARCHIVE_VARIABLE = "KEYPOINTS_ARCHIVE"
@@ -93,7 +94,7 @@ def read_archive(path: Path) -> list[dict[str, Any]]:
         raise InputError(f"{path} is not a ZIP archive that can be read: {error}") from None
     with archive:
         names = archive.namelist()
-        escaping = [name for name in names if _escapes(name)]
+        escaping = [name for name in names if not stays_inside(name)]
         refuse([f"{name!r} would leave its folder" for name in escaping], str(path))
         tables = {source: f"data/{source}_frames_keypoints.csv" for source in SOURCES}
         roots = {n.removesuffix(tables["test"]) for n in names if n.endswith(tables["test"])}
@@ -141,8 +142,3 @@ def _read(archive: zipfile.ZipFile, name: str) -> bytes:
     # RuntimeError: an entry with a password, or packed in a way that Python does not know.
     except (KeyError, OSError, EOFError, RuntimeError, zipfile.BadZipFile, zlib.error) as error:
         raise InputError(f"{name}: cannot be read from the archive: {error}") from None
-
-
-def _escapes(name: str) -> bool:
-    path = PurePosixPath(name.replace("\\", "/"))
-    return path.is_absolute() or ".." in path.parts
