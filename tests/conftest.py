@@ -1,3 +1,54 @@
+"""Tests leave the user's folders and the source tree alone; the run ends with a check of that."""
+
+import atexit
+import os
+import shutil
+import site
+import tempfile
+from pathlib import Path
+
+import pytest
+
 from keypoints import backend
 
+ROOT = Path(__file__).parent.parent
+# Kept by Keras, by Matplotlib and by JAX for us; all else in a home folder is left behind.
+KEPT_IN_HOME = (".keras", ".cache/matplotlib", ".config/matplotlib", ".cache/keypoints/jax-")
+# Not of the tests: version control, installed packages, and the caches of Python and its tools.
+NOT_OF_TESTS = {".git", ".venv", ".pytest_cache", ".ruff_cache", ".mypy_cache", "__pycache__"}
+
+# All tests, and the processes that they start, have a home folder of their own.
+os.environ.setdefault("PYTHONUSERBASE", site.getuserbase())  # packages may be in the real one
+HOME = Path(tempfile.mkdtemp(prefix="keypoints-home-"))
+atexit.register(shutil.rmtree, HOME, ignore_errors=True)
+os.environ["HOME"] = str(HOME)
+for name in ("TFDS_DATA_DIR", "XDG_CACHE_HOME", "XDG_CONFIG_HOME", "KERAS_HOME", "MPLCONFIGDIR"):
+    os.environ.pop(name, None)
 backend.configure()
+
+
+@pytest.fixture(scope="session", autouse=True)
+def nothing_is_left_behind():
+    before = contents(ROOT)
+    yield
+    assert contents(ROOT) - before == set(), "written into the source tree"
+    assert left_in(HOME) == set(), "written into the home folder"
+
+
+def contents(root: Path) -> set[str]:
+    """Paths of a source tree's files. Of runs/, where a training may go on, only the first level.
+
+    Names of folders that tests have no part in are left out.
+    """
+    found = {f"runs/{path.name}" for path in root.glob("runs/*")}
+    for folder, folders, files in os.walk(root):
+        inside = Path(folder).relative_to(root)
+        folders[:] = [name for name in folders if name not in NOT_OF_TESTS | {"runs"}]
+        found |= {str(inside / name) for name in files}
+    return found
+
+
+def left_in(home: Path) -> set[str]:
+    """Paths of a home folder's files that are not `KEPT_IN_HOME`."""
+    files = {str(path.relative_to(home)) for path in home.rglob("*") if path.is_file()}
+    return {name for name in files if not name.startswith(KEPT_IN_HOME)}

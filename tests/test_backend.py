@@ -114,6 +114,15 @@ def test_a_tensorflow_that_runs_already_keeps_its_devices(monkeypatch):
     assert backend.tensorflow() is module
 
 
+def test_onnx_runtime_reports_nothing_to_its_maker(tmp_path):
+    model = ROOT / "keypoints" / "pretrained" / "small" / "model-int8.onnx"
+    script = (
+        f"from keypoints import backend; backend.onnxruntime().InferenceSession({str(model)!r})"
+    )
+    python(script, HOME=str(tmp_path))
+    assert list(tmp_path.iterdir()) == []  # it keeps an identifier of the user there
+
+
 def test_a_machine_without_a_home_folder(tmp_path, monkeypatch):
     def none():
         raise RuntimeError("Could not determine home directory.")

@@ -66,6 +66,8 @@ def test_imports_follow_the_layout(path):
             assert own <= ROOMS[room] | {room} | TOP
         if "tensorflow" in packages:  # `keypoints.backend.tensorflow` imports it for all others
             assert path.name in ("backend.py", "exported.py")
+        if "onnxruntime" in packages:  # likewise; `onnxruntime.quantization` after it
+            assert path.name in ("backend.py", "writer.py")
         if packages & {"tensorflow_datasets"} or "keypoints.backend.tensorflow" in names:
             assert places(path) & TENSORFLOW
         if packages & {"keras", "jax"}:

@@ -12,6 +12,7 @@ from keypoints.config import near_miss
 from keypoints.data import annotations
 from keypoints.data.records import Records, make_records
 from keypoints.errors import InputError
+from keypoints.folders import data_folder
 from keypoints.media.pictures import decode_picture
 
 BUILDERS = ("youtube_faces_keypoints", "synthetic_faces", "synthetic_faces/large")
@@ -32,10 +33,16 @@ def load_records(
     """The records of one split, decoded; a data set that is not prepared yet is prepared first.
 
     `data` is a name of `BUILDERS`, `folder:PATH` or `tfds:NAME`; `archive` is the YouTube Faces
-    archive where it is on disk; `data_dir` is where TFDS keeps prepared data. Raises InputError
-    for unknown names, for a split that is empty, and for everything wrong with the files, all at
-    once.
+    archive where it is on disk; `data_dir` is where TFDS keeps prepared data, by default
+    `folders.data_folder()`. Raises InputError for unknown names, for an archive that is not there
+    or is not the one that the data set was prepared from, for a split that is empty, and for
+    everything wrong with the files, all at once.
     """
+    if archive is not None:
+        archive = Path(archive).expanduser()
+        if not archive.is_file():
+            raise InputError(f"archive={archive}: no such file")
+    data_dir = Path(data_dir).expanduser() if data_dir else data_folder()
     kind, _, rest = data.partition(":")
     if kind == "folder" and rest:
         examples = _folder(Path(rest).expanduser(), split)
@@ -53,9 +60,7 @@ def load_records(
     return records
 
 
-def _prepared(
-    data: str, split: str, archive: str | Path | None, data_dir: str | Path | None
-) -> Iterator[Example]:
+def _prepared(data: str, split: str, archive: Path | None, data_dir: Path) -> Iterator[Example]:
     """Examples of one of our own builders, in the order they were written."""
     import tensorflow_datasets as tfds
 
@@ -76,6 +81,8 @@ def _prepared(
     builder = module.Builder(**options)
     tfds.disable_progress_bar()
     builder.download_and_prepare()
+    if data == "youtube_faces_keypoints":
+        builder.check_archive()
     if split not in builder.info.splits:
         known = list(builder.info.splits)
         raise InputError(f"{data} has no split {split!r}{near_miss(split, known)}")
@@ -84,7 +91,7 @@ def _prepared(
         yield file, identity, example["image"], example["points"]
 
 
-def _tfds(name: str, split: str, data_dir: str | Path | None) -> Iterator[Example]:
+def _tfds(name: str, split: str, data_dir: Path) -> Iterator[Example]:
     """Examples of a public 68-point TFDS data set, whose points are shares of width and height."""
     if name not in TFDS_NAMES:
         raise InputError(f"--data=tfds:{name} is not known{near_miss(name, list(TFDS_NAMES))}")

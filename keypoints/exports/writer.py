@@ -19,7 +19,7 @@ import numpy as np
 from keypoints import config as configs
 from keypoints import geometry
 from keypoints.atomic import write_text
-from keypoints.backend import tensorflow
+from keypoints.backend import onnxruntime, tensorflow
 from keypoints.config import Config
 from keypoints.data.pipeline import view_matrices
 from keypoints.data.records import Records
@@ -148,6 +148,7 @@ def write_int8(source: Path, path: Path, calibration: np.ndarray | None) -> None
     over the crops, so that no outlier coarsens them. A convolution's rectifier is named as well:
     the range is then that of what it lets through, and nothing is rounded twice.
     """
+    onnxruntime()
     from onnxruntime.quantization import (
         CalibrationDataReader,
         QuantFormat,

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from keypoints import config as configs
-from keypoints.backend import tensorflow
+from keypoints.backend import onnxruntime, tensorflow
 from keypoints.config import Config
 from keypoints.errors import InputError
 from keypoints.estimate import Estimate, Predict
@@ -113,16 +113,14 @@ def _check_digest(file: Path, folder: Path, manifest: dict[str, Any]) -> None:
 
 def _onnx(path: Path) -> Predict:
     try:
-        import onnxruntime
+        runtime = onnxruntime()
     except ImportError:
         raise InputError(f"{path}: reading it needs `pip install onnxruntime`") from None
     try:
-        options = onnxruntime.SessionOptions()
+        options = runtime.SessionOptions()
         # Its threads would go on spinning after each crop, and take the cores from the detector.
         options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-        session = onnxruntime.InferenceSession(
-            str(path), options, providers=["CPUExecutionProvider"]
-        )
+        session = runtime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
     except Exception as error:  # ONNX Runtime has no public base class of its errors
         raise InputError(f"{path}: ONNX Runtime cannot read it: {error}") from None
 

@@ -106,6 +106,13 @@ def test_unknown_data_is_refused_with_a_suggestion(data, message):
         load_records(data, "train")
 
 
+def test_the_environment_names_the_folder_of_prepared_data_at_any_time(tmp_path, monkeypatch):
+    archive = write_archive(tmp_path / "a.zip")
+    monkeypatch.setenv("TFDS_DATA_DIR", str(tmp_path / "data"))
+    assert len(load_records("youtube_faces_keypoints", "seed_test", archive=archive)) == 2
+    assert (tmp_path / "data" / "youtube_faces_keypoints").is_dir()
+
+
 def test_a_folder_without_annotations(tmp_path):
     with pytest.raises(InputError, match=r"neither annotation CSVs nor \.pts files"):
         load_records(f"folder:{tmp_path}", "all")

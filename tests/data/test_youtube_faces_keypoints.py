@@ -1,3 +1,4 @@
+import shutil
 import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
@@ -89,6 +90,31 @@ def test_the_environment_variable_names_the_archive(archive, tmp_path, monkeypat
     # Prepared once, the archive is not needed again.
     archive.unlink()
     assert len(load_records("youtube_faces_keypoints", "seed_train", data_dir=tmp_path)) == 4
+
+
+def test_another_archive_is_not_taken_for_the_one_that_was_prepared(archive, tmp_path, monkeypatch):
+    def load(**options):
+        return load_records("youtube_faces_keypoints", "seed_test", data_dir=tmp_path, **options)
+
+    load(archive=archive)
+    changed = {"data/test/Di_Eco_50.jpg": picture(9)}
+    other = write_archive(tmp_path / "other.zip", changes=changed)
+    prepared = tmp_path / "youtube_faces_keypoints"
+    message = rf"{prepared}.* was prepared from another archive than {other}; delete"
+    with pytest.raises(InputError, match=message):
+        load(archive=other)
+    monkeypatch.setenv(module.ARCHIVE_VARIABLE, str(other))
+    with pytest.raises(InputError, match=message):
+        load()
+    copy = shutil.copy(archive, tmp_path / "copy.zip")  # of another name and time
+    assert len(load(archive=copy)) == 2
+
+
+def test_an_archive_that_is_not_there_is_refused_though_the_data_are_prepared(archive, tmp_path):
+    load_records("youtube_faces_keypoints", "seed_test", archive=archive, data_dir=tmp_path)
+    for data in ("youtube_faces_keypoints", "synthetic_faces"):
+        with pytest.raises(InputError, match=r"archive=.*missing\.zip: no such file"):
+            load_records(data, "train", archive=tmp_path / "missing.zip", data_dir=tmp_path)
 
 
 @pytest.mark.parametrize("chunked", [False, True])

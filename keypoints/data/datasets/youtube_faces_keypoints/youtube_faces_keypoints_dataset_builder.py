@@ -1,5 +1,7 @@
 """The YouTube Faces keypoint data of Udacity's P1_Facial_Keypoints as a TFDS builder."""
 
+import hashlib
+import json
 import os
 import re
 import tempfile
@@ -52,12 +54,28 @@ class Builder(tfds.core.GeneratorBasedBuilder):
             supervised_keys=None,
             homepage="https://github.com/udacity/P1_Facial_Keypoints",
             disable_shuffling=True,
+            metadata=tfds.core.MetadataDict(),  # of the archive: see `check_archive`
         )
+
+    def check_archive(self) -> None:
+        """Raise InputError if the prepared data are of another archive than the one named.
+
+        An archive that is named by KEYPOINTS_ARCHIVE may be gone once the data are prepared.
+        """
+        if self.archive is None or not Path(self.archive).is_file():
+            return
+        if archive_digest(Path(self.archive)) != self.info.metadata.get("archive"):
+            raise InputError(
+                f"{self.data_dir} was prepared from another archive than {self.archive}; delete "
+                "that folder to prepare it anew, or name another data_dir"
+            )
 
     def _split_generators(self, dl_manager: Any) -> dict[str, Iterator]:
         del dl_manager  # its cache would keep 200 MB that are of no use afterwards
         with tempfile.TemporaryDirectory() as folder:
-            examples = read_archive(self._archive(Path(folder)))
+            archive = self._archive(Path(folder))
+            examples = read_archive(archive)
+            self.info.metadata["archive"] = archive_digest(archive)
         splits = {name: [] for name in ("train", "validation", "test", "seed_train", "seed_test")}
         for example in examples:
             splits[split_of(example["identity"])].append(example)
@@ -82,17 +100,23 @@ class Builder(tfds.core.GeneratorBasedBuilder):
             ) from None
 
 
+def archive_digest(path: Path) -> str:
+    """SHA-256 over names, sizes and CRC-32s of an archive's entries, as its directory lists them.
+
+    It tells archives apart as the hash of the whole file does, without reading 200 MB.
+    """
+    with _open(path) as archive:
+        entries = sorted((entry.filename, entry.file_size, entry.CRC) for entry in archive.filelist)
+    return hashlib.sha256(json.dumps(entries).encode()).hexdigest()
+
+
 def read_archive(path: Path) -> list[dict[str, Any]]:
     """All annotated examples of the upstream archive, features as of the builder.
 
     Raises one InputError for everything that is wrong: not a ZIP, entries that would leave their
     folder, rows that are not 68 points, pictures that are missing or damaged.
     """
-    try:
-        archive = zipfile.ZipFile(path)
-    except (OSError, zipfile.BadZipFile) as error:
-        raise InputError(f"{path} is not a ZIP archive that can be read: {error}") from None
-    with archive:
+    with _open(path) as archive:
         names = archive.namelist()
         escaping = [name for name in names if not stays_inside(name)]
         refuse([f"{name!r} would leave its folder" for name in escaping], str(path))
@@ -115,6 +139,13 @@ def read_archive(path: Path) -> list[dict[str, Any]]:
                     problems.append(str(error))
         refuse(problems, str(path))
     return examples
+
+
+def _open(path: Path) -> zipfile.ZipFile:
+    try:
+        return zipfile.ZipFile(path)
+    except (OSError, zipfile.BadZipFile) as error:
+        raise InputError(f"{path} is not a ZIP archive that can be read: {error}") from None
 
 
 def _example(
