@@ -1,1 +1,1 @@
-"""Experiments: one file each, a docstring with command and result, and a `config`."""
+"""Experiments: one file each, with command and result in the docstring, and a `config`."""

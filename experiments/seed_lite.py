@@ -1,16 +1,15 @@
-"""The old project's split with this project's recipe: `small` without its mirrored stage.
+"""The split of the old project with the recipe of this one: `small` without horizontal flips.
 
     KERAS_BACKEND=tensorflow python -m tools.train seed_lite --weights=lite0.weights.h5
     python -m tools.evaluate --model=runs/seed_lite --split=seed_test
 
-`lite0.weights.h5` holds ImageNet weights; keypoints/pretrained/README.md says where they come from.
-The split is leaky (every person of `seed_test` is in `seed_train`): what it yields is comparable
-with the old project's 2.31 px and with nothing else. The epoch is chosen on `seed_train` itself, so
-that `seed_test` has no say in it.
+`lite0.weights.h5` holds ImageNet weights; see keypoints/pretrained/README.md for their source. The
+split is leaky (every person of `seed_test` is also in `seed_train`): compare the result only with
+the 2.31 px of the old project. The best epoch is chosen on `seed_train`, not on `seed_test`.
 
-Machine: two cores of an x86 CPU with AVX-512; 55 s an epoch, 22 minutes in all.
-Result: SmoothL1 1.05 px (NME 3.71 %) on `seed_test`, truth boxes, in float32; 3.46 % on
-`seed_train` without jitter.
+Machine: two cores of an x86 CPU with AVX-512; 55 s per epoch, 22 minutes in total.
+Result: SmoothL1 1.05 px (NME 3.71 %) on `seed_test`, ground-truth boxes, float32; 3.46 % on
+`seed_train` without augmentation.
 """
 
 from keypoints.config import Config

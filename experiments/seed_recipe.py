@@ -1,16 +1,16 @@
-"""The old project's recipe on its own split: 10 light epochs, then 50 heavy ones.
+"""The recipe of the old project on its split: 10 epochs of mild and 50 of strong augmentation.
 
-Its settings: the picture's short side to 255 and a 224 crop of that, ResNet50 with ImageNet
-weights of which conv5 and one dense layer are trained, Adam at 5e-4 falling by 1 % an epoch,
-SmoothL1, batches of 16. Its hue jitter was a constant shift in training only; here it is a jitter.
-The split is leaky (every person of `seed_test` is in `seed_train`): what it yields is comparable
-with the old project's 2.31 px (SmoothL1, short side 255) and with nothing else.
+Its settings: short side of the image scaled to 255 and a 224 crop, ResNet50 with ImageNet weights
+of which conv5 and one dense layer are trained, Adam with learning rate 5e-4 and a decay of 1 % per
+epoch, SmoothL1, batches of 16. Its hue jitter was a constant shift; here it is random. The split is
+leaky (every person of `seed_test` is also in `seed_train`): compare the result only with the
+2.31 px of the old project (SmoothL1, short side 255).
 
     python -m tools.train seed_recipe
     python -m tools.evaluate --model=runs/seed_recipe --split=seed_test
 
-Machine, time, result: not run to the end, since it starts from ImageNet weights, which could not be
-had on the machine of the other results.
+Machine, time, result: not run. It starts from ImageNet weights, which were not available on the
+machine of the other results.
 """
 
 from keypoints.config import Config
@@ -31,7 +31,7 @@ config = Config(
     batch_size=16,
     flip=0.0,
     scale=0.0,
-    translation=0.07,  # the 224 crop may lie anywhere in the 255 picture
+    translation=0.07,  # the 224 crop may be anywhere in the 255 image
     grayscale=0.0,
     blur=0.0,
     noise=0.0,

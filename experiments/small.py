@@ -1,18 +1,18 @@
-"""A small network for weak machines: EfficientNet-Lite0 at 112 pixels.
+"""A small network for slow machines: EfficientNet-Lite0 at 112 pixels.
 
     KERAS_BACKEND=tensorflow python -m tools.train small --weights=lite0.weights.h5
     python -m tools.export runs/small --formats=onnx-int8,weights
 
-`lite0.weights.h5` holds ImageNet weights; keypoints/pretrained/README.md says where they come from
-and how they are made into that file. From random weights it is `--weights=none`, the default.
+`lite0.weights.h5` holds ImageNet weights; see keypoints/pretrained/README.md for their source and
+conversion. The default is random weights, `--weights=none`.
 
-The last stage learns from `pretrained` as well (distillation), under the strongest jitter.
+The last stage also learns from `pretrained` (distillation), with the strongest augmentation.
 
-Machine: two cores of an x86 CPU with AVX2; shared with other work; about 3 minutes an epoch of the
-first stage, a minute and a half of the second; one with AVX-512, 80 s an epoch of the third.
-Result: NME 4.10 % on `validation`, truth boxes, in float32; 5.31 % after the first stage, 4.22 %
-after the second. Each stage was a command of its own, with `--weights` from the one before, the
-last one from float16.
+Machine: two shared cores of an x86 CPU with AVX2, about 3 minutes per epoch in the first stage and
+1.5 minutes in the second; two cores with AVX-512, 80 s per epoch in the third.
+Result: NME 4.10 % on `validation`, ground-truth boxes, float32; 5.31 % after the first stage,
+4.22 % after the second. Each stage was run as a separate command, with `--weights` from the stage
+before; the last one started from float16 weights.
 """
 
 from keypoints.config import Config
@@ -22,7 +22,7 @@ config = Config(
     resolution=112,
     stages=(
         {"epochs": 16, "ema": 0.995, "rotation": 25.0, "occlusion": 0.3},
-        # Without mirrored pictures, for the reason in youtube_faces.py, and with its jitter.
+        # No horizontal flips, for the reason in youtube_faces.py, and the same augmentation.
         {
             "epochs": 9,
             "batch_size": 16,

@@ -1,4 +1,4 @@
-"""A small network on drawn faces: what `make demo` and the tests train."""
+"""A small network on synthetic faces, for `make demo` and the tests."""
 
 from keypoints.config import Config
 

@@ -1,4 +1,4 @@
-"""Writing files so that each is either whole or the one before."""
+"""Atomic file writes: a file is either complete or unchanged."""
 
 import os
 from collections.abc import Iterator
@@ -10,10 +10,10 @@ from keypoints.errors import InputError
 
 @contextmanager
 def replacing(path: Path) -> Iterator[Path]:
-    """A temporary path to write `path` under; moved into place when the block ends well.
+    """A temporary path in place of `path`, renamed to `path` when the block ends without an error.
 
-    The temporary file keeps the suffix, which some writers read their format from. Raises
-    InputError where the folder cannot be written or the disk is full.
+    The temporary file keeps the suffix, because some writers derive the format from it. Raises
+    InputError if the folder cannot be written or the disk is full.
     """
     temporary = path.with_name(f".{os.getpid()}.{path.name}")
     try:
@@ -23,7 +23,7 @@ def replacing(path: Path) -> Iterator[Path]:
         os.replace(temporary, path)
     except OSError as error:
         reason = os.strerror(error.errno) if error.errno else error
-        raise InputError(f"cannot write {path}: {reason}; what it held before is kept") from error
+        raise InputError(f"cannot write {path}: {reason}; its previous content is kept") from error
     finally:
         with suppress(OSError):
             temporary.unlink(missing_ok=True)
@@ -32,7 +32,7 @@ def replacing(path: Path) -> Iterator[Path]:
 def reserve(path: Path, size: int) -> None:
     """Raise OSError unless a file of `size` bytes can be written as `path`.
 
-    For HDF5, which on a full disk may leave half a file without an error, or crash.
+    HDF5 may leave half a file without an error, or crash, when the disk is full.
     """
     with open(path, "wb") as file:
         os.posix_fallocate(file.fileno(), 0, size)

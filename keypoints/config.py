@@ -1,4 +1,4 @@
-"""One flat, frozen description of a training run: its fields, their checks, JSON in and out."""
+"""The configuration of a training run: one flat frozen dataclass, checked, stored as JSON."""
 
 import dataclasses
 import difflib
@@ -19,81 +19,100 @@ FIXED = (
 
 
 def _option(default: Any, meaning: str, **checks: Any) -> Any:
-    """A field with its meaning for `--help` and its checks: `choices`, `low`, `high`."""
+    """A field with its help text and its checks: `choices`, `low`, `high`."""
     return field(default=default, metadata={"meaning": meaning, **checks})
 
 
 @dataclass(frozen=True, kw_only=True)
 class Config:
-    """What a run trains, on what, and how. An experiment is one of these with its own values."""
+    """Data, augmentation, network and optimisation of a run. An experiment is one such object.
 
-    data: str = _option("youtube_faces_keypoints", "a data set, folder:PATH or tfds:NAME")
-    train_split: str = _option("train", "split to learn from")
-    validation_split: str = _option("validation", "split that chooses the best epoch")
-    seed: int = _option(0, "seed of every random draw", low=0, high=2**32 - 1)
+    Raises InputError for an unknown value, a value out of range or of another type.
+    """
+
+    data: str = _option("youtube_faces_keypoints", "data set: a name, folder:PATH or tfds:NAME")
+    train_split: str = _option("train", "training split")
+    validation_split: str = _option("validation", "split on which the best epoch is chosen")
+    seed: int = _option(0, "random seed", low=0, high=2**32 - 1)
 
     view: str = _option(
-        "face", "square around the face, or the old frame crop", choices=("face", "frame")
+        "face",
+        "face: square crop around the face box; frame: central crop of the image",
+        choices=("face", "frame"),
     )
-    margin: float = _option(1.4, "side of a face crop in longer box sides", low=1.0, high=4.0)
+    margin: float = _option(
+        1.4, "side of the face crop, in longer sides of the box", low=1.0, high=4.0
+    )
 
-    rotation: float = _option(30.0, "largest rotation either way, degrees", low=0.0, high=180.0)
-    scale: float = _option(0.15, "largest change of size, as a share", low=0.0, high=0.9)
-    translation: float = _option(0.08, "largest translation, in crop sides", low=0.0, high=1.0)
+    rotation: float = _option(30.0, "largest random rotation, degrees", low=0.0, high=180.0)
+    scale: float = _option(0.15, "largest random change of scale, fraction", low=0.0, high=0.9)
+    translation: float = _option(
+        0.08, "largest random translation, fraction of the crop side", low=0.0, high=1.0
+    )
     flip: float = _option(0.5, "horizontal-flip probability", low=0.0, high=1.0)
     brightness: float = _option(
-        0.25, "largest change of brightness, share of 255", low=0.0, high=1.0
+        0.25, "largest change of brightness, fraction of 255", low=0.0, high=1.0
     )
-    contrast: float = _option(0.3, "largest change of contrast, as a share", low=0.0, high=1.0)
-    saturation: float = _option(0.3, "largest change of saturation, as a share", low=0.0, high=1.0)
-    hue: float = _option(0.03, "largest turn of the hue circle, in turns", low=0.0, high=0.5)
-    grayscale: float = _option(0.1, "share of pictures without colour", low=0.0, high=1.0)
-    blur: float = _option(0.2, "share of pictures blurred", low=0.0, high=1.0)
-    noise: float = _option(8.0, "largest sigma of sensor noise, grey levels", low=0.0, high=100.0)
-    jpeg: float = _option(0.0, "share of pictures recompressed as JPEG", low=0.0, high=1.0)
-    occlusion: float = _option(0.4, "share of pictures with an occluding block", low=0.0, high=1.0)
+    contrast: float = _option(0.3, "largest change of contrast, fraction", low=0.0, high=1.0)
+    saturation: float = _option(0.3, "largest change of saturation, fraction", low=0.0, high=1.0)
+    hue: float = _option(
+        0.03, "largest change of hue, fraction of the colour circle", low=0.0, high=0.5
+    )
+    grayscale: float = _option(0.1, "probability of grayscale", low=0.0, high=1.0)
+    blur: float = _option(0.2, "probability of blur", low=0.0, high=1.0)
+    noise: float = _option(
+        8.0, "largest standard deviation of sensor noise, gray levels", low=0.0, high=100.0
+    )
+    jpeg: float = _option(0.0, "probability of JPEG compression", low=0.0, high=1.0)
+    occlusion: float = _option(0.4, "probability of an occluding block", low=0.0, high=1.0)
 
-    backbone: str = _option("resnet50", "feature extractor", choices=("resnet50", "lite", "tiny"))
+    backbone: str = _option("resnet50", "backbone network", choices=("resnet50", "lite", "tiny"))
     head: str = _option(
         "heatmap",
-        "pooled: average and Dense; heatmap: soft-argmax of maps",
+        "heatmap: decoder and soft-argmax; pooled: average pooling and a dense layer",
         choices=("heatmap", "pooled"),
     )
-    resolution: int = _option(
-        224, "side at which the backbone sees the crop, pixels", choices=(56, 112, 224)
+    resolution: int = _option(224, "input size of the backbone, pixels", choices=(56, 112, 224))
+    weights: str = _option(
+        "none", "initial weights: none, imagenet, a .h5 weights file or a run folder"
     )
-    weights: str = _option("none", "start: imagenet, none, a Keras no-top file, or a run folder")
-    trainable: str = _option("all", "layers to train", choices=("all", "conv5", "head"))
+    trainable: str = _option("all", "layers that are trained", choices=("all", "conv5", "head"))
 
     loss: str = _option(
         "l1", "regression loss in crop pixels", choices=("l1", "mse", "smooth_l1", "wing")
     )
     teacher: str = _option(
-        "none", "distillation teacher, a model: half of the regression loss; or none"
+        "none", "distillation teacher (half of the regression loss): a model or none"
     )
-    optimizer: str = _option("adamw", "update rule", choices=("adam", "adamw"))
+    optimizer: str = _option("adamw", "optimizer", choices=("adam", "adamw"))
     learning_rate: float = _option(1e-3, "peak learning rate", low=0.0, high=10.0)
     schedule: str = _option(
-        "cosine", "fall of the learning rate", choices=("constant", "cosine", "exponential")
+        "cosine", "learning-rate schedule", choices=("constant", "cosine", "exponential")
     )
-    decay: float = _option(0.99, "factor per epoch of the exponential schedule", low=0.0, high=1.0)
-    warmup: float = _option(1.0, "epochs of linear rise at the start", low=0.0)
+    decay: float = _option(
+        0.99, "decay factor per epoch of the exponential schedule", low=0.0, high=1.0
+    )
+    warmup: float = _option(1.0, "epochs of linear warm-up", low=0.0)
     weight_decay: float = _option(1e-4, "decoupled weight decay of adamw", low=0.0, high=1.0)
-    clip_norm: float = _option(0.0, "largest norm of the gradient; 0: no limit", low=0.0)
-    ema: float = _option(0.0, "momentum of averaged weights; 0: none", low=0.0, high=0.99999)
+    clip_norm: float = _option(0.0, "gradient clipping by global norm; 0 is off", low=0.0)
+    ema: float = _option(
+        0.0, "momentum of the moving average of the weights; 0 is off", low=0.0, high=0.99999
+    )
     precision: str = _option(
         "float32",
-        "arithmetic of the layers",
+        "precision of the layers",
         choices=("float32", "mixed_bfloat16"),
     )
     layers: str = _option(
         "auto",
-        "Keras' own, or equal ones with faster CPU kernels; auto: cpu without a GPU",
+        "keras: built-in layers; cpu: the same with faster CPU kernels; auto: cpu without GPU",
         choices=("auto", "keras", "cpu"),
     )
-    batch_size: int = _option(32, "pictures a step, over all devices", low=1)
-    epochs: int = _option(60, "passes over the training split", low=1)
-    stages: tuple[dict, ...] = _option((), "fields that change, one dict per stage, in order")
+    batch_size: int = _option(32, "images per step, over all devices", low=1)
+    epochs: int = _option(60, "number of epochs", low=1)
+    stages: tuple[dict, ...] = _option(
+        (), "training stages in order, each a dict of the fields that it changes"
+    )
 
     def __post_init__(self) -> None:
         for entry in dataclasses.fields(self):
@@ -110,17 +129,17 @@ class Config:
             replace(self, {**stage, "stages": ()})
 
     def phases(self) -> list["Config"]:
-        """The run as consecutive stages without stages of their own; one where none are named."""
+        """The stages of the run as one config each; the config itself if it has no stages."""
         return [replace(self, {**stage, "stages": ()}) for stage in self.stages or ({},)]
 
 
 def field_names() -> list[str]:
-    """Names of all fields, in order."""
+    """Names of all fields, in order of definition."""
     return [entry.name for entry in dataclasses.fields(Config)]
 
 
 def replace(config: Config, changes: dict[str, Any]) -> Config:
-    """`config` with `changes`; raises InputError for an unknown field or an impossible value."""
+    """`config` with `changes`; raises InputError for an unknown field or an invalid value."""
     for name in changes:
         if name not in field_names():
             raise InputError(f"unknown field {name!r}{near_miss(name, field_names())}")
@@ -134,7 +153,7 @@ def override(config: Config, changes: dict[str, Any]) -> Config:
 
 
 def near_miss(name: str, known: list[str]) -> str:
-    """A suggestion to append to an error: "; did you mean 'x'?", or the whole list."""
+    """A suggestion to append to an error message: the closest known name, or all of them."""
     close = difflib.get_close_matches(name, known, n=1)
     return f"; did you mean {close[0]!r}?" if close else f"; known: {', '.join(known)}"
 
@@ -144,7 +163,7 @@ def to_json(config: Config) -> str:
 
 
 def from_json(text: str | bytes, source: str) -> Config:
-    """The config in `text`; `source` names the file in the InputError for text that is not one."""
+    """Parse a config from JSON; raises InputError, which names the file `source`."""
     values = json_object(text, source)
     try:
         return replace(Config(), values)
@@ -153,7 +172,7 @@ def from_json(text: str | bytes, source: str) -> Config:
 
 
 def json_object(text: str | bytes, source: str) -> dict[str, Any]:
-    """The JSON object in `text`; raises InputError, naming its `source`, for anything else."""
+    """Parse a JSON object; raises InputError, which names the file `source`, for anything else."""
     try:
         values = json.loads(text)
     except (ValueError, RecursionError) as error:  # no UTF-8, no JSON, too deep, too many digits
@@ -164,7 +183,7 @@ def json_object(text: str | bytes, source: str) -> dict[str, Any]:
 
 
 def _checked(entry: dataclasses.Field, value: Any) -> Any:
-    """`value` as the type of the field's default, or InputError with what would be right."""
+    """`value` as the type of the field; raises InputError with the expected value."""
     kind, checks = type(entry.default), entry.metadata
     if kind is float and type(value) is int and abs(value) <= sys.float_info.max:
         value = float(value)

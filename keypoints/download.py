@@ -1,4 +1,4 @@
-"""One file from a URL to disk: whole, or not at all."""
+"""Download a file: complete or not at all."""
 
 import os
 import time
@@ -10,15 +10,15 @@ from keypoints.errors import InputError
 
 ATTEMPTS = 3
 PAUSE = 1.0  # seconds before the second attempt; twice that before the third
-TIMEOUT = 30.0  # seconds without a byte
+TIMEOUT = 30.0  # seconds without data
 BLOCK = 1 << 20
 
 
 def download(url: str, path: Path) -> Path:
-    """Fetch `url` to `path` in up to three attempts; returns `path`.
+    """Download `url` to `path` in up to `ATTEMPTS` attempts; returns `path`.
 
-    Raises InputError with the last reason, and leaves no file, where every attempt failed or
-    ended before the length that the server announced.
+    Raises InputError with the last reason, and leaves no file, if each attempt failed or ended
+    before the length that the server announced.
     """
     reason = ""
     for attempt in range(ATTEMPTS):
@@ -34,7 +34,7 @@ def download(url: str, path: Path) -> Path:
                 raise OSError(f"the connection ended after {received} of {announced} bytes")
             os.replace(part, path)
             return path
-        # URLError and HTTPError are OSErrors; a cut answer of unannounced length is neither.
+        # URLError and HTTPError are OSErrors; a truncated response of unknown length is neither.
         except (OSError, ValueError, HTTPException) as error:
             reason = str(getattr(error, "reason", error)) or type(error).__name__
         finally:

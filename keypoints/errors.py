@@ -1,5 +1,8 @@
-"""The one exception that means: the input is wrong, and here is what would be right."""
+"""The exception for invalid input."""
 
 
 class InputError(ValueError):
-    """Bad input from the user: a file, a field, a flag. Tools print it in one line and exit 2."""
+    """Invalid user input: a file, a field or a flag.
+
+    The message names it, its value and what is expected. Commands print one line and exit with 2.
+    """

@@ -1,4 +1,4 @@
-"""What a network says about face crops: 68 points each, and how uncertain every point is."""
+"""The output of a network for face crops: 68 points and a per-point uncertainty."""
 
 from __future__ import annotations
 
@@ -23,28 +23,31 @@ class Estimate:
         return len(self.points)
 
     def __getitem__(self, index: Any) -> Estimate:
-        """The faces of a slice, a mask `(n,)` or an array of numbers."""
+        """The selected faces; `index` is a slice, a mask `(n,)` or an array of indices."""
         return Estimate(self.points[index], self.uncertainty[index])
 
     def relative_uncertainty(self) -> np.ndarray:
-        """Mean uncertainty over the distance of the outer eye corners `(n,)`: low on a face."""
+        """Mean uncertainty divided by the distance of the outer eye corners `(n,)`.
+
+        Low on faces, high on background.
+        """
         right, left = OUTER_EYE_CORNERS
         eyes = np.linalg.norm(self.points[:, left] - self.points[:, right], axis=1)
         return self.uncertainty.mean(axis=1) / np.maximum(eyes, 1e-3)
 
 
-# A network ready for use: crops `(n, 224, 224, 3)` RGB 0..255 to an estimate in crop pixels.
+# A network as a function: crops `(n, 224, 224, 3)` RGB 0..255 to an estimate in crop pixels.
 Predict = Callable[[np.ndarray], Estimate]
 
 
 def unflatten(outputs: np.ndarray) -> Estimate:
-    """The estimate in a network's flat output `(n, 204)`: x0, y0, .., x67, y67, uncertainties."""
+    """Split the flat output `(n, 204)` of a network: x0, y0, .., x67, y67, uncertainties."""
     points = outputs[:, : 2 * COUNT].reshape(-1, COUNT, 2)
     return Estimate(points, outputs[:, 2 * COUNT :])
 
 
 def concatenate(estimates: Sequence[Estimate]) -> Estimate:
-    """All faces of `estimates`, in order."""
+    """All faces of `estimates` in order."""
     return Estimate(
         np.concatenate([estimate.points for estimate in estimates]),
         np.concatenate([estimate.uncertainty for estimate in estimates]),
@@ -59,15 +62,15 @@ def average(first: Estimate, second: Estimate) -> Estimate:
 
 
 def flipped(estimate: Estimate) -> Estimate:
-    """An estimate on horizontally flipped crops as one on the crops themselves."""
+    """Convert an estimate on horizontally flipped crops to one on the original crops."""
     points = estimate.points * np.float32([-1, 1]) + np.float32([geometry.CROP - 1, 0])
     return Estimate(points[:, MIRROR], estimate.uncertainty[:, MIRROR])
 
 
 def in_picture(estimate: Estimate, matrices: np.ndarray) -> Estimate:
-    """An estimate in crop pixels as one in pixels of the pictures, float32.
+    """Convert an estimate from crop pixels to image pixels, float32.
 
-    `matrices` `(n, 2, 3)` are those that made the crops.
+    `matrices` `(n, 2, 3)` are the image-to-crop matrices of the crops.
     """
     scale = geometry.scale_of(matrices)[:, None]
     points = geometry.apply(geometry.invert(matrices), estimate.points)

@@ -1,32 +1,32 @@
-"""Boxes, and the 2x3 matrices that carry pictures and points from one frame to another.
+"""Boxes and the 2x3 affine matrices that map images and points between coordinate frames.
 
-One rule for pixels, as in OpenCV: the centre of the top-left pixel is (0, 0), so a picture of
-width w covers x from -0.5 to w - 0.5, and scaling by s maps x to (x + 0.5) s - 0.5.
+Pixel convention, as in OpenCV: the centre of the top-left pixel is (0, 0). An image of width w
+covers x from -0.5 to w - 0.5, and scaling by s maps x to (x + 0.5) s - 0.5.
 
-A `matrix` is 2x3 float64 and maps points of the source picture to points of the crop:
-u = matrix[:, :2] @ (x, y) + matrix[:, 2]. Points outside a picture are legal and never clamped.
+A `matrix` is 2x3 float64 and maps points of the source image to points of the crop:
+u = matrix[:, :2] @ (x, y) + matrix[:, 2]. Points outside an image are valid and never clamped.
 """
 
 import numpy as np
 
-CROP = 224  # side of the square crop the network sees, in pixels
-OPENCV_SIDE = 2**15 - 2  # the longest side that OpenCV's warps take
-FRAME_SHORT_SIDE = 255  # the `frame` view scales a picture's short side to this first
+CROP = 224  # side of the square crop that the network takes, in pixels
+OPENCV_SIDE = 2**15 - 2  # longest side that OpenCV's warps take, pixels
+FRAME_SHORT_SIDE = 255  # the `frame` view scales the short side of an image to this
 
 
 def landmark_box(points: np.ndarray) -> np.ndarray:
-    """Tight box `(..., 4)` of points `(..., n, 2)`: left, top, width, height, in their pixels."""
+    """Tight box `(..., 4)` of points `(..., n, 2)`: left, top, width, height in pixels."""
     points = np.asarray(points)
     low, high = points.min(axis=-2), points.max(axis=-2)
     return np.concatenate([low, high - low], axis=-1)
 
 
 def crop_matrix(box: np.ndarray, *, margin: float, size: int = CROP) -> np.ndarray:
-    """Matrix from a picture to the square `size` crop around a tight landmark box.
+    """Matrix from an image to the square `size` crop around a tight landmark box.
 
-    The crop is centred on the box, its side is `margin` times the box's longer side, and the
-    side spans the crop's `size` pixels edge to edge. `box`: left, top, width, height `(..., 4)`.
-    Returns `(..., 2, 3)` float64. A box without extent is treated as one pixel wide.
+    The crop is centred on the box. Its side is `margin` times the longer side of the box and
+    covers `size` pixels from edge to edge. `box`: left, top, width, height `(..., 4)`. Returns
+    `(..., 2, 3)` float64. A box of zero size is treated as one pixel wide.
     """
     box = np.asarray(box, np.float64)
     centre = box[..., :2] + box[..., 2:] / 2
@@ -34,13 +34,13 @@ def crop_matrix(box: np.ndarray, *, margin: float, size: int = CROP) -> np.ndarr
     scale = size / side
     matrix = np.zeros((*box.shape[:-1], 2, 3))
     matrix[..., 0, 0] = matrix[..., 1, 1] = scale
-    # The box's centre goes to the centre of the crop, which lies between its middle pixels.
+    # The centre of the box maps to the centre of the crop, which lies between two pixels.
     matrix[..., 2] = (size - 1) / 2 - scale[..., None] * centre
     return matrix
 
 
 def frame_matrix(width: int, height: int, *, size: int = CROP) -> np.ndarray:
-    """Matrix that scales the short side to `FRAME_SHORT_SIDE` and cuts the central `size` crop."""
+    """Matrix of the central `size` crop after the short side is scaled to `FRAME_SHORT_SIDE`."""
     scale = FRAME_SHORT_SIDE / min(width, height)
     matrix = np.array([[scale, 0, 0], [0, scale, 0]], np.float64)
     matrix[:, 2] = (size - 1) / 2 - scale * (np.array([width, height]) - 1) / 2
@@ -48,36 +48,36 @@ def frame_matrix(width: int, height: int, *, size: int = CROP) -> np.ndarray:
 
 
 def compose(second: np.ndarray, first: np.ndarray) -> np.ndarray:
-    """The matrix that applies `first`, then `second`; both `(..., 2, 3)`."""
+    """The matrix that applies `first` and then `second`; both `(..., 2, 3)`."""
     linear = second[..., :2] @ first[..., :2]
     shift = (second[..., :2] @ first[..., 2:])[..., 0] + second[..., 2]
     return np.concatenate([linear, shift[..., None]], axis=-1)
 
 
 def invert(matrix: np.ndarray) -> np.ndarray:
-    """The matrix of the way back; raises `numpy.linalg.LinAlgError` where there is none."""
+    """The inverse `(..., 2, 3)`; raises `numpy.linalg.LinAlgError` for a singular matrix."""
     linear = np.linalg.inv(matrix[..., :2])
     return np.concatenate([linear, -(linear @ matrix[..., 2:])], axis=-1)
 
 
 def apply(matrix: np.ndarray, points: np.ndarray) -> np.ndarray:
-    """Points `(..., n, 2)` moved by `matrix` `(..., 2, 3)`, as float32."""
+    """Points `(..., n, 2)` transformed by `matrix` `(..., 2, 3)`, as float32."""
     linear, shift = matrix[..., :2], matrix[..., 2]
     moved = np.asarray(points, np.float64) @ np.swapaxes(linear, -1, -2) + shift[..., None, :]
     return moved.astype(np.float32)
 
 
 def scale_of(matrix: np.ndarray) -> np.ndarray:
-    """Crop pixels per picture pixel `(...)`: the square root of the determinant's size."""
+    """Crop pixels per image pixel `(...)`: the square root of the absolute determinant."""
     return np.sqrt(np.abs(np.linalg.det(matrix[..., :2])))
 
 
 def crop(image: np.ndarray, matrix: np.ndarray, *, size: int = CROP) -> np.ndarray:
-    """Sample the `size` crop `(size, size, c)` of `image` `(h, w, c)` uint8 at `matrix`, bilinear.
+    """Sample the crop `(size, size, c)` of `image` `(h, w, c)` uint8 at `matrix`, bilinear.
 
-    What lies outside the picture is black. A picture that would shrink to less than half is
-    averaged over whole pixels first, since bilinear samples alone would skip pixels and alias.
-    Sides beyond OpenCV's 32,766 pixels are no matter.
+    Pixels outside the image are black. An image that would shrink to less than half its size is
+    first averaged over blocks of whole pixels: bilinear sampling alone would skip pixels and alias.
+    Images may be larger than the 32,766 pixels per side that OpenCV's warps take.
     """
     import cv2
 
@@ -99,7 +99,7 @@ def crop(image: np.ndarray, matrix: np.ndarray, *, size: int = CROP) -> np.ndarr
 
 
 def seen(matrix: np.ndarray, *, size: int = CROP) -> tuple[np.ndarray, np.ndarray]:
-    """The least and the largest x and y `(..., 2)` of the picture that the `size` crop shows."""
+    """Smallest and largest image x and y `(..., 2)` that the `size` crop covers."""
     corners = np.array([[0, 0], [size, 0], [0, size], [size, size]]) - 0.5
     back = invert(matrix)
     places = corners @ np.swapaxes(back[..., :2], -1, -2) + back[..., None, :, 2]
@@ -107,7 +107,10 @@ def seen(matrix: np.ndarray, *, size: int = CROP) -> tuple[np.ndarray, np.ndarra
 
 
 def reduce(image: np.ndarray, factor: int) -> np.ndarray:
-    """`image` `(h, w, c)` averaged over `factor` x `factor` pixels; a last partial block is cut."""
+    """`image` `(h, w, c)` averaged over blocks of `factor` x `factor` pixels.
+
+    A partial block at the right or bottom edge is cut off.
+    """
     import cv2
 
     height, width = max(image.shape[0] // factor, 1), max(image.shape[1] // factor, 1)
@@ -116,6 +119,6 @@ def reduce(image: np.ndarray, factor: int) -> np.ndarray:
 
 
 def enlargement(factor: float) -> np.ndarray:
-    """Matrix from a picture reduced by `factor` to the original."""
+    """Matrix from an image reduced by `factor` to the original."""
     offset = (factor - 1) / 2
     return np.array([[factor, 0, offset], [0, factor, offset]], np.float64)

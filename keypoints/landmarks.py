@@ -1,14 +1,14 @@
-"""The 68-point iBUG markup as data: parts, outlines, mirror order, eye corners, mean face.
+"""The 68-point iBUG markup as data: parts, outlines, flip order, eye corners, mean face.
 
-Left and right are the face's own: points 36-41 outline its right eye, which a picture shows on
-the viewer's left. Source of the markup: Sagonas et al., "300 Faces in-the-Wild Challenge", 2013.
+Left and right are those of the person: points 36 to 41 outline the right eye, which appears on the
+left side of an image. Source: Sagonas et al., "300 Faces in-the-Wild Challenge", 2013.
 """
 
 import numpy as np
 
 COUNT = 68
 
-# Half-open index ranges. `eyes` and `brows` of a report are the unions in REPORT_PARTS.
+# Half-open index ranges of the single parts. Reports merge some of them: see REPORT_PARTS.
 PARTS: dict[str, slice] = {
     "jaw": slice(0, 17),
     "right_brow": slice(17, 22),
@@ -29,7 +29,7 @@ REPORT_PARTS: dict[str, slice] = {
     "mouth": slice(48, 68),
 }
 
-# Outer corners of the right and of the left eye: their distance is the inter-ocular normaliser.
+# Outer corners of the right and the left eye. Their distance is the inter-ocular normaliser.
 OUTER_EYE_CORNERS = (36, 45)
 
 # Polylines to draw: (point indices, closed?).
@@ -41,7 +41,7 @@ OUTLINES: dict[str, tuple[tuple[int, ...], bool]] = {
 
 
 def _mirror_order() -> np.ndarray:
-    """`mirrored[i] = points[MIRROR[i]]`, once x has been reflected."""
+    """Landmark order after a horizontal flip: `flipped[i] = reflected[MIRROR[i]]`."""
     order = np.arange(COUNT)
     order[0:17] = np.arange(16, -1, -1)
     order[17:27] = np.arange(26, 16, -1)
@@ -56,8 +56,8 @@ def _mirror_order() -> np.ndarray:
 MIRROR: np.ndarray = _mirror_order()
 
 
-# Mean of the 2,975 faces of the `train` split of youtube_faces_keypoints and of their mirror
-# images, each in units of the longer side of its landmark box, origin at the box's centre.
+# Mean of the 2,975 faces of the `train` split of youtube_faces_keypoints and of the same faces
+# flipped. Unit: the longer side of the landmark box; origin: the centre of that box.
 # fmt: off
 MEAN_FACE: np.ndarray = np.array(
     [

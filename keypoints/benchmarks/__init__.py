@@ -1,1 +1,1 @@
-"""Benchmarks: how fast the pipeline, training and inference are, beside baselines."""
+"""Benchmarks: speed of the pipeline, training and inference, compared with baselines."""

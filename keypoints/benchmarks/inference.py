@@ -1,8 +1,8 @@
-"""How quick the pipeline, a prediction and the live loop are, beside a baseline.
+"""Benchmarks of the data pipeline, of predictions and of live tracking against baselines.
 
-Each function times a subject and its baselines in turns, sample by sample, in one process, so that
-whatever else the machine does falls on all of them alike. The ratio to the baseline is what to
-read; the times are those of one machine at one moment. Training steps: `step_benchmarks`.
+Each function interleaves samples of a subject and of its baselines in one process, so that other
+load on the machine affects all of them alike. Compare the ratios to the baseline: the times hold
+for one machine at one moment. Training steps are in `training_step`.
 """
 
 import resource
@@ -23,16 +23,16 @@ from keypoints.geometry import CROP, FRAME_SHORT_SIDE
 from keypoints.media.pictures import encode_png
 from keypoints.models import runs
 
-OLD_LOADER_PICTURES = 100  # that one sample of the old loader reads
+OLD_LOADER_PICTURES = 100  # per sample of the old loader
 
 
 def measure_pipeline(
     load: Callable[[], Records], config: Config, *, epochs: int = 3
 ) -> list[Timing]:
-    """Images/s of our training pipeline, its first epoch with decoding, and the old loader."""
+    """Images/s of the training pipeline, its first epoch with decoding, and the old loader."""
     from keypoints.data.pipeline import training_pipeline
 
-    load()  # imports TensorFlow, and brings the files into memory
+    load()  # imports TensorFlow and fills the file cache
     start = time.perf_counter()
     records = load()
     count = len(records) // config.batch_size * config.batch_size
@@ -68,13 +68,13 @@ def measure_pipeline(
 
 
 def peak_memory() -> float:
-    """The most memory this process ever held, MiB."""
+    """Peak memory of this process, MiB."""
     unit = 2**20 if sys.platform == "darwin" else 2**10
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / unit
 
 
 def write_pictures(records: Records, folder: Path) -> list[Path]:
-    """The first pictures of `records` as PNG files, as they lay on the old project's disk."""
+    """The first images of `records` as PNG files, the format of the old project."""
     files = []
     for i in range(min(OLD_LOADER_PICTURES, len(records))):
         files.append(folder / f"{i}.png")
@@ -83,7 +83,7 @@ def write_pictures(records: Records, folder: Path) -> list[Path]:
 
 
 def old_loader(file: Path, rng: np.random.Generator) -> np.ndarray:
-    """What the project that this one grew from did with each picture, one at a time."""
+    """The loader of the old project: decode and augment one image at a time."""
     import cv2
     from matplotlib.image import imread
     from PIL import Image, ImageEnhance
@@ -107,7 +107,7 @@ def old_loader(file: Path, rng: np.random.Generator) -> np.ndarray:
 
 
 def measure_predictions(run: Path, *, export: Path, repeats: int = 30) -> list[Timing]:
-    """Milliseconds for one crop by a run's network in Keras, and by its ONNX exports."""
+    """Milliseconds per crop of the network of a run in Keras and of its ONNX exports."""
     from keypoints.inference.exported import load_exported, read_manifest
 
     crop = np.random.default_rng(0).integers(0, 256, (1, CROP, CROP, 3), dtype=np.uint8)
@@ -117,7 +117,7 @@ def measure_predictions(run: Path, *, export: Path, repeats: int = 30) -> list[T
         if export.is_dir() and format in read_manifest(export)["formats"]:
             networks[name] = load_exported(export, format=format)[0]
         else:
-            note = f"{export} has no {format}; python -m tools.export {run} makes it"
+            note = f"{export} has no {format}; run python -m tools.export {run}"
             skipped.append(Timing(name, "ms", note=note))
     subjects = {name: lambda network=network: network(crop) for name, network in networks.items()}
     rows = [timing(n, "ms", np.array(s) * 1e3) for n, s in interleaved(subjects, repeats).items()]
@@ -127,7 +127,7 @@ def measure_predictions(run: Path, *, export: Path, repeats: int = 30) -> list[T
 def measure_webcam(
     predictor: Any, frames: Iterable[tuple[float, np.ndarray]], *, most: int = 200
 ) -> list[Timing]:
-    """Milliseconds a frame of the tracker, and of looking for faces anew in each frame."""
+    """Milliseconds per frame of the tracker, and of detection in each frame."""
     from keypoints.inference.tracking import Tracker
 
     tracker = Tracker(predictor)
@@ -137,12 +137,12 @@ def measure_webcam(
         found = tracker.update(image, timestamp)
         middle = time.perf_counter()
         predictor.predict(image)
-        if number:  # the first frame compiles
+        if number:  # the first frame includes compilation
             tracked.append((middle - start) * 1e3)
             anew.append((time.perf_counter() - middle) * 1e3)
             faces.append(len(found))
     if not tracked:
-        raise InputError("two frames at least are expected")
+        raise InputError("at least two frames are expected")
     note = f"{np.mean(faces):.1f} faces a frame"
     rows = [timing("tracker", "ms", tracked, note=note),
             timing("detector in every frame", "ms", anew)]  # fmt: skip

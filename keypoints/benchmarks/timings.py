@@ -1,4 +1,4 @@
-"""Timings: subjects called in turns, their median and spread, and the ratio to a baseline."""
+"""Timings: interleaved samples, their median and quartiles, and the ratio to a baseline."""
 
 import os
 import platform
@@ -15,7 +15,7 @@ from keypoints.models import runs
 
 @dataclass(frozen=True)
 class Timing:
-    """One line of a result. Without samples it was skipped, and `note` says why."""
+    """One row of a result. A row without samples was skipped; `note` states the reason."""
 
     name: str
     unit: str  # "images/s", or "ms"
@@ -23,19 +23,19 @@ class Timing:
     low: float = float("nan")  # quartiles
     high: float = float("nan")
     samples: int = 0
-    ratio: float = float("nan")  # times as quick as the baseline, by medians
+    ratio: float = float("nan")  # speed relative to the baseline, by medians
     note: str = ""
 
 
 def timing(name: str, unit: str, samples: Iterable[float], *, note: str = "") -> Timing:
-    """The median and the quartiles of `samples`."""
+    """Median and quartiles of `samples`."""
     samples = np.array(list(samples), np.float64)
     low, median, high = np.percentile(samples, [25, 50, 75]).tolist()
     return Timing(name, unit, median, low, high, len(samples), note=note)
 
 
 def compared(rows: list[Timing], baseline: str) -> list[Timing]:
-    """`rows` with their ratio to the row named `baseline`; without one where that was skipped."""
+    """`rows` with their ratio to the row named `baseline`; NaN if that row was skipped."""
     base = next((row.median for row in rows if row.name == baseline), float("nan"))
 
     def ratio(row: Timing) -> float:
@@ -45,10 +45,10 @@ def compared(rows: list[Timing], baseline: str) -> list[Timing]:
 
 
 def interleaved(subjects: dict[str, Callable[[], Any]], repeats: int) -> dict[str, list[float]]:
-    """Seconds of `repeats` calls of each subject, taken in turns.
+    """Seconds of `repeats` calls of each subject, interleaved.
 
-    Each is called twice a turn and the second call is timed: the others have had caches and
-    memory meanwhile. A subject that answers a float tells its own seconds.
+    In each round a subject is called twice and the second call is timed, because the other subjects
+    have used the caches in between. A subject that returns a float reports its own seconds.
     """
     seconds: dict[str, list[float]] = {name: [] for name in subjects}
     for call in subjects.values():
@@ -57,14 +57,14 @@ def interleaved(subjects: dict[str, Callable[[], Any]], repeats: int) -> dict[st
         for name, call in subjects.items():
             call()
             start = time.perf_counter()
-            told = call()
+            reported = call()
             passed = time.perf_counter() - start
-            seconds[name].append(told if isinstance(told, float) else passed)
+            seconds[name].append(reported if isinstance(reported, float) else passed)
     return seconds
 
 
 def environment() -> dict[str, Any]:
-    """That of `runs`, with the processor's name, its vector units and the load at this moment."""
+    """`runs.environment` with the processor name, its vector extensions and the current load."""
     facts = runs.environment()
     try:
         lines = Path("/proc/cpuinfo").read_text().splitlines()
@@ -73,7 +73,9 @@ def environment() -> dict[str, Any]:
     info = dict(line.replace("\t", "").split(": ", 1) for line in lines if ": " in line)
     units = [unit for unit in ("avx2", "avx512f", "avx512_bf16", "amx_bf16")
              if unit in info.get("flags", "").split()]  # fmt: skip
-    name = info.get("model name", platform.processor() or "processor of unknown name")
-    facts["machine"] = f"{name}, {facts['machine']}, {' '.join(units) or 'no vector units told'}"
+    name = info.get("model name", platform.processor() or "unknown processor")
+    facts["machine"] = (
+        f"{name}, {facts['machine']}, {' '.join(units) or 'vector extensions unknown'}"
+    )
     facts["load"] = round(os.getloadavg()[0], 1)
     return facts

@@ -1,7 +1,7 @@
-"""The training step of ResNet50 in PyTorch, to compare with: run by an interpreter that has it.
+"""The PyTorch baseline: a training step of ResNet50, run by an interpreter with PyTorch.
 
 `PYTHON torch_baseline.py SETTINGS`, where SETTINGS is JSON with batch_size, resolution and
-trainable. For each line that it reads it does one step and prints the step's seconds.
+trainable. For each line on standard input it runs one step and prints the seconds of that step.
 """
 
 import json
@@ -15,7 +15,7 @@ STAGES = ((64, 3), (128, 4), (256, 6), (512, 3))  # width and blocks of conv2 to
 
 
 class Block(nn.Module):
-    """A bottleneck as Keras has it: the stride in its first convolution, and biases."""
+    """A bottleneck block as in Keras: stride in the first convolution, convolutions with bias."""
 
     def __init__(self, channels: int, width: int, stride: int, *, first: bool):
         super().__init__()
@@ -34,7 +34,7 @@ class Block(nn.Module):
 
 
 def resnet50() -> tuple[nn.ModuleList, nn.Linear]:
-    """The stem and the four stages, and the layer that answers 136 numbers."""
+    """The stem with the four stages, and the output layer with 136 coordinates."""
     stages = [nn.Sequential(nn.Conv2d(3, 64, 7, 2, 3), nn.BatchNorm2d(64), nn.ReLU(),
                             nn.MaxPool2d(3, 2, 1))]  # fmt: skip
     channels = 64

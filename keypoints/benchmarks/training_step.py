@@ -1,6 +1,6 @@
-"""How quick a training step is, beside PyTorch's and by devices, batch size and side.
+"""Benchmarks of a training step against PyTorch, and by devices, batch size and resolution.
 
-Timed as in `benchmarks`; PyTorch runs in a process of its own.
+Timed as in `inference`; PyTorch runs in a separate process.
 """
 
 import json
@@ -28,10 +28,10 @@ DEVICES, BATCHES, SIDES = (1, 2, 4), (4, 8, 16), (56, 112, 224)  # of the scalin
 def measure_steps(
     config: Config, *, repeats: int = 5, torch_python: str | None = None
 ) -> list[Timing]:
-    """Images/s of training steps with quick layers and with Keras' own, and of PyTorch's.
+    """Images/s of training steps with CPU kernels, with built-in Keras layers, and in PyTorch.
 
-    PyTorch runs where the interpreter `torch_python` has it, with the same network (ResNet50 with
-    the pooled head alone), in channels-last order.
+    `torch_python` is an interpreter with PyTorch. The PyTorch network is the same, in channels-last
+    order, and exists only for ResNet50 with the pooled head.
     """
     batch = config.batch_size
     rng = np.random.default_rng(0)
@@ -63,7 +63,7 @@ def measure_steps(
 
 
 def training_model(config: Config):
-    """A compiled model of `config`, as a run trains it, that starts from a face of no one."""
+    """A compiled model of `config`, as a run trains it, with a dummy mean face."""
     from keypoints import landmarks
     from keypoints.data.records import make_records
     from keypoints.training.loop import compiled_model
@@ -76,7 +76,7 @@ def training_model(config: Config):
 
 
 def torch_step(config: Config, python: str, stack: ExitStack) -> Callable[[], float]:
-    """A function that lets PyTorch, in a process that ends with `stack`, do one step."""
+    """A function that runs one PyTorch step in a process, which ends with `stack`."""
     settings = {name: getattr(config, name) for name in ("batch_size", "resolution", "trainable")}
     command = [python, str(TORCH_PROGRAM), json.dumps(settings)]
     try:
@@ -88,10 +88,10 @@ def torch_step(config: Config, python: str, stack: ExitStack) -> Callable[[], fl
     stack.callback(child.wait)
 
     def end() -> None:
-        with suppress(OSError):  # what could not be written to a dead child is still to be written
+        with suppress(OSError):  # unwritten input of a process that has ended
             child.stdin.close()
 
-    stack.callback(end)  # runs first, and ends the child
+    stack.callback(end)  # runs first and ends the process
 
     def step() -> float:
         try:
@@ -100,18 +100,18 @@ def torch_step(config: Config, python: str, stack: ExitStack) -> Callable[[], fl
         except OSError:
             answer = ""
         if not answer:
-            raise InputError(f"torch_python={python}: it ended; has it PyTorch?")
+            raise InputError(f"torch_python={python}: the process ended; is PyTorch installed?")
         return float(answer)
 
     return step
 
 
 def measure_scaling(config: Config, *, repeats: int = 5) -> list[Timing]:
-    """Images/s of the training step by devices, batch size and side, each in a process of its own.
+    """Images/s of the training step by devices, batch size and resolution.
 
-    The host stands for 1, 2 and 4 devices, among which a batch is divided. The ratio is to the
-    first line of each kind; for sides, images/s are multiplied with the pixels' share, so that 1
-    means a cost that grows as the work does.
+    Each row is measured in a process of its own. The CPU is split into 1, 2 and 4 JAX devices,
+    which share a batch. The ratio is to the first row of each kind. For resolutions, images/s are
+    multiplied by the relative number of pixels, so that 1 means a cost proportional to the pixels.
     """
     rows = []
     for field, values in (("devices", DEVICES), ("batch_size", BATCHES), ("resolution", SIDES)):

@@ -1,4 +1,4 @@
-"""Face filters: stickers, warps and privacy, each a folder with art and a `filter.toml`."""
+"""Face filters: stickers, warps and privacy filters; each is a folder with a `filter.toml`."""
 
 from pathlib import Path
 
@@ -13,14 +13,14 @@ FOLDER = Path(__file__).parent
 
 
 def list_filters() -> list[str]:
-    """Names of the filters that come with the package, in alphabetical order."""
+    """Names of the bundled filters in alphabetical order."""
     return sorted(path.parent.name for path in FOLDER.glob(f"*/{FILE}"))
 
 
 def load_filter(name_or_folder: str | Path) -> Filter:
-    """A filter by the name of one of `list_filters` or by the path of a folder of one's own.
+    """Load a filter by its name (see `list_filters`) or from a folder.
 
-    Raises InputError for a name that is not there and for a folder whose spec or art is wrong.
+    Raises InputError for an unknown name and for a folder with an invalid `filter.toml` or art.
     """
     names = list_filters()
     if str(name_or_folder) in names:
@@ -28,5 +28,5 @@ def load_filter(name_or_folder: str | Path) -> Filter:
     folder = Path(name_or_folder)
     if folder.is_dir():
         return Filter(read_spec(folder))
-    hint = near_miss(str(name_or_folder), names) or f"; there are {', '.join(names)}"
+    hint = near_miss(str(name_or_folder), names)
     raise InputError(f"filter {str(name_or_folder)!r}: no such filter or folder{hint}")

@@ -1,4 +1,4 @@
-"""Effects on the picture itself, in place: magnify, blur, pixelate, draw the landmarks."""
+"""Effects that change the image in place: magnify, blur, pixelate, draw the landmarks."""
 
 import numpy as np
 
@@ -8,7 +8,7 @@ from keypoints.media.overlay import draw_points
 
 
 def bulge(image: np.ndarray, head: Head, layer: Bulge) -> None:
-    """Magnify around the mean of `layer.points`, in a disc that turns with the head."""
+    """Magnify around the mean of `layer.points`, in a disc that rotates with the head."""
     import cv2
 
     centre = head.points[list(layer.points)].mean(axis=0)
@@ -23,14 +23,14 @@ def bulge(image: np.ndarray, head: Head, layer: Bulge) -> None:
     away = grid - centre
     disc = away @ np.linalg.inv(to_picture).T
     inside = np.clip(1 - (disc**2).sum(-1), 0, None)
-    # Sources move towards the centre, most in the middle, and join the rest without a kink.
+    # Source positions move towards the centre, less near the edge: there is no visible seam.
     source = (centre + away * (1 - layer.strength * inside**2)[..., None]).astype(np.float32)
     shown = cv2.remap(image, source, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
     image[top:bottom, left:right] = shown
 
 
 def blur(image: np.ndarray, head: Head, layer: Blur) -> None:
-    """Replace the face by a blur so wide that no feature is left; soft only outside the face."""
+    """Blur the face until no feature is visible; the transition to the image is outside it."""
     import cv2
 
     outline, margin, sigma = head.face_outline(), layer.margin * head.size, layer.sigma * head.size
@@ -39,8 +39,8 @@ def blur(image: np.ndarray, head: Head, layer: Blur) -> None:
         return
     left, top, right, bottom = frame
     region = image[top:bottom, left:right]
-    # Two passes of coarse pixels and a Gaussian: what the coarse pixels lose, no sharpening
-    # brings back, and a blur of few pixels is quick.
+    # Downscale, then blur: no sharpening restores what downscaling lost, and a blur of few
+    # pixels is fast.
     factor = max(sigma / 2, 1)
     small = (max(round((right - left) / factor), 1), max(round((bottom - top) / factor), 1))
     coarse = cv2.resize(region, small, interpolation=cv2.INTER_AREA)
@@ -56,7 +56,7 @@ def blur(image: np.ndarray, head: Head, layer: Blur) -> None:
 
 
 def pixelate(image: np.ndarray, head: Head, layer: Pixelate) -> None:
-    """Replace the face by squares of one colour each; a square the face touches is whole."""
+    """Replace the face by squares of one colour; squares on its edge are replaced completely."""
     import cv2
 
     block = max(round(head.size / layer.blocks), 1)
@@ -65,7 +65,7 @@ def pixelate(image: np.ndarray, head: Head, layer: Pixelate) -> None:
     if frame is None:
         return
     height, width = image.shape[:2]
-    # The squares lie on a grid fixed to the picture, so that they do not crawl with the face.
+    # The grid is fixed to the image, so that the squares do not move with the face.
     left, top = frame[0] // block, frame[1] // block
     columns, rows = -(-frame[2] // block) - left, -(-frame[3] // block) - top
     bottom, right = min((top + rows) * block, height), min((left + columns) * block, width)
@@ -82,14 +82,14 @@ def pixelate(image: np.ndarray, head: Head, layer: Pixelate) -> None:
 
 
 def outlines(image: np.ndarray, head: Head, layer: Outlines) -> None:
-    """Draw the landmarks and the lines between them, as thick as the face is large."""
+    """Draw the landmarks and the lines between them, with a width in proportion to the face."""
     colour = tuple(round(value) for value in layer.colour)
     width = max(round(layer.width * head.size), 1)
     image[:] = draw_points(image, head.points, colour, width=width)
 
 
 def outline_mask(polygons: list[np.ndarray], left: int, top: int, shape: tuple) -> np.ndarray:
-    """Share 0..1 `(h, w)` float32 of each pixel that lies inside any of `polygons` `(n, 2)`."""
+    """Coverage `(h, w)` float32, 0 to 1, of each pixel by any of `polygons` `(n, 2)`."""
     mask = np.zeros(shape[:2], np.float32)
     for polygon in polygons:
         mask = np.maximum(mask, _mask(polygon - [left, top], shape, 0) / np.float32(255))
@@ -109,7 +109,7 @@ def _mask(polygon: np.ndarray, shape: tuple, margin: float) -> np.ndarray:
 
 
 def _region(image: np.ndarray, points: np.ndarray, reach: float) -> tuple[int, ...] | None:
-    """Left, top, right, bottom of what lies within `reach` pixels of `points`; None: nothing."""
+    """Left, top, right, bottom of the image within `reach` pixels of `points`, or None."""
     height, width = image.shape[:2]
     low = np.maximum(np.floor(points.min(axis=0) - reach), 0)
     high = np.minimum(np.ceil(points.max(axis=0) + reach) + 1, [width, height])

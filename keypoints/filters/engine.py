@@ -1,4 +1,4 @@
-"""Draw a filter's layers on every face of a picture, the farthest face first."""
+"""The filter engine: draws the layers of a filter on all faces, the farthest face first."""
 
 import math
 from collections.abc import Sequence
@@ -11,16 +11,16 @@ from keypoints.filters.head import Head, find_head
 from keypoints.filters.loose_pupil import Ball
 from keypoints.filters.spec import Blur, Bulge, Outlines, Pixelate, Spec, Sticker
 
-_HOLD = 0.5  # seconds for which a face that is lost stays hidden where it was last seen
+_HOLD = 0.5  # seconds for which a lost face stays hidden at its last position
 
 
 class Filter:
-    """A filter ready to draw. It remembers, per face id, loose parts and where a face was."""
+    """A loaded filter. Per face id it keeps the state of loose parts and the last position."""
 
     def __init__(self, spec: Spec):
         self.spec = spec
         self._balls: dict[int, dict[int, Ball]] = {}
-        self._hidden: dict[int, tuple[float, Head]] = {}  # time and place of the last sight
+        self._hidden: dict[int, tuple[float, Head]] = {}  # time and head of the last detection
 
     def apply(
         self,
@@ -30,15 +30,15 @@ class Filter:
         ids: Sequence[int] | None = None,
         timestamp: float = 0.0,
     ) -> np.ndarray:
-        """A new picture with the filter on every face; `image` is left as it is.
+        """A copy of `image` with the filter on all faces.
 
-        `image`: `(h, w, 3)` uint8 RGB. `points`: `(n, 68, 2)`, pixels of the picture; a face whose
-        points are not finite or span no face is left as it is. `ids`: a number per face that
-        stays with it from frame to frame, and `timestamp` the frame's time in seconds: with them,
-        loose parts move; a face whose id is missing once starts anew. A face that is blurred or
-        pixelated stays so for half a second after its id is gone, since trackers lose faces for a
-        frame or two. Larger faces count as nearer and cover smaller ones. Raises InputError for
-        arrays of another shape or type.
+        `image`: `(h, w, 3)` uint8 RGB. `points`: `(n, 68, 2)`, pixels of the image; faces whose
+        points are not finite or do not form a face are skipped. `ids`: for video, one number per
+        face that stays the same from frame to frame; `timestamp`: the time of the frame in seconds.
+        With `ids`, loose parts move, and are reset when an id is missing in a frame. A blurred or
+        pixelated face stays hidden for half a second after its id is gone, because trackers can
+        lose a face for a few frames. Larger faces count as nearer and cover smaller ones. Raises
+        InputError for arrays of another shape or type.
         """
         if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3:
             raise InputError(f"image: {image.dtype} {image.shape}; (h, w, 3) uint8 is expected")
@@ -62,7 +62,7 @@ class Filter:
         return shown
 
     def _hold(self, image: np.ndarray, heads: dict[int, Head], timestamp: float) -> None:
-        """Hide the faces that were there a moment ago and are not among `heads`."""
+        """Hide the faces that were lost less than `_HOLD` seconds ago."""
         layers = [layer for layer in self.spec.layers if isinstance(layer, Blur | Pixelate)]
         recent = {
             id: (seen, head)
@@ -110,7 +110,7 @@ def _warped(
     number: int,
     timestamp: float,
 ) -> warp.Patch | None:
-    """The layer's art where this head wants it; None where nothing of it shows."""
+    """The art of a layer warped to this head; None if nothing of it is visible."""
     height, width = shape[:2]
     source = np.array([anchor.at for anchor in layer.anchors])
     target = np.array([head.place(anchor.points, anchor.offset) for anchor in layer.anchors])
@@ -135,7 +135,7 @@ def _warped(
 def _weight(
     layer: Sticker, head: Head, nearer: list[Head], patch: warp.Patch
 ) -> np.ndarray | float:
-    """What share of the patch shows: its opacity, less what heads in front of it hide."""
+    """Opacity of the patch, 0 where the head or a nearer face hides it."""
     hiding = []
     if layer.normal is not None and head.faces_away(layer.normal):
         hiding += [head.face_outline(), head.skull_outline()]

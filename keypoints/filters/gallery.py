@@ -1,22 +1,23 @@
-"""One picture that shows filters side by side, each on the same few faces."""
+"""An overview image of all filters on the same few faces."""
 
 import numpy as np
 
 from keypoints import geometry
 from keypoints.filters import list_filters, load_filter
 
-# Drawn faces with bare eyes that look up, lean, turn and laugh.
+# Synthetic faces without glasses, in different poses and expressions.
 SEEDS = (7, 1, 15, 39)
-TILE = 168  # side of one face's picture, pixels
+TILE = 168  # side of the image of one face, pixels
 CAPTION = 26
 COLUMNS = 2
 PAPER, INK, GRAY = (255, 255, 255), (24, 24, 28), (110, 112, 120)
 
 
 def draw_sheet(faces: list[tuple[np.ndarray, np.ndarray]] | None = None) -> np.ndarray:
-    """All bundled filters with names, `(h, w, 3)` uint8 RGB.
+    """All bundled filters with their names, `(h, w, 3)` uint8 RGB.
 
-    `faces`: a picture `(h, w, 3)` uint8 RGB and points `(68, 2)` for each; drawn ones unless given.
+    `faces`: pairs of an image `(h, w, 3)` uint8 RGB and points `(68, 2)`; the default is synthetic
+    faces.
     """
     from PIL import Image, ImageDraw, ImageFont
 
@@ -47,11 +48,11 @@ def draw_sheet(faces: list[tuple[np.ndarray, np.ndarray]] | None = None) -> np.n
 
 
 def close_up(image: np.ndarray, points: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """A `TILE` square around a face with room for a hat, and the points `(68, 2)` in it."""
+    """A `TILE` square around a face with space above it, and the points `(68, 2)` in it."""
     import cv2
 
     box = geometry.landmark_box(points)
-    # Landmarks end at the brows: the head's middle lies above theirs.
+    # Landmarks end at the brows: the centre of the head is above theirs.
     box = box - [0, 0.27 * box[3], 0, 0]
     matrix = geometry.crop_matrix(box, margin=2.25, size=TILE)
     flags = cv2.INTER_AREA if geometry.scale_of(matrix) < 1 else cv2.INTER_CUBIC

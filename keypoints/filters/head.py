@@ -1,4 +1,4 @@
-"""The head behind 68 points: its pose, places on and around it, its outline in the picture."""
+"""Head pose from 68 points: positions on and around the head, and its outline in the image."""
 
 from dataclasses import dataclass
 
@@ -7,29 +7,29 @@ import numpy as np
 from keypoints.head_shape import FOREHEAD, MEAN_SHAPE
 from keypoints.pose import fit_rotation
 
-_UPPER_FACE = [0, 16, *range(17, 28)]  # what the forehead is placed by
-_DISTANCE = 6.0  # of the camera, in head units: about a metre
+_UPPER_FACE = [0, 16, *range(17, 28)]  # landmarks that position the forehead
+_DISTANCE = 6.0  # camera distance in head units: about a metre
 _SKULL_CENTRE = np.array([0.0, -0.22, -0.35])
 _SKULL_RADII = np.array([0.53, 0.58, 0.53])
 
 
 @dataclass(frozen=True)
 class Head:
-    """One face as the camera sees it.
+    """The pose of one face.
 
-    Places are in the head frame: x to the viewer's right when the face looks at the camera, y
-    down, z towards the viewer; the unit is the longer side of the frontal landmark box.
+    Positions are in the head frame: for a face that looks at the camera, x to the viewer's right,
+    y down, z towards the viewer. The unit is the longer side of the frontal landmark box.
     """
 
-    points: np.ndarray  # (68, 2) float64, pixels of the picture
+    points: np.ndarray  # (68, 2) float64, pixels of the image
     turn: np.ndarray  # (3, 3), rotation from the head frame to the camera
     size: float  # pixels per unit
 
     def place(self, points: tuple[int, ...], offset: np.ndarray) -> np.ndarray:
-        """Where a spot `offset` `(3,)` away from the mean of some landmarks lies, `(2,)` pixels.
+        """Image position `(2,)` of the mean of some landmarks plus `offset` `(3,)`, pixels.
 
-        The landmarks count as they are in the picture, the offset turns with the head: so art
-        keeps to this person's eyes and still swings out when the head turns.
+        The landmarks are taken from the image and the offset rotates with the head, so art stays
+        on the eyes of this person and still follows the pose.
         """
         index = list(points)
         base = MEAN_SHAPE[index].mean(axis=0)
@@ -37,23 +37,23 @@ class Head:
         return self.points[index].mean(axis=0) + reach
 
     def project(self, places: np.ndarray) -> np.ndarray:
-        """Places `(..., 3)` on the average head to pixels `(..., 2)`, up to a common shift."""
+        """Positions `(..., 3)` on the average head to pixels `(..., 2)`, up to a translation."""
         turned = places @ self.turn.T
         closer = _DISTANCE / (_DISTANCE - turned[..., 2:])
         return turned[..., :2] * self.size * closer
 
     def faces_away(self, normal: np.ndarray) -> bool:
-        """Whether a surface with this outward normal `(3,)` shows the camera its back."""
+        """Whether a surface with this outward normal `(3,)` faces away from the camera."""
         return float(self.turn[2] @ normal) < 0
 
     def face_outline(self) -> np.ndarray:
-        """Polygon `(n, 2)` along the jaw and over the forehead, up to the hair."""
+        """Polygon `(n, 2)` of the face: the jaw and the forehead up to the hair."""
         base = MEAN_SHAPE[_UPPER_FACE].mean(axis=0)
         forehead = [self.place(tuple(_UPPER_FACE), place - base) for place in FOREHEAD[::-1]]
         return np.concatenate([self.points[:17], forehead])
 
     def skull_outline(self) -> np.ndarray:
-        """Polygon `(n, 2)` of the skull behind the face, hair not counted."""
+        """Polygon `(n, 2)` of the skull behind the face, without hair."""
         base = MEAN_SHAPE[_UPPER_FACE].mean(axis=0)
         centre = self.place(tuple(_UPPER_FACE), _SKULL_CENTRE - base)
         # An ellipsoid with semi-axes r seen along z: a point of its outline in the direction d
@@ -66,7 +66,7 @@ class Head:
 
 
 def find_head(points: np.ndarray) -> Head | None:
-    """The head of `points` `(68, 2)`, or None where they are no face, as of `fit_rotation`."""
+    """The head of `points` `(68, 2)`, or None if `fit_rotation` finds no face in them."""
     rotation, size = fit_rotation(points)
     if np.isnan(size):
         return None

@@ -1,19 +1,19 @@
-"""Pupils that hang loose in googly eyes: a ball in a dish, moved by gravity and by the head."""
+"""Loose pupils of googly eyes: a ball in a dish, moved by gravity and by the head."""
 
 import math
 
 import numpy as np
 
 _GRAVITY = 45.0  # dish radii per second squared
-_DAMPING = 3.0  # share of speed lost per second, as an exponent
-_BOUNCE = 0.35  # share of speed kept when the ball meets the rim
+_DAMPING = 3.0  # exponential decay rate of the speed, 1 per second
+_BOUNCE = 0.35  # share of the speed kept when the ball hits the rim
 _INERTIA = 0.08  # time constant of the smoothing of the head's speed, seconds
 _STEP = 1 / 120  # longest step of the simulation, seconds
-_PAUSE = 0.5  # after a longer gap between frames the ball starts anew, seconds
+_PAUSE = 0.5  # after a longer gap between frames the ball is reset, seconds
 
 
 class Ball:
-    """A ball that lies somewhere in a dish of radius 1; x to the right, y down, in the art."""
+    """A ball in a dish of radius 1; x to the right, y down, in the frame of the art."""
 
     def __init__(self, place: np.ndarray):
         self.start = np.asarray(place, np.float64)
@@ -22,18 +22,18 @@ class Ball:
         self.seen: tuple[float, np.ndarray, np.ndarray] | None = None  # time, centre, its speed
 
     def step(self, timestamp: float, centre: np.ndarray, to_dish: np.ndarray) -> np.ndarray:
-        """Go on to `timestamp`, seconds; returns the place `(2,)` in the dish.
+        """Advance to `timestamp`, seconds; returns the position `(2,)` in the dish.
 
-        `centre` `(2,)`: of the dish, in picture pixels. `to_dish` `(2, 2)`: from picture pixels
-        to dish radii, so that gravity pulls towards the picture's bottom however the head leans.
+        `centre` `(2,)`: centre of the dish in image pixels. `to_dish` `(2, 2)`: from image pixels
+        to dish radii, so that gravity acts towards the bottom of the image for any head roll.
         """
         gap = timestamp - self.seen[0] if self.seen else math.inf
         if 0 < gap <= _PAUSE:
             _, before, speed_before = self.seen
-            # Landmarks tremble: a head's speed is believed only as it lasts.
+            # Landmarks are noisy: the speed of the head is smoothed.
             share = 1 - math.exp(-gap / _INERTIA)
             speed = speed_before + share * ((centre - before) / gap - speed_before)
-            # Seen from the dish, the ball is thrown by what the dish gains in speed.
+            # In the frame of the dish, the ball is accelerated against the motion of the dish.
             self.speed = self.speed - to_dish @ (speed - speed_before)
             self._roll(gap, to_dish @ [0, 1])
             self.seen = (timestamp, centre, speed)

@@ -1,4 +1,4 @@
-"""What a filter folder says: `filter.toml` and the art beside it, checked field by field."""
+"""Filter definitions: reads and checks a `filter.toml` and its art."""
 
 import math
 import tomllib
@@ -18,47 +18,49 @@ KINDS = ("sticker", "bulge", "blur", "pixelate", "outlines")
 
 @dataclass(frozen=True)
 class Anchor:
-    """A pixel of the art that belongs to a place on the head."""
+    """A pixel of the art that is attached to a position on the head."""
 
-    points: tuple[int, ...]  # landmarks whose mean it follows
-    offset: np.ndarray  # (3,) from there, head units: to the viewer's right, down, towards viewer
+    points: tuple[int, ...]  # landmarks; the anchor follows their mean
+    offset: np.ndarray  # (3,) from their mean, head units: right (viewer's), down, to the viewer
     at: np.ndarray  # (2,) pixel of the art
 
 
 @dataclass(frozen=True)
 class Dangle:
-    """Art that hangs loose in a dish."""
+    """Loose art in a round dish."""
 
-    radius: float  # how far it may move from its place, pixels of the art
-    start: float  # where it is first, degrees clockwise from the viewer's right
+    radius: float  # largest distance from its centre, pixels of the art
+    start: float  # initial direction, degrees clockwise from the viewer's right
 
 
 @dataclass(frozen=True)
 class Sticker:
-    """Art laid on the face."""
+    """Art drawn on the face."""
 
-    levels: list[np.ndarray] = field(repr=False)  # (h, w, 4) uint8 RGBA, premultiplied, halvings
+    levels: list[np.ndarray] = field(
+        repr=False
+    )  # image pyramid, (h, w, 4) uint8 RGBA, premultiplied
     fit: str
     anchors: tuple[Anchor, ...]
-    triangles: np.ndarray | None  # (m, 3) indices of anchors, of a piecewise fit
-    grow: float  # enlarges the anchors' places around their mean
+    triangles: np.ndarray | None  # (m, 3) anchor indices, only for the piecewise fit
+    grow: float  # scales the anchor positions around their mean
     opacity: float
-    normal: np.ndarray | None  # (3,) outward; the head hides art that shows its back
+    normal: np.ndarray | None  # (3,) outward; the head hides art that faces away
     dangle: Dangle | None
 
 
 @dataclass(frozen=True)
 class Bulge:
-    """A magnifying glass over some landmarks."""
+    """Magnification around some landmarks."""
 
     points: tuple[int, ...]
     radius: float  # head units
-    strength: float  # 0: nothing, 0.5: twice the size in the middle
+    strength: float  # 0: none, 0.5: twice the size in the middle
 
 
 @dataclass(frozen=True)
 class Blur:
-    """The face and a margin around it, blurred past recognition."""
+    """The face and a margin around it, blurred until it cannot be recognised."""
 
     margin: float  # head units around the face
     sigma: float  # of the blur, head units
@@ -91,14 +93,14 @@ class Spec:
 
 
 def read_spec(folder: Path) -> Spec:
-    """The filter in `folder`; raises InputError naming the file, the field and the value."""
+    """Read the filter in `folder`; raises InputError that names file, field and value."""
     path = folder / FILE
     try:
         content = tomllib.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
-        raise InputError(f"{folder}: no filter here, it has no {FILE}") from None
+        raise InputError(f"{folder}: not a filter folder: {FILE} is missing") from None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise InputError(f"{path}: not TOML: {error}") from None
+        raise InputError(f"{path}: invalid TOML: {error}") from None
     table = _Table(f"{path}", content)
     description = table.text("description")
     tables = table.tables("layers")
@@ -191,7 +193,7 @@ def _read_art(path: Path) -> np.ndarray:
 
 @dataclass
 class _Table:
-    """A TOML table whose fields are taken one by one, and none may be left over."""
+    """A TOML table whose fields are read one by one; unknown fields are an error."""
 
     name: str
     content: Any

@@ -1,7 +1,7 @@
-"""From anchors to a warp of art: similarity, affine, perspective or piecewise, drawn with alpha.
+"""Warps of art to anchors: similarity, affine, perspective or piecewise, with alpha blending.
 
-A `matrix` here is 3x3 and maps pixels of the art to pixels of the picture. Art is RGBA uint8
-with premultiplied colours, so that sampling between pixels makes no dark fringes.
+A `matrix` here is 3x3 and maps pixels of the art to pixels of the image. Art is RGBA uint8 with
+premultiplied colours, so that interpolation makes no dark edges.
 """
 
 import itertools
@@ -9,12 +9,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
-FITS = {"similarity": 2, "affine": 3, "perspective": 4, "piecewise": 3}  # anchors that each needs
+FITS = {"similarity": 2, "affine": 3, "perspective": 4, "piecewise": 3}  # least number of anchors
 
 
 @dataclass(frozen=True)
 class Patch:
-    """Warped art and where it goes: the part of it that lies in the picture."""
+    """The part of warped art that lies in the image, and its position."""
 
     left: int
     top: int
@@ -22,10 +22,10 @@ class Patch:
 
 
 def fit_matrix(fit: str, source: np.ndarray, target: np.ndarray) -> np.ndarray | None:
-    """The 3x3 matrix that brings `source` `(n, 2)` closest to `target` `(n, 2)`, least squares.
+    """The 3x3 least-squares matrix from `source` `(n, 2)` to `target` `(n, 2)`.
 
-    None where the targets determine none, for one because they fall together. Similarity: turn,
-    scale and shift without mirroring (Umeyama 1991).
+    None if the targets do not determine one, for example if they coincide. Similarity: rotation,
+    scale and translation without reflection (Umeyama, 1991).
     """
     import cv2
 
@@ -49,13 +49,13 @@ def fit_matrix(fit: str, source: np.ndarray, target: np.ndarray) -> np.ndarray |
 
 
 def move(matrix: np.ndarray, points: np.ndarray) -> np.ndarray:
-    """Points `(n, 2)` through a 3x3 matrix."""
+    """Points `(n, 2)` transformed by a 3x3 matrix."""
     moved = np.column_stack([points, np.ones(len(points))]) @ matrix.T
     return moved[:, :2] / moved[:, 2:]
 
 
 def pyramid(art: np.ndarray) -> list[np.ndarray]:
-    """`art` and its halvings: small faces sample a smaller level, or they would sparkle."""
+    """The image pyramid of `art`. Small faces sample a smaller level to avoid aliasing."""
     import cv2
 
     levels = [art]
@@ -69,7 +69,7 @@ def pyramid(art: np.ndarray) -> list[np.ndarray]:
 def draw_plane(
     levels: list[np.ndarray], matrix: np.ndarray, width: int, height: int
 ) -> Patch | None:
-    """The art under `matrix` as far as a `width` x `height` picture shows it; None: not at all."""
+    """The art warped by `matrix` into a `width` x `height` image; None if it is outside."""
     import cv2
 
     tall, wide = levels[0].shape[:2]
@@ -87,11 +87,11 @@ def draw_plane(
 
 
 def triangulate(points: np.ndarray) -> np.ndarray:
-    """Delaunay triangles `(m, 3)` of `points` `(n, 2)`: those whose circumcircle is empty.
+    """Delaunay triangulation `(m, 3)` of `points` `(n, 2)`: triangles with empty circumcircle.
 
-    By trying all triples, which for the few dozen anchors of a sticker takes milliseconds once.
+    Tests all triples, which for the few dozen anchors of a sticker takes milliseconds once.
     """
-    # Corners of a grid share a circle and would give overlapping triangles: nudge them apart.
+    # Corners of a grid share a circumcircle and would give overlapping triangles: add noise.
     nudged = points + 1e-3 * np.random.default_rng(0).standard_normal(points.shape)
     triples = np.array(list(itertools.combinations(range(len(points)), 3)))
     triples = triples[np.abs(_area(points[triples])) > 1e-6]
@@ -117,10 +117,10 @@ def draw_mesh(
     width: int,
     height: int,
 ) -> Patch | None:
-    """The art with each triangle of `source` `(n, 2)` carried to its place in `target`.
+    """The art with each triangle of `source` `(n, 2)` warped to its position in `target`.
 
-    A triangle that shows its back, mirrored against the art, is not drawn; nor is art outside
-    the triangles.
+    A triangle that faces away (mirrored relative to the art) is not drawn, nor is art outside the
+    triangles.
     """
     import cv2
 
@@ -139,7 +139,7 @@ def draw_mesh(
     inverses = np.zeros((len(triangles), 3, 2))
     to_level = np.linalg.inv(back)
     fixed = np.rint((seats - [left, top]) * 16).astype(np.int32)
-    for index in facing:  # first a rim, so that pixels half covered at the edge have a label
+    for index in facing:  # outlines first, so that half-covered edge pixels have a label
         cv2.polylines(labels, [fixed[index]], True, int(index), 3, cv2.LINE_8, 4)
         around = np.column_stack([seats[index] - [left, top], np.ones(3)])
         inverses[index] = np.linalg.solve(around, move(to_level, corners[index]))
@@ -156,7 +156,7 @@ def draw_mesh(
 
 
 def blend(image: np.ndarray, patch: Patch, weight: np.ndarray | float = 1.0) -> None:
-    """Lay `patch` over `image` `(h, w, 3)` uint8 in place; `weight` `(h, w)` 0..1 dims it."""
+    """Blend `patch` over `image` `(h, w, 3)` uint8 in place with opacity `weight` `(h, w)`."""
     import cv2
 
     height, width = patch.pixels.shape[:2]
@@ -166,13 +166,13 @@ def blend(image: np.ndarray, patch: Patch, weight: np.ndarray | float = 1.0) -> 
         share = np.broadcast_to(np.rint(np.asarray(weight) * 255).astype(np.uint8), (height, width))
         art = cv2.multiply(art, cv2.merge([share] * 4), scale=1 / 255)
     clear = 255 - art[..., 3]
-    # Whole numbers and OpenCV's loops: a sticker may cover most of a frame, many times a second.
+    # Integer arithmetic in OpenCV, for speed: a sticker may cover most of a video frame.
     behind = cv2.multiply(np.ascontiguousarray(region), cv2.merge([clear] * 3), scale=1 / 255)
     region[:] = cv2.add(behind, np.ascontiguousarray(art[..., :3]))
 
 
 def _frame(corners: np.ndarray, width: int, height: int) -> tuple[int, int, int, int] | None:
-    """Left, top, right, bottom of the pixels around `corners` within the picture."""
+    """Left, top, right, bottom of the pixels around `corners` inside the image, or None."""
     low = np.maximum(np.floor(corners.min(axis=0)) - 1, 0)
     high = np.minimum(np.ceil(corners.max(axis=0)) + 2, [width, height])
     if not (high > low).all():
@@ -181,9 +181,9 @@ def _frame(corners: np.ndarray, width: int, height: int) -> tuple[int, int, int,
 
 
 def _level(levels: list[np.ndarray], scale: float) -> tuple[np.ndarray, np.ndarray]:
-    """The level to sample at `scale` picture pixels an art pixel, and its matrix to full art."""
+    """The pyramid level for `scale` image pixels per art pixel, and its matrix to the full art."""
     number = int(np.clip(np.floor(-np.log2(max(scale, 1e-6)) + 0.5), 0, len(levels) - 1))
-    # Odd sides lose a pixel in halving, so the two factors are measured, not assumed.
+    # Odd sides lose a pixel when halved, so the factors are computed from the real sizes.
     factor = np.array(levels[0].shape[1::-1]) / levels[number].shape[1::-1]
     back = np.diag([*factor, 1.0])
     back[:2, 2] = (factor - 1) / 2
@@ -191,6 +191,6 @@ def _level(levels: list[np.ndarray], scale: float) -> tuple[np.ndarray, np.ndarr
 
 
 def _area(triangles: np.ndarray) -> np.ndarray:
-    """Twice the signed areas of `(m, 3, 2)` triangles."""
+    """Twice the signed areas `(m,)` of triangles `(m, 3, 2)`."""
     first, second = triangles[:, 1] - triangles[:, 0], triangles[:, 2] - triangles[:, 0]
     return first[:, 0] * second[:, 1] - first[:, 1] * second[:, 0]

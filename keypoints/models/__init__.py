@@ -1,1 +1,1 @@
-"""Models: the network, its losses, fast layers for CPUs, and the run folder that stores it."""
+"""Models: the network, its losses, layers with fast CPU kernels, and the run folder."""

@@ -1,7 +1,7 @@
-"""Backbones: pixels to feature maps, fine to coarse.
+"""Backbones: networks from pixels to feature maps.
 
-Each takes `(b, h, w, 3)` RGB 0..255 and what `config.weights` names, normalises for itself, and
-answers maps whose sides halve from one to the next.
+Each takes pixels `(b, h, w, 3)` RGB 0..255 and the value of `config.weights`, normalises the pixels
+itself, and returns feature maps from fine to coarse; each map has half the size of the one before.
 """
 
 from pathlib import Path
@@ -12,11 +12,11 @@ from keras import layers, ops
 from keypoints.config import Config
 from keypoints.errors import InputError
 
-# Channel means of ImageNet, RGB: what keras.applications' ResNet50 was trained to have removed.
+# Channel means of ImageNet, RGB. The weights of keras.applications expect centred pixels.
 IMAGENET_MEAN = (123.68, 116.779, 103.939)
-# Maps that a ResNet50 hands on, from fine to coarse: strides 4, 8, 16, 32.
+# Output layers of ResNet50 from fine to coarse: strides 4, 8, 16, 32.
 RESNET50_MAPS = ("conv2_block3_out", "conv3_block4_out", "conv4_block6_out", "conv5_block3_out")
-# EfficientNet-Lite0's blocks: stage of the name, kernel, stride, width, repeats.
+# Blocks of EfficientNet-Lite0: stage name, kernel size, stride, width, repeats.
 LITE_BLOCKS = (
     ("conv1", 3, 1, 16, 1),
     ("conv2", 3, 2, 24, 2),
@@ -45,7 +45,7 @@ def resnet50(pixels, weights: str) -> list:
 
 
 def tiny(pixels, weights: str) -> list:
-    """Maps at strides 4, 8 and 16 of four convolutions: ResNet50's sibling for tests and demo."""
+    """Feature maps at strides 4, 8 and 16 of a few convolutions, for tests and the demo."""
     x = layers.Rescaling(1 / 58.0, [-mean / 58.0 for mean in IMAGENET_MEAN])(pixels)
     maps = []
     for name, width, stride in [("conv2", 32, 4), ("conv4", 64, 2), ("conv5", 96, 2)]:
@@ -56,10 +56,10 @@ def tiny(pixels, weights: str) -> list:
 
 
 def lite(pixels, weights: str) -> list:
-    """Maps of EfficientNet-Lite0 at strides 4, 8, 16 and 32, fine to coarse.
+    """Feature maps of EfficientNet-Lite0 at strides 4, 8, 16 and 32, fine to coarse.
 
-    EfficientNet-B0 (Tan and Le, 2019, table 1) without squeeze-and-excitation and with ReLU6:
-    the variant that its authors publish for phones, since it survives eight bits.
+    EfficientNet-B0 (Tan and Le, 2019, table 1) without squeeze-and-excitation and with ReLU6: the
+    variant that its authors publish for mobile devices, because it keeps its accuracy in int8.
     """
     x = layers.Rescaling(1 / 128.0, -127 / 128.0)(pixels)
     x = convolution(x, 32, "conv1", strides=2, ceiling=6.0)
@@ -84,7 +84,7 @@ def lite(pixels, weights: str) -> list:
 
 
 def _inverted_residual(x, width: int, name: str, *, size: int, strides: int, expand: int):
-    """Expand, convolve each channel by itself, project (Sandler et al., MobileNetV2, 2018)."""
+    """Expansion, depthwise convolution, projection (Sandler et al., MobileNetV2, 2018)."""
     source, inside = x, x
     if expand > 1:
         inside = convolution(inside, expand * x.shape[-1], f"{name}_expand", size=1, ceiling=6.0)
@@ -110,14 +110,14 @@ def convolution(
     relu: bool = True,
     ceiling: float | None = None,
 ):
-    """Convolution, batch normalisation and, unless told otherwise, ReLU, cut off at `ceiling`."""
+    """Convolution, batch normalisation and, if `relu`, a ReLU limited to `ceiling`."""
     x = layers.Conv2D(width, size, strides, padding="same", use_bias=False, name=f"{name}_conv")(x)
     x = layers.BatchNormalization(name=f"{name}_bn")(x)
     return layers.ReLU(ceiling, name=f"{name}_relu")(x) if relu else x
 
 
 def check_weights(config: Config) -> None:
-    """Raise InputError for a start that cannot be, before anything is built."""
+    """Raise InputError if `config.weights` is invalid for the backbone; builds nothing."""
     if config.weights == "none" or Path(config.weights).is_dir():
         return
     if config.backbone == "tiny" or (config.backbone == "lite" and config.weights == "imagenet"):
@@ -135,8 +135,8 @@ def _no_weights(weights: str, error: Exception) -> str:
     if weights != "imagenet":
         return f"weights={weights}: not a no-top ResNet50 weights file of Keras: {error}"
     return (
-        "the ImageNet weights could not be had: Keras looks for "
-        "resnet50_weights_tf_dim_ordering_tf_kernels_notop.h5 in ~/.keras/models (KERAS_HOME moves "
-        f"that) and else downloads it ({error}). Put the file there or name it with "
-        "weights=PATH, or start from random weights with weights=none"
+        "the ImageNet weights are not available: Keras looks in ~/.keras/models, or in KERAS_HOME, "
+        "for resnet50_weights_tf_dim_ordering_tf_kernels_notop.h5, or downloads it "
+        f"({error}). Put the file there, name it with weights=PATH, or use random weights with "
+        "weights=none"
     )

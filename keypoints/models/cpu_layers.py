@@ -1,4 +1,4 @@
-"""Keras layers that compute the same as its own, quicker to train on CPUs."""
+"""Keras layers with the same results as the built-in ones and faster training on CPUs."""
 
 import keras
 from keras import backend, layers, ops
@@ -7,10 +7,10 @@ from keypoints.backend import tensorflow
 
 
 def use_cpu_kernels(model: keras.Model) -> keras.Model:
-    """`model` itself, its layers of this module's kinds made quick where they are.
+    """Let the layers of `model` use the CPU kernels of this module, in place; returns `model`.
 
-    Only what a layer computes with changes, not the graph nor the variables: a copy of the model
-    would share its other layers with the original, and so hang in two graphs at once.
+    Only the class of a layer changes, neither the graph nor the variables. A copy of the model
+    would share its other layers with the original and connect them to two graphs.
     """
     for layer in model.layers:
         if type(layer) in KINDS:
@@ -19,7 +19,7 @@ def use_cpu_kernels(model: keras.Model) -> keras.Model:
 
 
 class Conv2D(layers.Conv2D):
-    """Convolution whose gradients are matrix products, on JAX."""
+    """Convolution whose gradients are matrix products on JAX."""
 
     def call(self, inputs):
         if not (self._plain and self.use_bias and self.kernel_size == (1, 1)):
@@ -47,7 +47,7 @@ class Conv2D(layers.Conv2D):
 
 
 def _padding(padding: str, length: int, size: int, stride: int) -> tuple[int, int]:
-    """Zeros before and after `length` pixels, as Keras means the word `padding`."""
+    """Number of zeros before and after `length` pixels for a `padding` of Keras."""
     if padding == "valid":
         return 0, 0
     total = max((-(-length // stride) - 1) * stride + size - length, 0)
@@ -55,7 +55,7 @@ def _padding(padding: str, length: int, size: int, stride: int) -> tuple[int, in
 
 
 class BatchNormalization(layers.BatchNormalization):
-    """Normalisation over the last axis of `(b, h, w, c)` in fewer passes than Keras' own."""
+    """Normalisation over the last axis of `(b, h, w, c)` in fewer passes than Keras takes."""
 
     def call(self, inputs, training=None, mask=None):
         if backend.backend() == "jax" and training and self.trainable:
@@ -76,7 +76,7 @@ class BatchNormalization(layers.BatchNormalization):
                 is_training=False,
             )[0]
         outputs, mean, variance = fused(inputs, scale, offset, epsilon=self.epsilon)
-        # Keras keeps the plain variance, TensorFlow answers the unbiased one.
+        # Keras keeps the biased variance, TensorFlow returns the unbiased one.
         count = ops.cast(ops.size(inputs) // inputs.shape[-1], "float32")
         for moving, now in (
             (self.moving_mean, mean),
@@ -98,7 +98,7 @@ class BatchNormalization(layers.BatchNormalization):
 
 
 class ReLU(layers.ReLU):
-    """ReLU whose outcome JAX keeps instead of computing it anew."""
+    """ReLU whose output JAX stores instead of computing it again for the gradient."""
 
     def call(self, inputs):
         plain = (self.negative_slope, self.max_value, self.threshold) == (0, None, 0)
@@ -106,7 +106,7 @@ class ReLU(layers.ReLU):
 
 
 class Activation(layers.Activation):
-    """The same where ReLU is an activation."""
+    """The same for an activation layer with ReLU."""
 
     def call(self, inputs):
         plain = self.activation is keras.activations.relu
@@ -122,7 +122,7 @@ def _rectify(inputs):
 
 
 class MaxPooling2D(layers.MaxPooling2D):
-    """Maxima whose gradient is a choice between values, not a search, on JAX."""
+    """Max pooling whose gradient on JAX is a selection between values, not a search."""
 
     def call(self, inputs):
         windows = tuple(self.pool_size) == (3, 3) and tuple(self.strides) == (2, 2)
@@ -135,7 +135,7 @@ class MaxPooling2D(layers.MaxPooling2D):
         return cpu_ops.pool(inputs)
 
 
-# Keras' own layer and what takes its place: a subclass that only computes otherwise.
+# Built-in layer to its replacement, a subclass that differs only in how it computes.
 KINDS = {
     kind.__mro__[1]: kind for kind in (Conv2D, BatchNormalization, ReLU, Activation, MaxPooling2D)
 }

@@ -1,9 +1,9 @@
-"""JAX functions with gradients of their own, laid out for XLA's CPU kernels.
+"""JAX operations with custom gradients that suit the CPU kernels of XLA.
 
-XLA derives the gradient of a convolution as a convolution with a window as large as the map,
-which its CPU backend computes many times slower than the same sum as matrix products. Here a
-1 x 1 convolution is a matrix product both ways, the gradient to any kernel is matrix products
-over shifted inputs, and the gradient to the inputs is a plain convolution.
+The gradient of a convolution with respect to its kernel is a convolution with a window as large as
+the feature map. XLA's CPU backend computes it many times slower than the same sum as matrix
+products. Here a 1 x 1 convolution is a matrix product forward and backward, the kernel gradient is
+a set of matrix products over shifted inputs, and the input gradient is a plain convolution.
 """
 
 from functools import partial
@@ -13,11 +13,11 @@ import jax.numpy as jnp
 from jax import lax
 
 LAYOUT = ("NHWC", "HWIO", "NHWC")
-FEW = 16  # channels below which copies of whole windows cost less than a slow convolution
+FEW = 16  # channels; with fewer, copies of whole windows cost less than a convolution
 
 
 def convolve(inputs: jax.Array, kernel: jax.Array, stride: int, pads: tuple) -> jax.Array:
-    """Convolution of `(b, h, w, c)` with `(k, l, c, o)`; `pads`: before and after, each side."""
+    """Convolution of `(b, h, w, c)` with `(k, l, c, o)`; `pads`: zeros around, per axis."""
     if kernel.shape[:2] == (1, 1) and not any(map(any, pads)):
         return _multiply(inputs[:, ::stride, ::stride], kernel)
     if stride > 1:
@@ -30,7 +30,7 @@ def convolve(inputs: jax.Array, kernel: jax.Array, stride: int, pads: tuple) -> 
 
 
 def _windows(inputs, shape, pads):
-    """`(b, h, w, k l c)`: all that the kernel sees at each place, side by side."""
+    """All inputs under the kernel at each position, `(b, h, w, k l c)`."""
     height, width = shape[:2]
     inputs = jnp.pad(inputs, ((0, 0), *pads, (0, 0)))
     rows, columns = inputs.shape[1] - height + 1, inputs.shape[2] - width + 1
@@ -41,7 +41,7 @@ def _windows(inputs, shape, pads):
 
 
 def _without_stride(inputs, kernel, stride, pads):
-    """The same convolution of stride 1: squares of stride x stride pixels become channels."""
+    """An equal convolution of stride 1: blocks of stride x stride pixels become channels."""
     height, width, channels, filters = kernel.shape
     kernel = jnp.pad(kernel, ((0, -height % stride), (0, -width % stride), (0, 0), (0, 0)))
     rows, columns = (-(-size // stride) for size in (height, width))
@@ -49,7 +49,7 @@ def _without_stride(inputs, kernel, stride, pads):
         (length + sum(pad) - size) // stride + 1
         for length, pad, size in zip(inputs.shape[1:3], pads, (height, width))
     ]
-    # As much of the input as the windows reach, zeros where they reach over it.
+    # The part of the input that the windows cover, with zeros where they exceed it.
     reach = [
         (low, (count - 1 + size) * stride - length - low, 0)
         for count, size, length, (low, _) in zip(counts, (rows, columns), inputs.shape[1:3], pads)
@@ -80,10 +80,10 @@ _multiply.defvjp(lambda inputs, kernel: (_multiply(inputs, kernel), (inputs, ker
 
 @jax.custom_vjp
 def shift(maps: jax.Array, bias: jax.Array) -> jax.Array:
-    """`(b, h, w, c)` plus a bias `(c,)`, for the maps of a 1 x 1 convolution.
+    """Add a bias `(c,)` to the output `(b, h, w, c)` of a 1 x 1 convolution.
 
-    The gradient to the bias is a product of the flat maps, as those to inputs and kernel are: of
-    a plain sum, which reads them in their own shape, XLA would compute the maps once more.
+    The bias gradient is a product of the flattened maps, like the gradients of inputs and kernel.
+    A plain sum reads the maps in their original shape, for which XLA would compute them again.
     """
     return maps + bias
 
@@ -107,8 +107,8 @@ def _convolve_backward(pads, saved, gradient):
     outer = [(size - 1 - low, size - 1 - high) for size, (low, high) in zip((height, width), pads)]
     turned = jnp.swapaxes(kernel[::-1, ::-1], 2, 3)
     change = lax.conv_general_dilated(gradient, turned, (1, 1), outer, dimension_numbers=LAYOUT)
-    # One product for each row of the kernel, over inputs shifted by rows; all of its columns at
-    # once, over copies side by side of whichever has fewer channels.
+    # One product per kernel row, over inputs shifted by rows. All columns are computed at once
+    # from shifted copies of whichever operand has fewer channels.
     rows, columns = gradient.shape[1:3]
     padded = jnp.pad(inputs, ((0, 0), *pads, (0, 0)))
     if channels < filters:
@@ -136,14 +136,14 @@ def _product(maps, matrix):
 
 
 def _outer(maps, others):
-    """The sum over all places of outer products: `(b, h, w, c)` and `(b, h, w, o)` to `(c, o)`."""
+    """Outer products of `(b, h, w, c)` and `(b, h, w, o)`, summed over positions: `(c, o)`."""
     maps, others = (x.reshape(-1, x.shape[-1]) for x in (maps, others))
     return lax.dot_general(maps, others, (((0,), (0,)), ((), ())))
 
 
 @partial(jax.custom_vjp, nondiff_argnums=(3,))
 def normalise(inputs: jax.Array, gamma: jax.Array, beta: jax.Array, epsilon: float) -> tuple:
-    """Batch normalisation over the last axis: outputs, and mean and variance of the batch."""
+    """Batch normalisation over the last axis; returns outputs, batch mean and batch variance."""
     return _normalise_forward(inputs, gamma, beta, epsilon)[0]
 
 
@@ -159,7 +159,7 @@ def _normalise_forward(inputs, gamma, beta, epsilon):
 
 def _normalise_backward(epsilon, saved, gradients):
     inputs, gamma, mean, inverse = saved
-    gradient = gradients[0]  # mean and variance go into moving averages alone
+    gradient = gradients[0]  # mean and variance are only used for moving averages
     count = inputs.size // inputs.shape[-1]
     total = jnp.sum(gradient, (0, 1, 2))
     along = jnp.sum(gradient * inputs, (0, 1, 2)) - mean * total
@@ -174,10 +174,10 @@ normalise.defvjp(_normalise_forward, _normalise_backward)
 
 @jax.custom_vjp
 def rectify(inputs: jax.Array) -> jax.Array:
-    """ReLU, by a choice between two values.
+    """ReLU as a selection between two values.
 
-    XLA's CPU backend computes a maximum anew wherever it is read, and with it the whole chain of
-    residual sums that it was taken of; the outcome of a choice it writes down once.
+    XLA's CPU backend computes a maximum again wherever it is read, together with the chain of
+    residual sums before it. The result of a selection is stored once.
     """
     return jnp.where(inputs < 0, 0, inputs)
 
@@ -192,9 +192,10 @@ rectify.defvjp(_rectify_forward, lambda outputs, gradient: (jnp.where(outputs > 
 
 @jax.custom_vjp
 def pool(inputs: jax.Array) -> jax.Array:
-    """Maxima `(b, h, w, c)` of 3 x 3 windows at every second place of `(b, 2 h + 2, 2 w + 2, c)`.
+    """Max pooling of `(b, 2 h + 2, 2 w + 2, c)` with 3 x 3 windows and stride 2: `(b, h, w, c)`.
 
-    By rows, then by columns. Of equal values the first, by rows, gets the gradient, as in XLA.
+    First along rows, then along columns. Of equal values the first in row order gets the gradient,
+    as in XLA.
     """
     return _halve(_halve(inputs, 2), 1)
 
@@ -215,8 +216,8 @@ pool.defvjp(_pool_forward, _pool_backward)
 
 
 def _thirds(maps, axis):
-    """First, middle and last places of the windows of three along `axis`, two apart."""
-    length = maps.shape[axis]  # 2 n + 2, of which the last is no window's
+    """First, middle and last elements of the windows of three along `axis`, stride 2."""
+    length = maps.shape[axis]  # 2 n + 2; the last element is in no window
     return [lax.slice_in_dim(maps, at, length - 3 + at, 2, axis) for at in range(3)]
 
 
@@ -236,7 +237,7 @@ def _halve_gradient(inputs, outputs, gradient, axis):
     ]
     before, after = [(0, 0)] * 4, [(0, 0)] * 4
     before[axis], after[axis] = (0, 1), (1, 0)
-    # A window's last place is the first of the next window.
+    # The last element of a window is the first of the next one.
     even = jnp.pad(gradients[0], before) + jnp.pad(gradients[2], after)
     odd = jnp.pad(gradients[1], before)
     return jnp.stack([even, odd], axis + 1).reshape(inputs.shape)

@@ -1,7 +1,7 @@
-"""Regression losses between `(b, 136)` coordinates in crop pixels, and what training makes of them.
+"""Regression losses of `(b, 136)` coordinates in crop pixels, and the training objective.
 
-It compares targets `(b, 136)`, the annotated coordinates, or `(b, 272)`, those of a teacher after
-them, with the flat output `(b, 204)` of a network (`estimate.unflatten`).
+The objective compares the flat output `(b, 204)` of a network (`estimate.unflatten`) with targets:
+annotated coordinates `(b, 136)`, or `(b, 272)` with those of a distillation teacher after them.
 """
 
 import math
@@ -12,7 +12,7 @@ from keras import ops
 from keypoints.landmarks import COUNT, OUTER_EYE_CORNERS
 
 POINTS = 2 * COUNT  # coordinates
-# Wing loss: width of its logarithmic part and its curvature, pixels (the paper's choice).
+# Wing loss: width of the logarithmic part and curvature, pixels (values of the paper).
 WING_WIDTH = 10.0
 WING_CURVATURE = 2.0
 
@@ -28,7 +28,7 @@ def mse(truth, predicted):
 
 
 def smooth_l1(truth, predicted):
-    """Squared half below one pixel, linear above `(b,)` (Girshick, "Fast R-CNN", 2015, eq. 3)."""
+    """d^2 / 2 below one pixel, linear above `(b,)` (Girshick, "Fast R-CNN", 2015, eq. 3)."""
     error = ops.abs(predicted - truth)
     return ops.mean(ops.where(error < 1.0, 0.5 * error * error, error - 0.5), axis=-1)
 
@@ -42,7 +42,7 @@ def wing(truth, predicted):
 
 
 def nme(truth, predicted):
-    """Inter-ocular NME of each crop, percent `(b,)`: the same in any frame of the same shape."""
+    """Inter-ocular NME of each crop, percent `(b,)`; it does not depend on scale or rotation."""
     truth = ops.reshape(truth, (-1, COUNT, 2))
     predicted = ops.reshape(predicted, (-1, COUNT, 2))
     right, left = OUTER_EYE_CORNERS
@@ -51,10 +51,10 @@ def nme(truth, predicted):
 
 
 def laplace(truth, predicted, uncertainty):
-    """Negative log-likelihood `(b,)` of Laplace errors whose mean absolute size is `uncertainty`.
+    """Negative log-likelihood `(b,)` of Laplace errors with mean absolute error `uncertainty`.
 
-    `log(2 b) + |e| / b` per coordinate without its constant: least where `b` `(b, 68)` is the mean
-    of |e| (Kumar et al., "LUVLi Face Alignment", CVPR 2020, has the two-dimensional form).
+    Per coordinate log(s) + |e| / s, the constant left out, with s the `uncertainty` `(b, 68)`. The
+    minimum is at s = mean |e|. Kumar et al., "LUVLi Face Alignment", CVPR 2020, has the 2D form.
     """
     error = ops.mean(ops.reshape(ops.abs(predicted - truth), (-1, COUNT, 2)), axis=-1)
     return ops.mean(error / uncertainty + ops.log(uncertainty), axis=-1)
@@ -64,22 +64,23 @@ LOSSES = {"l1": l1, "mse": mse, "smooth_l1": smooth_l1, "wing": wing}
 
 
 def objective(regression: Callable) -> Callable:
-    """`loss(targets, answer)` `(b,)`: a regression loss plus the likelihood of the uncertainties.
+    """`loss(targets, outputs)` `(b,)`: a regression loss plus the likelihood of the uncertainties.
 
-    Where there is a teacher, half of the regression loss is that to its points (Hinton et al.,
-    "Distilling the Knowledge in a Neural Network", 2015). The likelihood is that of the annotations
-    alone: a network is closer to its teacher than to them, and would expect too little.
+    With a distillation teacher, half of the regression loss is the distance to its points (Hinton
+    et al., "Distilling the Knowledge in a Neural Network", 2015). The likelihood uses only the
+    annotations: the network is closer to its teacher than to them, so the uncertainty would come
+    out too small.
     """
 
-    def loss(targets, answer):
-        points, uncertainty = answer[:, :POINTS], answer[:, POINTS:]
-        truth, taught = targets[:, :POINTS], targets[:, -POINTS:]
-        total = (regression(truth, points) + regression(taught, points)) / 2
+    def loss(targets, outputs):
+        points, uncertainty = outputs[:, :POINTS], outputs[:, POINTS:]
+        truth, teacher = targets[:, :POINTS], targets[:, -POINTS:]  # the same without a teacher
+        total = (regression(truth, points) + regression(teacher, points)) / 2
         return total + laplace(truth, points, uncertainty)
 
     return loss
 
 
-def nme_of_outputs(targets, answer):
-    """`nme` of the annotated points."""
-    return nme(targets[:, :POINTS], answer[:, :POINTS])
+def nme_of_outputs(targets, outputs):
+    """`nme` of the points in flat outputs `(b, 204)` against the annotated points."""
+    return nme(targets[:, :POINTS], outputs[:, :POINTS])

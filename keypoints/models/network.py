@@ -1,9 +1,8 @@
-"""The network: normalisation, backbone, head. RGB 0..255 crops in, 136 crop coordinates out.
+"""The network: normalisation, backbone and head.
 
-Beside them it answers how sure it is of each point: the mean absolute error that it expects.
-
-All of it is `keras.ops` and stock layers: it runs on any Keras backend, and weights saved on one
-load on another.
+Input: crops, RGB 0..255. Outputs: 136 coordinates in crop pixels and a per-point uncertainty, the
+expected absolute error. The network consists of `keras.ops` and built-in layers, so it runs on any
+Keras backend, and weights saved with one backend load with another.
 """
 
 import keras
@@ -16,27 +15,25 @@ from keypoints.geometry import CROP
 from keypoints.models.backbones import BACKBONES, check_weights, convolution
 
 DECODER_WIDTHS = {"resnet50": 128, "tiny": 128, "lite": 64}
-# Starting width of the location prior of the `heatmap` head, as a share of the crop.
+# Initial standard deviation of the location prior of the `heatmap` head, fraction of the crop.
 PRIOR_SIGMA = 0.12
-ERROR_OF_SPREAD = 0.4  # expected error over a map's spread, to start from
-LEAST_SPREAD = 0.1  # crop pixels: a map of one hot cell has none, and no logarithm
-# Keras' default of 0.99 averages over 100 steps and more: too slow where an epoch has 100.
+ERROR_OF_SPREAD = 0.4  # initial ratio of expected error to the spread of a heat map
+LEAST_SPREAD = 0.1  # crop pixels; keeps the logarithm finite if all mass is in one cell
+# Keras' default of 0.99 averages over 100 steps or more: too slow for epochs of 100 steps.
 BATCH_NORM_MOMENTUM = 0.95
 
 
 class SoftArgmax(layers.Layer):
-    """Heat maps `(b, h, w, 68)` to `(b, 68, 3)`: expected x and y, and their uncertainty.
+    """Heat maps `(b, h, w, 68)` to `(b, 68, 3)`: x, y and uncertainty in crop pixels.
 
-    All three are in crop pixels.
+    The position is the mean of the cell centres under a softmax of map + prior: integral
+    regression (Sun et al., "Integral Human Pose Regression", ECCV 2018, eq. 2). The prior is a
+    Gaussian per point around the mean face, so that an untrained network (all maps zero) returns
+    the mean face. It is a function of position, not a grid of weights: the same weights work for
+    any map size.
 
-    A softmax over all cells of map + prior, then the mean of the cells' centres under it:
-    integral regression (Sun et al., "Integral Human Pose Regression", ECCV 2018, eq. 2). The
-    prior is a Gaussian per point around the mean face, so that a network that knows nothing yet
-    (all maps zero) answers the mean face. It is a function of position, not a grid of weights:
-    the same weights serve any map size.
-
-    The uncertainty is what absolute error to expect of a coordinate: a power of the map's spread
-    (standard deviation around the position), with a factor and an exponent learned per point.
+    The uncertainty is the expected absolute error of a coordinate: a power of the spread of the
+    map (standard deviation around the position), with a factor and an exponent learned per point.
     """
 
     def __init__(self, mean_face: np.ndarray, **options):
@@ -67,8 +64,8 @@ class SoftArgmax(layers.Layer):
         )
 
     def call(self, maps):
-        # Cells last: what a softmax and a mean run over lies side by side, and exports, whose maps
-        # have channels first, need not turn them.
+        # Cells last: softmax and mean then run over contiguous memory, and exported graphs, whose
+        # maps have channels first, need no transpose.
         flat = ops.reshape(
             ops.transpose(maps, (0, 3, 1, 2)), (-1, landmarks.COUNT, len(self.cells))
         )
@@ -85,12 +82,12 @@ class SoftArgmax(layers.Layer):
 def build_model(config: Config, mean_face: np.ndarray) -> keras.Model:
     """The functional model of `config`: `(b, 224, 224, 3)` RGB 0..255 to two named outputs.
 
-    `points` `(b, 136)` are x0, y0, .., x67, y67 in crop pixels, `uncertainty` `(b, 68)` is the mean
-    absolute error to expect of each point's coordinates, crop pixels too. `mean_face` `(68, 2)`, in
-    crop pixels, is what the model answers before it has learnt anything. Weights are random from
-    `config.seed`, or in the backbone those of ImageNet or of the .h5 file that `config.weights`
-    names. Layers that `config.trainable` leaves out are frozen, their batch statistics too. Raises
-    InputError for weights that cannot be had.
+    `points` `(b, 136)` are x0, y0, .., x67, y67 in crop pixels; `uncertainty` `(b, 68)` is the
+    expected absolute error of the coordinates of each point, in crop pixels. `mean_face` `(68, 2)`,
+    in crop pixels, is the output of the untrained model. Weights are random with `config.seed`;
+    `config.weights` can name ImageNet weights or a .h5 file for the backbone. Layers that
+    `config.trainable` excludes are frozen, including their batch statistics. Raises InputError for
+    weights that are not available.
     """
     check_weights(config)
     keras.utils.set_random_seed(config.seed)
@@ -120,7 +117,7 @@ def build_model(config: Config, mean_face: np.ndarray) -> keras.Model:
 
 
 def pooled(maps: list, mean_face: np.ndarray, width: int):
-    """`(b, 68, 3)`, as `SoftArgmax`, by one dense layer on the average of the coarsest map."""
+    """One dense layer on the averaged coarsest map; output `(b, 68, 3)` as of `SoftArgmax`."""
     start = np.concatenate([mean_face, np.log(np.full((landmarks.COUNT, 1), 10.0))], axis=1)
     x = layers.GlobalAveragePooling2D(dtype="float32", name="head_pool")(maps[-1])
     x = layers.Dense(
@@ -135,10 +132,10 @@ def pooled(maps: list, mean_face: np.ndarray, width: int):
 
 
 def heatmap(maps: list, mean_face: np.ndarray, width: int):
-    """`(b, 68, 3)` of `SoftArgmax` over maps as fine as the backbone's finest.
+    """`SoftArgmax` over heat maps at the resolution of the finest feature map: `(b, 68, 3)`.
 
-    The decoder adds each finer map to what came up from the coarser ones, as in feature pyramid
-    networks (Lin et al., CVPR 2017), so that places are kept and context reaches them.
+    The decoder adds each finer map to the upsampled coarser ones, as in feature pyramid networks
+    (Lin et al., CVPR 2017), which combines precise positions with context.
     """
     x = None
     for level, feature in reversed(list(enumerate(maps))):

@@ -1,16 +1,16 @@
-"""What a run folder holds, and how it is read back.
+"""The run folder: its files, and how they are written and read.
 
     config.json        the Config, complete
-    data.json          of each split: its name, how many pictures, SHA-256 of names, points, pixels
+    data.json          per split: name, number of images, SHA-256 of names, points and pixels
     environment.json   versions, machine, git revision and the command of the last start
     metrics.csv        one row per finished epoch
-    curves.png         the same as a picture
-    best.weights.h5    weights of the best epoch on the validation split (averaged ones with EMA)
-    last.weights.h5    the same of the last epoch
-    checkpoint.npz     all that training needs to go on: variables, optimizer, history
+    curves.png         the same as a plot
+    best.weights.h5    weights of the best epoch on the validation split (averaged if ema is set)
+    last.weights.h5    weights of the last epoch
+    checkpoint.npz     the state needed to resume: variables, optimizer, history
 
-All files are data: HDF5 and plain arrays, nothing in them is ever executed. Each is written under
-another name and moved into place, so it is either whole or the one before.
+All files are data, HDF5 and plain arrays; nothing in them is executed. Each is written under a
+temporary name and renamed, so it is either complete or unchanged.
 """
 
 import csv
@@ -44,15 +44,15 @@ BEST, LAST, CHECKPOINT = "best.weights.h5", "last.weights.h5", "checkpoint.npz"
 
 
 def check_run(run: Path, config: Config, data: dict[str, dict]) -> None:
-    """Raise InputError where the folder holds what another config, or other data, has learnt.
+    """Raise InputError if the folder holds a run with another config or other data.
 
-    `data`: what data.json says of each split.
+    `data`: the content of data.json.
     """
     started = any((run / name).exists() for name in (CHECKPOINT, BEST))
     if started and (run / CONFIG).exists() and (saved := load_config(run)) != config:
         raise InputError(
             f"run={run} holds a run with another config ({_differences(saved, config)}); "
-            "name another folder, or start it with the same fields to go on"
+            "choose another folder, or use the same fields to resume it"
         )
     if started and (run / DATA).exists():
         saved = configs.json_object((run / DATA).read_bytes(), str(run / DATA))
@@ -61,35 +61,35 @@ def check_run(run: Path, config: Config, data: dict[str, dict]) -> None:
         ]
         if changes:
             raise InputError(
-                f"--run={run}: the data changed since it was started: {'; '.join(changes)}; name "
-                "another folder, or bring back the data to go on"
+                f"--run={run}: the data changed since the run was started: {'; '.join(changes)}; "
+                "choose another folder, or restore the data to resume it"
             )
 
 
 def start_run(run: Path, config: Config, data: dict[str, dict]) -> None:
-    """Make the folder of a run, or check that it holds this very run, of the same `data`."""
+    """Create the folder of a run, or check that it holds a run with this config and data."""
     check_run(run, config, data)
     try:
         run.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise InputError(f"run={run}: the folder cannot be made: {error.strerror}") from None
+        raise InputError(f"run={run}: the folder cannot be created: {error.strerror}") from None
     write_text(run / CONFIG, configs.to_json(config))
     write_text(run / DATA, json.dumps(data, indent=2) + "\n")
     write_text(run / ENVIRONMENT, json.dumps(environment(), indent=2) + "\n")
 
 
 def load_config(run: Path) -> Config:
-    """The config of a run folder; raises InputError where there is none."""
+    """The config of a run folder; raises InputError if there is none."""
     path = Path(run) / CONFIG
     if not path.is_file():
         raise InputError(
-            f"{run} is not a run folder: it has no {CONFIG}; train one with tools.train"
+            f"{run} is not a run folder: {CONFIG} is missing; create one with tools.train"
         )
     return configs.from_json(path.read_bytes(), str(path))
 
 
 def load_model(run: Path):
-    """`(model, config)` of a run folder: its best weights in a freshly built float32 model."""
+    """`(model, config)` of a run folder: a new float32 model with the best weights."""
     from keypoints.models.network import build_model
 
     config = load_config(run)
@@ -102,27 +102,27 @@ def load_model(run: Path):
 
 
 def load_weights(model, run: Path) -> None:
-    """Give a model the best weights of a run; raises InputError where they do not fit it."""
+    """Load the best weights of a run into a model; raises InputError if they do not fit."""
     path = run / BEST
     if not path.is_file():
-        raise InputError(f"{run} has no {BEST}: it is no run folder, or no epoch of it has ended")
+        raise InputError(f"{run} has no {BEST}: it is not a run folder, or no epoch has finished")
     try:
         model.load_weights(path)
     except (OSError, ValueError, KeyError, RuntimeError) as error:  # h5py raises all of them
-        raise InputError(f"{path} does not hold the weights of this network: {error}") from None
+        raise InputError(f"{path} does not contain the weights of this network: {error}") from None
 
 
 def load_predict(path: str | Path) -> tuple[Predict, Config]:
     """`(predict, config)` of a run folder.
 
-    `predict` is compiled once per batch size: call it with few sizes.
+    `predict` is compiled once per batch size, so use few different sizes.
     """
     model, config = load_model(Path(path))
     return predict_function(flattened(model)), config
 
 
 def flattened(model):
-    """`model` with one flat output `(b, 204)`, points then uncertainties, in place of its two."""
+    """`model` with one flat output `(b, 204)`, points then uncertainties, instead of two."""
     import keras
 
     flat = keras.ops.concatenate([model.output["points"], model.output["uncertainty"]], axis=-1)
@@ -130,7 +130,7 @@ def flattened(model):
 
 
 def predict_function(model) -> Predict:
-    """The `Predict` of a Keras model with the output of `flattened`."""
+    """A Keras model with the output of `flattened` as a `Predict` function."""
 
     def predict(crops: np.ndarray) -> Estimate:
         return unflatten(np.asarray(model.predict_on_batch(crops), np.float32))
@@ -139,14 +139,14 @@ def predict_function(model) -> Predict:
 
 
 def weights_digest(path: str | Path) -> str:
-    """SHA-256 of a run's best weights, or of a model file."""
+    """SHA-256 of the best weights of a run folder, or of a model file."""
     path = Path(path)
     with open(path / BEST if path.is_dir() else path, "rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def write_metrics(run: Path, rows: list[dict[str, float]]) -> None:
-    """All rows so far; rewritten whole, so a killed run never leaves half a line."""
+    """Write all rows so far as a complete file, so that a killed run never leaves half a line."""
     text = io.StringIO()
     writer = csv.DictWriter(text, list(rows[0]))
     writer.writeheader()
@@ -155,17 +155,17 @@ def write_metrics(run: Path, rows: list[dict[str, float]]) -> None:
 
 
 def write_weights(path: Path, model) -> None:
-    """The network's weights alone: Keras would add the optimizer's, three times their size."""
+    """Write the weights of the network without the optimizer state, which is twice as large."""
     from keras import Model
 
     size = sum(variable.numpy().nbytes for variable in model.variables)
     with replacing(path) as temporary:
-        reserve(temporary, size + size // 10 + 2**20)  # HDF5's own part included
+        reserve(temporary, size + size // 10 + 2**20)  # with the overhead of HDF5
         Model(model.inputs, model.outputs).save_weights(temporary)
 
 
 def write_checkpoint(run: Path, model, progress: dict[str, Any]) -> None:
-    """Everything that training needs to go on, in one file: variables, optimizer, `progress`."""
+    """Write the state needed to resume in one file: variables, optimizer, `progress`."""
     arrays = {
         name: variable.numpy()
         for kind in ("network", "optimizer")
@@ -176,7 +176,7 @@ def write_checkpoint(run: Path, model, progress: dict[str, Any]) -> None:
 
 
 def read_progress(run: Path) -> dict[str, Any] | None:
-    """The `progress` of a run's checkpoint; None where it has none yet."""
+    """The `progress` in the checkpoint of a run; None if there is no checkpoint."""
     if not (run / CHECKPOINT).exists():
         return None
     with _open_checkpoint(run) as arrays:
@@ -187,7 +187,7 @@ def read_progress(run: Path) -> dict[str, Any] | None:
 
 
 def restore_checkpoint(run: Path, model, *, optimizer: bool = True) -> None:
-    """Assign a checkpoint to a built model and, unless told otherwise, to its built optimizer."""
+    """Load a checkpoint into a built model and, if `optimizer`, into its built optimizer."""
     state = _state(model, "network")
     if optimizer:
         state |= _state(model, "optimizer")
@@ -197,7 +197,7 @@ def restore_checkpoint(run: Path, model, *, optimizer: bool = True) -> None:
 
 
 def environment() -> dict[str, Any]:
-    """What a result depends on besides the config."""
+    """Versions, machine, git revision and command: what a result depends on besides the config."""
     packages = ("keras", "jax", "jaxlib", "tensorflow", "tensorflow-cpu", "numpy", "opencv-python")
     return {
         "command": " ".join([f"python -m tools.{Path(sys.argv[0]).stem}", *sys.argv[1:]]),
@@ -211,7 +211,7 @@ def environment() -> dict[str, Any]:
 
 
 def _state(model, kind: str) -> dict:
-    """Variables of the network or of its optimizer by a name that is the same in every process."""
+    """Variables of the network or of its optimizer by names that are stable across processes."""
     variables = model.variables if kind == "network" else model.optimizer.variables
     return {f"{kind}_{i}": variable for i, variable in enumerate(variables)}
 
@@ -226,7 +226,7 @@ def _open_checkpoint(run: Path):
     except (OSError, ValueError, KeyError, EOFError, TypeError, RuntimeError, MemoryError,
             zipfile.BadZipFile, zlib.error) as error:  # fmt: skip
         raise InputError(
-            f"{path} is damaged ({error}); delete it to train again from the start"
+            f"{path} is damaged ({error}); delete it to restart the training"
         ) from None
 
 
@@ -242,7 +242,7 @@ def _change(saved: Any, given: dict) -> str:
 
 
 def _git(*arguments: str) -> str:
-    """What git says of this source tree; "" outside a checkout."""
+    """The output of a git command in this source tree; empty outside a checkout."""
     command = ["git", "-C", str(Path(__file__).parent), *arguments]
     try:
         return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()

@@ -11,14 +11,14 @@ DEFAULT = "pretrained"
 
 
 def resolve(model: str | Path) -> Path:
-    """The export's folder for a name of `NAMES`; any other path as it is."""
+    """The folder of a bundled model for a name in `NAMES`; any other path unchanged."""
     return NAMES.get(str(model), Path(str(model)))
 
 
 def weights_folder(name: str) -> Path:
     """The run folder with the float16 weights of a bundled model, to train on or to export.
 
-    Raises InputError where they are missing: the wheel leaves them out, a source checkout has them.
+    Raises InputError if they are missing: they are in a source checkout, not in the wheel.
     """
     folder = NAMES[name] / "weights"
     if not (folder / "best.weights.h5").is_file():

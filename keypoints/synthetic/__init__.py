@@ -1,1 +1,1 @@
-"""Synthetic faces: drawn from formulas, free of rights, with exact landmarks."""
+"""Synthetic faces: drawn by code, free of third-party rights, with exact landmarks."""

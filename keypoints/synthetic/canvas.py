@@ -1,4 +1,4 @@
-"""A canvas to draw on with polygons, lines and soft shades, and smooth curves to draw with."""
+"""Drawing of polygons, lines, soft shapes and smooth curves."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -11,7 +11,7 @@ SHIFT = 4  # fractional bits of the coordinates that OpenCV draws at
 
 
 def smooth(points: np.ndarray, *, closed: bool = True, steps: int = 6) -> np.ndarray:
-    """A Catmull-Rom curve through all of `points` `(n, 2)`."""
+    """A Catmull-Rom curve through `points` `(n, 2)`, with `steps` samples per segment."""
     points = np.asarray(points)
     before, after = (points[-1:], points[:2]) if closed else (points[:1], points[-1:])
     around = np.concatenate([before, points, after])
@@ -27,14 +27,14 @@ def smooth(points: np.ndarray, *, closed: bool = True, steps: int = 6) -> np.nda
 
 
 class Canvas:
-    """A supersampled picture that is drawn on in picture coordinates."""
+    """A supersampled image. All coordinates are pixels of the final image."""
 
     def __init__(self, width: int, height: int, background: np.ndarray):
         size = (width * SUPERSAMPLING, height * SUPERSAMPLING)
         self.pixels = cv2.resize(background, size, interpolation=cv2.INTER_LINEAR)
 
     def fixed(self, points: np.ndarray) -> np.ndarray:
-        """Picture points in OpenCV's fixed-point coordinates of the supersampled canvas."""
+        """Image points as OpenCV fixed-point coordinates of the supersampled canvas."""
         inside = (np.asarray(points) + 0.5) * SUPERSAMPLING - 0.5
         return np.rint(inside * (1 << SHIFT)).astype(np.int32)
 
@@ -55,7 +55,7 @@ class Canvas:
 
     @contextmanager
     def inside(self, points: np.ndarray, reach: float) -> Iterator[None]:
-        """Keep what the block draws only inside a polygon; it draws at most `reach` pixels off."""
+        """Clip what the block draws to a polygon; it may draw at most `reach` pixels outside."""
         region, low = self._around(points, reach)
         before = region.astype(np.float32)
         yield
@@ -63,7 +63,7 @@ class Canvas:
         region[:] = before + (region - before) * mask
 
     def soft(self, points: np.ndarray, colour: np.ndarray, strength: float, blur: float) -> None:
-        """Blend a polygon with soft edges; only the pixels around it are touched."""
+        """Blend a polygon with soft edges; only the pixels around it change."""
         region, low = self._around(points, 3 * blur + 2)
         if region.size:
             weight = self._mask(region, points, low, blur) * strength
@@ -71,7 +71,7 @@ class Canvas:
             region[:] = region + (colour - region) * weight
 
     def _around(self, points: np.ndarray, reach: float) -> tuple[np.ndarray, np.ndarray]:
-        """The pixels around a polygon, a view, and where they start."""
+        """A view of the pixels around a polygon, and its top-left corner."""
         low = np.maximum((points.min(0) - reach) * SUPERSAMPLING, 0).astype(np.int32)
         high = np.maximum((points.max(0) + reach) * SUPERSAMPLING, 0).astype(np.int32)
         return self.pixels[low[1] : high[1], low[0] : high[0]], low

@@ -1,4 +1,4 @@
-"""Draw a face so that each of its 68 points is visibly where it says."""
+"""Drawing of synthetic faces whose visible features match their 68 landmarks."""
 
 import cv2
 import numpy as np
@@ -14,10 +14,10 @@ IRIS = [(90, 60, 30), (60, 40, 22), (80, 120, 160), (90, 130, 80), (110, 120, 12
 
 
 def draw_face(seed: int) -> tuple[np.ndarray, np.ndarray]:
-    """The face of `seed`: picture `(h, w, 3)` uint8 RGB and points `(68, 2)` float32 in its pixels.
+    """The face of `seed`: image `(h, w, 3)` uint8 RGB and points `(68, 2)` float32 in its pixels.
 
-    Pictures differ in size, mostly are not square, and hold one face. The same seed gives the
-    same bits.
+    Images have different sizes, are usually not square, and contain one face. The same seed gives
+    exactly the same image.
     """
     rng = np.random.default_rng(seed)
     width, height = (int(side) for side in rng.integers(110, 250, 2))
@@ -26,7 +26,7 @@ def draw_face(seed: int) -> tuple[np.ndarray, np.ndarray]:
 
 
 def render(head: Head, width: int, height: int, rng: np.random.Generator) -> np.ndarray:
-    """A picture `(height, width, 3)` uint8 RGB of `head`; `rng` decides on all but the shape."""
+    """An image `(height, width, 3)` uint8 RGB of `head`; `rng` draws all but the shape."""
     canvas = Canvas(width, height, _background(width, height, rng))
     skin = _vary(SKIN[rng.integers(len(SKIN))], rng, 6)
     hair = _vary(HAIR[rng.integers(len(HAIR))], rng, 10)
@@ -53,7 +53,7 @@ def render(head: Head, width: int, height: int, rng: np.random.Generator) -> np.
 
 
 def _background(width: int, height: int, rng: np.random.Generator) -> np.ndarray:
-    """Colour gradients at one scale and blobs at another."""
+    """A colour gradient with random circles and rectangles."""
     coarse = rng.integers(20, 235, (2, 2, 3)).astype(np.uint8)
     picture = cv2.resize(coarse, (width, height), interpolation=cv2.INTER_LINEAR)
     for _ in range(rng.integers(0, 7)):
@@ -86,7 +86,7 @@ def _draw_body(canvas: Canvas, head: Head, skin: np.ndarray, rng: np.random.Gene
 
 
 def _draw_skull(canvas: Canvas, head: Head, skin: np.ndarray, cover: np.ndarray) -> None:
-    """What is behind the face: the skull (hair, or a shaven head) and the ears."""
+    """The parts behind the face: the skull (hair, or a shaven head) and the ears."""
     s, degrees = head.size, np.degrees(head.roll)
     canvas.ellipse(head.skull, (0.56 * s, 0.60 * s), degrees, cover)
     near = [0, 1] if head.yaw > 0 else [1, 0]
@@ -112,7 +112,7 @@ def _draw_long_hair(canvas: Canvas, head: Head, hair: np.ndarray) -> None:
 def _draw_skin(
     canvas: Canvas, head: Head, skin: np.ndarray, rng: np.random.Generator
 ) -> np.ndarray:
-    """The face itself, bounded by the jaw's points and the forehead; returns its outline."""
+    """The skin, bounded by the jaw points and the forehead; returns its outline."""
     outline = np.concatenate(
         [smooth(head.points[:17], closed=False), smooth(head.forehead[::-1], closed=False)]
     )
@@ -198,7 +198,7 @@ def _draw_brows(canvas: Canvas, head: Head, colour: np.ndarray, rng: np.random.G
 def _draw_hairline(
     canvas: Canvas, head: Head, hair: np.ndarray, *, fringe: bool, rng: np.random.Generator
 ) -> None:
-    """Hair over the upper forehead: down to a line between its edge and the brows."""
+    """Hair over the upper forehead, down to a line between its edge and the brows."""
     brows = head.points[[17, 18, 19, 20, 21, 22, 23, 24, 26]]
     depth = rng.uniform(0.5, 0.8) if fringe else rng.uniform(0.02, 0.3)
     profile = np.array([0.9, 1, 1, 1, 1, 1, 1, 1, 0.9]) * depth + rng.normal(0, 0.04, 9)
@@ -216,7 +216,7 @@ def _draw_hairline(
 
 
 def _light(canvas: Canvas, head: Head, outline: np.ndarray, rng: np.random.Generator) -> None:
-    """Shade the head as if it were an egg under one lamp (Lambert's cosine law)."""
+    """Shade the head as an ellipsoid under one light (Lambert's cosine law)."""
     height, width = canvas.pixels.shape[:2]
     centre = (outline.min(axis=0) + outline.max(axis=0)) / 2
     y, x = np.mgrid[:height:4, :width:4].astype(np.float32) / SUPERSAMPLING
@@ -262,7 +262,7 @@ def _draw_glasses(canvas: Canvas, head: Head, rng: np.random.Generator) -> None:
 
 
 def _draw_occluder(canvas: Canvas, head: Head, rng: np.random.Generator) -> None:
-    """Something held in front of a part of the face."""
+    """An object in front of a part of the face."""
     s = head.size
     at = head.points[rng.integers(68)] + rng.normal(0, 0.1 * s, 2)
     angles = np.linspace(0, 2 * np.pi, 9, endpoint=False)
@@ -272,7 +272,7 @@ def _draw_occluder(canvas: Canvas, head: Head, rng: np.random.Generator) -> None
 
 
 def _develop(pixels: np.ndarray, width: int, height: int, rng: np.random.Generator) -> np.ndarray:
-    """From the canvas to a picture as a camera would leave it: exposure, blur, noise, JPEG."""
+    """Turn the canvas into a camera image: exposure, blur, noise, JPEG."""
     picture = cv2.resize(pixels, (width, height), interpolation=cv2.INTER_AREA)
     if rng.random() < 0.4:
         picture = cv2.GaussianBlur(picture, None, float(rng.uniform(0.3, 1.0)))

@@ -1,4 +1,4 @@
-"""Random heads: people, expressions, poses, a camera. Frame and unit are those of `head_shape`."""
+"""Random heads: proportions, expression, pose and camera, in the head frame of `head_shape`."""
 
 from dataclasses import dataclass
 
@@ -6,14 +6,14 @@ import numpy as np
 
 from keypoints.head_shape import FOREHEAD, MEAN_SHAPE
 
-UPPER_LIDS = {37: 41, 38: 40, 43: 47, 44: 46}  # and the point of the lower lid below each
+UPPER_LIDS = {37: 41, 38: 40, 43: 47, 44: 46}  # upper lid point to the lower lid point below it
 LOWER_LIP = [55, 56, 57, 58, 59, 65, 66, 67]
-MOUTH_CORNERS = {48: -1, 60: -1, 54: 1, 64: 1}  # with the side on which each lies
+MOUTH_CORNERS = {48: -1, 60: -1, 54: 1, 64: 1}  # point to its side: -1 right, 1 left
 
 
 @dataclass(frozen=True)
 class Head:
-    """One face in front of a camera: everything in pixels of the picture."""
+    """One face in front of a camera, in pixels of the image."""
 
     points: np.ndarray  # (68, 2)
     forehead: np.ndarray  # (9, 2), right temple to left
@@ -25,7 +25,7 @@ class Head:
 
 
 def random_head(rng: np.random.Generator, width: int, height: int) -> Head:
-    """A person with an expression in a pose, somewhere near the middle of a picture."""
+    """A random person, expression and pose near the centre of the image."""
     shape = express(person(rng), rng)
     yaw = np.clip(rng.normal(0, 0.33), -0.85, 0.85)
     pitch, roll = np.clip(rng.normal(0, 0.13, 2), -0.35, 0.35) * [1, 1.2]
@@ -44,7 +44,7 @@ def pose_head(
     *,
     distance: float = 6.0,
 ) -> Head:
-    """Project `shape` `(68, 3)`: angles in radians, `size` in pixels a unit, `distance` units."""
+    """Project `shape` `(68, 3)`: angles in radians, `size` in pixels per unit."""
     turn = _rotation(2, roll) @ _rotation(0, pitch) @ _rotation(1, yaw)
 
     def project(points: np.ndarray) -> np.ndarray:
@@ -59,7 +59,7 @@ def pose_head(
 
 
 def person(rng: np.random.Generator) -> np.ndarray:
-    """A shape `(68, 3)` with proportions of its own."""
+    """A shape `(68, 3)` with random proportions."""
     shape = MEAN_SHAPE.copy()
     spread = rng.normal(1, 0.06, 9)
     low = np.clip((shape[:17, 1] + 0.1) / 0.57, 0, 1)  # how far down the jaw a point is
@@ -77,7 +77,7 @@ def person(rng: np.random.Generator) -> np.ndarray:
 
 
 def express(shape: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """The shape with a mouth that may open or smile, lids that may close, brows that may rise."""
+    """`shape` with a random expression: open mouth, smile, closed lids, raised brows."""
     shape = shape.copy()
     opened = rng.beta(0.6, 2.0) * 0.16
     shape[LOWER_LIP, 1] += opened

@@ -1,1 +1,1 @@
-"""Training: the loop, resume, logs."""
+"""Training: the training loop with resume, and logs."""

@@ -1,4 +1,4 @@
-"""Train a network into a run folder, and go on where a stopped run stopped."""
+"""Train a network into a run folder; an interrupted run is resumed."""
 
 import math
 import signal
@@ -28,30 +28,30 @@ from keypoints.models.cpu_layers import use_cpu_kernels
 from keypoints.models.losses import LOSSES, POINTS, nme_of_outputs, objective
 from keypoints.models.network import build_model
 
-STATISTICS = 12  # batches that batch statistics of averaged weights are measured on
+STATISTICS = 12  # batches from which the batch statistics of averaged weights are computed
 START = {"epoch": 0, "step": 0, "rows": []}
 
 
 @dataclass(frozen=True)
 class Step:
-    """Where a run stands, for a progress display. Epochs and steps count from 1."""
+    """The state of a run for a progress display. Epochs and steps count from 1."""
 
     epoch: int
     epochs: int
     step: int
     steps: int
     loss: float  # mean over the epoch so far
-    nme: float  # percent, on jittered training crops, mean over the epoch so far
+    nme: float  # percent, on augmented training crops, mean over the epoch so far
     images_per_second: float
-    seconds_left: float  # of the run, at this speed
+    seconds_left: float  # in the whole run, at the current speed
 
 
 class LearningRate(keras.optimizers.schedules.LearningRateSchedule):
-    """Linear rise over `warmup` epochs, times the fall that `config.schedule` names."""
+    """Linear warm-up over `config.warmup` epochs, multiplied by `config.schedule`."""
 
     def __init__(self, config: Config, steps: int):
         self.config = config
-        self.steps = steps  # a training epoch has
+        self.steps = steps  # per epoch
 
     def __call__(self, step):
         config = self.config
@@ -78,11 +78,12 @@ def train(
 ) -> list[dict[str, float]]:
     """Train `config` into the folder `run`; returns the rows of its metrics.csv.
 
-    A folder that already holds this config's run goes on after its last checkpoint, whatever
-    stopped it, and ends (on the same machine and backend) with the very weights of a run that
-    was never stopped. SIGINT ends the current step, saves, and raises KeyboardInterrupt. Raises
-    InputError for a folder that holds another config or cannot be written, and for a loss that
-    is not finite; the last good checkpoint stays. So it does where the data changed in between.
+    A folder that already holds a run with this config is resumed from its last checkpoint. On the
+    same machine and backend it ends with exactly the weights of an uninterrupted run. SIGINT
+    finishes the current step, saves, and raises KeyboardInterrupt. `on_step` and `on_epoch` are
+    called after each step and epoch. Raises InputError for a folder that cannot be written or holds
+    a run with another config or other data, and for a loss that is not finite; the last good
+    checkpoint is kept.
     """
     data = {"training": training.describe(), "validation": validation.describe()}
     runs.check_run(run, config, data)
@@ -97,9 +98,9 @@ def train(
             last = first + stage.epochs
             if progress["epoch"] < last:
                 model = compiled_model(stage, training)
-                runs.start_run(run, config, data)  # not before: a start that fails leaves nothing
+                runs.start_run(run, config, data)  # only now: a start that fails leaves no folder
                 if progress != START:
-                    # A new stage takes over the network; the optimizer starts afresh.
+                    # A new stage continues with the network and a new optimizer.
                     inside = (progress["epoch"], progress["step"]) != (first, 0)
                     runs.restore_checkpoint(run, model, optimizer=inside)
             while progress["epoch"] < last:
@@ -138,9 +139,10 @@ def train(
 
 
 def compiled_model(config: Config, training: Records) -> keras.Model:
-    """The network of `config`, started at the mean crop of `training`, with a built optimizer.
+    """The compiled network of `config` with a built optimizer.
 
-    It has one output, flat `(b, 204)`: what loss and metric both need.
+    Its initial output is the mean face of `training`. It has one flat output `(b, 204)`, which both
+    the loss and the metric need.
     """
     targets = geometry.apply(
         view_matrices(training, view=config.view, margin=config.margin), training.points
@@ -178,7 +180,7 @@ def compiled_model(config: Config, training: Records) -> keras.Model:
 
 
 def validation_nme(model: keras.Model, records: Records, config: Config) -> float:
-    """Mean inter-ocular NME of `records`, percent, truth boxes."""
+    """Mean inter-ocular NME of `records`, percent, ground-truth boxes."""
     boxes = geometry.landmark_box(records.points)
     found = predict_points(
         runs.predict_function(model), records, boxes, view=config.view, margin=config.margin
@@ -188,11 +190,12 @@ def validation_nme(model: keras.Model, records: Records, config: Config) -> floa
 
 @contextmanager
 def averaged_weights(model: keras.Model, batches: Iterable[np.ndarray]) -> Iterator[None]:
-    """Inside the block the model has its moving-average weights, where it keeps them.
+    """Inside the block the model has its moving-average weights, if it keeps any.
 
-    Batch statistics belong to the weights they were measured with, so they are measured anew, on
-    `batches` of training crops (Izmailov et al., "Averaging Weights Leads to Wider Optima",
-    2018, section 3.2). Without that, the averaged weights do worse than the last ones.
+    Batch statistics belong to the weights that they were computed with, so they are computed again
+    on `batches` of training crops (Izmailov et al., "Averaging Weights Leads to Wider Optima and
+    Better Generalization", 2018, section 3.2). Otherwise the averaged weights do worse than the
+    last ones.
     """
     if not model.optimizer.use_ema:
         yield
@@ -200,7 +203,7 @@ def averaged_weights(model: keras.Model, batches: Iterable[np.ndarray]) -> Itera
     raw = [variable.numpy() for variable in model.variables]
     model.optimizer.finalize_variable_values(model.trainable_variables)
     for variable in model.trainable_variables:
-        # A copy: JAX gives the averages' own buffers away with the model's when it predicts.
+        # A copy: JAX would donate the buffers of the averages with those of the model.
         variable.assign(variable.numpy())
     measure_statistics(model, batches)
     try:
@@ -211,19 +214,19 @@ def averaged_weights(model: keras.Model, batches: Iterable[np.ndarray]) -> Itera
 
 
 def measure_statistics(model: keras.Model, batches: Iterable[np.ndarray]) -> None:
-    """Set the moving statistics of batch normalisation to their plain mean over `batches`."""
+    """Set the moving statistics of batch normalisation to their mean over `batches`."""
     norms = [x for x in model.layers if isinstance(x, keras.layers.BatchNormalization)]
     usual = [norm.momentum for norm in norms]
     for count, images in enumerate(batches):
         for norm in norms:
-            norm.momentum = count / (count + 1)  # so that every batch weighs the same
+            norm.momentum = count / (count + 1)  # gives each batch the same weight
         model(ops.convert_to_tensor(images), training=True)
     for norm, momentum in zip(norms, usual):
         norm.momentum = momentum
 
 
 def _teacher(config: Config) -> Predict | None:
-    """The network that `config.teacher` names, if any; raises InputError for what can be none."""
+    """The distillation teacher of `config`, or None; raises InputError for an unusable model."""
     if config.teacher == "none":
         return None
     try:
@@ -232,8 +235,8 @@ def _teacher(config: Config) -> Predict | None:
         raise InputError(f"--teacher={config.teacher}: {error}") from None
     if teacher.view != config.view:
         raise InputError(
-            f"--teacher={config.teacher} reads the {teacher.view} view, --view={config.view} is "
-            "trained; both must see the same crops"
+            f"--teacher={config.teacher} uses the {teacher.view} view, but --view={config.view}; "
+            "teacher and network must use the same crops"
         )
     return teacher.network
 
@@ -246,7 +249,7 @@ def _steps(
     progress: dict,
     epochs: int,
 ) -> Iterator[Step]:
-    """Train the rest of one epoch, a step at a time."""
+    """Train the remaining steps of one epoch; yields after each step."""
     steps = len(training) // config.batch_size
     epoch, done = progress["epoch"], progress["step"]
     batches = training_pipeline(training, config, epoch=epoch, skip=done)
@@ -254,15 +257,15 @@ def _steps(
     totals = {"loss": 0.0, "nme_of_outputs": 0.0}
     for step, (images, targets) in enumerate(batches.as_numpy_iterator(), done + 1):
         if teacher:
-            taught = teacher(images).points.reshape(-1, POINTS)
-            targets = np.concatenate([targets, taught], axis=1)
-        model.reset_metrics()  # some backends do it themselves, some go on counting
+            teacher_points = teacher(images).points.reshape(-1, POINTS)
+            targets = np.concatenate([targets, teacher_points], axis=1)
+        model.reset_metrics()  # not every backend resets them itself
         logs = model.train_on_batch(images, targets, return_dict=True)
         totals = {name: total + float(logs[name]) for name, total in totals.items()}
         if not math.isfinite(totals["loss"]):
             raise InputError(
                 f"the loss became {logs['loss']} in epoch {epoch + 1}, step {step}; the last "
-                "checkpoint is kept. Start another run with a lower --learning_rate or with "
+                "checkpoint is kept. Start a new run with a lower --learning_rate or with "
                 "--clip_norm=1"
             )
         loss, error = (total / (step - done) for total in totals.values())
@@ -278,7 +281,7 @@ def _write_history(run: Path, rows: list[dict[str, float]]) -> None:
 
 
 def use_all_devices(config: Config) -> None:
-    """Split each batch over the devices where JAX has several."""
+    """Split each batch over all JAX devices if there are several."""
     if keras.backend.backend() != "jax":
         return
     devices = keras.distribution.list_devices()
@@ -292,7 +295,7 @@ def use_all_devices(config: Config) -> None:
 
 @contextmanager
 def _interruptible() -> Iterator[threading.Event]:
-    """An event that the first SIGINT sets, in place of an exception in the middle of a step."""
+    """An event that the first SIGINT sets, instead of an exception in the middle of a step."""
     interrupted = threading.Event()
     if threading.current_thread() is not threading.main_thread():
         yield interrupted  # only the main thread may handle signals

@@ -1,4 +1,4 @@
-"""Epoch metrics as TensorBoard event files, without needing TensorBoard to write them."""
+"""Epoch metrics as TensorBoard event files; TensorBoard itself is not needed."""
 
 import time
 from collections.abc import Callable
@@ -10,8 +10,8 @@ from keypoints.backend import tensorflow
 def event_writer(folder: Path) -> Callable[[dict[str, float]], None]:
     """A function that appends one row of metrics.csv to a new event file in `folder`.
 
-    An event file is a TFRecord file of `Event` messages, the first of which names the format's
-    version; TensorBoard joins the files of a folder by step, here the epoch.
+    An event file is a TFRecord file of `Event` messages; the first one states the version of the
+    format. TensorBoard merges the files of a folder by step, which is the epoch here.
     """
     tf = tensorflow()
     event, summary = tf.compat.v1.Event, tf.compat.v1.Summary

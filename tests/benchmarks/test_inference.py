@@ -75,7 +75,10 @@ def test_steps_beside_a_program_that_stands_for_pytorch(tmp_path):
     with training_step.ExitStack() as stack:
         step = training_step.torch_step(SMALL, str(python), stack)
         assert step() == step() == 0.5
-    with training_step.ExitStack() as stack, pytest.raises(InputError, match="has it PyTorch"):
+    with (
+        training_step.ExitStack() as stack,
+        pytest.raises(InputError, match="is PyTorch installed"),
+    ):
         training_step.torch_step(SMALL, "/bin/true", stack)()
     with training_step.ExitStack() as stack, pytest.raises(InputError, match="No such file"):
         training_step.torch_step(SMALL, str(tmp_path / "none"), stack)
@@ -84,7 +87,7 @@ def test_steps_beside_a_program_that_stands_for_pytorch(tmp_path):
 def test_predictions_and_what_is_not_exported(run):
     live, onnx, int8 = inference.measure_predictions(run, export=run / "export", repeats=2)
     assert live.ratio == 1 and live.samples == 2 and not onnx.samples
-    assert int8.note == f"{run}/export has no onnx-int8; python -m tools.export {run} makes it"
+    assert int8.note == f"{run}/export has no onnx-int8; run python -m tools.export {run}"
 
 
 def test_the_tool_prints_and_writes_json(run, tmp_path, capsys, monkeypatch):

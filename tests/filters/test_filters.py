@@ -525,7 +525,7 @@ GOOD = sticker("similarity", FITS["similarity"])
         ('kind = "bulg"', "kind = 'bulg': one of sticker, bulge, blur, pixelate"),
         ('kind = "bulge"\nradius = 0.2\nstrength = 1\npoints = [36]', "strength = 1: a number"),
         ('kind = "pixelate"\nblocks = 900', "blocks = 900: a number from 1 to 16"),
-        ("kind = ", "not TOML"),
+        ("kind = ", "invalid TOML"),
     ],
 )
 def test_a_wrong_spec_is_named(tmp_path, layer, message):
@@ -591,7 +591,9 @@ def test_unknown_filters_are_named(tmp_path, monkeypatch, name, message):
     monkeypatch.chdir(tmp_path)
     with pytest.raises(InputError) as error:
         filters.load_filter(name)
-    assert message.replace("gone", "no filter here, it has no filter.toml") in str(error.value)
+    assert message.replace("gone", "not a filter folder: filter.toml is missing") in str(
+        error.value
+    )
 
 
 # --- pictures -----------------------------------------------------------------------------------

@@ -110,10 +110,14 @@ def test_other_data_does_not_go_on_with_a_run(run):
     (run / runs.DATA).unlink()
     runs.start_run(run, CONFIG, data(9, "x"))
     runs.start_run(run, CONFIG, data(9, "x"))
-    message = "the data changed since it was started: a/train has 9 pictures, other names, points"
+    message = (
+        "the data changed since the run was started: a/train has 9 pictures, other names, points"
+    )
     with pytest.raises(InputError, match=message):
         runs.start_run(run, CONFIG, data(9, "y"))
-    with pytest.raises(InputError, match=r"a/train has 7 pictures, it had 9; name another folder"):
+    with pytest.raises(
+        InputError, match=r"a/train has 7 pictures, it had 9; choose another folder"
+    ):
         runs.start_run(run, CONFIG, data(7, "y"))
     (run / runs.DATA).write_text("[]")
     with pytest.raises(InputError, match=r"data\.json holds list, not an object"):
@@ -125,7 +129,7 @@ def test_a_full_disk_keeps_the_weights_before(run, model):
     limits = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (len(before) // 2, limits[1]))
     try:
-        with pytest.raises(InputError, match=r"best\.weights\.h5: File too large; what it held"):
+        with pytest.raises(InputError, match=r"best\.weights\.h5: File too large; its previous"):
             runs.write_weights(run / runs.BEST, model)
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, limits)

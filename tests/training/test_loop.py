@@ -177,7 +177,7 @@ def test_a_teacher_that_cannot_be_is_refused_before_anything_is_written(tmp_path
         train(config, tmp_path / "run", faces, faces)
     teacher = SimpleNamespace(view="frame", network=None)
     monkeypatch.setattr(loop.Predictor, "load", lambda name: teacher)
-    with pytest.raises(InputError, match="--teacher=nobody reads the frame view"):
+    with pytest.raises(InputError, match="--teacher=nobody uses the frame view"):
         train(config, tmp_path / "run", faces, faces)
     assert not (tmp_path / "run").exists()
 

@@ -1,1 +1,1 @@
-"""Art of the bundled filters, drawn from formulas."""
+"""Art of the bundled filters, drawn by code."""

@@ -1,6 +1,6 @@
-"""Draw the art of all filters: `python -m keypoints.filters.art` writes the PNG files anew.
+"""Draw the art of all filters: `python -m keypoints.filters.art` writes the PNG files again.
 
-Everything here is drawn from formulas, so the art is the project's own.
+All art is drawn by code, so the project owns it.
 """
 
 from pathlib import Path
@@ -35,7 +35,7 @@ def draw_all() -> dict[str, np.ndarray]:
 
 
 def write_all() -> None:
-    """Write all art beside the specs that use it."""
+    """Write all art into the filter folders."""
     for name, art in draw_all().items():
         path = FOLDER / name
         path.parent.mkdir(exist_ok=True)

@@ -1,4 +1,4 @@
-"""Art of things to wear: sunglasses, a moustache, a crown."""
+"""Art of accessories: sunglasses, a moustache, a crown."""
 
 import numpy as np
 
@@ -7,7 +7,7 @@ from keypoints.synthetic.canvas import smooth
 
 
 def glasses_front() -> np.ndarray:
-    """Two dark lenses in a black frame, 576 x 230; 600 pixels a head unit, eyes in row 102."""
+    """Two dark lenses in a black frame, 576 x 230; 600 pixels per head unit, eyes in row 102."""
     sheet = Sheet(576, 230)
     lens = np.array([(58, 62), (150, 52), (240, 66), (243, 108), (214, 166), (160, 186), (98, 174),
                      (66, 128)], float)  # fmt: skip
@@ -93,7 +93,7 @@ def moustache() -> np.ndarray:
 
 
 def crown_outside() -> np.ndarray:
-    """A crown's band unrolled from the nape over the front, 1440 x 210, 4 pixels a degree."""
+    """The unrolled outer side of a crown, 1440 x 210, 4 pixels per degree."""
     sheet = Sheet(1440, 210)
     gold, tips = _band(sheet, tips=10)
     # Light as on a cylinder under a lamp on the viewer's left, and a second shine on the right.
@@ -114,7 +114,7 @@ def crown_outside() -> np.ndarray:
 
 
 def crown_inside() -> np.ndarray:
-    """The same band from within, 720 x 210, 2 pixels a degree: plain and in the shade."""
+    """The unrolled inner side of the crown, 720 x 210, 2 pixels per degree."""
     sheet = Sheet(720, 210)
     gold, tips = _band(sheet, tips=10)
     light = 0.32 + 0.16 * np.cos((sheet.x / 360 - 1) * np.pi + 0.6)
@@ -125,7 +125,7 @@ def crown_inside() -> np.ndarray:
 
 
 def _band(sheet: Sheet, *, tips: int) -> tuple[np.ndarray, np.ndarray]:
-    """The mask of a band whose upper edge has spikes, and the columns of their tips."""
+    """The mask of a band with spikes on its upper edge, and the columns of the tips."""
     step = sheet.width / tips
     columns = (np.arange(tips) + 0.5) * step
     outline = [(-8, 196), (-8, 104)]

@@ -8,7 +8,7 @@ from keypoints.synthetic.canvas import smooth
 
 
 def googly_eye() -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Dish, pupil and the dome's reflections, each 240 x 240 with the dish in the middle."""
+    """Dish, pupil and reflections of the cover, each 240 x 240 with the dish in the centre."""
     c, r = 119.5, 104
     dish = Sheet(240, 240)
     dish.paint(dish.soften(dish.ellipse(c, c + 7, r, r), 5), (0, 0, 0), 0.4)
@@ -33,7 +33,7 @@ def googly_eye() -> tuple[np.ndarray, np.ndarray, np.ndarray]:
 
 
 def eye_lid() -> np.ndarray:
-    """A sleepy orange lid over the upper third of the 240 x 240 dish, and the dome's glint."""
+    """An orange eyelid over the upper third of the 240 x 240 dish, with a reflection."""
     c, r = 119.5, 107
     lid = Sheet(240, 240)
     disc = lid.ellipse(c, c, r, r)
@@ -48,7 +48,7 @@ def eye_lid() -> np.ndarray:
 
 
 def orange() -> np.ndarray:
-    """An orange of radius 240 about (259.5, 330) on 520 x 580, with a stalk and a leaf."""
+    """An orange of radius 240 centred at (259.5, 330), 520 x 580, with a stalk and a leaf."""
     x, y, r = 259.5, 330.0, 240.0
     sheet = Sheet(520, 580)
     u, v = (sheet.x - x) / r, (sheet.y - y) / (0.96 * r)
@@ -110,7 +110,7 @@ def _draw_stalk(sheet: Sheet, x: float, y: float) -> None:
     sheet.paint(sheet.line(rib, 2.6) * blade, (190, 225, 120), 0.85)
 
 
-# Where the lips' twenty landmarks (48..67) lie in mouth.png, wide open.
+# Positions of the twenty lip landmarks (48 to 67) in mouth.png.
 LIPS = np.array([
     (50, 130), (98, 84), (152, 62), (180, 68), (208, 62), (262, 84), (310, 130), (268, 196),
     (222, 224), (180, 230), (138, 224), (92, 196), (72, 130), (132, 102), (180, 100), (228, 102),

@@ -1,4 +1,4 @@
-"""A transparent sheet to paint filter art on: masks of shapes, laid on in colour."""
+"""A transparent canvas for filter art: shapes become masks, masks are painted in a colour."""
 
 import cv2
 import numpy as np
@@ -10,8 +10,8 @@ SHIFT = 4  # fractional bits of the coordinates that OpenCV draws at
 
 
 class Sheet:
-    """Art in the making. Coordinates are pixels of the finished art; a mask is `(H, W)` float32
-    0..1 on the supersampled sheet."""
+    """Supersampled art. Coordinates are pixels of the finished art; a mask is `(H, W)` float32,
+    0 to 1, on the supersampled sheet."""
 
     def __init__(self, width: int, height: int):
         self.width, self.height = width, height
@@ -23,9 +23,9 @@ class Sheet:
         self.corner = (0, 0)
 
     def around(self, x: float, y: float, reach: float) -> "Sheet":
-        """The part of this sheet within `reach` of a place, to paint something small on quickly.
+        """The part of this sheet within `reach` pixels of a position, for fast painting.
 
-        It shares this sheet's pixels and coordinates.
+        It shares the pixels and the coordinates of this sheet.
         """
         part = object.__new__(Sheet)
         low = [max(int((c - reach) * SUPERSAMPLING), 0) for c in (x, y)]
@@ -37,7 +37,7 @@ class Sheet:
         return part
 
     def paint(self, mask: np.ndarray, colour: np.ndarray | tuple, strength: float = 1.0) -> None:
-        """Lay `colour`, one `(3,)` or one per pixel `(H, W, 3)`, over what is there."""
+        """Paint `colour`, `(3,)` or per pixel `(H, W, 3)`, where `mask` is set."""
         weight = mask * np.float32(strength)
         self.colour *= 1 - weight[..., None]
         self.colour += weight[..., None] * np.asarray(colour, np.float32)
@@ -50,7 +50,7 @@ class Sheet:
         return mask.astype(np.float32) / 255
 
     def curve(self, points: list, *, steps: int = 12) -> np.ndarray:
-        """The inside of a smooth closed curve through `points`."""
+        """The mask of the inside of a smooth closed curve through `points`."""
         return self.polygon(smooth(np.array(points, float), steps=steps))
 
     def line(self, points: np.ndarray, thickness: float) -> np.ndarray:
@@ -60,7 +60,7 @@ class Sheet:
         return mask.astype(np.float32) / 255
 
     def ellipse(self, x: float, y: float, across: float, down: float) -> np.ndarray:
-        """Half axes `across` and `down`; the edge is one supersampled pixel soft."""
+        """The mask of an ellipse with half axes `across` and `down`, with an antialiased edge."""
         reach = np.hypot((self.x - x) / across, (self.y - y) / down)
         return np.clip((1 - reach) * min(across, down) * SUPERSAMPLING + 0.5, 0, 1)
 
@@ -68,12 +68,12 @@ class Sheet:
         return cv2.GaussianBlur(mask, None, sigma * SUPERSAMPLING, borderType=cv2.BORDER_CONSTANT)
 
     def shade(self, share: np.ndarray, dark: tuple, light: tuple) -> np.ndarray:
-        """Colours `(H, W, 3)` from `dark` where `share` is 0 to `light` where it is 1."""
+        """Colours `(H, W, 3)` between `dark` where `share` is 0 and `light` where it is 1."""
         share = np.clip(share, 0, 1)[..., None]
         return np.asarray(dark, np.float32) * (1 - share) + np.asarray(light, np.float32) * share
 
     def finish(self) -> np.ndarray:
-        """RGBA `(height, width, 4)` uint8, colours not premultiplied."""
+        """The art as RGBA `(height, width, 4)` uint8, not premultiplied."""
         size = (self.width, self.height)
         alpha = cv2.resize(self.alpha, size, interpolation=cv2.INTER_AREA)
         colour = cv2.resize(self.colour, size, interpolation=cv2.INTER_AREA)
