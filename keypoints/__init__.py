@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from keypoints.evaluation.protocol import evaluate
     from keypoints.exports.writer import export
     from keypoints.filters import list_filters, load_filter
-    from keypoints.inference.detectors import load_detector
+    from keypoints.inference.detectors import detect, load_detector
     from keypoints.inference.predictor import Predictor
     from keypoints.inference.tracking import Tracker
     from keypoints.training.loop import train
@@ -24,6 +24,7 @@ __all__ = [
     "Predictor",
     "Tracker",
     "__version__",
+    "detect",
     "evaluate",
     "export",
     "geometry",
@@ -41,6 +42,7 @@ _HOMES = {
     "Config": "keypoints.config",
     "Predictor": "keypoints.inference.predictor",
     "Tracker": "keypoints.inference.tracking",
+    "detect": "keypoints.inference.detectors",
     "evaluate": "keypoints.evaluation.protocol",
     "export": "keypoints.exports.writer",
     "list_filters": "keypoints.filters",

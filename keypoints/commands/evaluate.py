@@ -18,7 +18,7 @@ def evaluate(
     split: str = "validation",
     boxes: str = "truth",
     flip: bool = False,
-    detector: str = "haar",
+    detector: str = "centerface",
     stability: bool = False,
     reliability: bool = False,
     output: str | None = None,
@@ -39,7 +39,7 @@ def evaluate(
         split: the split to score on; choose on validation, read test once
         boxes: where face boxes come from (truth, jittered, detector); none for a run on frames
         flip: average with the prediction for the mirrored crop, at twice the time
-        detector: what --boxes=detector asks: haar, yunet (a download), or YuNet's .onnx file
+        detector: for --boxes=detector: centerface, haar, yunet (a download), or YuNet's .onnx file
         stability: measure flicker and lag on clips instead of errors on pictures; takes minutes
         reliability: measure what the model's own uncertainty is worth
         output: folder of the report; RUN/evaluation/SPLIT-BOXES, or the name of the CSV file
@@ -59,7 +59,7 @@ def evaluate(
             raise InputError(f"--{name} is for a model, and without --boxes and --flip")
     if stability and reliability:
         raise InputError("--stability and --reliability: one at a time")
-    if detector != "haar" and boxes != "detector":
+    if detector != "centerface" and boxes != "detector":
         raise InputError(f"--detector={detector}: is of use with --boxes=detector")
     if output is not None and Path(output).is_file():
         raise InputError(f"--output={output} is a file; a folder is expected")

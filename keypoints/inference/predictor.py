@@ -72,7 +72,7 @@ class Predictor:
         if boxes is None:
             from keypoints.inference.detectors import load_detector
 
-            boxes = load_detector().detect(image)
+            boxes = load_detector().detect(image).boxes
         boxes = self._usable(boxes, image)
         if self.view == "frame":
             whole = geometry.frame_matrix(image.shape[1], image.shape[0])

@@ -6,7 +6,7 @@ import numpy as np
 
 from keypoints import geometry
 from keypoints.estimate import Estimate
-from keypoints.inference.detectors import Detector, load_detector, overlap
+from keypoints.inference.detectors import MOVING, Detector, load_detector, overlap
 from keypoints.inference.predictor import Predictor, as_rgb
 from keypoints.pose import Pose, estimate_pose
 
@@ -106,7 +106,7 @@ class Tracker:
 
     def __init__(self, predictor: Predictor, *, faces: int = 10, detector: Detector | None = None):
         self._predictor = predictor
-        self._detector = load_detector() if detector is None else detector
+        self._detector = load_detector(smallest=MOVING) if detector is None else detector
         self._limit = faces
         self._tracks: list[_Track] = []
         self._next_id = 0
@@ -134,7 +134,7 @@ class Tracker:
     def _look(self, image: np.ndarray, timestamp: float, sure: list[_Track]) -> None:
         """Take up faces that are not among the `sure`: lost ones under their id, or new ones."""
         known = [geometry.landmark_box(track.points) for track in sure]
-        boxes = [box for box in self._detector.detect(image) if not _among(box, known)]
+        boxes = [box for box in self._detector.detect(image).boxes if not _among(box, known)]
         boxes = boxes[: self._limit - len(sure)]
         if not boxes:
             return

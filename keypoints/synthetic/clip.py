@@ -9,7 +9,7 @@ from keypoints.synthetic.drawing import draw_face
 WIDTH, HEIGHT = 640, 480  # pixels
 RATE = 30  # frames/s
 SECONDS = 10
-FACE = 8  # seed of the drawn face: one that all detectors find in every frame
+FACE = 11  # seed of the drawn face: one that all detectors find in every frame
 
 
 def drawn_clip() -> Iterator[tuple[float, np.ndarray]]:

@@ -47,7 +47,7 @@ class MarkedFaces:
 
 @pytest.fixture(autouse=True)
 def no_network(monkeypatch):
-    monkeypatch.setattr(tool, "load_tracker", lambda *_: MarkedFaces)
+    monkeypatch.setattr(tool, "load_tracker", lambda *_, still: MarkedFaces)
     monkeypatch.setattr(videos, "ffmpeg", lambda: None)
 
 

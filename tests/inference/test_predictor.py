@@ -123,7 +123,7 @@ def test_without_boxes_it_looks_for_faces():
     from keypoints.inference.detectors import load_detector
     from keypoints.synthetic.drawing import draw_face
 
-    image, _ = draw_face(2)
+    image, _ = draw_face(11)
     found = load_detector().detect(image)
     points = predictor.predict(image)
     assert len(points) == len(found)

@@ -4,6 +4,7 @@ import pytest
 from keypoints import geometry, landmarks
 from keypoints.estimate import Estimate
 from keypoints.inference import tracking
+from keypoints.inference.detectors import Detections
 from keypoints.inference.predictor import Predictor
 from keypoints.inference.tracking import OneEuro, Tracker, face_score
 
@@ -44,13 +45,13 @@ class Scene:
     def detect(self, image):
         seen = [name for name in self.faces if name not in self.hidden]
         boxes = [geometry.landmark_box(self.points(name)) for name in seen]
-        return np.array(boxes, np.float32).reshape(-1, 4)
+        return Detections(np.array(boxes, np.float32).reshape(-1, 4), np.ones(len(boxes), "f4"))
 
 
 @pytest.fixture
 def scene(monkeypatch):
     scene = Scene()
-    monkeypatch.setattr(tracking, "load_detector", lambda: scene)
+    monkeypatch.setattr(tracking, "load_detector", lambda **options: scene)
     return scene
 
 
@@ -117,7 +118,12 @@ def test_two_tracks_never_sit_on_one_face(scene):
     tracker = Tracker(scene.predictor)
     scene.faces = {"a": (np.array([300.0, 240]), 120.0)}
     detect = scene.detect
-    scene.detect = lambda image: np.concatenate([detect(image), detect(image) + [30, 30, 40, 40]])
+
+    def detect_twice(image):
+        boxes = detect(image).boxes
+        return Detections(np.concatenate([boxes, boxes + [30, 30, 40, 40]]), np.ones(2, "f4"))
+
+    scene.detect = detect_twice
     for frame in range(40):
         (face,) = tracker.update(IMAGE, frame / RATE)
         assert face.id == 0
