@@ -5,11 +5,12 @@ load on the machine affects all of them alike. Compare the ratios to the baselin
 for one machine at one moment. Training steps are in `training_step`.
 """
 
+import itertools
 import resource
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +24,7 @@ from keypoints.geometry import CROP, FRAME_SHORT_SIDE
 from keypoints.media.pictures import encode_png
 from keypoints.models import runs
 
+MOST_SEARCHES = 50  # frames in which the detector is timed alone
 OLD_LOADER_PICTURES = 100  # per sample of the old loader
 
 
@@ -127,23 +129,53 @@ def measure_predictions(run: Path, *, export: Path, repeats: int = 30) -> list[T
 def measure_webcam(
     predictor: Any, frames: Iterable[tuple[float, np.ndarray]], *, most: int = 200
 ) -> list[Timing]:
-    """Milliseconds per frame of the tracker, and of detection in each frame."""
+    """Milliseconds a frame of the live tracker, of that for files, and of a search of each frame.
+
+    Live frames come at their own times, forwards and backwards through `frames` until there are
+    `most`, and the search for new faces runs beside them; the others come one after the other.
+    """
     from keypoints.inference.tracking import Tracker
 
-    tracker = Tracker(predictor)
-    tracked, anew, faces = [], [], []
-    for number, (timestamp, image) in zip(range(most + 1), frames):
+    clip = list(itertools.islice(frames, most))
+    if len(clip) < 2:
+        raise InputError("two frames at least are expected")
+    trackers = {
+        "live, new faces looked for beside": (Tracker(predictor, background=True), True),
+        "a file, new faces looked for between": (Tracker(predictor), False),
+    }
+    rows = []
+    for name, (tracker, live) in trackers.items():
+        for _ in range(3):  # the first calls compile and warm up
+            tracker.update(clip[0][1], clip[0][0])
+        samples, faces = [], []
+        begin = time.perf_counter()
+        for timestamp, image in itertools.islice(to_and_fro(clip), 1, most + 1):
+            if live:
+                time.sleep(max(begin + timestamp - clip[0][0] - time.perf_counter(), 0))
+            start = time.perf_counter()
+            faces.append(len(tracker.update(image, timestamp)))
+            samples.append((time.perf_counter() - start) * 1e3)
+        note = f"95 %: {np.percentile(samples, 95):.1f} ms, {np.mean(faces):.1f} faces a frame"
+        rows.append(timing(name, "ms", samples, note=note))
+    anew = []
+    for _, image in clip[:MOST_SEARCHES]:
         start = time.perf_counter()
-        found = tracker.update(image, timestamp)
-        middle = time.perf_counter()
         predictor.predict(image)
-        if number:  # the first frame includes compilation
-            tracked.append((middle - start) * 1e3)
-            anew.append((time.perf_counter() - middle) * 1e3)
-            faces.append(len(found))
-    if not tracked:
-        raise InputError("at least two frames are expected")
-    note = f"{np.mean(faces):.1f} faces a frame"
-    rows = [timing("tracker", "ms", tracked, note=note),
-            timing("detector in every frame", "ms", anew)]  # fmt: skip
+        anew.append((time.perf_counter() - start) * 1e3)
+    rows.append(timing("detector in every frame", "ms", anew))
     return compared(rows, "detector in every frame")
+
+
+def to_and_fro(
+    frames: Sequence[tuple[float, np.ndarray]],
+) -> Iterator[tuple[float, np.ndarray]]:
+    """`frames` forwards and backwards without an end; their times go on rising."""
+    timestamp = last = frames[0][0]
+    yield frames[0]
+    for number in itertools.count(1):
+        place = number % (2 * len(frames) - 2)
+        place = min(place, 2 * len(frames) - 2 - place)
+        told, image = frames[place]
+        timestamp += abs(told - last)
+        last = told
+        yield timestamp, image

@@ -15,7 +15,7 @@ def webcam(
     source: str = "0",
     filter: str | None = None,
     axes: bool = False,
-    faces: int = 4,
+    faces: int | None = None,
     detector: str = "centerface",
     output: str | None = None,
     points: str | None = None,
@@ -26,14 +26,14 @@ def webcam(
 
     Keys: q or Esc quits, l switches the points, a the axes of the heads, f takes the next filter, s
     writes a snapshot, r starts a recording and ends it, h shows this. Ctrl-C ends it too, and keeps
-    what was recorded.
+    what was recorded. Exit code 1: blur or pixelate left a face uncovered that the detector saw.
 
     Args:
         model: pretrained, pretrained-small (quicker), a run folder or an export
         source: number of a camera, a video file, a stream's URL, or synthetic for a drawn face
         filter: name of a filter to start with, or a folder with one of your own
         axes: draw each head's axes, x red, y green, z (out of the face) blue
-        faces: at most this many faces are followed
+        faces: at most this many faces are followed; 4 unless given, all with blur or pixelate
         detector: centerface, haar (OpenCV's cascade), yunet (a download), or YuNet's .onnx file
         output: video file to record what is shown
         points: CSV file to write box, score, 68 points, pose and openings of each face to
@@ -41,8 +41,8 @@ def webcam(
         max_frames: stop after this many frames; 0 goes on to the end
     """
     for name, value, low in (("faces", faces, 1), ("max_frames", max_frames, 0)):
-        if type(value) is not int or value < low:
-            raise InputError(f"--{name}={value!r}: a whole number of at least {low} is expected")
+        if value is not None and value < low:
+            raise InputError(f"--{name}={value}: a whole number of at least {low} is expected")
     require_window = (lambda: None) if headless else try_window()
 
     from keypoints.filters import load_filter
@@ -51,23 +51,30 @@ def webcam(
     from keypoints.inference.tracking import Tracker
     from keypoints.live import loop
     from keypoints.live.view import View
+    from keypoints.media import videos
 
-    view = View(load_filter(str(filter)) if filter is not None else None, axes=axes)
-    finder = load_detector(str(detector), smallest=MOVING)
-    tracker = Tracker(Predictor.load(str(model)), faces=faces, detector=finder)
+    view = View(load_filter(filter) if filter is not None else None, axes=axes)
+    finder = load_detector(detector, smallest=MOVING)
+    live = videos.is_live(source)
+    tracker = Tracker(Predictor.load(model), detector=finder, background=live)
     require_window()
     speed = loop.run(
-        str(source),
+        source,
         tracker,
         view,
-        output=Path(str(output)) if output is not None else None,
-        points=Path(str(points)) if points is not None else None,
+        faces=faces,
+        output=Path(output) if output is not None else None,
+        points=Path(points) if points is not None else None,
         headless=headless,
         max_frames=max_frames,
         report=report,
     )
     if speed.frames:
         print(f"{speed.frames} frames; {speed}")
+        if view.coverage.uncovered:
+            count, first = view.coverage.uncovered, view.coverage.first_uncovered
+            print(f"at most {count} more seen and NOT covered, first at {first:.1f} s")
+            sys.exit(1)
 
 
 def try_window() -> Callable[[], None]:

@@ -14,7 +14,7 @@ import numpy as np
 from keypoints import geometry, metrics
 from keypoints.data.records import Records
 from keypoints.inference.predictor import Predictor
-from keypoints.inference.tracking import OneEuro
+from keypoints.inference.smoothing import OneEuro
 
 CLIPS = 24  # stills, spread evenly over the split
 FRAMES, RATE = 45, 30.0  # of one clip; frames/s

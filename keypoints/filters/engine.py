@@ -22,6 +22,11 @@ class Filter:
         self._balls: dict[int, dict[int, Ball]] = {}
         self._hidden: dict[int, tuple[float, Head]] = {}  # time and head of the last detection
 
+    @property
+    def protects(self) -> bool:
+        """Whether it hides who somebody is: no face may be left out then."""
+        return any(isinstance(layer, Blur | Pixelate) for layer in self.spec.layers)
+
     def apply(
         self,
         image: np.ndarray,

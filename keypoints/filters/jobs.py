@@ -3,18 +3,24 @@
 import contextlib
 import itertools
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
 
 from keypoints.atomic import replacing
 from keypoints.errors import InputError
+from keypoints.filters.coverage import Coverage
 from keypoints.filters.engine import Filter
-from keypoints.inference.tracking import Tracker
+from keypoints.inference.detectors import Detector
+from keypoints.inference.predictor import Predictor
+from keypoints.inference.tracking import DETECT_EVERY, Tracker
 from keypoints.media import videos
 from keypoints.media.pictures import SUFFIXES, decode_picture
 
+# Side of the smallest faces to look for in a video whose people are protected, as a share of the
+# square root of a frame's area: 29 pixels in 1920 x 1080.
+PROTECTED = 0.02
 Progress = Callable[[int, int], None]  # of frames done and, 0 where unknown, of all frames
 
 
@@ -27,12 +33,10 @@ class Result:
     height: int = 0
     rate: float = 0.0  # frames/s of a video
     seconds: float = 0.0  # length of a recording
-    frames: int = 0  # written; 1 for a picture
     expected: int = 0  # frames that the input claims to have; 0: unknown
-    faces: int = 0  # in the last frame
-    empty: int = 0  # frames in which no face was found
     interrupted: bool = False  # a recording was ended by Ctrl-C, not by its source
     error: InputError | None = None  # why there is no target
+    coverage: Coverage = field(default_factory=Coverage)
 
 
 @dataclass
@@ -40,8 +44,25 @@ class Painter:
     """What every frame goes through, whatever it comes from."""
 
     filter: Filter
-    open_tracker: Callable[[], Tracker]  # makes one that has seen nothing yet
+    predictor: Predictor
+    detector: Detector
+    faces: int | None = None  # at most this many are drawn on; None: all
     note: Callable | None = None  # takes frame, timestamp and faces, as of `landmark_csv.writing`
+
+    def tracker(self, *, live: bool = False) -> Tracker:
+        """A tracker that has seen nothing yet; `live`: one that no frame has to wait for.
+
+        For a filter that protects people each frame of a file is searched: a face must not be
+        seen before it is followed.
+        """
+        every = 0.0 if self.filter.protects and not live else DETECT_EVERY
+        return Tracker(
+            self.predictor,
+            faces=self.faces,
+            detector=self.detector,
+            detect_every=every,
+            background=live,
+        )
 
     def paint(
         self,
@@ -60,9 +81,7 @@ class Painter:
         points = np.array([face.points for face in faces], np.float32).reshape(-1, 68, 2)
         ids = [face.id for face in faces] if moving else None
         result.height, result.width = image.shape[:2]
-        result.frames += 1
-        result.faces = len(faces)
-        result.empty += not faces
+        result.coverage.add(points, tracker.ignored, timestamp)
         return self.filter.apply(image, points, ids=ids, timestamp=timestamp)
 
 
@@ -77,8 +96,7 @@ def filter_picture(path: Path, target: Path, painter: Painter, *, number: int = 
         raise InputError(f"{target}: a picture's name ends in {', '.join(SUFFIXES)}")
     result = Result(target, expected=1)
     image = decode_picture(path.read_bytes(), str(path))
-    tracker = painter.open_tracker()
-    shown = painter.paint(image, tracker, number, 0.0, result, moving=False)
+    shown = painter.paint(image, painter.tracker(), number, 0.0, result, moving=False)
     with replacing(target) as temporary:
         cv2.imwrite(str(temporary), shown[..., ::-1])
     return result
@@ -109,11 +127,11 @@ def filter_video(path: Path, target: Path, painter: Painter, progress: Progress)
     """
     video = videos.probe(path)
     result = Result(target, rate=video.rate, expected=video.count)
-    tracker = painter.open_tracker()
+    tracker = painter.tracker()
     with videos.writing(target, video.width, video.height, video.rate, sound=path) as write:
-        for timestamp, image in videos.read_frames(path):
-            write(painter.paint(image, tracker, result.frames, timestamp, result))
-            progress(result.frames, result.expected)
+        for number, (timestamp, image) in enumerate(videos.read_frames(path)):
+            write(painter.paint(image, tracker, number, timestamp, result))
+            progress(number + 1, result.expected)
     return result
 
 
@@ -122,16 +140,16 @@ def filter_camera(source: str, target: Path, painter: Painter, progress: Progres
 
     `progress` is called with 0 frames once the camera sends. Raises InputError where it does not.
     """
-    result, tracker = Result(target, interrupted=True), painter.open_tracker()
+    result, tracker = Result(target, interrupted=True), painter.tracker(live=True)
     frames = videos.live_frames(source)
     first = next(frames)
     height, width = first[1].shape[:2]
     progress(0, 0)
     record = videos.recording(target, width, height)
     with record as write, contextlib.suppress(KeyboardInterrupt):
-        for timestamp, image in itertools.chain([first], frames):
-            write(painter.paint(image, tracker, result.frames, timestamp, result), timestamp)
+        for number, (timestamp, image) in enumerate(itertools.chain([first], frames)):
+            write(painter.paint(image, tracker, number, timestamp, result), timestamp)
             result.seconds = timestamp
-            progress(result.frames, 0)
+            progress(number + 1, 0)
         result.interrupted = False
     return result

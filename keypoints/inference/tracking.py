@@ -1,5 +1,6 @@
 """Faces from frame to frame: boxes from the last points, ids that stay, steady points."""
 
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -8,9 +9,10 @@ from keypoints import geometry
 from keypoints.estimate import Estimate
 from keypoints.inference.detectors import MOVING, Detector, load_detector, overlap
 from keypoints.inference.predictor import Predictor, as_rgb
+from keypoints.inference.smoothing import OneEuro, low_pass
 from keypoints.pose import Pose, estimate_pose
 
-DETECT_EVERY = 0.5  # seconds between looks for new faces
+DETECT_EVERY = 0.2  # seconds between looks for new faces
 DETECT_LOST_EVERY = 0.1  # the same while a face is lost
 LOST_AFTER = 0.4  # seconds for which an unsure face keeps its id
 HIDDEN_FOR = 1.2  # seconds for which a face behind another one does
@@ -24,13 +26,6 @@ SCORE_THRESHOLD = 0.5
 UNCERTAINTY_AT_HALF_SCORE = 0.05
 
 VELOCITY_CUTOFF = 2.0  # hertz, of the speed by which a hidden face goes on
-
-# One-Euro filter (Casiez, Roussel and Vogel, CHI 2012): cut-off at rest, its rise with speed in
-# face sides a second, and the cut-off of the speed itself; hertz. A point's speed is mostly that
-# of the whole face, in which the tremble of single points cancels; the rest is its own, so that
-# lids and lips are not held back on a still head.
-MIN_CUTOFF, SPEED_GAIN, SPEED_CUTOFF = 1.0, 150.0, 1.0
-RIGID_SHARE = 0.7  # the whole face's share of a point's speed
 
 
 @dataclass(frozen=True)
@@ -47,32 +42,6 @@ class Face:
     def pose(self) -> Pose:
         """Yaw, pitch and roll, computed from the points at each call."""
         return estimate_pose(self.points)
-
-
-class OneEuro:
-    """Smooths the points of one face: still faces strongly, moving ones hardly."""
-
-    def __init__(self) -> None:
-        self._points: np.ndarray | None = None
-        self._speed: np.ndarray | None = None
-        self._time = 0.0
-
-    def smooth(self, points: np.ndarray, timestamp: float) -> np.ndarray:
-        """The filtered `points` `(68, 2)` at `timestamp` seconds, which must not go back."""
-        elapsed = timestamp - self._time
-        if self._points is None or elapsed <= 0:
-            if self._points is None:
-                self._points, self._speed = points.astype(np.float64), np.zeros_like(points)
-            self._time = timestamp
-            return self._points.astype(np.float32)
-        side = max(np.ptp(points, axis=0).max(), 1.0)
-        speed = (points - self._points) / elapsed / side
-        speed = RIGID_SHARE * speed.mean(axis=0) + (1 - RIGID_SHARE) * speed
-        self._speed = self._speed + _share(SPEED_CUTOFF, elapsed) * (speed - self._speed)
-        cutoff = MIN_CUTOFF + SPEED_GAIN * np.linalg.norm(self._speed, axis=1, keepdims=True)
-        self._points = self._points + _share(cutoff, elapsed) * (points - self._points)
-        self._time = timestamp
-        return self._points.astype(np.float32)
 
 
 @dataclass(eq=False)
@@ -93,8 +62,17 @@ class _Track:
         elapsed = timestamp - self.seen
         if elapsed > 0:
             speed = (points - self.points).mean(axis=0) / elapsed
-            self.speed = self.speed + _share(VELOCITY_CUTOFF, elapsed) * (speed - self.speed)
+            self.speed = self.speed + low_pass(VELOCITY_CUTOFF, elapsed) * (speed - self.speed)
         self.points, self.seen, self.known = points, timestamp, timestamp
+
+
+@dataclass(frozen=True)
+class _Look:
+    """What one look for new faces saw, apart from those that were followed already."""
+
+    timestamp: float  # of the frame that was searched
+    faces: list[np.ndarray]  # points (68, 2) of each sure face
+    others: list[np.ndarray]  # the detector's boxes that were unsure, or beyond the limit
 
 
 class Tracker:
@@ -102,12 +80,37 @@ class Tracker:
 
     A face that is unsure for a moment keeps its id and its way. Of two faces that pass each other
     the one behind is not answered while it is hidden, and is waited for where its way leads.
+
+    One tracker belongs to one video and one thread; trackers in several threads may share a
+    predictor and a detector.
     """
 
-    def __init__(self, predictor: Predictor, *, faces: int = 10, detector: Detector | None = None):
+    def __init__(
+        self,
+        predictor: Predictor,
+        *,
+        faces: int | None = None,
+        detector: Detector | None = None,
+        detect_every: float = DETECT_EVERY,
+        background: bool = False,
+    ):
+        """`faces`: at most this many are followed; None: all of them. `detect_every`: seconds
+        between looks for new faces; 0: in every frame. Both may change between frames.
+
+        `background`: look for new faces in a thread of its own, on the newest frame when it is
+        free, so that no frame waits for the detector: for live pictures. What it sees is taken up
+        a few frames later, where the face has moved to. Otherwise the same frames always give the
+        same faces.
+        """
+        self.faces = faces
+        self.detect_every = detect_every
+        # Boxes (n, 4) that the detector answered at the last look and that are not followed: not
+        # surely faces, or beyond `faces`.
+        self.ignored = np.empty((0, 4), np.float32)
         self._predictor = predictor
         self._detector = load_detector(smallest=MOVING) if detector is None else detector
-        self._limit = faces
+        self._searcher = ThreadPoolExecutor(1, "face search") if background else None
+        self._search: Future[_Look] | None = None  # that runs now
         self._tracks: list[_Track] = []
         self._next_id = 0
         self._looked = self._last = -np.inf  # times of the last look for new faces, and frame
@@ -115,11 +118,22 @@ class Tracker:
     def update(self, image: np.ndarray, timestamp: float) -> list[Face]:
         """The faces of the next frame `(h, w, 3)`, oldest first."""
         image = as_rgb(image)
-        sure = [track for track in self._tracks if track.seen >= self._last]
-        pause = DETECT_EVERY if len(sure) == len(self._tracks) else DETECT_LOST_EVERY
-        due = timestamp - self._looked >= pause or not self._tracks
-        if due and len(sure) < self._limit:
-            self._look(image, timestamp, sure)
+        if self._search is not None and self._search.done():
+            self._take_up(self._search.result())
+            self._search = None
+        sure = self._sure()
+        pause = self.detect_every
+        if len(sure) < len(self._tracks):
+            pause = min(pause, DETECT_LOST_EVERY)
+        due = timestamp - self._looked >= pause - 1e-6 or not self._tracks
+        if due and self._search is None:
+            known = [geometry.landmark_box(track.points) for track in sure]
+            room = None if self.faces is None else max(self.faces - len(sure), 0)
+            if self._searcher is None:
+                self._take_up(self._look(image, timestamp, known, room))
+            else:
+                frame = image.copy()  # the caller may reuse its own
+                self._search = self._searcher.submit(self._look, frame, timestamp, known, room)
             self._looked = timestamp
         faces = self._follow(image, timestamp)
         self._tracks = [
@@ -131,29 +145,54 @@ class Tracker:
         alive = {track.id for track in self._tracks}
         return [face for face in faces if face.id in alive]
 
-    def _look(self, image: np.ndarray, timestamp: float, sure: list[_Track]) -> None:
-        """Take up faces that are not among the `sure`: lost ones under their id, or new ones."""
-        known = [geometry.landmark_box(track.points) for track in sure]
+    def _sure(self) -> list[_Track]:
+        """The tracks that were found in the last frame."""
+        return [track for track in self._tracks if track.seen >= self._last]
+
+    def _look(
+        self, image: np.ndarray, timestamp: float, known: list[np.ndarray], room: int | None
+    ) -> _Look:
+        """Look for faces that are not in the boxes `known`, `room` at most.
+
+        Changes nothing of the tracker, so that it may run beside `update`.
+        """
         boxes = [box for box in self._detector.detect(image).boxes if not _among(box, known)]
-        boxes = boxes[: self._limit - len(sure)]
-        if not boxes:
-            return
+        boxes, others = boxes[:room], [] if room is None else boxes[room:]
+        faces: list[np.ndarray] = []
+        if boxes:
+            estimate, scores = face_score(self._predictor, image, np.stack(boxes))
+            for box, points, score in zip(boxes, estimate.points, scores):
+                if score >= SCORE_THRESHOLD:
+                    faces.append(points)
+                else:
+                    others.append(box)
+        return _Look(timestamp, faces, others)
+
+    def _take_up(self, look: _Look) -> None:
+        """Follow the faces of a look: lost ones under their id, and new ones."""
+        then = look.timestamp
+        sure = self._sure()
+        known = [geometry.landmark_box(track.expected(then)) for track in sure]
         lost = [track for track in self._tracks if track not in sure]
-        estimate, scores = face_score(self._predictor, image, np.stack(boxes))
-        for points, score in zip(estimate.points, scores):
+        others = list(look.others)
+        for points in look.faces:
             box = geometry.landmark_box(points)
-            if score < SCORE_THRESHOLD or _among(box, known):
+            if _among(box, known):
                 continue
             known.append(box)
-            apart = [_apart(box, track, timestamp) for track in lost]
+            apart = [_apart(box, track, then) for track in lost]
             if lost and min(apart) < MATCH_DISTANCE:
                 track = lost.pop(int(np.argmin(apart)))
-                track.find(points, timestamp)
+                track.find(points, then)
                 track.filter = OneEuro()
-            elif len(self._tracks) < self._limit:
-                track = _Track(self._next_id, points, timestamp, timestamp, timestamp)
-                self._tracks.append(track)
+            elif self.faces is None or len(self._tracks) < self.faces:
+                self._tracks.append(_Track(self._next_id, points, then, then, then))
                 self._next_id += 1
+            else:
+                others.append(box)
+        followed = [geometry.landmark_box(track.expected(then)) for track in self._tracks]
+        ignored = [box for box in others if not _among(box, followed)]
+        self.ignored = np.array(ignored, np.float32).reshape(-1, 4)
 
     def _follow(self, image: np.ndarray, timestamp: float) -> list[Face]:
         """Crop every face where it is expected, and answer those that are not hidden."""
@@ -207,11 +246,6 @@ def face_score(
     near = (np.linalg.norm(moved, axis=1, keepdims=True) < 0.6 * side) & (abs(np.log(size)) < 0.6)
     inside = (found[:, :2] < image.shape[1::-1]) & (found[:, :2] + found[:, 2:] > 0)
     return estimate, score * near[:, 0] * inside.all(axis=1)
-
-
-def _share(cutoff: np.ndarray | float, elapsed: float) -> np.ndarray | float:
-    """How much of the new value a first-order low-pass takes in after `elapsed` seconds."""
-    return 1 / (1 + 1 / (2 * np.pi * cutoff * elapsed))
 
 
 def _among(box: np.ndarray, others: list[np.ndarray]) -> bool:

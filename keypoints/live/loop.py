@@ -10,11 +10,12 @@ from pathlib import Path
 import numpy as np
 
 from keypoints.errors import InputError
-from keypoints.inference.tracking import Tracker
+from keypoints.inference.tracking import DETECT_EVERY, Tracker
 from keypoints.live import sources, window
 from keypoints.live.view import View
 from keypoints.media import landmark_csv, videos
 
+FACES = 4  # followed at once: more would delay each frame
 LATEST = 100  # frames over which speed is measured
 
 
@@ -46,6 +47,7 @@ def run(
     tracker: Tracker,
     view: View,
     *,
+    faces: int | None = None,
     output: Path | None = None,
     points: Path | None = None,
     headless: bool = False,
@@ -54,12 +56,14 @@ def run(
 ) -> Speed:
     """Show a source until it ends, a key quits, Ctrl-C, or after `max_frames` (0: no limit).
 
+    At most `faces` are followed; None: `FACES`, or all of them while a filter protects people. Then
+    every frame of a file is searched.
     `output` records what is shown, `points` gets the table of landmarks; both are kept when the
     loop is interrupted. `headless` opens no window. `report` takes what keys have to say, and
     errors of files that they could not write, after which the loop goes on. Raises InputError
     where the source cannot be read or a file cannot be written.
     """
-    speed, record, opened = Speed(), None, None
+    speed, record, opened, live = Speed(), None, None, videos.is_live(source)
     with contextlib.ExitStack() as stack:
         stack.enter_context(view.recorder)
         note = None if points is None else stack.enter_context(landmark_csv.writing(points))
@@ -67,10 +71,13 @@ def run(
             for number, (timestamp, image) in enumerate(sources.open_source(source)):
                 started = time.monotonic()
                 opened = started - timestamp if opened is None else opened
+                protects = view.filter is not None and view.filter.protects
+                tracker.faces = FACES if faces is None and not protects else faces
+                tracker.detect_every = 0.0 if protects and not live else DETECT_EVERY
                 found = tracker.update(image, timestamp)
                 if note is not None:
                     note(number, timestamp, found)
-                shown = view.paint(image, found, timestamp)
+                shown = view.paint(image, found, timestamp, ignored=tracker.ignored)
                 speed.add(started, time.monotonic(), len(found))
                 if output is not None:
                     if record is None:
@@ -81,12 +88,11 @@ def run(
                 view.recorder.add(shown, timestamp)
                 if not headless:
                     # A file plays at its own speed, where the machine is quick enough for that.
-                    live = videos.is_live(source)
                     wait = 0.0 if live else opened + timestamp - time.monotonic()
                     wait = max(wait, window.FIRST_WAIT) if number == 0 else wait
-                    key = window.show(
-                        shown, str(speed), wait, help=view.help, recording=view.recorder.path
-                    )
+                    text = f"{speed}{view.warning}"
+                    path = view.recorder.path
+                    key = window.show(shown, text, wait, help=view.help, recording=path)
                     if key in ("q", "\x1b"):
                         break
                     try:

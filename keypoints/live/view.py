@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from keypoints.filters import list_filters, load_filter
+from keypoints.filters.coverage import Coverage
 from keypoints.filters.engine import Filter
 from keypoints.inference.tracking import Face
 from keypoints.live.recorder import Recorder, snapshot
@@ -20,17 +21,28 @@ class View:
     axes: bool = False
     help: bool = False  # whether the window lists the keys
     recorder: Recorder = field(default_factory=Recorder)
+    coverage: Coverage = field(default_factory=Coverage)  # of the frames with a protecting filter
+    warning: str = ""  # what the last frame left uncovered
 
     def __post_init__(self) -> None:
         self.landmarks = self.filter is None
 
-    def paint(self, image: np.ndarray, found: Sequence[Face], timestamp: float) -> np.ndarray:
-        """The frame `(h, w, 3)` uint8 RGB to show; `image` is left as it is."""
-        shown = image
+    def paint(
+        self, image: np.ndarray, found: Sequence[Face], timestamp: float, *, ignored: np.ndarray
+    ) -> np.ndarray:
+        """The frame `(h, w, 3)` uint8 RGB to show; `image` is left as it is.
+
+        `ignored`: boxes of faces that were seen and are not in `found`, as of `Tracker.ignored`.
+        """
+        shown, self.warning = image, ""
         if self.filter is not None:
             faces = np.array([face.points for face in found], np.float32).reshape(-1, 68, 2)
             ids = [face.id for face in found]
             shown = self.filter.apply(image, faces, ids=ids, timestamp=timestamp)
+            if self.filter.protects:
+                self.coverage.add(faces, ignored, timestamp)
+                if len(ignored):
+                    self.warning = f", {len(ignored)} NOT covered"
         if self.landmarks:
             for face in found:
                 shown = draw_points(shown, face.points, TRUTH)

@@ -35,7 +35,7 @@ def writing(path: Path) -> Iterator[Callable[[int, float, Sequence[Any]], None]]
                 texts = [f"{float(number):.2f}" for number in numbers]
                 texts[4] = f"{float(face.score):.4f}"
                 pose = face.pose
-                texts += [f"{angle:.1f}" for angle in (pose.yaw, pose.pitch, pose.roll)]
+                texts += [f"{angle:z.1f}" for angle in (pose.yaw, pose.pitch, pose.roll)]
                 texts += [f"{ratio(face.points):.3f}" for ratio in (eye_opening, mouth_opening)]
                 rows.writerow([frame, f"{timestamp:.4f}", face.id, *texts])
 

@@ -1,3 +1,4 @@
+import itertools
 import json
 import math
 import shlex
@@ -66,6 +67,14 @@ def test_the_pipeline_beside_the_old_loader():
     assert "MiB over the next 2" in rows[0].note
 
 
+def test_a_clip_is_played_to_and_fro_without_an_end():
+    clip = [(2.0, "a"), (2.5, "b"), (2.6, "c")]
+    played = list(itertools.islice(inference.to_and_fro(clip), 7))
+    assert "".join(image for _, image in played) == "abcbabc"
+    times = [2, 2.5, 2.6, 2.7, 3.2, 3.7, 3.8]
+    assert [time for time, _ in played] == pytest.approx(times)
+
+
 def test_steps_beside_a_program_that_stands_for_pytorch(tmp_path):
     python = tmp_path / "python"
     python.write_text(STAND_IN.format(python=sys.executable))
@@ -105,7 +114,7 @@ def test_the_tool_prints_and_writes_json(run, tmp_path, capsys, monkeypatch):
     assert written["rows"][0]["samples"] == 1 and written["rows"][2]["ratio"] == 1
     assert written["environment"]["backend"] == runs.environment()["backend"]
     shown, written = result(f"webcam --model={run} --repeats=1")
-    assert "tracker" in shown and written["rows"][0]["unit"] == "ms"
+    assert "live, new faces" in shown and "95 %: " in written["rows"][0]["note"]
     shown, written = result("step --backbone=tiny --resolution=56 --batch_size=2 --repeats=1")
     assert "skipped: only resnet50" in shown and written["rows"][2]["median"] is None
     assert written["config"]["resolution"] == 56

@@ -11,7 +11,10 @@ import pytest
 from keypoints import filters, geometry
 from keypoints.commands import filter as tool
 from keypoints.commands.cli import run_command
+from keypoints.filters import jobs
 from keypoints.head_shape import MEAN_SHAPE
+from keypoints.inference import tracking
+from keypoints.inference.predictor import Predictor
 from keypoints.media import videos
 from keypoints.pose import Pose
 from keypoints.synthetic.shape import pose_head
@@ -20,7 +23,14 @@ WIDTH, HEIGHT, RATE, COUNT = 192, 128, 10.0, 6
 
 
 class MarkedFaces:
-    """In place of the network: a face of 60 pixels around every bright dot of its own colour."""
+    """In place of a tracker: a face of 60 pixels around every dot of red or green.
+
+    A blue dot is a face that the detector sees and that is not followed.
+    """
+
+    def __init__(self, predictor=None, *, faces=None, **options):
+        self.faces = faces
+        self.ignored = np.empty((0, 4))
 
     def update(self, image, timestamp):
         faces = []
@@ -42,12 +52,16 @@ class MarkedFaces:
                         pose=Pose(0.0, 0.0, 0.0),
                     )
                 )
-        return faces
+        blue = (image[..., 2] > 200) & (image[..., :2] < 100).all(axis=2)
+        self.ignored = np.zeros((int(blue.any()), 4))
+        return faces[: self.faces]
 
 
 @pytest.fixture(autouse=True)
 def no_network(monkeypatch):
-    monkeypatch.setattr(tool, "load_tracker", lambda *_, still: MarkedFaces)
+    monkeypatch.setattr(jobs, "Tracker", MarkedFaces)
+    monkeypatch.setattr(tracking, "Tracker", MarkedFaces)
+    monkeypatch.setattr(Predictor, "load", lambda path: None)
     monkeypatch.setattr(videos, "ffmpeg", lambda: None)
 
 
@@ -70,10 +84,14 @@ def run(*arguments):
     run_command(tool.filter, [str(argument) for argument in arguments])
 
 
-def fail(capsys, *arguments):
+def stop(code, *arguments):
     with pytest.raises(SystemExit) as end:
         run(*arguments)
-    assert end.value.code == 2
+    assert end.value.code == code
+
+
+def fail(capsys, *arguments):
+    stop(2, *arguments)
     return capsys.readouterr().err
 
 
@@ -96,7 +114,7 @@ def test_a_picture_with_transparency_and_another_output(tmp_path):
     assert load(tmp_path / "hidden.jpg").shape == (HEIGHT, WIDTH, 3)
 
 
-def test_a_folder_does_all_pictures_and_names_the_damaged(tmp_path, capsys):
+def test_a_folder_says_what_became_of_each_picture(tmp_path, capsys):
     folder = tmp_path / "in"
     folder.mkdir()
     save(folder / "a.png", picture())
@@ -104,12 +122,65 @@ def test_a_folder_does_all_pictures_and_names_the_damaged(tmp_path, capsys):
     save(folder / "c.png", np.full((HEIGHT, WIDTH, 3), 7, np.uint8))  # nobody in it
     (folder / "notes.txt").write_text("hello")
     (folder / "d.png").write_bytes(b"no picture")
-    error = fail(capsys, folder, "--filter=pixelate", f"--points={tmp_path / 'p.csv'}")
-    assert "1 picture left out" in error and "d.png: not a whole picture" in error
-    assert "no face was found in 1 of 4 pictures" in error
+    stop(2, folder, "--filter=pixelate", f"--points={tmp_path / 'p.csv'}")
+    out, error = capsys.readouterr()
+    assert out.splitlines() == [
+        "a.png: 1 face covered",
+        "b.jpg: 1 face covered",
+        "c.png: no face found",
+        f"{tmp_path / 'in-pixelate'}: 3 pictures, 2 faces covered; no face found in 1; "
+        "1 picture left out",
+    ]
+    assert "d.png: left out; " in error and "d.png: not a whole picture" in error
     made = sorted(path.name for path in (tmp_path / "in-pixelate").iterdir())
     assert made == ["a.png", "b.jpg", "c.png"]
     assert (load(tmp_path / "in-pixelate" / "c.png") == 7).all()
+    assert len((tmp_path / "p.csv").read_text().splitlines()) == 1 + 2
+    (folder / "d.png").unlink()
+    (folder / "c.png").unlink()
+    run(folder, "--filter=pixelate")  # exit code 0
+    assert capsys.readouterr().out.endswith("in-pixelate: 2 pictures, 2 faces covered\n")
+
+
+def test_a_picture_without_a_face_exits_1(tmp_path, capsys):
+    path = save(tmp_path / "wall.png", np.full((HEIGHT, WIDTH, 3), 120, np.uint8))
+    stop(1, path)
+    assert capsys.readouterr().out == f"{tmp_path / 'wall-sunglasses.png'}: no face found\n"
+    assert (load(tmp_path / "wall-sunglasses.png") == 120).all()
+
+
+def crowd():
+    """Two faces, and one that only the detector sees."""
+    image = picture(50)
+    cv2.circle(image, (130, 70), 9, (20, 255, 20), -1)
+    cv2.circle(image, (180, 20), 5, (20, 20, 255), -1)
+    return image
+
+
+def test_a_face_that_stays_uncovered_is_said(tmp_path, capsys):
+    path = save(tmp_path / "crowd.png", crowd())
+    stop(1, path, "--filter=blur")
+    assert "crowd-blur.png: 2 faces covered; 1 more seen and NOT covered" in capsys.readouterr().out
+    run(path, "--filter=crown")  # a sticker protects nobody
+    assert capsys.readouterr().out.endswith("crowd-crown.png: 2 faces\n")
+
+
+def test_faces_limits_how_many_are_drawn_on(tmp_path, capsys):
+    path = save(tmp_path / "crowd.png", crowd())
+    run(path, "--filter=crown", "--faces=1")
+    assert capsys.readouterr().out.endswith("crowd-crown.png: 1 face\n")
+    assert "--faces=0: a whole number of at least 1" in fail(capsys, path, "--faces=0")
+
+
+def test_a_video_says_when_faces_stay_uncovered(tmp_path, capsys):
+    path = tmp_path / "clip.avi"
+    with videos.writing(path, WIDTH, HEIGHT, RATE) as write:
+        for image in (picture(50), picture(55), crowd(), crowd()):
+            write(image)
+    stop(1, path, "--filter=pixelate")
+    last = capsys.readouterr().out.splitlines()[-1]
+    assert "at most 2 faces covered at once; 1 more seen and NOT covered in 2 frames" in last
+    assert last.endswith(", first at 0.2 s")
 
 
 def clip(path, positions):
@@ -135,7 +206,7 @@ def test_a_video_keeps_size_rate_and_length(tmp_path, capsys):
     assert float(rows[2]["x30"]) == pytest.approx(70, abs=12)
     out, error = capsys.readouterr()
     assert "6 frames, 192 x 128, 10 a second; without sound" in out
-    assert "no face was found in 1 of 6 frames: they are as they were" in error
+    assert out.endswith("; at most 1 face at once, none found in 1 frame\n") and not error
 
 
 def test_a_video_that_breaks_off_is_done_as_far_as_it_goes(tmp_path, capsys):
@@ -205,8 +276,8 @@ def test_list_on_a_picture_of_ones_own(tmp_path, capsys):
     path = save(tmp_path / "me.png", picture())
     run(path, "--filter=list", f"--output={tmp_path / 'sheet.png'}")
     assert load(tmp_path / "sheet.png").shape[1] < 500  # one face, not four drawn ones
-    bare = save(tmp_path / "wall.png", np.full((50, 60, 3), 90, np.uint8))
-    assert "no face was found" in fail(capsys, bare, "--filter=list", "--output=x.png")
+    wall = save(tmp_path / "wall.png", np.full((50, 60, 3), 90, np.uint8))
+    assert "no face was found" in fail(capsys, wall, "--filter=list", "--output=x.png")
 
 
 @pytest.mark.parametrize(

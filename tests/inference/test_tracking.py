@@ -1,3 +1,6 @@
+import threading
+from concurrent.futures import ThreadPoolExecutor
+
 import numpy as np
 import pytest
 
@@ -6,7 +9,7 @@ from keypoints.estimate import Estimate
 from keypoints.inference import tracking
 from keypoints.inference.detectors import Detections
 from keypoints.inference.predictor import Predictor
-from keypoints.inference.tracking import OneEuro, Tracker, face_score
+from keypoints.inference.tracking import Tracker, face_score
 
 RATE = 30  # frames a second
 
@@ -152,44 +155,151 @@ def test_a_wall_is_no_face(scene):
 
 def test_no_more_faces_than_asked_for(scene):
     scene.faces = {str(i): (np.array([100.0 + 150 * i, 200]), 90.0) for i in range(4)}
-    assert len(Tracker(scene.predictor, faces=2).update(IMAGE, 0.0)) == 2
+    tracker = Tracker(scene.predictor, faces=2)
+    assert len(tracker.update(IMAGE, 0.0)) == 2 and len(tracker.ignored) == 2
+    tracker.faces = None  # from now on all
+    assert len(tracker.update(IMAGE, 1.0)) == 4 and len(tracker.ignored) == 0
 
 
-def test_smoothing_halves_the_noise_of_a_still_face_and_does_not_lag_a_fast_one():
-    rng = np.random.default_rng(0)
-    truth = landmarks.MEAN_FACE * 120 + 200
-    still, moving = OneEuro(), OneEuro()
-    errors = {"raw": [], "still": [], "moving": []}
-    for frame in range(120):
-        noise = rng.normal(0, 1.0, truth.shape)
-        errors["raw"].append(noise)
-        errors["still"].append(still.smooth(truth + noise, frame / RATE) - truth)
-        place = truth + [8.0 * frame, 0]  # 240 pixels, two face sides, a second
-        errors["moving"].append(moving.smooth(place + noise, frame / RATE) - place)
-    flicker = {name: np.diff(values[30:], axis=0).std() for name, values in errors.items()}
-    assert flicker["still"] < 0.5 * flicker["raw"]
-    lag = -np.mean(errors["moving"][30:], axis=(0, 1))[0]
-    assert lag < 8.0  # less than the way of one frame
+def test_a_box_that_is_no_sure_face_is_told(scene):
+    scene.faces = {"a": (np.array([300.0, 240]), 120.0)}
+    wall = np.array([[500.0, 60, 70, 80]], np.float32)
+    detect = scene.detect
+
+    def detect_a_wall_too(image):
+        return Detections(np.concatenate([detect(image).boxes, wall]), np.ones(2, "f4"))
+
+    scene.detect = detect_a_wall_too
+    tracker = Tracker(scene.predictor)
+    assert len(tracker.update(IMAGE, 0.0)) == 1
+    np.testing.assert_array_equal(tracker.ignored, wall)
+    scene.detect = detect
+    tracker.update(IMAGE, 1.0)
+    assert tracker.ignored.shape == (0, 4)
 
 
-def test_smoothing_by_hand():
-    filter = OneEuro()
-    first = np.zeros((68, 2), np.float32)
-    assert (filter.smooth(first, 1.0) == 0).all()
-    assert (filter.smooth(first + 9, 1.0) == 0).all()  # no time has passed
-    # A face of one spot has a side of 1: 4 px in 0.5 s are 8 sides a second, low-passed at 2 Hz.
-    share = 1 / (1 + 1 / (2 * np.pi * tracking.SPEED_CUTOFF * 0.5))
-    cutoff = tracking.MIN_CUTOFF + tracking.SPEED_GAIN * 8 * share
-    expected = 4 / (1 + 1 / (2 * np.pi * cutoff * 0.5))
-    np.testing.assert_allclose(filter.smooth(first + [4, 0], 1.5)[:, 0], expected, rtol=1e-5)
+@pytest.mark.parametrize("rate", [10, 20, 30, 60])
+def test_a_second_face_is_followed_within_three_tenths_of_a_second(scene, rate):
+    for enters in (1.0, 1.09, 1.17):
+        tracker, found = Tracker(scene.predictor), None
+        for frame in range(2 * rate):
+            scene.faces = {"a": (np.array([200.0, 240]), 120.0)}
+            if frame / rate >= enters:
+                scene.faces["b"] = (np.array([450.0, 200]), 90.0)
+            if len(tracker.update(IMAGE, frame / rate)) == 2:
+                found = frame / rate
+                break
+        assert found is not None and found - enters < 0.3
 
 
-def test_lids_are_not_held_back_on_a_still_face():
-    filter, face = OneEuro(), landmarks.MEAN_FACE * 120 + 200
-    for frame in range(30):
-        filter.smooth(face, frame / RATE)
-    shut = face.copy()
-    shut[[37, 38, 43, 44], 1] += 5  # the upper lids
-    found = [filter.smooth(shut, frame / RATE) for frame in (30, 31)]
-    assert found[0][37, 1] - face[37, 1] > 2.5 and found[1][37, 1] - face[37, 1] > 4
-    assert np.abs(found[1][:17] - face[:17]).max() < 0.01  # the jaw does not move with them
+def test_the_same_frames_give_the_same_faces(scene):
+    def play():
+        scene.rng = np.random.default_rng(3)
+        scene.noise = 0.5
+        tracker, found = Tracker(scene.predictor), []
+        for frame in range(40):
+            scene.faces = {"a": (np.array([200.0 + 5 * frame, 240]), 120.0)}
+            if frame > 15:
+                scene.faces["b"] = (np.array([450.0, 100]), 90.0)
+            found += [
+                (face.id, face.points.tobytes()) for face in tracker.update(IMAGE, frame / 30)
+            ]
+        return found
+
+    assert play() == play()
+
+
+class Doorkeeper:
+    """A detector that answers when it is let, in another thread; and says which frame it had."""
+
+    def __init__(self, scene):
+        self.scene, self.gate = scene, threading.Semaphore(0)
+        self.threads, self.frames = set(), []
+
+    def detect(self, image):
+        seen = self.scene.detect(image)  # of the moment at which the look began
+        self.threads.add(threading.current_thread())
+        self.frames.append(int(image[0, 0, 0]))
+        assert self.gate.acquire(timeout=10)
+        return seen
+
+
+def numbered(frame):
+    image = IMAGE.copy()
+    image[0, 0] = frame
+    return image
+
+
+def settle(tracker):
+    """Wait until the look that runs has its result, which the next frame takes up."""
+    if tracker._search is not None:
+        tracker._search.result(10)
+
+
+def test_in_the_background_no_frame_waits_and_a_face_is_met_where_it_went(scene):
+    keeper = Doorkeeper(scene)
+    tracker = Tracker(scene.predictor, detector=keeper, background=True)
+    found = []
+    for frame in range(6):  # a fast face: 12 pixels a frame, a tenth of its side
+        scene.faces = {"a": (np.array([100.0 + 12 * frame, 240]), 120.0)}
+        if frame == 4:
+            keeper.gate.release()  # the look at frame 0 takes four frames
+            settle(tracker)
+        found.append(tracker.update(numbered(frame), frame / RATE))
+    assert [len(faces) for faces in found] == [0, 0, 0, 0, 1, 1]
+    assert keeper.frames[0] == 0 and keeper.threads.isdisjoint({threading.current_thread()})
+    points = found[-1][0].points
+    assert np.abs(points - scene.points("a")).max() < 8  # and not where it was at frame 0
+    keeper.gate.release(5)
+
+
+def test_in_the_background_the_newest_frame_is_searched(scene):
+    keeper = Doorkeeper(scene)
+    tracker = Tracker(scene.predictor, detector=keeper, background=True)
+    for frame in range(5):
+        tracker.update(numbered(frame), frame / RATE)
+    keeper.gate.release()
+    settle(tracker)
+    tracker.update(numbered(5), 5 / RATE)
+    keeper.gate.release()
+    settle(tracker)
+    assert keeper.frames == [0, 5]
+
+
+def test_in_the_background_a_known_face_that_moved_is_not_found_twice(scene):
+    keeper = Doorkeeper(scene)
+    tracker = Tracker(scene.predictor, detector=keeper, background=True)
+    scene.faces = {"a": (np.array([100.0, 240]), 120.0)}
+    ids = set()
+    for frame in range(60):
+        scene.faces = {"a": (np.array([100.0 + 6 * frame, 240]), 120.0)}
+        if frame % 5 == 4:  # looks take five frames, in which it moves by a quarter of its side
+            keeper.gate.release()
+            settle(tracker)
+        ids |= {face.id for face in tracker.update(numbered(frame), frame / RATE)}
+    keeper.gate.release(5)
+    assert ids == {0} and len(keeper.frames) > 5
+
+
+def test_trackers_in_several_threads_share_a_predictor_and_a_detector():
+    """Eight videos at once give what each gives alone."""
+
+    def play(start):
+        scene = scenes[start]
+        tracker, found = Tracker(shared, detector=shared), []
+        for frame in range(30):
+            image = IMAGE.copy()
+            image[0, 0, 0] = start  # whose frame it is
+            scene.faces = {"a": (np.array([100.0 + 40 * start + frame, 240]), 120.0)}
+            found += [
+                (face.id, face.points.tobytes()) for face in tracker.update(image, frame / 30)
+            ]
+        return found
+
+    scenes = [Scene() for _ in range(8)]
+    shared = Predictor(None, margin=1.4)
+    shared.estimate = lambda image, boxes: scenes[image[0, 0, 0]].estimate(image, boxes)
+    shared.detect = lambda image: scenes[image[0, 0, 0]].detect(image)
+    alone = [play(start) for start in range(8)]
+    with ThreadPoolExecutor(8) as pool:
+        assert list(pool.map(play, range(8))) == alone

@@ -1,0 +1,47 @@
+"""Steady points: a filter in time that smooths still faces strongly and moving ones hardly.
+
+The One-Euro filter (Casiez, Roussel and Vogel, CHI 2012), for the points of a whole face.
+"""
+
+import numpy as np
+
+# Cut-off frequencies in hertz: at rest, its rise with speed in face sides a second, and that of
+# the speed itself. A point's speed is mostly that of the whole face, in which the tremble of
+# single points cancels; the rest is its own, so that lids and lips are not held back on a still
+# head.
+MIN_CUTOFF, SPEED_GAIN, SPEED_CUTOFF = 1.0, 150.0, 1.0
+RIGID_SHARE = 0.7  # the whole face's share of a point's speed
+
+
+class OneEuro:
+    """Smooths the points of one face."""
+
+    def __init__(self) -> None:
+        self._points: np.ndarray | None = None
+        self._speed: np.ndarray | None = None
+        self._time = 0.0
+
+    def smooth(self, points: np.ndarray, timestamp: float) -> np.ndarray:
+        """The filtered `points` `(68, 2)` at `timestamp` seconds, which must not go back."""
+        elapsed = timestamp - self._time
+        if self._points is None or elapsed <= 0:
+            if self._points is None:
+                self._points, self._speed = points.astype(np.float64), np.zeros_like(points)
+            self._time = timestamp
+            return self._points.astype(np.float32)
+        side = max(np.ptp(points, axis=0).max(), 1.0)
+        speed = (points - self._points) / elapsed / side
+        speed = RIGID_SHARE * speed.mean(axis=0) + (1 - RIGID_SHARE) * speed
+        self._speed = self._speed + low_pass(SPEED_CUTOFF, elapsed) * (speed - self._speed)
+        cutoff = MIN_CUTOFF + SPEED_GAIN * np.linalg.norm(self._speed, axis=1, keepdims=True)
+        self._points = self._points + low_pass(cutoff, elapsed) * (points - self._points)
+        self._time = timestamp
+        return self._points.astype(np.float32)
+
+
+def low_pass(cutoff: np.ndarray | float, elapsed: float) -> np.ndarray | float:
+    """Share of the new value that a first-order low-pass takes in after `elapsed` seconds.
+
+    `cutoff` in hertz.
+    """
+    return 1 / (1 + 1 / (2 * np.pi * cutoff * elapsed))
