@@ -1,11 +1,15 @@
 """Atomic file writes: a file is either complete or unchanged."""
 
+import errno
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from keypoints.errors import InputError
+
+# Errors of a write to an open file, which do not name the file.
+_FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EIO}
 
 
 @contextmanager
@@ -13,20 +17,46 @@ def replacing(path: Path) -> Iterator[Path]:
     """A temporary path in place of `path`, renamed to `path` when the block ends without an error.
 
     The temporary file keeps the suffix, because some writers derive the format from it. Raises
-    InputError if the folder cannot be written or the disk is full.
+    InputError if the folder cannot be written or the disk is full; any other error of the block
+    is passed on as it is.
     """
     temporary = path.with_name(f".{os.getpid()}.{path.name}")
     try:
+        if path.is_dir():
+            raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(temporary))
         yield temporary
         with open(temporary, "rb") as file:
             os.fsync(file.fileno())
         os.replace(temporary, path)
     except OSError as error:
+        own = str(error.filename).endswith(temporary.name) if error.filename else False
+        if not own and (error.filename or error.errno not in _FULL):
+            raise
         reason = os.strerror(error.errno) if error.errno else error
         raise InputError(f"cannot write {path}: {reason}; its previous content is kept") from error
     finally:
         with suppress(OSError):
             temporary.unlink(missing_ok=True)
+
+
+def keep_apart(inputs: Iterable[Path], outputs: Sequence[tuple[str, Path]]) -> None:
+    """Raise InputError if an output would replace an input or another output.
+
+    `outputs`: pairs of what the user calls an output, such as `--points`, and its path.
+    """
+    taken = [("the input", path) for path in inputs]
+    for name, path in outputs:
+        for other, place in taken:
+            if _same(path, place):
+                raise InputError(f"{name}={path}: would replace {other}; give another name")
+        taken.append((f"the file of {name}", path))
+
+
+def _same(path: Path, other: Path) -> bool:
+    try:
+        return path.resolve() == other.resolve() or path.samefile(other)
+    except OSError:  # one of them is not there
+        return False
 
 
 def reserve(path: Path, size: int) -> None:

@@ -3,10 +3,12 @@
 import contextlib
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
+from urllib.parse import unquote, urlsplit
 
+from keypoints.atomic import keep_apart
 from keypoints.errors import InputError
 from keypoints.pretrained import DEFAULT
 
@@ -24,21 +26,24 @@ def filter(
     faces: int | None = None,
     points: str | None = None,
     detector: str = "centerface",
+    quality: str = "high",
 ) -> None:
-    """Draw a filter on every face; size and frame rate stay, and sound where ffmpeg is installed.
+    """Draw a filter on every face; docs/formats.md says what of a file is kept.
 
-    A camera is recorded until Ctrl-C. The last line says how many faces were drawn on. Exit codes:
-    0 all done; 1 all written, but in a picture, or in a whole video, no face was found, or blur or
-    pixelate left a face uncovered that the detector saw; 2 bad input, or pictures were left out.
+    A camera is recorded until Ctrl-C, which also ends a video and keeps what is done. The last line
+    says how many faces were drawn on. Exit codes: 0 all done; 1 all written, but in a picture, or
+    in a whole video, no face was found, or blur or pixelate left a face uncovered that the detector
+    saw; 2 bad input, or pictures were left out.
 
     Args:
-        input: a picture, a folder of pictures, a video, the number of a camera or a stream's URL
+        input: a picture, a folder of pictures, a video, the number of a camera or a URL
         filter: name of a filter, a folder with one of your own, or list to see them all
         output: file, or folder for a folder; beside the input with the filter's name unless given
         model: pretrained, pretrained-small (quicker), a run folder or an export
         faces: at most this many faces are drawn on, the largest first; all of them unless given
         points: CSV file to write box, score, 68 points, pose and openings of each face to
         detector: centerface, haar (OpenCV's cascade), yunet (a download), or YuNet's .onnx file
+        quality: high (looks like the input), medium or small: of videos and lossy pictures
     """
     if filter == "list":
         list_filters(input, output, model, detector)
@@ -48,78 +53,106 @@ def filter(
     if faces is not None and faces < 1:
         raise InputError(f"--faces={faces}: a whole number of at least 1 is expected")
 
-    from keypoints.filters import load_filter
-    from keypoints.filters.jobs import PROTECTED, Painter
+    from keypoints.filters import jobs, load_filter
     from keypoints.inference.detectors import MOVING, STILL, load_detector
     from keypoints.inference.predictor import Predictor
-    from keypoints.media import landmark_csv, videos
+    from keypoints.media import landmark_csv, pictures
 
-    source = Path(input)
-    live = videos.is_live(input)
-    job = filter_camera if live else choose_job(source)
+    if quality not in pictures.QUALITIES:
+        known = ", ".join(pictures.QUALITIES)
+        raise InputError(f"--quality={quality}: one of {known} is expected")
+    job = choose_job(input)
     loaded = load_filter(filter)
-    name = f"camera-{loaded.spec.name}.mp4" if live else beside(source, loaded.spec.name)
-    target = Path(output) if output is not None else Path(name)
-    if not live and target.resolve() == source.resolve():
-        raise InputError(f"--output={target}: would replace the input; give another name")
+    target = Path(output) if output is not None else beside(input, loaded.spec.name)
+    pairs = [(Path(input), target)]
+    if job is filter_folder:
+        pairs = jobs.folder_pictures(Path(input), target)
+    outputs = [("--output", written) for _, written in pairs]
+    if points is not None:
+        outputs.append(("--points", Path(points)))
+    keep_apart([*(read for read, _ in pairs), Path(model), Path(detector)], outputs)
     with contextlib.ExitStack() as stack:
         smallest = STILL if job in (filter_picture, filter_folder) else MOVING
-        smallest = min(smallest, PROTECTED) if loaded.protects else smallest
+        smallest = min(smallest, jobs.PROTECTED) if loaded.protects else smallest
         finder = load_detector(detector, smallest=smallest)
-        painter = Painter(loaded, Predictor.load(model), finder, faces)
+        painter = jobs.Painter(loaded, Predictor.load(model), finder, faces)
         if points is not None:
             painter.note = stack.enter_context(landmark_csv.writing(Path(points)))
-        code = job(input if live else source, target, painter)
+        if job is filter_folder:
+            code = filter_folder(pairs, target, painter, quality)
+        else:
+            code = job(input, target, painter, quality)
     if code:
         sys.exit(code)
 
 
-def choose_job(path: Path) -> "Callable[[Path, Path, Painter], int]":
-    """What to do with a path; raises InputError where nothing can be done with it.
+def choose_job(source: str) -> Callable[..., int]:
+    """What to do with an input; raises InputError where nothing can be done with it.
 
     Each job prints what it wrote, and returns the exit code.
     """
-    from keypoints.media import pictures, videos
+    from keypoints.media import cameras, pictures, videos
 
-    suffix = path.suffix.lower()
+    if cameras.is_live(source):
+        return filter_camera
+    path = Path(source)
+    if "://" in source:
+        return filter_video
     if not path.exists():
         raise InputError(f"{path}: no such file or folder")
     if path.is_dir():
         return filter_folder
-    if suffix in videos.SUFFIXES:
+    if videos.is_video(path):
         return filter_video
-    if suffix in pictures.SUFFIXES:
+    if pictures.is_picture(path):
         return filter_picture
-    known = ", ".join(pictures.SUFFIXES + videos.SUFFIXES)
+    known = ", ".join(pictures.SUFFIXES + videos.INPUTS)
     raise InputError(f"{path}: neither a picture nor a video by its name; known: {known}")
 
 
-def beside(path: Path, label: str) -> Path:
-    """The default output: beside the input, with the filter's name added."""
-    whole = path.resolve()
-    return whole.with_name(f"{whole.stem}-{label}{whole.suffix}")
+def beside(source: str, label: str) -> Path:
+    """The default output: beside the input, with the filter's name added.
+
+    What comes from a camera or a URL goes to the current folder.
+    """
+    from keypoints.media import cameras, pictures, videos
+
+    if cameras.is_live(source):
+        return Path(f"camera-{label}.mp4")
+    if "://" in source:
+        whole = Path(unquote(urlsplit(source).path).rpartition("/")[2] or "video.mp4")
+    else:
+        whole = Path(source).resolve()
+    if whole.is_dir():
+        return whole.with_name(f"{whole.name}-{label}")
+    room = videos if "://" in source or videos.is_video(whole) else pictures
+    return whole.with_name(room.writable_name(f"{whole.stem}-{label}{whole.suffix}"))
 
 
-def filter_picture(path: Path, target: Path, painter: "Painter") -> int:
+def filter_picture(source: str, target: Path, painter: "Painter", quality: str) -> int:
     from keypoints.filters import jobs
 
-    coverage = jobs.filter_picture(path, target, painter).coverage
-    print(f"{target}: {counted(coverage, painter)}")
-    return exit_code(coverage, painter)
+    result = jobs.filter_picture(Path(source), target, painter, quality=quality)
+    warn(result.notes)
+    print(f"{target}: {counted(result.coverage, painter)}")
+    return exit_code(result.coverage, painter)
 
 
-def filter_folder(path: Path, target: Path, painter: "Painter") -> int:
+def filter_folder(
+    pairs: Sequence[tuple[Path, Path]], target: Path, painter: "Painter", quality: str
+) -> int:
     from keypoints.filters import jobs
 
     progress, results = Progress("pictures"), []
-    for total, result in jobs.filter_folder(path, target, painter):
+    for result in jobs.filter_folder(pairs, painter, quality=quality):
         results.append(result)
         progress.clear()
+        warn(result.notes)
         if result.error is not None:
             print(f"{result.target.name}: left out; {result.error}", file=sys.stderr)
         else:
             print(f"{result.target.name}: {counted(result.coverage, painter)}")
-        progress.show(len(results), total)
+        progress.show(len(results), len(pairs))
     progress.clear()
     done = [result.coverage for result in results if result.error is None]
     line = f"{target}: {count_of(len(done), 'picture')}"
@@ -136,24 +169,22 @@ def filter_folder(path: Path, target: Path, painter: "Painter") -> int:
     return max(exit_code(coverage, painter) for coverage in done)
 
 
-def filter_video(path: Path, target: Path, painter: "Painter") -> int:
+def filter_video(source: str, target: Path, painter: "Painter", quality: str) -> int:
     from keypoints.filters import jobs
-    from keypoints.media import videos
 
     progress = Progress("frames")
-    result = jobs.filter_video(path, target, painter, progress.show)
+    result = jobs.filter_video(source, target, painter, progress.show, quality=quality)
     progress.clear()
-    frames = result.coverage.frames
-    if frames < result.expected - 1:  # a claim may be one off
-        print(f"{path} breaks off: {frames} of {result.expected} frames could be read",
-              file=sys.stderr)  # fmt: skip
-    sound = "" if videos.ffmpeg() else "; without sound, which takes ffmpeg"
-    size = f"{result.width} x {result.height}, {result.rate:g} a second"
-    print(f"{target}: {frames} frames, {size}{sound}; {counted(result.coverage, painter)}")
+    warn(result.notes)
+    size = f"{result.width} x {result.height}, {result.rate:.4g} a second"
+    print(f"{target}: {result.frames} frames, {size}; {counted(result.coverage, painter)}")
+    if result.interrupted:
+        print(f"{target} ends at {result.seconds:.1f} seconds", file=sys.stderr)
+        raise KeyboardInterrupt
     return exit_code(result.coverage, painter)
 
 
-def filter_camera(source: str, target: Path, painter: "Painter") -> int:
+def filter_camera(source: str, target: Path, painter: "Painter", quality: str) -> int:
     from keypoints.filters import jobs
 
     progress = Progress("frames")
@@ -163,13 +194,20 @@ def filter_camera(source: str, target: Path, painter: "Painter") -> int:
             print(f"recording {source} to {target}; Ctrl-C ends it", file=sys.stderr)
         progress.show(done, total)
 
-    result = jobs.filter_camera(source, target, painter, show)
+    result = jobs.filter_camera(source, target, painter, show, quality=quality)
     progress.clear()
+    warn(result.notes)
     if not result.interrupted:
         print(f"no more frames come from {source}", file=sys.stderr)
     size = f"{result.seconds:.1f} seconds, {result.width} x {result.height}"
     print(f"{target}: {size}; {counted(result.coverage, painter)}")
     return exit_code(result.coverage, painter)
+
+
+def warn(notes: Iterable[str]) -> None:
+    """Print what was lost, a line each."""
+    for note in notes:
+        print(f"warning: {note}", file=sys.stderr)
 
 
 def counted(coverage: "Coverage", painter: "Painter") -> str:
@@ -235,31 +273,29 @@ class Progress:
 
 def list_filters(input: str | None, output: str | None, model: str, detector: str) -> None:
     """Print the filters and write a picture of them, on drawn faces or on those of a picture."""
-    import cv2
-
     from keypoints import filters
-    from keypoints.atomic import replacing
     from keypoints.filters.gallery import draw_sheet
     from keypoints.inference.detectors import load_detector
     from keypoints.inference.predictor import Predictor
     from keypoints.inference.tracking import Tracker
-    from keypoints.media.pictures import SUFFIXES, decode_picture
+    from keypoints.media import pictures
 
-    target = Path(str(output)) if output is not None else Path("filters.png")
-    if target.suffix.lower() not in SUFFIXES:
-        raise InputError(f"--output={target}: a picture's name ends in {', '.join(SUFFIXES)}")
+    target = Path(output) if output is not None else Path("filters.png")
+    if target.suffix.lower() not in pictures.SUFFIXES:
+        known = ", ".join(pictures.SUFFIXES)
+        raise InputError(f"--output={target}: a picture's name ends in {known}")
     faces = None
     if input is not None:
-        path = Path(str(input))
+        path = Path(input)
         if not path.is_file():
             raise InputError(f"{path}: no such picture; --filter=list shows filters on a picture")
-        image = decode_picture(path.read_bytes(), str(path))
+        keep_apart([path], [("--output", target)])
+        image = next(pictures.open_picture(path).stills()).rgb()
         tracker = Tracker(Predictor.load(model), faces=4, detector=load_detector(detector))
         faces = [(image, face.points) for face in tracker.update(image, 0.0)]
         if not faces:
             raise InputError(f"{path}: no face was found to show the filters on")
     for name in filters.list_filters():
         print(f"{name:<15}{filters.load_filter(name).spec.description}")
-    with replacing(target) as temporary:
-        cv2.imwrite(str(temporary), draw_sheet(faces)[..., ::-1])
+    pictures.save(target, [pictures.Still(draw_sheet(faces))], quality="medium")
     print(f"a picture of them: {target}")

@@ -5,6 +5,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from keypoints.atomic import keep_apart
 from keypoints.errors import InputError
 from keypoints.pretrained import DEFAULT
 
@@ -43,6 +44,9 @@ def webcam(
     for name, value, low in (("faces", faces, 1), ("max_frames", max_frames, 0)):
         if value is not None and value < low:
             raise InputError(f"--{name}={value}: a whole number of at least {low} is expected")
+    files = {"--output": output, "--points": points}
+    outputs = [(flag, Path(path)) for flag, path in files.items() if path is not None]
+    keep_apart([Path(source), Path(model), Path(detector)], outputs)
     require_window = (lambda: None) if headless else try_window()
 
     from keypoints.filters import load_filter
@@ -51,11 +55,11 @@ def webcam(
     from keypoints.inference.tracking import Tracker
     from keypoints.live import loop
     from keypoints.live.view import View
-    from keypoints.media import videos
+    from keypoints.media import cameras
 
     view = View(load_filter(filter) if filter is not None else None, axes=axes)
     finder = load_detector(detector, smallest=MOVING)
-    live = videos.is_live(source)
+    live = cameras.is_live(source)
     tracker = Tracker(Predictor.load(model), detector=finder, background=live)
     require_window()
     speed = loop.run(

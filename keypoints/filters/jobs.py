@@ -1,22 +1,22 @@
 """A filter put on files: a picture, a folder of pictures, a video, or a camera's recording."""
 
-import contextlib
+import functools
 import itertools
-from collections.abc import Callable, Iterator
+import os
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
 
-from keypoints.atomic import replacing
 from keypoints.errors import InputError
 from keypoints.filters.coverage import Coverage
 from keypoints.filters.engine import Filter
 from keypoints.inference.detectors import Detector
 from keypoints.inference.predictor import Predictor
-from keypoints.inference.tracking import DETECT_EVERY, Tracker
-from keypoints.media import videos
-from keypoints.media.pictures import SUFFIXES, decode_picture
+from keypoints.inference.tracking import DETECT_EVERY, Face, Tracker
+from keypoints.media import cameras, pictures, videos
+from keypoints.media.pictures import SUFFIXES
 
 # Side of the smallest faces to look for in a video whose people are protected, as a share of the
 # square root of a frame's area: 29 pixels in 1920 x 1080.
@@ -31,10 +31,12 @@ class Result:
     target: Path
     width: int = 0
     height: int = 0
-    rate: float = 0.0  # frames/s of a video
-    seconds: float = 0.0  # length of a recording
+    rate: float = 0.0  # frames/s of a video, on average
+    seconds: float = 0.0  # time of the last frame of a video or recording
+    frames: int = 0  # written, of a video or recording
     expected: int = 0  # frames that the input claims to have; 0: unknown
-    interrupted: bool = False  # a recording was ended by Ctrl-C, not by its source
+    interrupted: bool = False  # a video or recording was ended by Ctrl-C, not by its source
+    notes: list[str] = field(default_factory=list)  # what was lost, a line each
     error: InputError | None = None  # why there is no target
     coverage: Coverage = field(default_factory=Coverage)
 
@@ -64,92 +66,152 @@ class Painter:
             background=live,
         )
 
-    def paint(
-        self,
-        image: np.ndarray,
-        tracker: Tracker,
-        number: int,
-        timestamp: float,
-        result: Result,
-        *,
-        moving: bool = True,
-    ) -> np.ndarray:
-        """The filtered frame; `moving`: it follows the one before. Counts it in `result`."""
+    def find(
+        self, image: np.ndarray, tracker: Tracker, number: int, timestamp: float, result: Result
+    ) -> list[Face]:
+        """The faces of a frame, which go into the table and are counted in `result`."""
         faces = tracker.update(image, timestamp)
         if self.note is not None:
             self.note(number, timestamp, faces)
-        points = np.array([face.points for face in faces], np.float32).reshape(-1, 68, 2)
-        ids = [face.id for face in faces] if moving else None
         result.height, result.width = image.shape[:2]
-        result.coverage.add(points, tracker.ignored, timestamp)
-        return self.filter.apply(image, points, ids=ids, timestamp=timestamp)
+        result.coverage.add(_points(faces), tracker.ignored, timestamp)
+        return faces
+
+    def draw(
+        self, image: np.ndarray, faces: Sequence[Face], timestamp: float, *, moving: bool = True
+    ) -> np.ndarray:
+        """The filtered frame; `moving`: it follows the one before."""
+        ids = [face.id for face in faces] if moving else None
+        return self.filter.apply(image, _points(faces), ids=ids, timestamp=timestamp)
+
+    def paint(
+        self, image: np.ndarray, tracker: Tracker, number: int, timestamp: float, result: Result
+    ) -> np.ndarray:
+        """The filtered frame of a video."""
+        faces = self.find(image, tracker, number, timestamp, result)
+        return self.draw(image, faces, timestamp)
 
 
-def filter_picture(path: Path, target: Path, painter: Painter, *, number: int = 0) -> Result:
-    """Filter one picture file; `number` is its frame in the table of landmarks.
+def _points(faces: Sequence[Face]) -> np.ndarray:
+    return np.array([face.points for face in faces], np.float32).reshape(-1, 68, 2)
 
-    Raises InputError for a target whose name is no picture's, and for a damaged picture.
+
+def filter_picture(
+    path: Path, target: Path, painter: Painter, *, number: int = 0, quality: str = "high"
+) -> Result:
+    """Filter every frame or page of a picture file; `pictures.save` says what is kept.
+
+    `number` is the first frame's in the table of landmarks. Raises InputError for a target whose
+    name is no picture's or that cannot be written, and for a damaged picture.
     """
-    import cv2
-
-    if target.suffix.lower() not in SUFFIXES:
-        raise InputError(f"{target}: a picture's name ends in {', '.join(SUFFIXES)}")
-    result = Result(target, expected=1)
-    image = decode_picture(path.read_bytes(), str(path))
-    shown = painter.paint(image, painter.tracker(), number, 0.0, result, moving=False)
-    with replacing(target) as temporary:
-        cv2.imwrite(str(temporary), shown[..., ::-1])
+    pictures.format_of(target)
+    picture = pictures.open_picture(path)
+    result, tracker = Result(target, expected=picture.count), painter.tracker()
+    seconds, painted = 0.0, []
+    for index, still in enumerate(picture.stills()):
+        if not picture.animated:
+            tracker = painter.tracker()
+        faces = painter.find(still.rgb(), tracker, number + index, seconds, result)
+        draw = functools.partial(
+            painter.draw, faces=faces, timestamp=seconds, moving=picture.animated
+        )
+        painted.append(still.painted(draw))
+        seconds += still.seconds
+    notes = pictures.save(target, painted, source=picture, quality=quality)
+    result.notes = picture.notes + notes
     return result
 
 
-def filter_folder(path: Path, target: Path, painter: Painter) -> Iterator[tuple[int, Result]]:
-    """Filter all pictures of a folder into the folder `target`, in the order of their names.
+def folder_pictures(path: Path, target: Path) -> list[tuple[Path, Path]]:
+    """The pictures of a folder by their names, and the file in `target` for each.
 
-    Yields the number of pictures in all and the result of each one; that of a damaged picture has
-    an `error`, and the others are done. Raises InputError for a folder without pictures.
+    Hidden files are passed over. Raises InputError for a folder without pictures, or that cannot
+    be read.
     """
-    pictures = sorted(p for p in path.iterdir() if p.suffix.lower() in SUFFIXES)
-    if not pictures:
+    try:
+        entries = sorted(path.iterdir())
+    except OSError as error:
+        raise InputError(f"{path}: {os.strerror(error.errno)}") from None
+    known = [p for p in entries if pictures.is_picture(p) and not p.name.startswith(".")]
+    if not known:
         raise InputError(f"{path}: no picture in this folder; known: {', '.join(SUFFIXES)}")
-    target.mkdir(parents=True, exist_ok=True)
-    for number, picture in enumerate(pictures):
-        try:
-            result = filter_picture(picture, target / picture.name, painter, number=number)
-        except InputError as error:
-            result = Result(target / picture.name, error=error)
-        yield len(pictures), result
+    return [(p, target / pictures.writable_name(p.name)) for p in known]
 
 
-def filter_video(path: Path, target: Path, painter: Painter, progress: Progress) -> Result:
-    """Filter a video frame by frame; size, frame rate and sound stay.
+def filter_folder(
+    pairs: Sequence[tuple[Path, Path]], painter: Painter, *, quality: str = "high"
+) -> Iterator[Result]:
+    """Filter pictures into the files beside them in `pairs`, as of `folder_pictures`.
 
-    Raises InputError for what is no video, and where `target` cannot be written.
+    Yields the result of each one; that of a picture that cannot be read or written has an `error`,
+    and the others are done. Raises InputError where the folder of the files cannot be made.
     """
-    video = videos.probe(path)
-    result = Result(target, rate=video.rate, expected=video.count)
-    tracker = painter.tracker()
-    with videos.writing(target, video.width, video.height, video.rate, sound=path) as write:
-        for number, (timestamp, image) in enumerate(videos.read_frames(path)):
-            write(painter.paint(image, tracker, number, timestamp, result))
-            progress(number + 1, result.expected)
+    number = 0
+    for picture, target in pairs:
+        try:
+            target.parent.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise InputError(f"cannot write {target.parent}: {os.strerror(error.errno)}") from None
+        try:
+            result = filter_picture(picture, target, painter, number=number, quality=quality)
+        except InputError as error:
+            result = Result(target, error=error)
+        number += max(result.coverage.frames, 1)
+        yield result
+
+
+def filter_video(
+    source: Path | str,
+    target: Path,
+    painter: Painter,
+    progress: Progress,
+    *,
+    quality: str = "high",
+) -> Result:
+    """Filter a video, a file or an http URL, frame by frame; `videos.rewriting` says what is kept.
+
+    Ctrl-C ends the video there; the file is whole, and the result says `interrupted`. Raises
+    InputError for what is no video, and where `target` cannot be written.
+    """
+    result, tracker = Result(target), painter.tracker()
+    written = 0
+    try:
+        with videos.rewriting(source, target, quality=quality) as frames:
+            result.rate, result.expected = frames.video.rate, frames.video.count
+            for number, (timestamp, image) in enumerate(frames):
+                frames.write(painter.paint(image, tracker, number, timestamp, result))
+                written, result.seconds = frames.written, timestamp
+                progress(written, result.expected)
+    except KeyboardInterrupt:
+        if not written:
+            raise
+        result.interrupted = True
+    result.frames, result.notes = written, frames.notes
     return result
 
 
-def filter_camera(source: str, target: Path, painter: Painter, progress: Progress) -> Result:
-    """Record a camera or a stream until it ends or Ctrl-C; the file plays at the true speed.
+def filter_camera(
+    source: str, target: Path, painter: Painter, progress: Progress, *, quality: str = "high"
+) -> Result:
+    """Record a camera or a stream until it ends, fails or Ctrl-C; the file plays at the true speed.
 
     `progress` is called with 0 frames once the camera sends. Raises InputError where it does not.
     """
-    result, tracker = Result(target, interrupted=True), painter.tracker(live=True)
-    frames = videos.live_frames(source)
+    result, tracker = Result(target), painter.tracker(live=True)
+    frames = cameras.live_frames(source)
     first = next(frames)
     height, width = first[1].shape[:2]
     progress(0, 0)
-    record = videos.recording(target, width, height)
-    with record as write, contextlib.suppress(KeyboardInterrupt):
-        for number, (timestamp, image) in enumerate(itertools.chain([first], frames)):
-            write(painter.paint(image, tracker, number, timestamp, result), timestamp)
-            result.seconds = timestamp
-            progress(number + 1, 0)
-        result.interrupted = False
+    with videos.recording(target, width, height, quality=quality) as write:
+        try:
+            for number, (timestamp, image) in enumerate(itertools.chain([first], frames)):
+                write(painter.paint(image, tracker, number, timestamp, result), timestamp)
+                result.frames, result.seconds = number + 1, timestamp
+                progress(number + 1, 0)
+        except KeyboardInterrupt:
+            result.interrupted = True
+        except InputError as error:
+            if not result.frames:
+                raise
+            result.notes.append(str(error))
     return result

@@ -13,7 +13,7 @@ from keypoints.errors import InputError
 from keypoints.inference.tracking import DETECT_EVERY, Tracker
 from keypoints.live import sources, window
 from keypoints.live.view import View
-from keypoints.media import landmark_csv, videos
+from keypoints.media import cameras, landmark_csv, videos
 
 FACES = 4  # followed at once: more would delay each frame
 LATEST = 100  # frames over which speed is measured
@@ -59,15 +59,16 @@ def run(
     At most `faces` are followed; None: `FACES`, or all of them while a filter protects people. Then
     every frame of a file is searched.
     `output` records what is shown, `points` gets the table of landmarks; both are kept when the
-    loop is interrupted. `headless` opens no window. `report` takes what keys have to say, and
-    errors of files that they could not write, after which the loop goes on. Raises InputError
-    where the source cannot be read or a file cannot be written.
+    loop is interrupted or the source fails. `headless` opens no window. `report` takes what keys
+    have to say, and errors of files that they could not write, after which the loop goes on.
+    Raises InputError where the source cannot be read or a file cannot be written.
     """
-    speed, record, opened, live = Speed(), None, None, videos.is_live(source)
+    speed, record, opened, live = Speed(), None, None, cameras.is_live(source)
+    failure = None
     with contextlib.ExitStack() as stack:
         stack.enter_context(view.recorder)
         note = None if points is None else stack.enter_context(landmark_csv.writing(points))
-        with contextlib.suppress(KeyboardInterrupt):
+        try:
             for number, (timestamp, image) in enumerate(sources.open_source(source)):
                 started = time.monotonic()
                 opened = started - timestamp if opened is None else opened
@@ -103,4 +104,12 @@ def run(
                         report(error)
                 if max_frames and number + 1 >= max_frames:
                     break
+        except KeyboardInterrupt:
+            pass
+        except InputError as error:
+            if not speed.frames:
+                raise
+            failure = error  # the files so far are kept
+    if failure is not None:
+        raise failure
     return speed

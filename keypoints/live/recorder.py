@@ -8,8 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from keypoints.atomic import replacing
-from keypoints.media import videos
+from keypoints.media import pictures, videos
 
 
 class Recorder:
@@ -52,11 +51,8 @@ def snapshot(image: np.ndarray) -> Path:
 
     Raises InputError where it cannot be written.
     """
-    import cv2
-
     path = Path(f"snapshot-{now()}.png")
-    with replacing(path) as temporary:
-        cv2.imwrite(str(temporary), image[..., ::-1])
+    pictures.save(path, [pictures.Still(image)])
     return path
 
 

@@ -22,9 +22,10 @@ def writing(path: Path) -> Iterator[Callable[[int, float, Sequence[Any]], None]]
     `frame` counts from 0, `timestamp` is in seconds; a face has `id`, `box` `(4,)` left, top,
     width, height, `score`, `points` `(68, 2)` and their `uncertainty` `(68,)`, in pixels of the
     frame, and its `pose` in degrees, as of `keypoints.pose`. The last two columns are ratios of
-    `keypoints.expression`. The file appears whole when the block ends well; a frame without faces
-    adds no row.
+    `keypoints.expression`. The file appears whole when the block ends well, and also when Ctrl-C
+    ends it; a frame without faces adds no row.
     """
+    interrupt = None
     with replacing(path) as temporary, open(temporary, "w", newline="", encoding="utf-8") as file:
         rows = csv.writer(file)
         rows.writerow(COLUMNS)
@@ -39,5 +40,10 @@ def writing(path: Path) -> Iterator[Callable[[int, float, Sequence[Any]], None]]
                 texts += [f"{ratio(face.points):.3f}" for ratio in (eye_opening, mouth_opening)]
                 rows.writerow([frame, f"{timestamp:.4f}", face.id, *texts])
 
-        yield write
+        try:
+            yield write
+        except KeyboardInterrupt as error:
+            interrupt = error
         file.flush()
+    if interrupt is not None:
+        raise interrupt

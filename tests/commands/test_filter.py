@@ -11,13 +11,15 @@ import pytest
 from keypoints import filters, geometry
 from keypoints.commands import filter as tool
 from keypoints.commands.cli import run_command
+from keypoints.errors import InputError
 from keypoints.filters import jobs
 from keypoints.head_shape import MEAN_SHAPE
 from keypoints.inference import tracking
 from keypoints.inference.predictor import Predictor
-from keypoints.media import videos
+from keypoints.media import cameras, videos
 from keypoints.pose import Pose
 from keypoints.synthetic.shape import pose_head
+from tests.clips import write_clip
 
 WIDTH, HEIGHT, RATE, COUNT = 192, 128, 10.0, 6
 
@@ -62,7 +64,6 @@ def no_network(monkeypatch):
     monkeypatch.setattr(jobs, "Tracker", MarkedFaces)
     monkeypatch.setattr(tracking, "Tracker", MarkedFaces)
     monkeypatch.setattr(Predictor, "load", lambda path: None)
-    monkeypatch.setattr(videos, "ffmpeg", lambda: None)
 
 
 def picture(x=80.0, *, colour=(255, 20, 20)):
@@ -174,9 +175,7 @@ def test_faces_limits_how_many_are_drawn_on(tmp_path, capsys):
 
 def test_a_video_says_when_faces_stay_uncovered(tmp_path, capsys):
     path = tmp_path / "clip.avi"
-    with videos.writing(path, WIDTH, HEIGHT, RATE) as write:
-        for image in (picture(50), picture(55), crowd(), crowd()):
-            write(image)
+    write_clip(path, [picture(50), picture(55), crowd(), crowd()], codec="mpeg4")
     stop(1, path, "--filter=pixelate")
     last = capsys.readouterr().out.splitlines()[-1]
     assert "at most 2 faces covered at once; 1 more seen and NOT covered in 2 frames" in last
@@ -184,10 +183,10 @@ def test_a_video_says_when_faces_stay_uncovered(tmp_path, capsys):
 
 
 def clip(path, positions):
-    with videos.writing(path, WIDTH, HEIGHT, RATE) as write:
-        for x in positions:
-            write(picture(x) if x is not None else np.full((HEIGHT, WIDTH, 3), 120, np.uint8))
-    return path
+    gray = np.full((HEIGHT, WIDTH, 3), 120, np.uint8)
+    images = [gray if x is None else picture(x) for x in positions]
+    codec = "mpeg4" if path.suffix == ".avi" else "libx264"
+    return write_clip(path, images, codec=codec, options={"g": "1"})
 
 
 def test_a_video_keeps_size_rate_and_length(tmp_path, capsys):
@@ -205,18 +204,19 @@ def test_a_video_keeps_size_rate_and_length(tmp_path, capsys):
     assert float(rows[3]["timestamp"]) == pytest.approx(0.4, abs=0.01)
     assert float(rows[2]["x30"]) == pytest.approx(70, abs=12)
     out, error = capsys.readouterr()
-    assert "6 frames, 192 x 128, 10 a second; without sound" in out
+    assert "6 frames, 192 x 128, 10 a second; at most" in out
     assert out.endswith("; at most 1 face at once, none found in 1 frame\n") and not error
 
 
 def test_a_video_that_breaks_off_is_done_as_far_as_it_goes(tmp_path, capsys):
     path = clip(tmp_path / "clip.avi", [50 + 2 * k for k in range(20)])
-    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+    data = path.read_bytes()
+    path.write_bytes(data[: (data.index(b"movi") + data.index(b"idx1")) // 2])
     run(path, "--filter=moustache")
     out, error = capsys.readouterr()
     done = int(out.split(".avi: ")[1].split(" frames")[0])
     assert 5 < done < 15
-    assert f"breaks off: {done} of 20 frames could be read" in error
+    assert "breaks off at " in error and " of 2.00 seconds" in error
     assert videos.probe(tmp_path / "clip-moustache.avi").count == done
 
 
@@ -228,10 +228,11 @@ def test_a_camera_is_recorded_at_its_own_speed_until_ctrl_c(tmp_path, monkeypatc
         raise KeyboardInterrupt
 
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(videos, "live_frames", live_frames)
+    monkeypatch.setattr(cameras, "live_frames", live_frames)
     run("0", "--filter=moustache", "--points=p.csv")
-    made = videos.probe(tmp_path / "camera-moustache.mp4")
-    assert (made.width, made.height, made.rate, made.count) == (WIDTH, HEIGHT, 30, 31)
+    times, images = zip(*videos.read_frames(tmp_path / "camera-moustache.mp4"))
+    assert times == pytest.approx([0.0, 0.1, 0.5, 1.0], abs=1e-3)
+    assert images[0].shape == (HEIGHT, WIDTH, 3)
     assert len((tmp_path / "p.csv").read_text().splitlines()) == 1 + 4
     assert "1.0 seconds" in capsys.readouterr().out
 
@@ -242,24 +243,49 @@ def test_a_camera_that_is_not_there_is_named(tmp_path, monkeypatch, capsys):
     assert list(tmp_path.iterdir()) == []
 
 
-def test_stopping_keeps_what_was_there(tmp_path, monkeypatch):
-    path = clip(tmp_path / "clip.mp4", [50, 60, 70])
-    made = tmp_path / "out.mp4"
-    made.write_bytes(b"precious")
+def interrupt_at(monkeypatch, frame):
     calls = []
+    update = MarkedFaces.update
 
-    def update(self, image, timestamp):
+    def interrupted(self, image, timestamp):
         calls.append(timestamp)
-        if len(calls) == 2:
+        if len(calls) == frame:
             raise KeyboardInterrupt
-        return []
+        return update(self, image, timestamp)
 
-    monkeypatch.setattr(MarkedFaces, "update", update)
-    with pytest.raises(SystemExit) as end:
-        run(path, f"--output={made}", f"--points={tmp_path / 'p.csv'}")
-    assert end.value.code == 130
-    assert made.read_bytes() == b"precious"
+    monkeypatch.setattr(MarkedFaces, "update", interrupted)
+
+
+def test_ctrl_c_leaves_the_video_and_the_table_so_far(tmp_path, monkeypatch, capsys):
+    path = clip(tmp_path / "clip.mp4", [50, 60, 70, 80])
+    interrupt_at(monkeypatch, 3)
+    stop(130, path, f"--output={tmp_path / 'out.mp4'}", f"--points={tmp_path / 'p.csv'}")
+    assert len(list(videos.read_frames(tmp_path / "out.mp4"))) == 2
+    assert len((tmp_path / "p.csv").read_text().splitlines()) == 1 + 2
+    out, error = capsys.readouterr()
+    assert "out.mp4: 2 frames" in out and "out.mp4 ends at 0.1 seconds" in error
+
+
+def test_ctrl_c_before_the_first_frame_keeps_what_was_there(tmp_path, monkeypatch):
+    path = clip(tmp_path / "clip.mp4", [50, 60])
+    (tmp_path / "out.mp4").write_bytes(b"precious")
+    interrupt_at(monkeypatch, 1)
+    stop(130, path, f"--output={tmp_path / 'out.mp4'}")
+    assert (tmp_path / "out.mp4").read_bytes() == b"precious"
     assert sorted(p.name for p in tmp_path.iterdir()) == ["clip.mp4", "out.mp4"]
+
+
+def test_a_camera_that_fails_keeps_what_was_recorded(tmp_path, monkeypatch, capsys):
+    def live_frames(source):
+        yield 0.0, picture()
+        yield 0.1, picture()
+        raise InputError("0: reading failed: the cable is loose")
+
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(cameras, "live_frames", live_frames)
+    run("0", "--filter=moustache")
+    assert len(list(videos.read_frames("camera-moustache.mp4"))) == 2
+    assert "warning: 0: reading failed: the cable is loose" in capsys.readouterr().err
 
 
 def test_list_prints_all_and_writes_a_picture(tmp_path, capsys):
@@ -287,7 +313,19 @@ def test_list_on_a_picture_of_ones_own(tmp_path, capsys):
         (["gone.png"], "gone.png: no such file or folder"),
         (["me.png", "--filter=crwn"], "did you mean 'crown'?"),
         (["me.png", "--fliter=crown"], "unknown flag --fliter; did you mean '--filter'?"),
-        (["me.png", "--output=me.png"], "would replace the input"),
+        (["me.png", "--output=me.png"], "--output=me.png: would replace the input"),
+        (["me.png", "--output=./x/../me.png"], "would replace the input"),
+        (["me.png", "--output=link.png"], "would replace the input"),
+        (["me.png", "--output=hard.png"], "would replace the input"),
+        (["me.png", "--points=me.png"], "--points=me.png: would replace the input"),
+        (["me.png", "--output=a.png", "--points=a.png"], "would replace the file of --output"),
+        (["me.png", "--filter=crown", "--points=me-crown.png"], "replace the file of --output"),
+        (["full", "--points=full/me.png"], "--points=full/me.png: would replace the input"),
+        (["full", "--output=full"], "would replace the input"),
+        (["full", "--output=o", "--points=o/me.png"], "would replace the file of --output"),
+        (["me.png", "--output=folder.png"], "cannot write folder.png: Is a directory"),
+        (["me.png", "--quality=best"], "--quality=best: one of high, medium, small"),
+        (["--filter=list", "me.png", "--output=me.png"], "would replace the input"),
         (["me.png", "--output=me.txt"], "me.txt: a picture's name ends in .jpg"),
         (["me.png", "--output=gone/me.png"], "cannot write gone/me.png"),
         (["me.png", "--points=gone/p.csv"], "cannot write gone/p.csv"),
@@ -304,6 +342,11 @@ def test_errors_name_the_cause_and_exit_2(tmp_path, monkeypatch, capsys, argumen
     for name in ("me.txt", "broken.png", "broken.mp4"):
         (tmp_path / name).write_text("hello")
     (tmp_path / "empty").mkdir()
+    (tmp_path / "folder.png").mkdir()
+    (tmp_path / "full").mkdir()
+    save(tmp_path / "full" / "me.png", picture())
+    (tmp_path / "link.png").symlink_to("me.png")
+    (tmp_path / "hard.png").hardlink_to("me.png")
     before = sorted(tmp_path.rglob("*"))
     assert message in fail(capsys, *arguments)
     assert sorted(tmp_path.rglob("*")) == before

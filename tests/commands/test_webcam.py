@@ -130,7 +130,6 @@ def child(*arguments: str, **options) -> subprocess.Popen:
     return subprocess.Popen(command, env=environment, text=True, stdout=subprocess.PIPE, **options)
 
 
-@pytest.mark.skipif(not videos.ffmpeg(), reason="ffmpeg is not installed")
 def test_ctrl_c_on_a_terminal_reaches_the_program_group_and_still_keeps_the_video(tmp_path):
     started = child("--source=synthetic", "--headless=True", "--output=out.mp4", "--points=p.csv",
                     cwd=tmp_path, start_new_session=True)  # fmt: skip

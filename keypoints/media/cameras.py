@@ -1,0 +1,88 @@
+"""Cameras and live streams: the newest frame, never a queue of old ones."""
+
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+
+from keypoints.errors import InputError
+
+PATIENCE = 2.0  # seconds without a readable frame after which a camera counts as gone
+
+
+def is_live(source: str) -> bool:
+    """Whether `source` is a camera's number (that is no file's name) or a stream's URL.
+
+    A URL that starts with http or https is a file on a server.
+    """
+    scheme, separator, _ = source.partition("://")
+    if separator:
+        return scheme.lower() not in ("file", "http", "https")
+    return source.isdigit() and not Path(source).exists()
+
+
+def live_frames(source: str) -> Iterator[tuple[float, np.ndarray]]:
+    """The newest frame of a camera (its number) or a stream (its URL), whenever one is asked for.
+
+    Frames that arrive while the last one is worked on are dropped: a queue of them would show the
+    past. Yields the seconds since the first frame and `(h, w, 3)` uint8 RGB, all of the first
+    one's size; a frame that cannot be read is passed over, and after `PATIENCE` seconds of them
+    the source has ended. Raises InputError where it cannot be opened or sends nothing, and, with
+    the reason, where reading it fails.
+    """
+    import cv2
+
+    capture = cv2.VideoCapture(int(source) if source.isdigit() else source)
+    newest: list[tuple[float, np.ndarray]] = []  # at most one
+    failure: list[Exception] = []  # at most one
+    arrival, stopped = threading.Condition(), threading.Event()
+
+    def pump() -> None:
+        last = time.monotonic()
+        try:
+            while not stopped.is_set() and time.monotonic() - last < PATIENCE:
+                good, frame = capture.read()
+                if not good:
+                    time.sleep(0.01)
+                    continue
+                last = time.monotonic()
+                with arrival:
+                    newest[:] = [(last, frame)]
+                    arrival.notify()
+        except Exception as error:  # a driver's, of any kind: the reader must hear of it
+            failure.append(error)
+        finally:
+            capture.release()
+            stopped.set()
+            with arrival:
+                arrival.notify()
+
+    thread = threading.Thread(target=pump, daemon=True)
+    start, size = None, None
+    try:
+        if capture.isOpened():
+            thread.start()
+        else:
+            stopped.set()
+        while True:
+            with arrival:
+                while not newest and not stopped.is_set():
+                    arrival.wait(0.1)
+                if not newest:
+                    break
+                arrived, frame = newest.pop()
+            start = arrived if start is None else start
+            size = frame.shape[1::-1] if size is None else size
+            if frame.shape[1::-1] != size:
+                frame = cv2.resize(frame, size, interpolation=cv2.INTER_AREA)
+            yield arrived - start, np.ascontiguousarray(frame[..., ::-1])
+    finally:
+        stopped.set()
+        if thread.ident is not None:
+            thread.join(PATIENCE)
+    if failure:
+        raise InputError(f"{source}: reading failed: {failure[0]}") from failure[0]
+    if start is None:
+        raise InputError(f"{source}: no frame comes from this camera or stream")

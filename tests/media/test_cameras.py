@@ -1,0 +1,96 @@
+import time
+
+import numpy as np
+import pytest
+
+from keypoints.errors import InputError
+from keypoints.media import cameras
+
+WIDTH, HEIGHT = 64, 48
+
+
+class FakeCamera:
+    """A camera of 100 frames a second; frame k is k bright. `script` gives None for a bad read."""
+
+    def __init__(self, script, pause=0.01):
+        self.script, self.pause, self.released = list(script), pause, False
+
+    def isOpened(self):
+        return self.script is not None
+
+    def read(self):
+        time.sleep(self.pause)
+        frame = self.script.pop(0) if self.script else None
+        return frame is not None, frame
+
+    def release(self):
+        self.released = True
+
+
+def camera(monkeypatch, script, **more):
+    made = FakeCamera(script, **more)
+    monkeypatch.setattr("cv2.VideoCapture", lambda source: made)
+    monkeypatch.setattr(cameras, "PATIENCE", 0.4)
+    return made
+
+
+def shade(level, size=(HEIGHT, WIDTH)):
+    return np.full((*size, 3), level, np.uint8)
+
+
+def test_a_slow_reader_gets_the_newest_frame_never_an_old_one(monkeypatch):
+    made = camera(monkeypatch, [shade(k) for k in range(60)])
+    seen = []
+    for seconds, image in cameras.live_frames("0"):
+        seen.append((seconds, int(image[0, 0, 0])))
+        time.sleep(0.1)
+    levels = [level for _, level in seen]
+    assert 2 <= len(levels) <= 20 and levels == sorted(levels) and levels[-1] == 59
+    assert levels[1] - levels[0] >= 4  # those in between were dropped
+    for seconds, level in seen:  # each as old as its number says, on a machine that is not idle
+        assert seconds >= 0.0099 * (level - levels[0])
+    assert made.released
+
+
+def test_a_bad_frame_is_passed_over_and_a_camera_that_is_gone_ends(monkeypatch):
+    made = camera(monkeypatch, [shade(1), None, shade(2), None], pause=0.08)
+    levels = [int(image[0, 0, 0]) for _, image in cameras.live_frames("0")]
+    assert levels == [1, 2] and made.released
+
+
+def test_all_frames_have_the_size_of_the_first(monkeypatch):
+    camera(monkeypatch, [shade(1), shade(2, (96, 100)), shade(3)], pause=0.05)
+    shapes = {image.shape for _, image in cameras.live_frames("0")}
+    assert shapes == {(HEIGHT, WIDTH, 3)}
+
+
+def test_who_stops_early_frees_the_camera(monkeypatch):
+    made = camera(monkeypatch, [shade(k) for k in range(100)])
+    frames = cameras.live_frames("rtsp://somewhere")
+    next(frames)
+    frames.close()
+    assert made.released
+
+
+def test_a_camera_without_a_frame_is_named(monkeypatch):
+    camera(monkeypatch, [None])
+    with pytest.raises(InputError, match="3: no frame comes from this camera"):
+        next(cameras.live_frames("3"))
+
+
+def test_a_camera_that_fails_ends_with_the_reason(monkeypatch):
+    made = camera(monkeypatch, [shade(1), shade(2)], pause=0.05)
+    read = made.read
+
+    def fail():
+        if made.script:
+            return read()
+        raise OSError("the cable is loose")
+
+    monkeypatch.setattr(made, "read", fail)
+    frames = cameras.live_frames("0")
+    assert next(frames)[1][0, 0, 0] == 1
+    with pytest.raises(InputError, match="0: reading failed: the cable is loose"):
+        for _ in frames:
+            pass
+    assert made.released
