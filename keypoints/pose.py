@@ -19,11 +19,15 @@ RIGID = [*range(17, 55), *range(60, 65)]
 FLAT = 0.1  # points whose one side is less than this share of the other are no face
 SMALLEST = 2.0  # pixels per head unit: smaller faces have no pose
 FARTHEST = 1e6  # pixels: points beyond it are no face
-ITERATIONS = 10  # of the least-squares fit; it changes by less than 1e-3 degrees after five
+ITERATIONS = 10  # of the least-squares fit at most
+PRECISION = 1e-4  # radians: smaller steps end it
 
 _CENTRE = MEAN_SHAPE[RIGID].mean(axis=0)
 _SHAPE = MEAN_SHAPE[RIGID] - _CENTRE  # (k, 3)
-_INVERSE = np.linalg.pinv(_SHAPE)  # (3, k)
+_SQUARES = _SHAPE.T @ _SHAPE  # (3, 3)
+# Matrices of the cross products by x, y and z.
+_CROSS = np.array([[[0, 0, 0], [0, 0, -1], [0, 1, 0]], [[0, 0, 1], [0, 0, 0], [-1, 0, 0]],
+                   [[0, -1, 0], [1, 0, 0], [0, 0, 0]]], np.float64)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -47,9 +51,9 @@ def fit_rotation(points: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
     `points` `(..., 68, 2)`. Least squares over the rigid points under weak perspective: starts at
     the nearest scaled rotation of the affine fit and takes Gauss-Newton steps on the rotation.
-    On AFLW2000-3D it is three degrees closer to the annotated yaw than the affine fit alone. NaN
-    where points are not finite or a million pixels off, fall on one spot or one line, or span
-    under two pixels.
+    On annotated points of AFLW2000-3D its yaw is 3.1 degrees off within 60 degrees, and that of the
+    affine fit 3.5. NaN where points are not finite or a million pixels off, fall on one spot or one
+    line, or span under two pixels.
     """
     points = np.asarray(points, np.float64)
     faces = points.reshape(-1, *points.shape[-2:])
@@ -58,12 +62,14 @@ def fit_rotation(points: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         usable = (np.abs(faces) <= FARTHEST).all(axis=(1, 2))
     seen = faces[usable][:, RIGID]
     seen -= seen.mean(axis=1, keepdims=True)
-    left, stretch, right = np.linalg.svd((_INVERSE @ seen).swapaxes(1, 2), full_matrices=False)
+    moments = seen.swapaxes(1, 2) @ _SHAPE
+    affine = moments @ np.linalg.inv(_SQUARES)
+    left, stretch, right = np.linalg.svd(affine, full_matrices=False)
     spans = (stretch.mean(axis=1) >= SMALLEST) & (stretch[:, 1] >= FLAT * stretch[:, 0])
     usable[usable] = spans
     across = (left @ right)[spans]
     start = np.concatenate([across, np.cross(across[:, :1], across[:, 1:])], axis=1)
-    rotation[usable], size[usable] = _refine(seen[spans], start, stretch[spans].mean(axis=1))
+    rotation[usable], size[usable] = _refine(moments[spans], start, stretch[spans].mean(axis=1))
     return rotation.reshape(*points.shape[:-2], 3, 3), size.reshape(points.shape[:-2])
 
 
@@ -76,27 +82,25 @@ def angles(rotation: np.ndarray) -> np.ndarray:
 
 
 def _refine(
-    seen: np.ndarray, rotation: np.ndarray, size: np.ndarray
+    moments: np.ndarray, rotation: np.ndarray, size: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Gauss-Newton on |seen - size * (R shape)xy|^2 over rotation and size.
+    """Gauss-Newton on |seen - shape A'|^2, A the upper two rows of size * R, over R and size.
 
-    A small turn w moves R shape by w x (R shape).
+    `moments` `(n, 2, 3)` are seen' shape: with shape' shape they are all that the sum depends on.
+    A small turn w changes R to R + [w] R, with [w] the matrix of the cross product by w.
     """
     for _ in range(ITERATIONS):
-        turned = _SHAPE @ rotation.swapaxes(1, 2)
-        x, y, z = np.moveaxis(turned * size[:, None, None], -1, 0)
-        still = np.zeros_like(x)
-        # Derivatives by w and by the logarithm of the size.
-        slopes = np.concatenate(
-            [np.stack([still, z, -y, x], -1), np.stack([-z, still, x, y], -1)], axis=1
-        )
-        apart = np.concatenate([seen[..., 0] - x, seen[..., 1] - y], axis=1)
-        system = slopes.swapaxes(1, 2) @ slopes
+        flat = size[:, None, None] * rotation[:, :2]
+        # Derivatives of A by w and by the logarithm of the size, (n, 4, 2, 3).
+        turned = size[:, None, None, None] * (_CROSS[:, :2] @ rotation[:, None])
+        slopes = np.concatenate([turned, flat[:, None]], axis=1)
+        system = (slopes @ _SQUARES).reshape(-1, 4, 6) @ slopes.reshape(-1, 4, 6).swapaxes(1, 2)
         system += 1e-9 * np.trace(system, axis1=1, axis2=2)[:, None, None] * np.eye(4)
-        step = np.linalg.solve(system, slopes.swapaxes(1, 2) @ apart[..., None])[..., 0]
+        apart = (moments - flat @ _SQUARES).reshape(-1, 6, 1)
+        step = np.linalg.solve(system, slopes.reshape(-1, 4, 6) @ apart)[..., 0]
         rotation = _turns(step[:, :3]) @ rotation
         size = size * np.exp(np.clip(step[:, 3], -1, 1))
-        if np.abs(step).max(initial=0) < 1e-6:
+        if np.abs(step).max(initial=0) < PRECISION:
             break
     return rotation, size
 
@@ -104,9 +108,7 @@ def _refine(
 def _turns(axes: np.ndarray) -> np.ndarray:
     """Rotations `(n, 3, 3)` about `axes` `(n, 3)` by their lengths, radians (Rodrigues)."""
     angle = np.linalg.norm(axes, axis=1)[:, None, None]
-    x, y, z = axes.T
-    still = np.zeros_like(x)
-    cross = np.stack([still, -z, y, z, still, -x, -y, x, still], axis=-1).reshape(-1, 3, 3)
+    cross = np.tensordot(axes, _CROSS, 1)
     # sin(a) / a and (1 - cos(a)) / a^2, which are finite at 0.
     first, second = np.sinc(angle / np.pi), np.sinc(angle / (2 * np.pi)) ** 2 / 2
     return np.eye(3) + first * cross + second * cross @ cross

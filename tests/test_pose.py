@@ -1,4 +1,9 @@
+import csv
+import io
 import math
+import os
+import zipfile
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -85,3 +90,52 @@ def test_what_is_no_face_has_no_pose_and_spoils_no_other(points):
     assert np.isnan(rotation[0]).all() and np.isnan(size[0])
     assert pose.angles(rotation)[1] == pytest.approx([10, 0, 0], abs=1e-3)
     assert math.isnan(pose.estimate_pose(points).yaw)
+
+
+AFLW = os.environ.get("KEYPOINTS_AFLW2000")
+YAW_EDGES = ((0, 15), (15, 30), (30, 60), (0, 60), (60, 91))
+
+
+@pytest.fixture(scope="module")
+def aflw():
+    """Pictures' bytes, points `(n, 68, 2)` and yaw `(n,)` in our sign, without impossible yaws."""
+    if AFLW is None:
+        pytest.skip("KEYPOINTS_AFLW2000 names no zip of pictures and points.csv")
+    archive = zipfile.ZipFile(AFLW)
+    text = io.TextIOWrapper(archive.open("points.csv"))
+    rows = {row[0]: np.array(row[1:], float).reshape(68, 2) for row in list(csv.reader(text))[1:]}
+    beside = Path(AFLW).with_name(Path(AFLW).stem + "_yaw.csv")
+    told = {row["picture"]: -float(row["yaw_degrees"]) for row in csv.DictReader(beside.open())}
+    names = [name for name in rows if abs(told[name]) <= 91]
+    pictures = [archive.read(name) for name in names]
+    return pictures, np.stack([rows[n] for n in names]), np.array([told[n] for n in names])
+
+
+def mean_errors(points, yaw):
+    """Mean absolute error by bin of the annotated |yaw|, degrees; printed with -s."""
+    apart = np.abs(pose.angles(pose.fit_rotation(points)[0])[:, 0] - yaw)
+    turned = np.abs(yaw)
+    errors = {(a, b): apart[(a <= turned) & (turned <= b)].mean() for a, b in YAW_EDGES}
+    print(", ".join(f"{a} to {b}: {error:.2f}" for (a, b), error in errors.items()))
+    return errors
+
+
+def test_yaw_of_annotated_points_of_aflw2000(aflw):
+    _, points, yaw = aflw
+    assert mean_errors(points, yaw)[0, 60] < 3.5
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("model", ["pretrained", "pretrained-small"])
+def test_yaw_of_predicted_points_of_aflw2000(aflw, model):
+    from keypoints import geometry
+    from keypoints.inference.predictor import Predictor
+    from keypoints.media.pictures import decode_picture
+
+    pictures, points, yaw = aflw
+    predictor = Predictor.load(model)
+    found = [
+        predictor.predict(decode_picture(data, "picture"), geometry.landmark_box(face)[None])[0]
+        for data, face in zip(pictures, points)
+    ]
+    assert mean_errors(np.stack(found), yaw)[0, 60] < 5

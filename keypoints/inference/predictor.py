@@ -4,14 +4,16 @@ from pathlib import Path
 
 import numpy as np
 
-from keypoints import geometry, landmarks
+from keypoints import geometry
 from keypoints.errors import InputError
-from keypoints.estimate import Estimate, Predict, in_picture
+from keypoints.estimate import Estimate, Predict, concatenate, in_picture
+from keypoints.landmarks import COUNT
 from keypoints.models import runs
 from keypoints.pretrained import resolve
 
 # Boxes are kept within this many pixels of the picture's corner: beyond it floats lose pixels.
 FAR = 1e6
+BATCH = 16  # most crops for the network at once: the memory for a crowd is bounded
 
 
 class Predictor:
@@ -79,15 +81,16 @@ class Predictor:
             matrices = np.tile(whole, (len(boxes), 1, 1))
         else:
             matrices = geometry.crop_matrix(boxes, margin=self.margin)
-        # Whole powers of two: a compiled network sees few batch sizes, whatever the faces.
-        size = 1 << max(len(boxes) - 1, 0).bit_length()
-        crops = np.zeros((size, geometry.CROP, geometry.CROP, 3), np.uint8)
-        for crop, matrix in zip(crops, matrices):
-            crop[:] = geometry.crop(image, matrix)
-        if not len(boxes):
-            count = landmarks.COUNT
-            return Estimate(np.empty((0, count, 2), "f4"), np.empty((0, count), "f4"))
-        return in_picture(self.network(crops)[: len(boxes)], matrices)
+        estimates = [Estimate(np.empty((0, COUNT, 2), "f4"), np.empty((0, COUNT), "f4"))]
+        for first in range(0, len(boxes), BATCH):
+            batch = matrices[first : first + BATCH]
+            # Whole powers of two: a compiled network sees few batch sizes, whatever the faces.
+            size = 1 << (len(batch) - 1).bit_length()
+            crops = np.zeros((size, geometry.CROP, geometry.CROP, 3), np.uint8)
+            for crop, matrix in zip(crops, batch):
+                crop[:] = geometry.crop(image, matrix)
+            estimates.append(self.network(crops)[: len(batch)])
+        return in_picture(concatenate(estimates), matrices)
 
     def _usable(self, boxes: np.ndarray, image: np.ndarray) -> np.ndarray:
         boxes = np.array(boxes, np.float64).reshape(-1, 4)

@@ -9,8 +9,8 @@ from keypoints import geometry
 from keypoints.estimate import Estimate
 from keypoints.inference.detectors import MOVING, Detector, load_detector, overlap
 from keypoints.inference.predictor import Predictor, as_rgb
-from keypoints.inference.smoothing import OneEuro, low_pass
-from keypoints.pose import Pose, estimate_pose
+from keypoints.inference.smoothing import OneEuro, OneEuroRotation, low_pass
+from keypoints.pose import Pose, angles, fit_rotation
 
 DETECT_EVERY = 0.2  # seconds between looks for new faces
 DETECT_LOST_EVERY = 0.1  # the same while a face is lost
@@ -37,11 +37,12 @@ class Face:
     points: np.ndarray  # (68, 2) float32, smoothed
     uncertainty: np.ndarray  # (68,) float32, mean absolute error to expect of their x and y
     score: float  # 0..1, how sure it is that this is a face
+    rotation: np.ndarray  # (3, 3) from the head frame to the camera, smoothed; NaN: no pose
 
     @property
     def pose(self) -> Pose:
-        """Yaw, pitch and roll, computed from the points at each call."""
-        return estimate_pose(self.points)
+        """Yaw, pitch and roll of `rotation`, degrees."""
+        return Pose(*angles(self.rotation).tolist())
 
 
 @dataclass(eq=False)
@@ -53,6 +54,7 @@ class _Track:
     known: float  # when it was last seen, or hidden by another
     speed: np.ndarray = field(default_factory=lambda: np.zeros(2))  # pixels a second
     filter: OneEuro = field(default_factory=OneEuro)
+    turn: OneEuroRotation = field(default_factory=OneEuroRotation)
 
     def expected(self, timestamp: float) -> np.ndarray:
         """The points if the face goes on as it did when it was last seen."""
@@ -223,8 +225,9 @@ class Tracker:
             if number in owners or number not in sure:
                 smooth = track.filter.smooth(track.expected(timestamp), timestamp)
                 box = geometry.landmark_box(smooth)
-                face = Face(track.id, box, smooth, uncertainty[number], float(scores[number]))
-                faces.append(face)
+                rotation = track.turn.smooth(fit_rotation(smooth)[0], timestamp)
+                score = float(scores[number])
+                faces.append(Face(track.id, box, smooth, uncertainty[number], score, rotation))
         return faces
 
 

@@ -48,7 +48,7 @@ class View:
                 shown = draw_points(shown, face.points, TRUTH)
         if self.axes:
             for face in found:
-                shown = draw_axes(shown, face.points)
+                shown = draw_axes(shown, face.points, face.rotation)
         return shown
 
     def press(self, key: str, shown: np.ndarray) -> str | None:

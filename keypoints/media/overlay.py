@@ -3,10 +3,10 @@
 import cv2
 import numpy as np
 
-from keypoints import landmarks, pose
+from keypoints import geometry, landmarks, pose
 
 AXES = ((235, 70, 60), (70, 200, 80), (70, 130, 255))  # RGB of the head's x, y and z
-AXIS = 0.5  # length of an axis, head units
+AXIS = 0.5  # length of an axis, longer sides of the landmark box
 
 TRUTH, PREDICTED = (70, 220, 90), (255, 90, 70)  # RGB: annotated green, predicted red
 
@@ -24,21 +24,22 @@ def draw_points(
     return image
 
 
-def draw_axes(image: np.ndarray, points: np.ndarray) -> np.ndarray:
-    """A copy of `image` with the head frame of `points` `(68, 2)`: x red, y green, z blue.
+def draw_axes(image: np.ndarray, points: np.ndarray, rotation: np.ndarray) -> np.ndarray:
+    """A copy of `image` with a head's axes: x red, y green, z blue.
 
-    x points to the viewer's right for a frontal face, y down and z out of the face, each half a
-    face long, from the middle of the face. Unchanged where the points have no pose.
+    `rotation` `(3, 3)` is that from the head frame to the camera, as of `keypoints.pose`: x points
+    to the viewer's right for a frontal face, y down and z out of the face. Each is half as long as
+    the face of `points` `(68, 2)`, from its middle. Unchanged where `rotation` is NaN.
     """
-    rotation, size = pose.fit_rotation(points)
     image = np.ascontiguousarray(image).copy()
-    if np.isnan(size):
+    if np.isnan(rotation).any():
         return image
     start = points[pose.RIGID].mean(axis=0)
+    size = float(geometry.landmark_box(points)[2:].max())
     ends = start + rotation[:2].T * size * AXIS
-    width = max(round(float(size) / 50), 1)
+    width = max(round(size / 50), 1)
     # The axis that points farthest away from the viewer is drawn first.
     for axis in np.argsort(rotation[2]):
-        ends_here = (np.rint(np.stack([start, ends[axis]]) * 16)).astype(np.int32)
-        cv2.line(image, *ends_here.tolist(), AXES[axis], width, cv2.LINE_AA, 4)
+        line = np.rint(np.stack([start, ends[axis]]) * 16).astype(np.int32)
+        cv2.line(image, *line.tolist(), AXES[axis], width, cv2.LINE_AA, 4)
     return image

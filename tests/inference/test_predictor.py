@@ -54,6 +54,15 @@ def test_few_batch_sizes_whatever_the_faces():
     assert sizes == {1, 2, 4, 8, 16}
 
 
+def test_a_crowd_is_cut_into_batches_in_order():
+    sizes.clear()
+    boxes = np.tile([0.0, 0, 50, 50], (200, 1)) + np.arange(200)[:, None] * [3, 2, 0, 0]
+    found = predictor.predict(np.zeros((9, 9, 3), np.uint8), boxes)
+    expected = landmarks.MEAN_FACE * 50 + (boxes[:, :2] + 25)[:, None]
+    np.testing.assert_allclose(found, expected, atol=0.02)
+    assert sizes == {16, 8}  # twelve times 16, and 8
+
+
 @pytest.mark.parametrize(
     ("image", "pixel"),
     [

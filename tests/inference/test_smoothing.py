@@ -2,7 +2,7 @@ import numpy as np
 
 from keypoints import landmarks
 from keypoints.inference import smoothing
-from keypoints.inference.smoothing import OneEuro
+from keypoints.inference.smoothing import OneEuro, OneEuroRotation
 
 RATE = 30  # frames a second
 
@@ -45,3 +45,34 @@ def test_lids_are_not_held_back_on_a_still_face():
     found = [filter.smooth(shut, frame / RATE) for frame in (30, 31)]
     assert found[0][37, 1] - face[37, 1] > 2.5 and found[1][37, 1] - face[37, 1] > 4
     assert np.abs(found[1][:17] - face[:17]).max() < 0.01  # the jaw does not move with them
+
+
+def about_y(degrees):
+    cos, sin = np.cos(np.radians(degrees)), np.sin(np.radians(degrees))
+    return np.array([[cos, 0, sin], [0, 1, 0], [-sin, 0, cos]])
+
+
+def yaw_of(rotation):
+    return np.degrees(np.arcsin(rotation[0, 2]))
+
+
+def test_one_bad_frame_moves_a_head_half_as_far():
+    filter = OneEuroRotation()
+    found = [yaw_of(filter.smooth(about_y(12.0 * (n == 20)), n / RATE)) for n in range(40)]
+    assert 2 < found[20] < 7 and abs(found[39]) < 0.3
+    assert np.abs(found[:20]).max() < 1e-6
+
+
+def test_a_head_that_turns_is_hardly_held_back():
+    filter = OneEuroRotation()
+    found = [yaw_of(filter.smooth(about_y(120 * n / RATE - 60), n / RATE)) for n in range(30)]
+    late = (120 * np.arange(30) / RATE - 60 - found)[10:] / 120  # seconds
+    assert late.min() > 0 and late.max() < 0.05
+
+
+def test_a_frame_without_a_pose_keeps_the_last_one():
+    filter, none = OneEuroRotation(), np.full((3, 3), np.nan)
+    assert np.isnan(filter.smooth(none, 0.0)).all()
+    first = filter.smooth(about_y(20), 0.1)
+    np.testing.assert_allclose(first, about_y(20))
+    assert (filter.smooth(none, 0.2) == first).all()
