@@ -30,7 +30,15 @@ class Config:
     Raises InputError for an unknown value, a value out of range or of another type.
     """
 
-    data: str = _option("youtube_faces_keypoints", "data set: a name, folder:PATH or tfds:NAME")
+    data: str = _option(
+        "youtube_faces_keypoints",
+        "data set: a name, folder:PATH or tfds:NAME; several: A+B*0.5, half of B in each epoch",
+    )
+    labels: str = _option(
+        "corrected",
+        "annotated points, published or corrected for known offsets",
+        choices=("corrected", "published"),
+    )
     train_split: str = _option("train", "training split")
     validation_split: str = _option("validation", "split on which the best epoch is chosen")
     seed: int = _option(0, "random seed", low=0, high=2**32 - 1)
@@ -65,6 +73,7 @@ class Config:
     )
     jpeg: float = _option(0.0, "probability of JPEG compression", low=0.0, high=1.0)
     occlusion: float = _option(0.4, "probability of an occluding block", low=0.0, high=1.0)
+    mask: float = _option(0.0, "probability of a drawn face mask", low=0.0, high=1.0)
 
     backbone: str = _option("resnet50", "backbone network", choices=("resnet50", "lite", "tiny"))
     head: str = _option(

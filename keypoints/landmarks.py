@@ -8,7 +8,8 @@ import numpy as np
 
 COUNT = 68
 
-# Half-open index ranges of the single parts. Reports merge some of them: see REPORT_PARTS.
+# Half-open index ranges of the single parts. Reports merge some of them: see REPORT_PARTS, where
+# `inner` is every point but the jaw's.
 PARTS: dict[str, slice] = {
     "jaw": slice(0, 17),
     "right_brow": slice(17, 22),
@@ -27,6 +28,7 @@ REPORT_PARTS: dict[str, slice] = {
     "nose": slice(27, 36),
     "eyes": slice(36, 48),
     "mouth": slice(48, 68),
+    "inner": slice(17, 68),
 }
 
 # Outer corners of the right and the left eye. Their distance is the inter-ocular normaliser.
@@ -82,3 +84,21 @@ MEAN_FACE: np.ndarray = np.array(
     np.float32,
 )
 # fmt: on
+
+
+def complete(points: np.ndarray) -> np.ndarray:
+    """Points `(..., 68, 2)` whose missing ones, NaN, are those of the mean face put over the rest.
+
+    By the rotation, scale and shift that fit best in least squares; a face of fewer than two
+    points stays as it is, and so does one without missing points.
+    """
+    whole = np.array(points)
+    faces = whole.reshape(-1, COUNT, 2)
+    missing = np.isnan(faces).any(axis=-1)
+    known = np.column_stack([MEAN_FACE @ [1, 1j], np.ones(COUNT)])
+    for index in np.flatnonzero(missing.any(axis=1) & ((~missing).sum(axis=1) >= 2)):
+        face, gaps = faces[index], missing[index]
+        fit, *_ = np.linalg.lstsq(known[~gaps], (face @ [1, 1j])[~gaps], rcond=None)
+        placed = known[gaps] @ fit
+        face[gaps] = np.column_stack([placed.real, placed.imag])
+    return whole

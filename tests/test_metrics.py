@@ -25,7 +25,9 @@ def test_what_all_points_are_off_by_has_a_sign_and_an_axis(truth):
     predicted[0] += [5, 0]  # of 50: 0.1
     predicted[1, :34] += [0, -40]  # half the points: -20 on average, of 100: -0.2
     predicted[2] = np.nan  # not found
-    offset = metrics.mean_offset(np.concatenate([truth, truth[:1]]), predicted)
+    offset = metrics.mean_offset(
+        np.concatenate([truth, truth[:1]]), predicted, np.array([50.0, 100.0, 50.0])
+    )
     np.testing.assert_allclose(offset, [0.05, -0.1])
 
 
@@ -37,7 +39,37 @@ def test_normalisers_by_hand():
     points[0, 8] = [0, 180]
     assert metrics.inter_ocular(points)[0] == pytest.approx(np.hypot(66, 80))
     assert metrics.inter_pupil(points)[0] == pytest.approx(np.hypot(61, 80))
-    assert metrics.box_diagonal(points)[0] == pytest.approx(np.hypot(76, 180))
+    sizes = metrics.sizes(points, np.array([[0, 0, 30, 40]]))
+    assert sizes["inter_ocular"] == metrics.inter_ocular(points)
+    assert sizes["box_diagonal"][0] == 50 and sizes["box"][0] == pytest.approx(np.sqrt(1200))
+
+
+def test_points_that_are_not_annotated_are_left_out(truth):
+    predicted = truth + np.float32([3, 4])
+    predicted[0, 1:35] = 999
+    truth[0, 1:35] = np.nan
+    np.testing.assert_allclose(metrics.mean_error(truth, predicted), [5, 5])
+    np.testing.assert_allclose(metrics.inter_ocular_nme(truth, predicted), [0.1, 0.05])
+    offset = metrics.mean_offset(truth, predicted, np.array([10.0, 10.0]))
+    np.testing.assert_allclose(offset, [0.3, 0.4])
+    differences = metrics.pixel_differences(truth, predicted, np.full((2, 2), 255))
+    np.testing.assert_allclose(metrics.smooth_l1(differences), [3.0, 3.0])  # 2.5 and 3.5
+    predicted[0] = np.nan  # not found: unlike not annotated
+    assert np.isnan(metrics.mean_error(truth, predicted)[0])
+
+
+def test_eyes_that_are_not_annotated_are_where_the_mean_face_has_them():
+    turn = np.array([[0, 80], [-80, 0]])  # a quarter turn, 80 pixels a side
+    face = landmarks.MEAN_FACE @ turn + [200, 300]
+    known = face.copy()
+    known[36:48] = np.nan
+    np.testing.assert_allclose(landmarks.complete(known), face, atol=1e-3)
+    np.testing.assert_allclose(
+        metrics.inter_ocular(known[None]), metrics.inter_ocular(face[None]), rtol=1e-5
+    )
+    lonely = np.full((68, 2), np.nan)
+    lonely[3] = 1
+    np.testing.assert_array_equal(landmarks.complete(lonely), lonely)
 
 
 def test_auc_and_failures_by_hand():

@@ -68,7 +68,7 @@ def benchmark(
     if subject == "pipeline":
         from keypoints.data.sources import load_records
 
-        sources = {"archive": archive, "data_dir": data_dir}
+        sources = {"labels": config.labels, "archive": archive, "data_dir": data_dir}
         rows = inference.measure_pipeline(
             lambda: load_records(config.data, config.train_split, **sources),
             config,

@@ -30,6 +30,7 @@ COMMANDS = {
     "export": "write SavedModel, ONNX and int8 ONNX files",
     "benchmark": "measure speed beside a baseline",
     "label_noise": "estimate how exact annotations are",
+    "label_correction": "measure how far annotations lie from what they mark",
 }
 
 

@@ -4,7 +4,9 @@ import json
 from pathlib import Path
 from typing import Any
 
+from keypoints.data.correction import LABELS
 from keypoints.errors import InputError
+from keypoints.metrics import NORMALISERS
 from keypoints.pretrained import DEFAULT, NAMES, resolve
 
 BOXES = ("truth", "jittered", "detector")
@@ -15,12 +17,15 @@ def evaluate(
     *,
     predictions: str | None = None,
     data: str | None = None,
+    labels: str = "corrected",
     split: str = "validation",
     boxes: str = "truth",
     flip: bool = False,
+    normaliser: str = "inter_ocular",
     detector: str = "centerface",
     stability: bool = False,
     reliability: bool = False,
+    masks: bool = False,
     output: str | None = None,
     archive: str | None = None,
     data_dir: str | None = None,
@@ -29,19 +34,26 @@ def evaluate(
 
     With --stability: how much points tremble on still faces and how far they trail moving ones,
     raw and smoothed, on short clips that are made from the split's pictures. With --reliability:
-    expected against actual errors, and whether doubt tells faces from what is beside them.
+    expected against actual errors, and whether doubt tells faces from what is beside them. With
+    --masks: errors with and without a surgical mask drawn over each face.
 
     Args:
         model: a run folder, an export's folder, one of its .onnx files, pretrained-small, or
             pretrained, which is scored unless another model or predictions are named
         predictions: a CSV file with rows file, x0, y0, .., x67, y67 to score instead of a model
-        data: the data set; that of the run unless given, youtube_faces_keypoints for predictions
+        data: the data set, or several as A+B; the first one of the run unless given, and
+            youtube_faces_keypoints for predictions
+        labels: annotated points without what is known to be wrong with them (corrected), or as
+            published
         split: the split to score on; choose on validation, read test once
         boxes: where face boxes come from (truth, jittered, detector); none for a run on frames
         flip: average with the prediction for the mirrored crop, at twice the time
+        normaliser: what errors are shares of (inter_ocular, inter_pupil, box_diagonal, box: the
+            square root of the box's area, for faces from the side)
         detector: for --boxes=detector: centerface, haar, yunet (a download), or YuNet's .onnx file
         stability: measure flicker and lag on clips instead of errors on pictures; takes minutes
         reliability: measure what the model's own uncertainty is worth
+        masks: measure what a mask over mouth and nose costs
         output: folder of the report; RUN/evaluation/SPLIT-BOXES, or the name of the CSV file
         archive: the YouTube Faces archive, where it is already on disk; or set KEYPOINTS_ARCHIVE
         data_dir: where prepared data sets are kept; ~/tensorflow_datasets unless given
@@ -54,20 +66,25 @@ def evaluate(
         raise InputError(f"--boxes={boxes}: one of {', '.join(BOXES)} is expected")
     if predictions is not None and (boxes != "truth" or flip):
         raise InputError("--boxes and --flip are for a model; predictions are scored as they are")
-    for name, asked in (("stability", stability), ("reliability", reliability)):
-        if asked and (model is None or boxes != "truth" or flip):
-            raise InputError(f"--{name} is for a model, and without --boxes and --flip")
-    if stability and reliability:
-        raise InputError("--stability and --reliability: one at a time")
+    asked = {"stability": stability, "reliability": reliability, "masks": masks}
+    kinds = [name for name, wanted in asked.items() if wanted]
+    if kinds and (model is None or boxes != "truth" or flip):
+        raise InputError(f"--{kinds[0]} is for a model, and without --boxes and --flip")
+    if len(kinds) > 1:
+        raise InputError(f"--{kinds[0]} and --{kinds[1]}: one at a time")
     if detector != "centerface" and boxes != "detector":
         raise InputError(f"--detector={detector}: is of use with --boxes=detector")
+    if labels not in LABELS:
+        raise InputError(f"--labels={labels}: one of {', '.join(LABELS)} is expected")
+    if normaliser not in NORMALISERS:
+        raise InputError(f"--normaliser={normaliser}: one of {', '.join(NORMALISERS)} is expected")
     if output is not None and Path(output).is_file():
         raise InputError(f"--output={output} is a file; a folder is expected")
     source = Path(str(model if predictions is None else predictions))
     if not resolve(source).exists():
         raise InputError(f"{source}: no such file or folder")
 
-    from keypoints.data.sources import load_records
+    from keypoints.data.sources import load_records, parse_sets
     from keypoints.evaluation import protocol, reports
     from keypoints.inference.predictor import Predictor
     from keypoints.models import runs
@@ -75,10 +92,11 @@ def evaluate(
     predictor = Predictor.load(source) if model is not None else None
     if predictor and predictor.view == "frame" and boxes != "truth":
         raise InputError(f"--boxes={boxes}: this model sees the whole frame and needs no boxes")
-    data = data or (predictor.data if predictor else "youtube_faces_keypoints")
-    records = load_records(data, split, archive=archive, data_dir=data_dir)
-    if stability or reliability:
-        kind = "stability" if stability else "reliability"
+    if not data:
+        data = parse_sets(predictor.data)[0][0] if predictor else "youtube_faces_keypoints"
+    records = load_records(data, split, labels=labels, archive=archive, data_dir=data_dir)
+    if kinds:
+        (kind,) = kinds
         folder = Path(output) if output is not None else report_folder(source, split, kind)
         measure(kind, predictor, records, folder, model=str(source))
         return
@@ -115,7 +133,7 @@ def evaluate(
             "flip": flip,
         }
         folder = report_folder(source, split, f"{boxes}{'-flip' if flip else ''}")
-    report = protocol.evaluate(records, predicted, **facts)
+    report = protocol.evaluate(records, predicted, normaliser=normaliser, labels=labels, **facts)
     folder = Path(output) if output is not None else folder
     print(reports.table(report))
     reports.write_report(folder, report, records, predicted)
@@ -131,13 +149,13 @@ def report_folder(source: Path, split: str, kind: str) -> Path:
 
 
 def measure(kind: str, predictor: Any, records: Any, folder: Path, **facts: Any) -> None:
-    """Print a model's stability or reliability, and write it to `folder`/KIND.json."""
+    """Print a model's stability, reliability or errors with masks; writes `folder`/KIND.json."""
     from keypoints.atomic import write_text
-    from keypoints.evaluation import calibration, stability
+    from keypoints.evaluation import calibration, masks, stability
     from keypoints.models import runs
 
     facts["weights_sha256"] = runs.weights_digest(predictor.file)
-    measures = {"stability": stability, "reliability": calibration}[kind]
+    measures = {"stability": stability, "reliability": calibration, "masks": masks}[kind]
     report = measures.measure(predictor, records, **facts)
     folder.mkdir(parents=True, exist_ok=True)
     write_text(folder / f"{kind}.json", json.dumps(report, indent=2) + "\n")

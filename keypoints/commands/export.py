@@ -32,7 +32,7 @@ def export(
     """
     wanted = formats.split(",")
 
-    from keypoints.data.sources import load_records
+    from keypoints.data.sources import load_records, load_set, parse_sets
     from keypoints.exports import parity
     from keypoints.exports import writer as exporter
     from keypoints.models import runs
@@ -41,8 +41,9 @@ def export(
     known = run in NAMES
     source = weights_folder(run) if known else Path(run)
     config = runs.load_config(source)
-    sources = {"archive": archive, "data_dir": data_dir}
-    validation = load_records(config.data, config.validation_split, **sources)
+    sources = {"labels": config.labels, "archive": archive, "data_dir": data_dir}
+    first = parse_sets(config.data)[0][0]
+    validation = load_set(first, config.validation_split, **sources)
     calibration = None
     if "onnx-int8" in wanted:
         training = load_records(config.data, config.train_split, **sources)

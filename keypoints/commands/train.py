@@ -42,15 +42,18 @@ def train(
     if preview < 0:
         raise InputError(f"--preview={preview}: a number of pictures is expected")
 
-    from keypoints.data.sources import load_records
+    from keypoints.data.sources import load_records, load_set, parse_sets
 
-    sources = {"archive": archive, "data_dir": data_dir}
+    sources = {"labels": config.labels, "archive": archive, "data_dir": data_dir}
     training = load_records(config.data, config.train_split, **sources)
     if preview:
         draw_preview(config, training, preview, folder)
         return
-    validation = load_records(config.data, config.validation_split, **sources)
-    print(f"{folder}: {len(training)} pictures to train on, {len(validation)} to validate on")
+    validation = [
+        load_set(name, config.validation_split, **sources) for name, _ in parse_sets(config.data)
+    ]
+    count = sum(len(records) for records in validation)
+    print(f"{folder}: {len(training)} pictures to train on, {count} to validate on")
 
     from keypoints.training import loop as trainer
 

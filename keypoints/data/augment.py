@@ -16,13 +16,17 @@ DRAWS = (
     "brightness", "contrast", "saturation", "hue", "grayscale",
     "blur", "blur_sigma", "noise", "noise_start", "jpeg", "jpeg_quality",
     "occlusion", "block_x", "block_y", "block_width", "block_height",
-    "block_red", "block_green", "block_blue",
+    "block_red", "block_green", "block_blue", "block_kind", "block_turn",
+    "mask", "mask_kind", "mask_top", "mask_width", "mask_depth", "mask_tilt", "mask_folds",
+    "mask_red", "mask_green", "mask_blue",
 )  # fmt: skip
 COLUMN = {name: column for column, name in enumerate(DRAWS)}
 
 BLUR_SIGMA = (0.5, 2.5)  # pixels of the crop
 JPEG_QUALITY = (25, 90)
 BLOCK_SIDE = (0.1, 0.4)  # shares of the crop's side
+# RGB around which most masks have their colour; the others have any.
+MASK_COLOURS = ((235, 238, 240), (150, 190, 220), (70, 120, 170), (30, 30, 34), (190, 150, 125))
 # Analogue YIQ as of the 1953 NTSC standard: luma first, then the two chroma axes that hue turns.
 RGB_TO_YIQ = np.array([[0.299, 0.587, 0.114], [0.596, -0.274, -0.322], [0.211, -0.523, 0.312]])
 YIQ_TO_RGB = np.linalg.inv(RGB_TO_YIQ)
@@ -56,13 +60,19 @@ def jitter_matrices(draws: np.ndarray, config: Config) -> tuple[np.ndarray, np.n
     return np.concatenate([linear, (centre - linear @ centre + shift)[..., None]], -1), mirrored
 
 
-def jitter_pixels(crop: np.ndarray, draws: np.ndarray, config: Config) -> np.ndarray:
+def jitter_pixels(
+    crop: np.ndarray, draws: np.ndarray, config: Config, points: np.ndarray
+) -> np.ndarray:
     """`crop` `(224, 224, 3)` uint8 RGB with the colours, blur, noise and blocks of `draws` `(k,)`.
 
-    Occluders come before blur, noise and JPEG, as they would in front of a camera.
+    `points` `(68, 2)`, of the face in crop pixels, say where a mask lies; a face whose jaw is not
+    annotated gets none. Occluders come before blur, noise and JPEG, as they would in front of a
+    camera.
     """
     u = dict(zip(DRAWS, draws))
     crop = cv2.transform(crop, colour_matrix(crop, u, config))
+    if u["mask"] < config.mask and np.isfinite(points).all():
+        crop = wear_mask(crop, points, u)
     if u["occlusion"] < config.occlusion:
         crop = occlude(crop, u)
     if u["blur"] < config.blur:
@@ -99,14 +109,61 @@ def colour_matrix(crop: np.ndarray, u: dict[str, float], config: Config) -> np.n
 
 
 def occlude(crop: np.ndarray, u: dict[str, float]) -> np.ndarray:
-    """A copy of `crop` with one block of one colour over it."""
+    """A copy of `crop` with one block over it.
+
+    Half of the blocks are rectangles of one colour. The others are turned ellipses, filled with
+    another place of the same crop: near a face that is mostly skin, as of a hand.
+    """
     width = int(CROP * _between(BLOCK_SIDE, u["block_width"]))
     height = int(CROP * _between(BLOCK_SIDE, u["block_height"]))
     left, top = int(u["block_x"] * (CROP - width)), int(u["block_y"] * (CROP - height))
-    colour = np.array([u["block_red"], u["block_green"], u["block_blue"]]) * 255
     crop = crop.copy()
-    crop[top : top + height, left : left + width] = colour.astype(np.uint8)
-    return crop
+    if u["block_kind"] < 0.5:
+        colour = np.array([u["block_red"], u["block_green"], u["block_blue"]]) * 255
+        crop[top : top + height, left : left + width] = colour.astype(np.uint8)
+        return crop
+    area = np.zeros((CROP, CROP), np.uint8)
+    centre = (left + width // 2, top + height // 2)
+    turn = 180 * u["block_turn"]
+    cv2.ellipse(area, centre, (width // 2, height // 2), turn, 0, 360, 255, -1)
+    shift = (int(CROP * (0.2 + 0.6 * u["block_red"])), int(CROP * (0.2 + 0.6 * u["block_green"])))
+    other = np.roll(crop, shift, axis=(0, 1))
+    return np.where(area[..., None] > 0, other, crop)
+
+
+def wear_mask(crop: np.ndarray, points: np.ndarray, u: dict[str, float]) -> np.ndarray:
+    """A copy of `crop` with a mask over mouth, chin and the lower part of the nose.
+
+    It runs along the jaw of `points` `(68, 2)`, in crop pixels, a little inside or outside of it,
+    and over the nose; straps lead to the jaw's upper ends. Its colour is one of `MASK_COLOURS` or
+    any, shaded from side to side, in some with folds.
+    """
+    points = points.astype(np.float64)
+    first = 1 + int(3 * u["mask_tilt"])  # point of the jaw where its sides begin
+    jaw = points[first : 17 - first]
+    centre = (points[30] + points[8]) / 2
+    jaw = centre + (jaw - centre) * [1, 1] * _between((0.94, 1.12), u["mask_width"])
+    chin = points[8] - points[30]
+    jaw[2:-2] += 0.15 * chin * (u["mask_depth"] - 0.3)
+    nose = points[27] + (points[30] - points[27]) * _between((0.25, 1.0), u["mask_top"])
+    outline = np.concatenate([jaw, nose[None]])
+    area = np.zeros((CROP, CROP), np.uint8)
+    cv2.fillPoly(area, [np.rint(outline * 16).astype(np.int32)], 255, cv2.LINE_AA, 4)
+    kind = int(u["mask_kind"] * (len(MASK_COLOURS) + 2))
+    tint = np.array([u["mask_red"], u["mask_green"], u["mask_blue"]])
+    colour = 255 * tint if kind >= len(MASK_COLOURS) else MASK_COLOURS[kind] + 50 * (tint - 0.5)
+    across, down = np.meshgrid(*[np.linspace(-1, 1, CROP)] * 2)
+    shade = 1 + 0.3 * (u["mask_green"] - 0.5) * across - 0.15 * across**2
+    if u["mask_folds"] < 0.4:
+        shade = shade + 0.08 * np.sin(down * (60 + 100 * u["mask_folds"]))
+    cloth = np.clip(colour * shade[..., None], 0, 255)
+    cover = area[..., None] / 255
+    covered = (crop * (1 - cover) + cloth * cover).astype(np.uint8)
+    if u["mask_red"] < 0.5:
+        for end, corner in ((points[0], jaw[0]), (points[16], jaw[-1])):
+            ends = [tuple(np.rint(16 * p).astype(int).tolist()) for p in (end, corner)]
+            cv2.line(covered, *ends, colour.clip(0, 255).tolist(), 2, cv2.LINE_AA, 4)
+    return covered
 
 
 def _between(limits: tuple[float, float], share: float) -> float:

@@ -19,13 +19,13 @@ def view_matrices(
 ) -> np.ndarray:
     """Picture-to-crop matrices `(n, 2, 3)` of all records.
 
-    `boxes` `(n, 4)`: left, top, width, height; the tight boxes of the points unless given. The
+    `boxes` `(n, 4)`: left, top, width, height; those of the records unless given. The
     `frame` view does not look at boxes.
     """
     if view == "frame":
         return np.array([geometry.frame_matrix(w, h) for h, w in records.shapes])
     if boxes is None:
-        boxes = geometry.landmark_box(records.points)
+        boxes = records.boxes
     return geometry.crop_matrix(boxes, margin=margin)
 
 
@@ -57,29 +57,38 @@ def training_pipeline(records: Records, config: Config, *, epoch: int, skip: int
     Order and jitter are functions of (config.seed, epoch, example): the same call gives the same
     bits, however many workers there are. `skip` batches are left out at the start, to go on with
     an epoch that was stopped. The last partial batch is dropped, so that every step has one
-    shape; the order changes, so no picture is always left out. Raises InputError for fewer
-    pictures than one batch.
+    shape; the order changes, so no picture is always left out. `records.repeats` says how often
+    a picture is shown, each time with a jitter of its own. Targets of missing points are NaN.
+    Raises InputError for an epoch of fewer pictures than one batch.
     """
     tf = tensorflow()
 
-    if len(records) < config.batch_size:
+    if records.shown < config.batch_size:
         raise InputError(
-            f"{records.name} has {len(records)} pictures, fewer than --batch_size="
-            f"{config.batch_size}"
+            f"{records.name} has {records.shown} pictures an epoch, fewer than "
+            f"batch_size={config.batch_size}"
         )
-    draws = augment.draw(len(records), seed=config.seed, epoch=epoch)
+    rng = np.random.default_rng((config.seed, epoch, 1))
+    order = rng.permutation(records.shown)
+    # Systematic sampling: a face of repeats 2.5 is shown twice or three times.
+    ends = np.cumsum(records.repeats)
+    places = (np.arange(records.shown) + rng.random()) * (ends[-1] / records.shown)
+    faces = np.searchsorted(ends[:-1], places, side="right")
+    draws = augment.draw(records.shown, seed=config.seed, epoch=epoch)
     jitter, mirrored = augment.jitter_matrices(draws, config)
     matrices = geometry.compose(
-        jitter, view_matrices(records, view=config.view, margin=config.margin)
+        jitter, view_matrices(records, view=config.view, margin=config.margin)[faces]
     )
-    targets = geometry.apply(matrices, records.points)
+    targets = geometry.apply(matrices, records.points[faces])
     targets[mirrored] = targets[mirrored][:, landmarks.MIRROR]
-    order = np.random.default_rng((config.seed, epoch, 1)).permutation(len(records))
 
     def crops(indices: np.ndarray) -> np.ndarray:
-        sampled = (geometry.crop(records.image(i), matrices[i]) for i in indices)
+        sampled = (geometry.crop(records.image(faces[i]), matrices[i]) for i in indices)
         return np.stack(
-            [augment.jitter_pixels(c, draws[i], config) for c, i in zip(sampled, indices)]
+            [
+                augment.jitter_pixels(crop, draws[i], config, targets[i])
+                for crop, i in zip(sampled, indices)
+            ]
         )
 
     def batch(indices):
@@ -87,7 +96,7 @@ def training_pipeline(records: Records, config: Config, *, epoch: int, skip: int
         images = tf.ensure_shape(images, (config.batch_size, geometry.CROP, geometry.CROP, 3))
         return images, tf.gather(flat_targets, indices)
 
-    flat_targets = tf.constant(targets.reshape(len(records), -1))
+    flat_targets = tf.constant(targets.reshape(records.shown, -1))
     return (
         tf.data.Dataset.from_tensor_slices(order)
         .batch(config.batch_size, drop_remainder=True)

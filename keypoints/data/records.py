@@ -1,10 +1,25 @@
 """Annotated faces, decoded and held in memory: what every data source is turned into."""
 
 import hashlib
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 import numpy as np
+
+from keypoints import geometry, landmarks
+from keypoints.errors import InputError
+
+
+class Example(NamedTuple):
+    """One annotated face, as a source gives it."""
+
+    file: str
+    identity: str  # "" where the source does not tell
+    image: np.ndarray  # (h, w, 3) uint8 RGB
+    points: np.ndarray  # (68, 2), pixels of the picture; NaN where a point is not annotated
+    box: np.ndarray | None = None  # (4,), where it is not that of the points
+    yaw: float = np.nan  # degrees, where the source tells
 
 
 @dataclass(frozen=True)
@@ -18,13 +33,25 @@ class Records:
     name: str  # "SOURCE/SPLIT", for messages and reports
     files: tuple[str, ...]  # unique within the source, e.g. "training/Luis_Fonsi_21.jpg"
     identities: tuple[str, ...]  # "" where the source does not tell
-    points: np.ndarray  # (n, 68, 2) float32, x then y, pixels of the picture
+    points: np.ndarray  # (n, 68, 2) float32, x then y, pixels of the picture; NaN: missing
+    boxes: np.ndarray  # (n, 4) float32, tight boxes of whole faces: left, top, width, height
+    yaw: np.ndarray  # (n,) float32, degrees; NaN where the source does not tell
+    repeats: np.ndarray  # (n,) float64, how often an epoch of training shows each face
     pixels: np.ndarray  # flat uint8, RGB pictures one after the other
     shapes: np.ndarray  # (n, 2) int64, height and width
     offsets: np.ndarray  # (n,) int64, where each picture starts in `pixels`
 
     def __len__(self) -> int:
         return len(self.files)
+
+    @property
+    def shown(self) -> int:
+        """Faces in an epoch of training."""
+        return int(self.repeats.sum())
+
+    def whole_points(self) -> np.ndarray:
+        """Points `(n, 68, 2)` with the missing ones guessed (`landmarks.complete`)."""
+        return landmarks.complete(self.points)
 
     def image(self, index: int) -> np.ndarray:
         """Picture `index` as `(h, w, 3)` uint8 RGB, a view into `pixels`."""
@@ -46,21 +73,56 @@ class Records:
         return {"name": self.name, "pictures": len(self), "sha256": digest.hexdigest()}
 
 
-def make_records(name: str, examples: Iterable[tuple[str, str, np.ndarray, np.ndarray]]) -> Records:
-    """Gather `(file, identity, image (h, w, 3) uint8, points (68, 2))` examples, in their order."""
-    files, identities, images, points = [], [], [], []
-    for file, identity, image, annotated in examples:
-        files.append(file)
-        identities.append(identity)
-        images.append(image)
-        points.append(annotated)
-    sizes = np.array([image.size for image in images], np.int64)
+def make_records(name: str, examples: Iterable[tuple]) -> Records:
+    """Gather `examples`, tuples in the order of `Example`, in their order.
+
+    The box of a face is the tight one of its points, missing ones guessed, unless it is given.
+    """
+    faces = [Example(*example) for example in examples]
+    boxes = [
+        geometry.landmark_box(landmarks.complete(face.points)) if face.box is None else face.box
+        for face in faces
+    ]
+    sizes = np.array([face.image.size for face in faces], np.int64)
     return Records(
         name=name,
-        files=tuple(files),
-        identities=tuple(identities),
-        points=np.array(points, np.float32).reshape(-1, 68, 2),
-        pixels=np.concatenate([image.reshape(-1) for image in images] or [np.empty(0, np.uint8)]),
-        shapes=np.array([image.shape[:2] for image in images], np.int64).reshape(-1, 2),
+        files=tuple(face.file for face in faces),
+        identities=tuple(face.identity for face in faces),
+        points=np.array([face.points for face in faces], np.float32).reshape(-1, 68, 2),
+        boxes=np.array(boxes, np.float32).reshape(-1, 4),
+        yaw=np.array([face.yaw for face in faces], np.float32),
+        repeats=np.ones(len(faces)),
+        pixels=np.concatenate([face.image.ravel() for face in faces] or [np.empty(0, np.uint8)]),
+        shapes=np.array([face.image.shape[:2] for face in faces], np.int64).reshape(-1, 2),
         offsets=np.cumsum(sizes) - sizes,
+    )
+
+
+def join(sets: Sequence[Records], shares: Sequence[float]) -> Records:
+    """One set of several; an epoch shows each face of a set as often as its share says.
+
+    Files keep their names behind that of their set, so that they stay unique. One set is itself.
+    Raises InputError where two sets have the same name.
+    """
+    if len(sets) == 1:
+        return replace(sets[0], repeats=sets[0].repeats * shares[0])
+    names = [records.name.partition("/")[0] for records in sets]
+    if len(set(names)) < len(names):
+        raise InputError(f"two data sets have the same name: {', '.join(names)}")
+    ends = np.cumsum([len(records.pixels) for records in sets])
+
+    def joined(field: str) -> np.ndarray:
+        return np.concatenate([getattr(records, field) for records in sets])
+
+    return Records(
+        name="+".join(names) + "/" + sets[0].name.partition("/")[2],
+        files=tuple(f"{n}/{file}" for n, records in zip(names, sets) for file in records.files),
+        identities=tuple(
+            f"{n}/{person}" if person else ""
+            for n, records in zip(names, sets)
+            for person in records.identities
+        ),
+        repeats=np.concatenate([r.repeats * share for r, share in zip(sets, shares)]),
+        offsets=np.concatenate([r.offsets + end for r, end in zip(sets, [0, *ends[:-1]])]),
+        **{name: joined(name) for name in ("points", "boxes", "yaw", "pixels", "shapes")},
     )

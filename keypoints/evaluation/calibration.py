@@ -4,7 +4,7 @@ from typing import Any
 
 import numpy as np
 
-from keypoints import geometry, metrics
+from keypoints import metrics
 from keypoints.data.records import Records
 from keypoints.estimate import Estimate
 from keypoints.evaluation.protocol import predict_points
@@ -41,7 +41,7 @@ def background_boxes(records: Records, *, seed: int = 0) -> tuple[np.ndarray, np
     Sizes and places are drawn by `seed`; a box lies in its picture and hardly touches the face.
     """
     rng = np.random.default_rng(seed)
-    faces = geometry.landmark_box(records.points)
+    faces = records.boxes
     boxes, placed = np.zeros((len(records), 4), np.float32), np.zeros(len(records), bool)
     for index, (face, (height, width)) in enumerate(zip(faces, records.shapes)):
         for _ in range(TRIES):
@@ -88,9 +88,10 @@ def measure(predictor: Predictor, records: Records, **facts: Any) -> dict[str, A
             predictor.network, records, boxes, view=predictor.view, margin=predictor.margin
         )
 
-    found = estimate(geometry.landmark_box(records.points))
-    errors = np.abs(found.points - records.points).mean(axis=2)
+    found = estimate(records.boxes)
+    known = metrics.annotated(records.points)
     percent = 100 / metrics.inter_ocular(records.points)[:, None]
+    errors = percent * np.abs(found.points - records.points).mean(axis=2)
     boxes, placed = background_boxes(records)
     beside = estimate(boxes).relative_uncertainty()[placed]
     faces = found.relative_uncertainty()
@@ -98,7 +99,7 @@ def measure(predictor: Predictor, records: Records, **facts: Any) -> dict[str, A
         **facts,
         "split": records.name,
         "split_sha256": records.digest(),
-        "calibration": calibration(errors * percent, found.uncertainty * percent),
+        "calibration": calibration(errors[known], (found.uncertainty * percent)[known]),
         "separation": separation(faces, beside) if len(beside) else None,
     }
 

@@ -43,7 +43,7 @@ def disagreement(records: Records, first: int, second: int) -> tuple[float, floa
     """
     grays, points = [], []
     for index in (first, second):
-        box = geometry.landmark_box(records.points[index])
+        box = records.boxes[index]
         matrix = geometry.crop_matrix(box, margin=MARGIN, size=SIDE)
         crop = geometry.crop(records.image(index), matrix, size=SIDE)
         grays.append(cv2.cvtColor(crop, cv2.COLOR_RGB2GRAY))

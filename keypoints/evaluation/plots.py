@@ -26,7 +26,7 @@ def training_curves(rows: Sequence[dict[str, float]], path: Path) -> None:
     best = min(rows, key=lambda row: row["validation_nme"])
     label = f"best: {best['validation_nme']:.2f} % in epoch {best['epoch']}"
     right.plot(best["epoch"], best["validation_nme"], "o", color="tab:orange", label=label)
-    right.set(xlabel="epoch", ylabel="NME, % of inter-ocular distance", yscale="log")
+    right.set(xlabel="epoch", ylabel="NME, % of the box's mean side", yscale="log")
     right.legend()
     for axis in (left, right):
         axis.xaxis.set_major_locator(MaxNLocator(integer=True))
@@ -36,7 +36,7 @@ def training_curves(rows: Sequence[dict[str, float]], path: Path) -> None:
 
 
 def error_distribution(curves: dict[str, np.ndarray], path: Path) -> None:
-    """Share of images below each inter-ocular NME, one curve per named array of shares `(n,)`."""
+    """Share of images below each NME, one curve per named array of shares `(n,)`."""
     figure, axis = _figure(1, 1, width=6, height=4.5)
     for name, nme in curves.items():
         ordered = np.sort(np.nan_to_num(nme, nan=np.inf))
@@ -65,6 +65,7 @@ def contact_sheet(
 
 def gallery(
     images: Sequence[np.ndarray],
+    boxes: Sequence[np.ndarray],
     truth: Sequence[np.ndarray],
     predicted: Sequence[np.ndarray],
     captions: Sequence[str],
@@ -72,10 +73,10 @@ def gallery(
     *,
     columns: int = 6,
 ) -> None:
-    """Faces cut from pictures, annotated points green, predicted ones red, a caption on each."""
+    """Faces cut from pictures at their boxes, annotated points green, found ones red."""
     tiles = []
-    for image, true, found, caption in zip(images, truth, predicted, captions):
-        matrix = geometry.crop_matrix(geometry.landmark_box(true), margin=1.5, size=TILE)
+    for image, box, true, found, caption in zip(images, boxes, truth, predicted, captions):
+        matrix = geometry.crop_matrix(box, margin=1.5, size=TILE)
         tile = geometry.crop(image, matrix, size=TILE)
         tile = draw_points(tile, geometry.apply(matrix, true), TRUTH)
         if np.isfinite(found).all():

@@ -8,7 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from keypoints import geometry, landmarks, metrics, pose
+from keypoints import landmarks, metrics, pose
+from keypoints.config import near_miss
 from keypoints.data.annotations import refuse
 from keypoints.data.pipeline import evaluation_pipeline, view_matrices
 from keypoints.data.records import Records
@@ -30,12 +31,12 @@ def boxes_for(
 ) -> tuple[np.ndarray, np.ndarray]:
     """Face boxes `(n, 4)` of all records, and whether each was found `(n,)`.
 
-    `truth`: the tight box of the annotated points. `jittered`: the same, moved by a seeded
-    Gaussian of 5 % of the longer side and resized by a log-normal of 8 %. `detector`: the largest
-    box that `detect(image)` answers; where it answers none, the whole picture is the box, so that
-    such an image is still scored, and counted as not found.
+    `truth`: the records' own, the tight boxes of the annotated points. `jittered`: the same, moved
+    by a seeded Gaussian of 5 % of the longer side and resized by a log-normal of 8 %. `detector`:
+    the largest box that `detect(image)` answers; where it answers none, the whole picture is the
+    box, so that such an image is still scored, and counted as not found.
     """
-    truth = geometry.landmark_box(records.points)
+    truth = records.boxes
     found = np.ones(len(records), bool)
     if source == "truth":
         return truth, found
@@ -134,62 +135,76 @@ def read_predictions(path: str | Path, records: Records) -> np.ndarray:
     return points.reshape(-1, landmarks.COUNT, 2)
 
 
-def evaluate(records: Records, predicted: np.ndarray, **facts: Any) -> dict[str, Any]:
+def evaluate(
+    records: Records, predicted: np.ndarray, *, normaliser: str = "inter_ocular", **facts: Any
+) -> dict[str, Any]:
     """The report: `facts` as they are (model, box source, ...), then what was measured.
 
     `predicted` `(n, 68, 2)` in picture pixels; NaN where no face was found. Means are over the
-    faces found; AUC and failures are over all images. NME values are percent. The mean face is
-    put into truth boxes. Raises InputError where there is nothing to measure, or to measure by.
+    faces found, and over the points that are annotated; AUC and failures are over all images. NME
+    values are percent of the `normaliser`, one of `metrics.NORMALISERS`. The mean face is put into
+    truth boxes. Yaw is the one that the records tell, else that of the annotated points. Raises
+    InputError where there is nothing to measure, or to measure by.
     """
     truth = records.points
+    if normaliser not in metrics.NORMALISERS:
+        known = list(metrics.NORMALISERS)
+        raise InputError(f"normaliser={normaliser} is not known{near_miss(normaliser, known)}")
     if len(predicted) != len(records):
         raise InputError(f"{len(predicted)} predictions for {len(records)} images")
     found = np.isfinite(predicted).all(axis=(1, 2))
     if not found.any():
         raise InputError(f"{records.name}: no face was found in any of the {len(records)} images")
-    sizes = [normaliser(truth) for normaliser in metrics.NORMALISERS.values()]
-    flat = np.flatnonzero(np.min(sizes, axis=0) == 0)
-    refuse([f"{records.files[i]}: the annotated eyes coincide" for i in flat], records.name)
-    errors = metrics.point_errors(truth, predicted)
-    nme = metrics.inter_ocular_nme(truth, predicted)
+    sizes = metrics.sizes(truth, records.boxes)
+    size = sizes[normaliser]
+    flat = np.flatnonzero(size == 0)
+    refuse([f"{records.files[i]}: its {normaliser} is 0" for i in flat], records.name)
+    errors = metrics.mean_error(truth, predicted)
+    nme = errors / size
     differences = metrics.pixel_differences(truth, predicted, records.shapes)[found]
-    per_point = errors[found] / metrics.inter_ocular(truth)[found, None]
-    offset = metrics.mean_offset(truth, predicted)
-    aligned = predicted - offset * metrics.inter_ocular(truth)[:, None, None]
-    turn = np.abs(pose.angles(pose.fit_rotation(truth)[0])[:, 0])
+    shares = metrics.point_errors(truth, predicted) / size[:, None]
+    offset = metrics.mean_offset(truth, predicted, size)
+    aligned = predicted - offset * size[:, None, None]
+    seen = pose.angles(pose.fit_rotation(records.whole_points())[0])[:, 0]
+    turn = np.abs(np.where(np.isfinite(records.yaw), records.yaw, seen))
     edges = (0.0, *metrics.YAW_BINS, np.inf)
     bins = [found & (low <= turn) & (turn < high) for low, high in itertools.pairwise(edges)]
     people = np.array(records.identities) if all(records.identities) else np.arange(len(records))
-    baseline = metrics.inter_ocular_nme(truth, mean_face(geometry.landmark_box(truth)))
+    baseline = metrics.mean_error(truth, mean_face(records.boxes)) / size
+
+    def part_of(part: slice, chosen: np.ndarray) -> float | None:
+        annotated = shares[chosen][:, part]
+        return _percent(annotated[np.isfinite(annotated)])
+
     return {
         **facts,
         "split": records.name,
         "split_sha256": records.digest(),
         "images": len(records),
         "found": int(found.sum()),
+        "normaliser": normaliser,
         "nme": {
-            name: _percent(errors.mean(axis=1)[found] / normaliser(truth)[found])
-            for name, normaliser in metrics.NORMALISERS.items()
+            name: _percent(errors[found & (each > 0)] / each[found & (each > 0)])
+            for name, each in sizes.items()
         },
         "nme_interval": [
             100 * end for end in metrics.bootstrap_interval(nme[found], people[found])
         ],
         "offset": (100 * offset).tolist(),
-        "nme_without_offset": _percent(metrics.inter_ocular_nme(truth, aligned)[found]),
+        "nme_without_offset": _percent((metrics.mean_error(truth, aligned) / size)[found]),
         "auc_at_0.08": metrics.auc(nme),
         "failures_at_0.08": 100 * metrics.failure_rate(nme),
         "percentiles": {
             f"P{rank}": float(100 * np.percentile(nme[found], rank)) for rank in (50, 90, 95, 99)
         },
         "smooth_l1_px_at_255": float(metrics.smooth_l1(differences).mean()),
-        "mean_absolute_px_at_255": float(np.abs(differences).mean()),
-        "parts": {
-            part: _percent(per_point[:, where]) for part, where in landmarks.REPORT_PARTS.items()
-        },
+        "mean_absolute_px_at_255": float(np.nanmean(np.abs(differences))),
+        "parts": {part: part_of(where, found) for part, where in landmarks.REPORT_PARTS.items()},
         "yaw": {
             f"{low:.0f} to {high:.0f}" if high < np.inf else f"over {low:.0f}": {
                 "images": int(chosen.sum()),
-                "nme": _percent(nme[chosen]) if chosen.any() else None,
+                "nme": _percent(nme[chosen]),
+                "inner": part_of(landmarks.REPORT_PARTS["inner"], chosen),
             }
             for low, high, chosen in zip(edges, edges[1:], bins)
         },
@@ -201,5 +216,6 @@ def evaluate(records: Records, predicted: np.ndarray, **facts: Any) -> dict[str,
     }
 
 
-def _percent(shares: np.ndarray) -> float:
-    return float(100 * np.mean(shares))
+def _percent(shares: np.ndarray) -> float | None:
+    """The mean in percent; None, which JSON knows, where there is nothing to average."""
+    return float(100 * np.mean(shares)) if shares.size else None

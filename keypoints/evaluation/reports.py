@@ -8,11 +8,17 @@ from typing import Any
 
 import numpy as np
 
-from keypoints import geometry, landmarks, metrics
+from keypoints import landmarks, metrics
 from keypoints.atomic import replacing, write_text
 from keypoints.data.records import Records
 from keypoints.evaluation.protocol import mean_face
 
+NORMALISERS = {
+    "inter_ocular": "inter-ocular",
+    "inter_pupil": "inter-pupil",
+    "box_diagonal": "box diagonal",
+    "box": "sqrt(box area)",
+}
 WORST = 24  # faces in the gallery of the worst
 SPREAD = 12  # faces in the gallery that goes from the best to the worst in even steps
 
@@ -20,6 +26,7 @@ SPREAD = 12  # faces in the gallery that goes from the best to the worst in even
 def table(report: dict[str, Any]) -> str:
     """The report as text for a terminal."""
     low, high = report["nme_interval"]
+    chosen, interval = report["normaliser"], f"  (95 %: {low:.2f} to {high:.2f})"
     p = report["percentiles"]
     boxes, images = report.get("boxes", ""), report["images"]
     if report.get("boxes_found", images) < images:
@@ -31,12 +38,10 @@ def table(report: dict[str, Any]) -> str:
         ("model", report.get("model", "")),
         ("split", f"{report['split']} ({count})"),
         ("boxes", boxes),
-        (
-            "NME inter-ocular",
-            f"{report['nme']['inter_ocular']:.2f} %  (95 %: {low:.2f} to {high:.2f})",
-        ),
-        ("NME inter-pupil", f"{report['nme']['inter_pupil']:.2f} %"),
-        ("NME box diagonal", f"{report['nme']['box_diagonal']:.2f} %"),
+        *[
+            (f"NME {NORMALISERS[name]}", f"{nme:.2f} %" + interval * (name == chosen))
+            for name, nme in report["nme"].items()
+        ],
         (
             "offset of all, x y",
             "  ".join(f"{value:+.2f}" for value in report["offset"])
@@ -48,9 +53,17 @@ def table(report: dict[str, Any]) -> str:
         ("SmoothL1, side 255", f"{report['smooth_l1_px_at_255']:.2f} px"),
         ("|error|, side 255", f"{report['mean_absolute_px_at_255']:.2f} px"),
     ]
-    rows += [(f"  {part}", f"{value:.2f} %") for part, value in report["parts"].items()]
     rows += [
-        (f"  yaw {name}°", f"{bin['nme']:.2f} %  ({bin['images']} images)")
+        (f"  {part}", f"{value:.2f} %")
+        for part, value in report["parts"].items()
+        if value is not None
+    ]
+    rows += [
+        (
+            f"  yaw {name}°",
+            f"{bin['nme']:.2f} %  ({bin['images']} images"
+            + (f"; inner {bin['inner']:.2f} %)" if bin["inner"] is not None else ")"),
+        )
         for name, bin in report["yaw"].items()
         if bin["images"]
     ]
@@ -62,6 +75,8 @@ def table(report: dict[str, Any]) -> str:
             f"failures {mean['failures_at_0.08']:.1f} % (in truth boxes)",
         )
     )
+    if chosen != "inter_ocular":
+        rows.append(("", f"all percentages and AUC are of the {NORMALISERS[chosen]}"))
     if report["found"] < images:
         rows.append(("", "AUC and failures are over all images, the rest over the faces found"))
     return "\n".join(f"{name:20} {value}" for name, value in rows)
@@ -75,10 +90,11 @@ def write_report(
 
     folder.mkdir(parents=True, exist_ok=True)
     truth = records.points
-    nme = metrics.inter_ocular_nme(truth, predicted)
-    baseline = metrics.inter_ocular_nme(truth, mean_face(geometry.landmark_box(truth)))
+    size = metrics.sizes(truth, records.boxes)[report["normaliser"]]
+    nme = metrics.mean_error(truth, predicted) / size
+    baseline = metrics.mean_error(truth, mean_face(records.boxes)) / size
     write_text(folder / "report.json", json.dumps(report, indent=2) + "\n")
-    write_text(folder / "per_image.csv", _per_image_csv(records, predicted))
+    write_text(folder / "per_image.csv", _per_image_csv(records, predicted, size))
     model = Path(str(report.get("model", "predictions"))).stem
     with replacing(folder / "ced.png") as temporary:
         error_distribution({model: nme, "mean face": baseline}, temporary)
@@ -88,6 +104,7 @@ def write_report(
         with replacing(folder / name) as temporary:
             gallery(
                 [records.image(i) for i in chosen],
+                records.boxes[chosen],
                 truth[chosen],
                 predicted[chosen],
                 [_caption(nme[i], records.files[i]) for i in chosen],
@@ -99,16 +116,16 @@ def _caption(nme: float, file: str) -> str:
     return f"{100 * nme:.1f} %  {Path(file).stem}" if nme >= 0 else f"no face  {Path(file).stem}"
 
 
-def _per_image_csv(records: Records, predicted: np.ndarray) -> str:
-    """One row per image: errors in percent of the inter-ocular distance, then the points."""
-    scaled = 100 * metrics.point_errors(records.points, predicted)
-    scaled /= metrics.inter_ocular(records.points)[:, None]
+def _per_image_csv(records: Records, predicted: np.ndarray, size: np.ndarray) -> str:
+    """One row per image: errors in percent of each face's `size`, then the points."""
+    scaled = 100 * metrics.point_errors(records.points, predicted) / size[:, None]
     axes = [f"{axis}{i}" for i in range(landmarks.COUNT) for axis in "xy"]
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(["file", "nme", *landmarks.REPORT_PARTS, *axes])
     for file, errors, points in zip(records.files, scaled, predicted):
-        shares = [errors.mean(), *(errors[part].mean() for part in landmarks.REPORT_PARTS.values())]
-        cells = [*shares, *points.ravel()]
+        parts = [errors, *(errors[part] for part in landmarks.REPORT_PARTS.values())]
+        known = [part[np.isfinite(part)] for part in parts]
+        cells = [*(part.mean() if part.size else np.nan for part in known), *points.ravel()]
         writer.writerow([file, *(f"{cell:.3f}" if np.isfinite(cell) else "" for cell in cells)])
     return text.getvalue()

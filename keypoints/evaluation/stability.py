@@ -13,6 +13,7 @@ import numpy as np
 
 from keypoints import geometry, metrics
 from keypoints.data.records import Records
+from keypoints.errors import InputError
 from keypoints.inference.predictor import Predictor
 from keypoints.inference.smoothing import OneEuro
 
@@ -139,8 +140,14 @@ def measure(
     predictor: Predictor, records: Records, *, clips: int | None = None, **facts: Any
 ) -> dict[str, Any]:
     """The report: `facts` as they are, then flicker, NME in percent and lag in milliseconds of
-    every smoother, means over a static and a fast clip of `clips` (`CLIPS`) faces."""
-    chosen = np.linspace(0, len(records) - 1, min(clips or CLIPS, len(records))).round().astype(int)
+    every smoother, means over a static and a fast clip of `clips` (`CLIPS`) faces. Faces with
+    missing points are passed over."""
+    whole = np.flatnonzero(metrics.annotated(records.points).all(axis=1))
+    if not len(whole):
+        raise InputError(f"{records.name}: no face has all of its points")
+    chosen = whole[
+        np.linspace(0, len(whole) - 1, min(clips or CLIPS, len(whole))).round().astype(int)
+    ]
     values: dict[str, dict[str, list[float]]] = {name: defaultdict(list) for name in SMOOTHERS}
     for index, motion in itertools.product(chosen, MOTIONS):
         clip = make_clip(records.image(index), records.points[index], motion, seed=int(index))

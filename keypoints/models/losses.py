@@ -2,6 +2,7 @@
 
 The objective compares the flat output `(b, 204)` of a network (`estimate.unflatten`) with targets:
 annotated coordinates `(b, 136)`, or `(b, 272)` with those of a distillation teacher after them.
+A coordinate that is not annotated is NaN; loss and metric leave it out.
 """
 
 import math
@@ -9,7 +10,7 @@ from collections.abc import Callable
 
 from keras import ops
 
-from keypoints.landmarks import COUNT, OUTER_EYE_CORNERS
+from keypoints.landmarks import COUNT
 
 POINTS = 2 * COUNT  # coordinates
 # Wing loss: width of the logarithmic part and curvature, pixels (values of the paper).
@@ -42,12 +43,22 @@ def wing(truth, predicted):
 
 
 def nme(truth, predicted):
-    """Inter-ocular NME of each crop, percent `(b,)`; it does not depend on scale or rotation."""
+    """NME of each crop, percent `(b,)`: mean distance over the square root of the box's area.
+
+    The box is that of the annotated points, at least one pixel wide. The inter-ocular distance is
+    no measure for a profile face, where it vanishes.
+    """
     truth = ops.reshape(truth, (-1, COUNT, 2))
     predicted = ops.reshape(predicted, (-1, COUNT, 2))
-    right, left = OUTER_EYE_CORNERS
-    distance = ops.norm(truth[:, left] - truth[:, right], axis=-1)
-    return 100 * ops.mean(ops.norm(predicted - truth, axis=-1), axis=-1) / distance
+    known = ops.isfinite(truth)
+    far = 1e9
+    sides = ops.max(ops.where(known, truth, -far), axis=1) - ops.min(
+        ops.where(known, truth, far), axis=1
+    )
+    size = ops.sqrt(ops.prod(ops.maximum(sides, 1.0), axis=-1))
+    distances = ops.norm(predicted - ops.where(known, truth, predicted), axis=-1)
+    count = ops.sum(ops.cast(known[..., 0], distances.dtype), axis=-1)
+    return 100 * ops.sum(distances, axis=-1) / (ops.maximum(count, 1.0) * size)
 
 
 def laplace(truth, predicted, uncertainty):
@@ -56,8 +67,12 @@ def laplace(truth, predicted, uncertainty):
     Per coordinate log(s) + |e| / s, the constant left out, with s the `uncertainty` `(b, 68)`. The
     minimum is at s = mean |e|. Kumar et al., "LUVLi Face Alignment", CVPR 2020, has the 2D form.
     """
-    error = ops.mean(ops.reshape(ops.abs(predicted - truth), (-1, COUNT, 2)), axis=-1)
-    return ops.mean(error / uncertainty + ops.log(uncertainty), axis=-1)
+    known = ops.isfinite(truth)
+    error = ops.abs(predicted - ops.where(known, truth, predicted))
+    error = ops.mean(ops.reshape(error, (-1, COUNT, 2)), axis=-1)
+    known = ops.reshape(known, (-1, COUNT, 2))[..., 0]
+    each = error / uncertainty + ops.log(uncertainty)
+    return ops.mean(ops.where(known, each, 0.0), axis=-1)
 
 
 LOSSES = {"l1": l1, "mse": mse, "smooth_l1": smooth_l1, "wing": wing}
@@ -69,14 +84,17 @@ def objective(regression: Callable) -> Callable:
     With a distillation teacher, half of the regression loss is the distance to its points (Hinton
     et al., "Distilling the Knowledge in a Neural Network", 2015). The likelihood uses only the
     annotations: the network is closer to its teacher than to them, so the uncertainty would come
-    out too small.
+    out too small. Every annotated coordinate has the same weight, however many a face has.
     """
 
     def loss(targets, outputs):
         points, uncertainty = outputs[:, :POINTS], outputs[:, POINTS:]
         truth, teacher = targets[:, :POINTS], targets[:, -POINTS:]  # the same without a teacher
-        total = (regression(truth, points) + regression(teacher, points)) / 2
-        return total + laplace(truth, points, uncertainty)
+        total = sum(
+            regression(ops.where(ops.isfinite(aim), aim, points), points)
+            for aim in (truth, teacher)
+        )
+        return total / 2 + laplace(truth, points, uncertainty)
 
     return loss
 

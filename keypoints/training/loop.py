@@ -4,7 +4,7 @@ import math
 import signal
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -71,7 +71,7 @@ def train(
     config: Config,
     run: Path,
     training: Records,
-    validation: Records,
+    validation: Sequence[Records],
     *,
     on_step: Callable[[Step], None] = lambda step: None,
     on_epoch: Callable[[dict[str, float]], None] = lambda row: None,
@@ -84,8 +84,13 @@ def train(
     called after each step and epoch. Raises InputError for a folder that cannot be written or holds
     a run with another config or other data, and for a loss that is not finite; the last good
     checkpoint is kept.
+
+    The best epoch is the one with the lowest `validation_nme`: the plain mean over the sets of
+    `validation`, each of which has its own column where there are several. NMEs of training are
+    normalised by the square root of the box's area, which is also valid for profile faces.
     """
-    data = {"training": training.describe(), "validation": validation.describe()}
+    data = {"training": training.describe()}
+    data |= {records.name: records.describe() for records in validation}
     runs.check_run(run, config, data)
     use_all_devices(config)
     progress = runs.read_progress(run) or START
@@ -121,7 +126,10 @@ def train(
                 batches = training_pipeline(training, stage, epoch=progress["epoch"])
                 crops = (images for images, _ in batches.take(STATISTICS).as_numpy_iterator())
                 with averaged_weights(model, crops):
-                    row["validation_nme"] = validation_nme(model, validation, stage)
+                    errors = {r.name: validation_nme(model, r, stage) for r in validation}
+                    row["validation_nme"] = float(np.mean(list(errors.values())))
+                    if len(errors) > 1:
+                        row |= {f"validation_nme {name}": nme for name, nme in errors.items()}
                     row["seconds"] = round(time.monotonic() - clock, 1)
                     best = min((r["validation_nme"] for r in progress["rows"]), default=math.inf)
                     if row["validation_nme"] < best:
@@ -145,7 +153,7 @@ def compiled_model(config: Config, training: Records) -> keras.Model:
     the loss and the metric need.
     """
     targets = geometry.apply(
-        view_matrices(training, view=config.view, margin=config.margin), training.points
+        view_matrices(training, view=config.view, margin=config.margin), training.whole_points()
     )
     model = build_model(config, targets.mean(axis=0))
     on_cpu = not any(name.startswith("gpu") for name in keras.distribution.list_devices())
@@ -154,7 +162,7 @@ def compiled_model(config: Config, training: Records) -> keras.Model:
     if Path(config.weights).is_dir():
         runs.load_weights(model, Path(config.weights))
     model = runs.flattened(model)
-    steps = max(len(training) // config.batch_size, 1)
+    steps = max(training.shown // config.batch_size, 1)
     options = {
         "learning_rate": LearningRate(config, steps),
         "global_clipnorm": config.clip_norm or None,
@@ -180,12 +188,12 @@ def compiled_model(config: Config, training: Records) -> keras.Model:
 
 
 def validation_nme(model: keras.Model, records: Records, config: Config) -> float:
-    """Mean inter-ocular NME of `records`, percent, ground-truth boxes."""
-    boxes = geometry.landmark_box(records.points)
+    """Mean NME of `records` over the square root of the box's area, percent, ground-truth boxes."""
     found = predict_points(
-        runs.predict_function(model), records, boxes, view=config.view, margin=config.margin
+        runs.predict_function(model), records, records.boxes, view=config.view, margin=config.margin
     )
-    return float(100 * np.mean(metrics.inter_ocular_nme(records.points, found.points)))
+    size = metrics.sizes(records.points, records.boxes)["box"]
+    return float(100 * np.mean(metrics.mean_error(records.points, found.points) / size))
 
 
 @contextmanager
@@ -250,7 +258,7 @@ def _steps(
     epochs: int,
 ) -> Iterator[Step]:
     """Train the remaining steps of one epoch; yields after each step."""
-    steps = len(training) // config.batch_size
+    steps = training.shown // config.batch_size
     epoch, done = progress["epoch"], progress["step"]
     batches = training_pipeline(training, config, epoch=epoch, skip=done)
     clock = time.monotonic()
@@ -270,7 +278,7 @@ def _steps(
             )
         loss, error = (total / (step - done) for total in totals.values())
         speed = (step - done) * config.batch_size / (time.monotonic() - clock)
-        left = (epochs - epoch - 1) * len(training) + (steps - step) * config.batch_size
+        left = (epochs - epoch - 1) * training.shown + (steps - step) * config.batch_size
         yield Step(epoch + 1, epochs, step, steps, loss, error, speed, left / speed)
 
 

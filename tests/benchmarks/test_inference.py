@@ -32,7 +32,7 @@ for line in sys.stdin:
 @pytest.fixture(scope="module")
 def run(tmp_path_factory):
     run = tmp_path_factory.mktemp("runs") / "small"
-    train(SMALL, run, dotted_faces(4), dotted_faces(2, seed=1))
+    train(SMALL, run, dotted_faces(4), [dotted_faces(2, seed=1)])
     return run
 
 

@@ -99,7 +99,16 @@ def test_help_shows_every_option_and_runs_nothing(argv, capsys):
     assert "-t, --times" not in out  # Fire's short forms do not work
 
 
-TOOLS = ["benchmark", "evaluate", "export", "filter", "label_noise", "train", "webcam"]
+TOOLS = [
+    "benchmark",
+    "evaluate",
+    "export",
+    "filter",
+    "label_correction",
+    "label_noise",
+    "train",
+    "webcam",
+]
 
 
 @pytest.mark.parametrize("tool", TOOLS)

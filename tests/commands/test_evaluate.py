@@ -119,9 +119,24 @@ def test_stability_is_a_report_of_its_own(make_run, records, monkeypatch, capsys
     assert "NMF static" in shown and str(folder) in shown
 
 
+def test_masks_are_a_report_of_their_own(make_run, records, monkeypatch, capsys):
+    """A network that looks at no pixel does no worse with a mask."""
+    run = make_run(np.empty((0, 68, 2)))
+
+    def middle(crops):
+        return estimated(np.tile(landmarks.MEAN_FACE * 160 + 111.5, (len(crops), 1)))
+
+    monkeypatch.setattr("keypoints.models.runs.load_predict", lambda path: (middle, Config()))
+    evaluate(str(run), masks=True)
+    report = json.loads((run / "evaluation" / "validation-masks" / "masks.json").read_text())
+    assert report["ratio"] == dict.fromkeys(["eyes and brows", "covered", "all"], 1.0)
+    assert report["with"] == report["without"] and "eyes and brows" in capsys.readouterr().out
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [
+        ({"masks": True, "stability": True}, "--stability and --masks: one at a time"),
         ({"stability": True, "flip": True}, "--stability is for a model"),
         ({"stability": True, "boxes": "jittered"}, "--stability is for a model"),
         ({"detector": "yunet"}, "is of use with --boxes=detector"),

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from keypoints import geometry
+from keypoints import geometry, landmarks
 from keypoints.config import Config
 from keypoints.data import augment
 from keypoints.data.augment import COLUMN
@@ -9,7 +9,10 @@ from keypoints.data.augment import COLUMN
 STILL = {
     "rotation": 0, "scale": 0, "translation": 0, "flip": 0, "brightness": 0, "contrast": 0,
     "saturation": 0, "hue": 0, "grayscale": 0, "blur": 0, "noise": 0, "jpeg": 0, "occlusion": 0,
+    "mask": 0,
 }  # fmt: skip
+
+FACE = (landmarks.MEAN_FACE * 160 + 111.5).astype(np.float32)
 
 
 def row(**values: float) -> np.ndarray:
@@ -59,34 +62,34 @@ def test_without_strength_nothing_changes(crop):
     matrices, mirrored = augment.jitter_matrices(augment.draw(9, seed=0, epoch=0), config)
     np.testing.assert_allclose(matrices, np.tile([[1, 0, 0], [0, 1, 0]], (9, 1, 1)), atol=1e-12)
     assert not mirrored.any()
-    same = augment.jitter_pixels(crop, augment.draw(1, seed=0, epoch=0)[0], config)
+    same = augment.jitter_pixels(crop, augment.draw(1, seed=0, epoch=0)[0], config, FACE)
     np.testing.assert_array_equal(same, crop)
 
 
 def test_brightness_adds(crop):
     crop = crop // 4 + 60
     config = Config(**{**STILL, "brightness": 0.2})
-    brighter = augment.jitter_pixels(crop, row(brightness=0.75)[0], config)
+    brighter = augment.jitter_pixels(crop, row(brightness=0.75)[0], config, FACE)
     np.testing.assert_allclose(brighter.astype(int) - crop, 0.1 * 255, atol=0.51)
 
 
 def test_contrast_keeps_the_mean_and_scales_the_spread(crop):
     crop = crop // 4 + 60
     config = Config(**{**STILL, "contrast": 0.5})
-    harder = augment.jitter_pixels(crop, row(contrast=1.0)[0], config).astype(float)
+    harder = augment.jitter_pixels(crop, row(contrast=1.0)[0], config, FACE).astype(float)
     np.testing.assert_allclose(harder.mean((0, 1)), crop.mean((0, 1)), atol=0.2)
     np.testing.assert_allclose(harder.std() / crop.std(), 1.5, atol=0.02)
 
 
 def test_grayscale_is_luma(crop):
-    gray = augment.jitter_pixels(crop, row()[0], Config(**{**STILL, "grayscale": 1.0}))
+    gray = augment.jitter_pixels(crop, row()[0], Config(**{**STILL, "grayscale": 1.0}), FACE)
     luma = crop @ [0.299, 0.587, 0.114]
     np.testing.assert_allclose(gray, np.repeat(luma[..., None], 3, -1), atol=1)
 
 
 def test_hue_turns_colours_and_keeps_luma(crop):
     crop = crop // 4 + 90
-    turned = augment.jitter_pixels(crop, row(hue=1.0)[0], Config(**{**STILL, "hue": 0.5}))
+    turned = augment.jitter_pixels(crop, row(hue=1.0)[0], Config(**{**STILL, "hue": 0.5}), FACE)
     luma = [0.299, 0.587, 0.114]
     np.testing.assert_allclose(turned @ luma, crop @ luma, atol=1.5)
     # Half a turn negates the chroma axes I and Q.
@@ -96,20 +99,51 @@ def test_hue_turns_colours_and_keeps_luma(crop):
 
 def test_noise_has_its_sigma(crop):
     flat = np.full_like(crop, 128)
-    noisy = augment.jitter_pixels(flat, row(noise=0.5)[0], Config(**{**STILL, "noise": 20.0}))
+    noisy = augment.jitter_pixels(flat, row(noise=0.5)[0], Config(**{**STILL, "noise": 20.0}), FACE)
     assert abs(noisy.std() - 10) < 0.2 and abs(noisy.mean() - 128) < 0.2
 
 
 def test_blur_smooths_jpeg_and_block_change_what_they_should(crop):
-    blurred = augment.jitter_pixels(crop, row()[0], Config(**{**STILL, "blur": 1.0}))
+    blurred = augment.jitter_pixels(crop, row()[0], Config(**{**STILL, "blur": 1.0}), FACE)
     assert blurred.std() < 0.4 * crop.std()
-    packed = augment.jitter_pixels(crop, row()[0], Config(**{**STILL, "jpeg": 1.0}))
+    packed = augment.jitter_pixels(crop, row()[0], Config(**{**STILL, "jpeg": 1.0}), FACE)
     assert 1 < np.abs(packed.astype(int) - crop).mean() < 60
     before = crop.copy()
-    draws = row(block_x=0.0, block_y=1.0, block_red=0.999)[0]
-    blocked = augment.jitter_pixels(crop, draws, Config(**{**STILL, "occlusion": 1.0}))
+    draws = row(block_x=0.0, block_y=1.0, block_red=0.999, block_kind=0.2)[0]
+    blocked = augment.jitter_pixels(crop, draws, Config(**{**STILL, "occlusion": 1.0}), FACE)
     assert (crop == before).all()  # the input is not written to
     side = int(224 * 0.25)
     assert (blocked[224 - side :, :side] == (254, 127, 127)).all()
     blocked[224 - side :, :side] = crop[224 - side :, :side]
     np.testing.assert_array_equal(blocked, crop)
+
+
+def test_a_mask_covers_mouth_and_nose_and_leaves_eyes_and_background(crop):
+    worn = augment.jitter_pixels(crop, row(mask_red=0.9)[0], Config(**{**STILL, "mask": 1.0}), FACE)
+    changed = (worn != crop).any(axis=-1)
+
+    def share(points):
+        x, y = np.rint(points).astype(int).T
+        return changed[y, x].mean()
+
+    assert share(FACE[48:68]) == 1 and share(FACE[31:36]) == 1 and share(FACE[5:12]) > 0.5
+    assert share(FACE[17:27]) == 0 and share(FACE[36:48]) == 0
+    assert not changed[:20].any() and not changed[:, :20].any()
+    assert worn[changed].std(axis=0).max() < 0.5 * crop[changed].std(axis=0).max()
+
+
+def test_a_face_without_its_jaw_wears_no_mask(crop):
+    points = FACE.copy()
+    points[:17] = np.nan
+    worn = augment.jitter_pixels(crop, row()[0], Config(**{**STILL, "mask": 1.0}), points)
+    np.testing.assert_array_equal(worn, crop)
+
+
+def test_half_of_the_blocks_are_of_what_is_around(crop):
+    """A block of the picture's own pixels: its colours all occur in the picture."""
+    crop[..., 2] = 7  # a blue that no painted block has
+    config = Config(**{**STILL, "occlusion": 1.0})
+    draws = row(block_kind=0.9, block_red=0.1, block_green=0.8)[0]
+    blocked = augment.jitter_pixels(crop, draws, config, FACE)
+    changed = (blocked != crop).any(axis=-1)
+    assert 0.02 < changed.mean() < 0.1 and (blocked[..., 2] == 7).all()

@@ -1,3 +1,5 @@
+import dataclasses
+
 import numpy as np
 import pytest
 
@@ -90,6 +92,42 @@ def test_every_picture_once_an_epoch_but_for_the_partial_batch(records):
     np.testing.assert_allclose(np.sort(targets, 0), np.sort(expected, 0), atol=1e-3)
 
 
+def test_a_share_says_how_often_a_face_is_shown(records):
+    """3 of 11 faces 2.5 times, 8 of them every other epoch: 11.5, so 11 an epoch."""
+    repeats = np.array([2.5] * 3 + [0.5] * 8)
+    given = dataclasses.replace(records, repeats=repeats)
+    config = Config(batch_size=11, rotation=0, scale=0, translation=0, flip=0, **PLAIN)
+    plain = apply(view_matrices(records, view=config.view, margin=config.margin), records.points)
+    counts = np.zeros(11)
+    for epoch in range(40):
+        ((_, targets),) = batches(given, config, epoch=epoch)
+        apart = np.abs(targets[:, None] - plain.reshape(1, 11, 136)).max(axis=2)
+        assert (apart.min(axis=1) < 1e-3).all()
+        shown = np.bincount(apart.argmin(axis=1), minlength=11)
+        assert set(shown[:3]) <= {2, 3} and set(shown[3:]) <= {0, 1}
+        counts += shown
+    np.testing.assert_allclose(counts / 40, repeats, atol=0.25)
+
+
+def test_faces_of_one_picture_have_each_a_jitter_of_its_own(records):
+    given = dataclasses.replace(records, repeats=np.array([11.0] + [0.0] * 10))
+    ((_, targets),) = batches(given, Config(batch_size=11), epoch=0)
+    assert len(np.unique(targets[:, 0])) == 11
+
+
+def test_missing_points_stay_missing_and_move_to_the_other_side_in_the_mirror(records):
+    points = records.points.copy()
+    points[:, 36] = np.nan
+    given = dataclasses.replace(records, points=points)
+    for flip, index in ((0.0, 36), (1.0, 45)):
+        config = Config(batch_size=11, flip=flip, **PLAIN)
+        ((_, targets),) = batches(given, config, epoch=0)
+        missing = np.isnan(targets.reshape(-1, 68, 2)).all(axis=2)
+        assert (np.flatnonzero(missing[0]) == [index]).all() and missing.sum() == 11
+
+
 def test_fewer_pictures_than_a_batch(records):
-    with pytest.raises(InputError, match=r"dots/train has 11 pictures, fewer than --batch_size=12"):
+    with pytest.raises(
+        InputError, match=r"dots/train has 11 pictures an epoch, fewer than batch_size=12"
+    ):
         training_pipeline(records, Config(batch_size=12), epoch=0)

@@ -5,8 +5,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from keypoints import geometry, landmarks
 from keypoints.data import sources
-from keypoints.data.sources import load_records
+from keypoints.data.sources import load_records, parse_sets
 from keypoints.errors import InputError
 from tests.archives import ROOT, points, write_archive
 
@@ -34,7 +35,11 @@ def pts(tmp_path):
 
 def test_a_folder_in_the_upstream_layout(upstream):
     records = load_records(f"folder:{upstream}", "all")
-    assert len(records) == 6 and "data/test/Di_Eco_50.jpg" in records.files
+    assert (
+        len(records) == 6
+        and records.name == f"{upstream.name}/all"
+        and "data/test/Di_Eco_50.jpg" in records.files
+    )
     index = records.files.index("data/test/Ann_Lee_25.jpg")
     np.testing.assert_array_equal(records.points[index], points(4))
     assert records.image(index).shape == (40, 34, 3) and records.identities[index] == "Ann_Lee"
@@ -45,6 +50,7 @@ def test_pictures_with_pts_files_and_the_hash_as_split(pts):
     assert records.files == ("set0/person0_0.png", "set0/person2_0.png", "set1/person1_0.png")
     np.testing.assert_array_equal(records.points[2], points(1))
     assert records.image(1)[0, 0].tolist() == [2, 2, 3]
+    assert records.identities == records.files  # indoor_001 is not one person's name
 
 
 def test_splits_csv_decides_where_there_is_one(pts):
@@ -55,6 +61,84 @@ def test_splits_csv_decides_where_there_is_one(pts):
     (pts / "splits.csv").write_text("set0/person0_0.png\n")
     with pytest.raises(InputError, match="picture,split is expected"):
         load_records(f"folder:{pts}", "mine")
+
+
+def test_xml_of_dlib_and_a_second_face_in_a_picture(pts):
+    for path in pts.rglob("*.pts"):
+        path.unlink()
+    faces = [
+        "".join(f"<part name='{i:02}' x='{x}' y='{y}'/>" for i, (x, y) in enumerate(points(k)))
+        for k in range(2)
+    ]
+    boxes = "".join(f"<box top='0' left='0' width='9' height='9'>{face}</box>" for face in faces)
+    image = f"<image file='set0/person0_0.png'>{boxes}</image>"
+    outside = "<image file='../secret.png'><box>" + faces[0] + "</box></image>"
+    (pts / "faces.xml").write_text(f"<dataset><images>{image}</images></dataset>")
+    records = load_records(f"folder:{pts}", "all")
+    assert records.files == ("set0/person0_0.png", "set0/person0_0.png#1")
+    np.testing.assert_array_equal(records.points, np.stack([points(0), points(1)]))
+    (pts / "faces.xml").write_text(f"<dataset><images>{image}{outside}</images></dataset>")
+    with pytest.raises(InputError, match=r"faces\.xml: \.\./secret\.png: not in the folder"):
+        load_records(f"folder:{pts}", "all")
+
+
+def test_what_is_known_of_a_folders_labels(pts):
+    """Moved left by a tenth of the eyes' distance; no jaw beyond 30 degrees, but in the box."""
+    (pts / "labels.json").write_text('{"x_offset": 0.1, "jaw_up_to_yaw": 30}')
+    (pts / "yaw.csv").write_text(
+        "picture,degrees\nset0/person0_0.png,-31\nset0/person2_0.png,30\nset1/person1_0.png,92\n"
+    )
+    records = load_records(f"folder:{pts}", "all")
+    published = load_records(f"folder:{pts}", "all", labels="published")
+    np.testing.assert_array_equal(records.yaw, [-31, 30, np.nan])
+    jawless = np.isnan(records.points[:, :17]).all(axis=(1, 2))
+    assert jawless.tolist() == [True, False, False] and np.isfinite(records.points[:, 17:]).all()
+    eyes = np.linalg.norm(points(0)[45] - points(0)[36])
+    moved = published.points - [0.1 * eyes, 0]
+    np.testing.assert_allclose(records.points[1:], moved[1:], rtol=1e-5)
+    np.testing.assert_allclose(records.points[0, 17:], moved[0, 17:], rtol=1e-5)
+    np.testing.assert_allclose(records.boxes, published.boxes - [0.1 * eyes, 0, 0, 0], rtol=1e-5)
+    np.testing.assert_array_equal(published.points[0], points(0))
+    (pts / "labels.json").write_text('{"x_offsets": 0.1}')
+    with pytest.raises(InputError, match=r"unknown entry 'x_offsets'; did you mean 'x_offset'"):
+        load_records(f"folder:{pts}", "all")
+
+
+def test_a_half_labelled_face_has_the_box_of_a_whole_one(tmp_path):
+    Image.new("RGB", (200, 200)).save(tmp_path / "a.png")
+    face = landmarks.MEAN_FACE * 100 + [90, 80]
+    rows = [["nan", "nan"] if i < 17 else [x + 1, y + 1] for i, (x, y) in enumerate(face)]
+    lines = "\n".join(" ".join(map(str, row)) for row in rows)
+    (tmp_path / "a.pts").write_text(f"{{\n{lines}\n}}\n")
+    records = load_records(f"folder:{tmp_path}", "all")
+    assert np.isnan(records.points[0, :17]).all()
+    np.testing.assert_allclose(records.boxes[0], geometry.landmark_box(face), atol=1e-3)
+
+
+def test_sets_and_their_shares():
+    assert parse_sets("synthetic_faces") == [("synthetic_faces", 1.0)]
+    assert parse_sets("youtube_faces_keypoints*0.5+folder:/a+b/c+folder:d*2") == [
+        ("youtube_faces_keypoints", 0.5),
+        ("folder:/a+b/c", 1.0),
+        ("folder:d", 2.0),
+    ]
+    for wrong in ("synthetic_faces*two", "synthetic_faces*0", "synthetic_faces*inf"):
+        with pytest.raises(InputError, match="is expected"):
+            parse_sets(wrong)
+
+
+def test_two_sets_are_one(pts, upstream):
+    data = f"folder:{pts}*2+folder:{upstream}*0.5"
+    records = load_records(data, "all")
+    assert records.name == f"faces+{upstream.name}/all" and len(records) == 9
+    assert records.shown == 9 and records.repeats.tolist() == [2.0] * 3 + [0.5] * 6
+    one, two = (load_records(f"folder:{folder}", "all") for folder in (pts, upstream))
+    assert records.files[0] == f"faces/{one.files[0]}" and len(set(records.identities)) == 3 + 4
+    for index in range(3, 9):
+        np.testing.assert_array_equal(records.image(index), two.image(index - 3))
+    np.testing.assert_array_equal(records.points, np.concatenate([one.points, two.points]))
+    with pytest.raises(InputError, match="two data sets have the same name: faces, faces"):
+        load_records(f"folder:{pts}+folder:{pts}", "all")
 
 
 def test_everything_wrong_is_told_at_once(pts):
@@ -114,7 +198,7 @@ def test_the_environment_names_the_folder_of_prepared_data_at_any_time(tmp_path,
 
 
 def test_a_folder_without_annotations(tmp_path):
-    with pytest.raises(InputError, match=r"neither annotation CSVs nor \.pts files"):
+    with pytest.raises(InputError, match=r"no annotations in it: \.csv, \.xml or \.pts"):
         load_records(f"folder:{tmp_path}", "all")
 
 

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from keypoints.data.annotations import split_of
+from keypoints.data.correction import YOUTUBE_FACES
 from keypoints.data.datasets.youtube_faces_keypoints import (
     youtube_faces_keypoints_dataset_builder as module,
 )
@@ -74,7 +75,9 @@ def test_every_split_holds_its_people_and_every_feature_is_right(archive, tmp_pa
             found[example["file"].decode()] = example
     assert sorted(found) == sorted(FILES)
     for index, file in enumerate(FILES):
-        np.testing.assert_array_equal(found[file]["points"], points(index))
+        np.testing.assert_array_equal(found[file]["published"], points(index))
+        corrected = YOUTUBE_FACES.apply(points(index))
+        np.testing.assert_array_equal(found[file]["corrected"], corrected)
         np.testing.assert_array_equal(found[file]["image"], decode_picture(picture(index), file))
     example = found["test/Ann_Lee_25.jpg"]
     assert (example["identity"], example["video"], example["frame"]) == (b"Ann_Lee", 2, 5)
@@ -82,6 +85,9 @@ def test_every_split_holds_its_people_and_every_feature_is_right(archive, tmp_pa
         records = load_records("youtube_faces_keypoints", split, data_dir=tmp_path)
         assert list(records.files) == [file for file in FILES if file.startswith(f"{source}/")]
         assert records.points.dtype == np.float32
+        for labels, name in ({}, "corrected"), ({"labels": "published"}, "published"):
+            chosen = load_records("youtube_faces_keypoints", split, data_dir=tmp_path, **labels)
+            np.testing.assert_array_equal(chosen.points[0], found[chosen.files[0]][name])
 
 
 def test_the_environment_variable_names_the_archive(archive, tmp_path, monkeypatch):

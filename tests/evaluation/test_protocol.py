@@ -83,11 +83,12 @@ def test_flip_averages_with_the_flipped_crop(records):
 
 def test_jittered_boxes_are_seeded_and_as_wide_as_they_say():
     many = dotted_faces(1)
-    many = type(many)(**{**vars(many), "points": np.repeat(many.points, 4000, 0),
-                         "files": tuple(map(str, range(4000)))})  # fmt: skip
+    many = dataclasses.replace(
+        many, boxes=np.repeat(many.boxes, 4000, 0), files=tuple(map(str, range(4000)))
+    )
     boxes, _ = protocol.boxes_for(many, "jittered", seed=3)
     again, _ = protocol.boxes_for(many, "jittered", seed=3)
-    truth = geometry.landmark_box(many.points)
+    truth = many.boxes
     assert (boxes == again).all()
     shift = (boxes[:, :2] + boxes[:, 2:] / 2) - (truth[:, :2] + truth[:, 2:] / 2)
     assert (shift / truth[:, 2:].max(1, keepdims=True)).std() == pytest.approx(0.05, rel=0.05)
@@ -128,6 +129,31 @@ def test_report_by_hand(records):
         protocol.evaluate(records, predicted[:6])
 
 
+def test_report_by_yaw_under_the_box_with_missing_points(records):
+    points = records.points.copy()
+    points[5:, :17] = np.nan
+    yaw = np.float32([0, -20, 30, -59, 60, -90, np.nan])  # the last face is frontal
+    given = dataclasses.replace(records, points=points, yaw=yaw)
+    side = np.sqrt(records.boxes[:, 2:].prod(axis=1))
+    errors = np.float32([1, 1, 2, 2, 4, 4, 1])
+    predicted = records.points + (errors * side / 100)[:, None, None] * np.float32([0.6, 0.8])
+    predicted[5, :17] += 50  # where nothing is annotated
+    report = protocol.evaluate(given, predicted, normaliser="box")
+    assert report["normaliser"] == "box"
+    bins = report["yaw"]
+    assert [bin["images"] for bin in bins.values()] == [3, 2, 2]
+    assert [bin["nme"] for bin in bins.values()] == pytest.approx([1, 2, 4], rel=1e-4)
+    assert bins["over 60"]["inner"] == pytest.approx(4, rel=1e-4)
+    assert report["nme"]["box"] == pytest.approx(15 / 7, rel=1e-4)
+    assert report["parts"]["jaw"] == pytest.approx(10 / 5, rel=1e-4)  # of five faces
+    assert "yaw over 60°       4.00 %  (2 images; inner 4.00 %)" in reports.table(report)
+    given.points[:, :17] = np.nan
+    report = protocol.evaluate(given, predicted)
+    assert report["parts"]["jaw"] is None and "jaw" not in reports.table(report)
+    with pytest.raises(InputError, match="normaliser=boxes is not known; did you mean 'box'"):
+        protocol.evaluate(given, predicted, normaliser="boxes")
+
+
 def test_interval_is_over_people_where_they_are_known(records):
     errors = np.float32([1, 1, 1, 1, 3, 3, 3])  # one person's are all alike
     predicted = records.points + errors[:, None, None]
@@ -147,7 +173,7 @@ def test_galleries_show_the_worst_first_and_the_best_to_the_worst(records, tmp_p
     predicted[0] = np.nan
     shown = {}
 
-    def gallery(images, truth, predicted, captions, path):
+    def gallery(images, boxes, truth, predicted, captions, path):
         shown[path.name.split(".")[-2]] = [caption.split()[-1] for caption in captions]
         path.write_bytes(b"drawn")
 
@@ -165,7 +191,7 @@ def test_what_cannot_be_measured_is_refused(records):
     points = records.points.copy()
     points[4, 45] = points[4, 36]
     squinting = dataclasses.replace(records, points=points)
-    with pytest.raises(InputError, match=f"{records.files[4]}: the annotated eyes coincide"):
+    with pytest.raises(InputError, match=f"{records.files[4]}: its inter_ocular is 0"):
         protocol.evaluate(squinting, records.points)
 
 

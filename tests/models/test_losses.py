@@ -43,13 +43,54 @@ def test_laplace_by_hand():
 
 
 def test_nme_by_hand():
-    truth = np.zeros((2, 68, 2), np.float32)
-    truth[:, 45] = [30, 40]  # 50 from point 36 at the origin
+    truth = np.zeros((3, 68, 2), np.float32)
+    truth[:, 45] = [50, 200]  # a box of area 10,000
     predicted = truth.copy()
-    predicted[0] += [3, 4]  # every point 5 off: 10 %
-    predicted[1, 0] += [0, 34]  # one point 34 off: 0.5 on average, 1 %
-    found = losses.nme(truth.reshape(2, -1), predicted.reshape(2, -1))
-    np.testing.assert_allclose(ops.convert_to_numpy(found), [10, 1], rtol=1e-5)
+    predicted[0] += [3, 4]  # every point 5 off: 5 %
+    predicted[1, 0] += [0, 34]  # one point 34 off: 0.5 on average
+    predicted[2, 0] += [0, 17]  # 17 off, of 34 that are annotated
+    truth[2, 1:35] = np.nan
+    found = losses.nme(truth.reshape(3, -1), predicted.reshape(3, -1))
+    np.testing.assert_allclose(ops.convert_to_numpy(found), [5, 0.5, 0.5], rtol=1e-5)
+
+
+@pytest.mark.parametrize("name", losses.LOSSES)
+def test_missing_points_have_no_say(name):
+    """Loss and gradient are those of answers that agree with whatever was not annotated."""
+    truth = np.zeros((1, 136), np.float32)
+    truth[0, 4:6] = np.nan
+    answer = np.full((1, 204), 3, np.float32)
+    regression = losses.LOSSES[name]
+    found = ops.convert_to_numpy(losses.objective(regression)(truth, answer))[0]
+    filled = np.where(np.isnan(truth), 3, truth)
+    alone = ops.convert_to_numpy(regression(filled, answer[:, :136]))[0]
+    # 67 points are 3 off where 3 is expected: 1 and the logarithm of 3 each.
+    assert found == pytest.approx(alone + 67 / 68 * (1 + math.log(3)), rel=1e-5)
+
+
+def test_missing_points_have_no_gradient():
+    import keras
+
+    def loss(answer):
+        return losses.objective(losses.l1)(truth, answer)[0]
+
+    truth = np.zeros((1, 136), np.float32)
+    truth[0, 4:6] = np.nan
+    answer = ops.convert_to_tensor(np.full((1, 204), 3, np.float32))
+    if keras.backend.backend() == "jax":
+        import jax
+
+        gradient = np.asarray(jax.grad(loss)(answer))[0]
+    else:
+        import tensorflow as tf
+
+        with tf.GradientTape() as tape:
+            tape.watch(answer)
+            value = loss(answer)
+        gradient = tape.gradient(value, answer).numpy()[0]
+    assert np.isfinite(gradient).all()
+    none = [4, 5, 136 + 2]  # x, y and uncertainty of point 2
+    assert (gradient[none] == 0).all() and (np.delete(gradient[:136], none[:2]) > 0).all()
 
 
 def test_a_teacher_has_half_of_the_regression_loss_and_no_say_in_the_likelihood():
@@ -60,8 +101,8 @@ def test_a_teacher_has_half_of_the_regression_loss_and_no_say_in_the_likelihood(
     assert alone == pytest.approx(3 + likelihood)
     taught = np.concatenate([truth, truth + 8], axis=1)  # 5 away from the answer
     assert float(ops.convert_to_numpy(loss(taught, answer))[0]) == pytest.approx(4 + likelihood)
-    truth[0, 90] = 100  # 36 to 45: an inter-ocular distance of 100
+    truth[0, 90:92] = 100, 100  # a box of 100 by 100
     taught = np.concatenate([truth, truth + 50], axis=1)
-    answer[0, 90] += 100
+    answer[0, 90:92] += 100
     found = ops.convert_to_numpy(losses.nme_of_outputs(taught, answer))
     np.testing.assert_allclose(found, [3 * math.sqrt(2)], rtol=1e-5)

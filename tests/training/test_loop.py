@@ -15,6 +15,7 @@ from keypoints import config as configs
 from keypoints.config import Config
 from keypoints.data.pipeline import training_pipeline
 from keypoints.errors import InputError
+from keypoints.evaluation.protocol import predict_points
 from keypoints.models import runs
 from keypoints.training import loop
 from keypoints.training.loop import LearningRate, averaged_weights, compiled_model, train
@@ -38,7 +39,7 @@ from keypoints.training.loop import train
 from tests.faces import dotted_faces
 given = config.from_json(Path(sys.argv[1]).read_text(), sys.argv[1])
 tell = lambda step: print("step", step.epoch, step.step, flush=True)
-rows = train(given, Path(sys.argv[2]), dotted_faces(18), dotted_faces(5, seed=1), on_step=tell)
+rows = train(given, Path(sys.argv[2]), dotted_faces(18), [dotted_faces(5, seed=1)], on_step=tell)
 """
 
 
@@ -75,7 +76,7 @@ def test_a_run_learns_and_explains_itself(tmp_path):
     config = configs.replace(CONFIG, {"epochs": 6})
     steps, epochs = [], []
     rows = train(
-        config, tmp_path, dotted_faces(18), dotted_faces(5, seed=1),
+        config, tmp_path, dotted_faces(18), [dotted_faces(5, seed=1)],
         on_step=steps.append, on_epoch=epochs.append,
     )  # fmt: skip
     assert rows == epochs and [row["epoch"] for row in rows] == [1, 2, 3, 4, 5, 6]
@@ -92,16 +93,32 @@ def test_a_run_learns_and_explains_itself(tmp_path):
         assert (tmp_path / name).stat().st_size > 0
     assert not list(tmp_path.glob(".*"))
     # The finished run's command has nothing left to do.
-    assert train(config, tmp_path, dotted_faces(18), dotted_faces(5, seed=1)) == rows
+    assert train(config, tmp_path, dotted_faces(18), [dotted_faces(5, seed=1)]) == rows
 
 
 def test_the_best_epoch_is_the_one_that_is_kept(tmp_path):
     from keypoints.training.loop import validation_nme
 
-    rows = train(CONFIG, tmp_path, dotted_faces(18), dotted_faces(5, seed=1))
+    rows = train(CONFIG, tmp_path, dotted_faces(18), [dotted_faces(5, seed=1)])
     model, config = runs.load_model(tmp_path)
     found = validation_nme(runs.flattened(model), dotted_faces(5, seed=1), config)
     assert found == pytest.approx(min(row["validation_nme"] for row in rows), rel=1e-4)
+
+
+def test_several_sets_have_a_column_each_and_their_mean_chooses(tmp_path):
+    faces, others = (dotted_faces(n, seed=n, name=f"{n}/validation") for n in (3, 5))
+    others.points[:, :17] = np.nan
+    rows = train(configs.replace(CONFIG, {"epochs": 1}), tmp_path, dotted_faces(8), [faces, others])
+    each = [rows[0][f"validation_nme {name}/validation"] for name in (3, 5)]
+    assert rows[0]["validation_nme"] == pytest.approx(np.mean(each)) and each[0] != each[1]
+    model, config = runs.load_model(tmp_path)
+    predict = runs.predict_function(runs.flattened(model))
+    found = predict_points(predict, others, others.boxes, view="face", margin=config.margin)
+    apart = np.linalg.norm(found.points - others.points, axis=-1)[:, 17:].mean(axis=1)
+    nme = 100 * np.mean(apart / np.sqrt(others.boxes[:, 2] * others.boxes[:, 3]))
+    assert each[1] == pytest.approx(nme, rel=1e-4)
+    header = (tmp_path / runs.METRICS).read_text().splitlines()[0]
+    assert header.endswith("validation_nme 3/validation,validation_nme 5/validation")
 
 
 def test_averaged_weights_come_with_statistics_of_their_own():
@@ -125,7 +142,7 @@ def test_averaged_weights_come_with_statistics_of_their_own():
 
 
 def test_a_run_can_start_from_another(tmp_path):
-    train(configs.replace(CONFIG, {"epochs": 1}), tmp_path, dotted_faces(8), dotted_faces(5))
+    train(configs.replace(CONFIG, {"epochs": 1}), tmp_path, dotted_faces(8), [dotted_faces(5)])
     source, _ = runs.load_model(tmp_path)
     onward = configs.replace(CONFIG, {"weights": str(tmp_path), "seed": 7})
     model = compiled_model(onward, dotted_faces(8))
@@ -144,7 +161,7 @@ def test_a_network_learns_from_another(tmp_path, monkeypatch):
     means = {}
     for name in ("none", "somebody"):
         run = tmp_path / name
-        train(configs.replace(config, {"teacher": name}), run, faces, faces)
+        train(configs.replace(config, {"teacher": name}), run, faces, [faces])
         os.replace(run / runs.LAST, run / runs.BEST)  # best is by the annotations
         predict, _ = runs.load_predict(run)
         crops = np.concatenate([x for x, _ in training_pipeline(faces, config, epoch=0)])
@@ -158,13 +175,13 @@ def test_a_run_does_not_go_on_with_other_data(tmp_path):
         if step.step == 4:
             os.kill(os.getpid(), signal.SIGINT)
 
-    faces, others = dotted_faces(30), dotted_faces(5, seed=1)
+    faces, others = dotted_faces(30), [dotted_faces(5, seed=1, name="dots/validation")]
     with pytest.raises(KeyboardInterrupt):
         train(CONFIG, tmp_path, faces, others, on_step=stop)
     before = {path: path.read_bytes() for path in tmp_path.iterdir()}
     with pytest.raises(InputError, match=r"dots/train has 9 pictures, it had 30"):
         train(CONFIG, tmp_path, dotted_faces(9), others)
-    others.pixels[7] ^= 1
+    others[0].pixels[7] ^= 1
     with pytest.raises(InputError, match=r"has 5 pictures, other names, points or pixels"):
         train(CONFIG, tmp_path, faces, others)
     assert {path: path.read_bytes() for path in tmp_path.iterdir()} == before
@@ -174,11 +191,11 @@ def test_a_teacher_that_cannot_be_is_refused_before_anything_is_written(tmp_path
     stages = ({"epochs": 1}, {"epochs": 1, "teacher": "nobody"})
     config, faces = configs.replace(CONFIG, {"stages": stages}), dotted_faces(8)
     with pytest.raises(InputError, match="--teacher=nobody: nobody is neither a run folder nor"):
-        train(config, tmp_path / "run", faces, faces)
+        train(config, tmp_path / "run", faces, [faces])
     teacher = SimpleNamespace(view="frame", network=None)
     monkeypatch.setattr(loop.Predictor, "load", lambda name: teacher)
     with pytest.raises(InputError, match="--teacher=nobody uses the frame view"):
-        train(config, tmp_path / "run", faces, faces)
+        train(config, tmp_path / "run", faces, [faces])
     assert not (tmp_path / "run").exists()
 
 
@@ -193,23 +210,24 @@ def test_learning_rate_by_hand():
     assert rate(14, warmup=0, schedule="exponential", decay=0.5) == pytest.approx(2.0 * 0.25)
 
 
+@pytest.mark.filterwarnings("ignore:overflow encountered in cast")
 def test_a_loss_that_is_not_finite_stops_and_keeps_the_checkpoint(tmp_path):
     records = dotted_faces(18)
 
     def poison(step):
         if step.epoch == 2:
-            records.points[:] = np.nan
+            records.points[:] = 1e38  # whose mean is infinite
 
     frame = configs.replace(CONFIG, {"view": "frame"})  # whose crops do not depend on points
     with pytest.raises(InputError, match=r"epoch 3, step 1; the last checkpoint is kept"):
-        train(frame, tmp_path, records, dotted_faces(5, seed=1), on_step=poison)
+        train(frame, tmp_path, records, [dotted_faces(5, seed=1)], on_step=poison)
     assert runs.read_progress(tmp_path)["epoch"] == 2
 
 
 def test_a_folder_that_cannot_be_written_is_named(tmp_path):
     (tmp_path / "file").write_text("")
-    with pytest.raises(InputError, match=r"run=.*file/run: the folder cannot be made"):
-        train(CONFIG, tmp_path / "file" / "run", dotted_faces(8), dotted_faces(5))
+    with pytest.raises(InputError, match=r"run=.*file/run: the folder cannot be created"):
+        train(CONFIG, tmp_path / "file" / "run", dotted_faces(8), [dotted_faces(5)])
 
 
 def test_a_full_disk_is_reported_and_the_run_can_go_on(tmp_path, monkeypatch):
@@ -223,9 +241,9 @@ def test_a_full_disk_is_reported_and_the_run_can_go_on(tmp_path, monkeypatch):
 
     monkeypatch.setattr(runs, "write_checkpoint", fail)
     with pytest.raises(InputError, match="No space left"):
-        train(config, tmp_path, dotted_faces(18), dotted_faces(5, seed=1))
+        train(config, tmp_path, dotted_faces(18), [dotted_faces(5, seed=1)])
     monkeypatch.undo()
-    rows = train(config, tmp_path, dotted_faces(18), dotted_faces(5, seed=1))
+    rows = train(config, tmp_path, dotted_faces(18), [dotted_faces(5, seed=1)])
     assert [row["epoch"] for row in rows] == [1, 2]
 
 

@@ -15,6 +15,7 @@ import numpy as np
 import tensorflow_datasets as tfds
 
 from keypoints.data.annotations import parse_rows, refuse, split_of
+from keypoints.data.correction import YOUTUBE_FACES
 from keypoints.download import download
 from keypoints.errors import InputError
 from keypoints.media.pictures import decode_picture, encode_png
@@ -26,9 +27,13 @@ SOURCES = ("training", "test")  # the upstream files; `test` shares its people w
 
 
 class Builder(tfds.core.GeneratorBasedBuilder):
-    """Faces of public figures with 68 points. Splits by person, and upstream's own two."""
+    """Faces of public figures with 68 points. Splits by person, and upstream's own two.
 
-    VERSION = tfds.core.Version("1.0.0")
+    `published` points are upstream's, `corrected` ones those without their offset and the
+    differences of their markup (`keypoints.data.correction`).
+    """
+
+    VERSION = tfds.core.Version("2.0.0")
 
     def __init__(
         self, *, archive: str | Path | None = None, url: str | None = None, **options: Any
@@ -43,7 +48,8 @@ class Builder(tfds.core.GeneratorBasedBuilder):
             features=tfds.features.FeaturesDict(
                 {
                     "image": tfds.features.Image(shape=(None, None, 3), encoding_format="png"),
-                    "points": tfds.features.Tensor(shape=(68, 2), dtype=np.float32),
+                    "published": tfds.features.Tensor(shape=(68, 2), dtype=np.float32),
+                    "corrected": tfds.features.Tensor(shape=(68, 2), dtype=np.float32),
                     "file": tfds.features.Text(),  # "training/NAME_vf.jpg"
                     "identity": tfds.features.Text(),
                     "video": np.int32,
@@ -158,7 +164,8 @@ def _example(
     identity, video, frame = match.groups()
     return {
         "image": encode_png(decode_picture(data, f"{source}/{name}")),
-        "points": points,
+        "published": points,
+        "corrected": YOUTUBE_FACES.apply(points),
         "file": f"{source}/{name}",
         "identity": identity,
         "video": int(video),
