@@ -12,8 +12,12 @@ import pytest
 from keypoints import backend
 
 ROOT = Path(__file__).parent.parent
-# Kept by Keras, by Matplotlib and by JAX for us; all else in a home folder is left behind.
-KEPT_IN_HOME = (".keras", ".cache/matplotlib", ".config/matplotlib", ".cache/keypoints/jax-")
+# Kept by Keras, by Matplotlib and by JAX for us, and by pip, which asks Rust's compiler for its
+# version; all else in a home folder is left behind.
+KEPT_IN_HOME = (
+    ".keras", ".cache/matplotlib", ".config/matplotlib", ".cache/keypoints/jax-", ".cache/pip",
+    ".rustup",
+)  # fmt: skip
 # Not of the tests: version control, installed packages, and the caches of Python and its tools.
 NOT_OF_TESTS = {".git", ".venv", ".pytest_cache", ".ruff_cache", ".mypy_cache", "__pycache__"}
 

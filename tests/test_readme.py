@@ -14,8 +14,7 @@ from keypoints.commands import benchmark, evaluate, export, filter, label_noise,
 from keypoints.commands.cli import run_command
 from keypoints.evaluation import stability
 from keypoints.inference.predictor import Predictor
-from keypoints.media.pictures import encode_png
-from keypoints.synthetic.drawing import draw_face
+from keypoints.media.pictures import decode_picture, encode_png
 from tests.archives import write_archive
 from tests.faces import dotted_faces
 
@@ -66,7 +65,8 @@ def test_commands_run_in_their_order(tmp_path, monkeypatch, capsys):
             tool, "load_experiment", lambda name: configs.replace(whole(name), SMALL)
         )
     write_folder(tmp_path / "my_faces")
-    (tmp_path / "selfie.png").write_bytes(encode_png(draw_face(2)[0]))
+    astronaut = decode_picture((ROOT / "docs" / "astronaut.jpg").read_bytes(), "astronaut.jpg")
+    (tmp_path / "selfie.png").write_bytes(encode_png(astronaut))
     for line in COMMANDS:
         words = shlex.split(line)
         if words[:2] != ["python", "-m"]:

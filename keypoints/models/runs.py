@@ -21,6 +21,7 @@ import os
 import platform
 import subprocess
 import sys
+import threading
 import zipfile
 import zlib
 from contextlib import contextmanager
@@ -130,10 +131,12 @@ def flattened(model):
 
 
 def predict_function(model) -> Predict:
-    """A Keras model with the output of `flattened` as a `Predict` function."""
+    """A Keras model with the output of `flattened` as a `Predict` function, safe in threads."""
+    one_at_a_time = threading.Lock()  # on JAX, Keras hands the model's own buffers to a prediction
 
     def predict(crops: np.ndarray) -> Estimate:
-        return unflatten(np.asarray(model.predict_on_batch(crops), np.float32))
+        with one_at_a_time:
+            return unflatten(np.asarray(model.predict_on_batch(crops), np.float32))
 
     return predict
 

@@ -2,6 +2,7 @@ import json
 import os
 import pickle
 import resource
+from concurrent.futures import ThreadPoolExecutor
 
 import keras
 import numpy as np
@@ -44,6 +45,16 @@ def test_a_run_folder_is_all_that_is_needed(run, model):
     np.testing.assert_allclose(predict(crops(2)).uncertainty, flat[:, 136:], atol=1e-4)
     found = json.loads((run / runs.ENVIRONMENT).read_text())
     assert found["packages"]["keras"] == keras.__version__ and "git_revision" in found
+
+
+def test_a_network_serves_several_threads(run):
+    predict, _ = runs.load_predict(run)
+    batches = [crops(1 + number % 2) for number in range(24)]
+    alone = [predict(batch).points for batch in batches]
+    with ThreadPoolExecutor(6) as pool:
+        together = list(pool.map(lambda batch: predict(batch).points, batches))
+    for one, other in zip(alone, together):
+        np.testing.assert_array_equal(one, other)
 
 
 def test_checkpoint_brings_back_network_and_optimizer(run, model):
