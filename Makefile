@@ -1,4 +1,4 @@
-.PHONY: setup demo test lint clean
+.PHONY: setup demo test lint kills clean
 
 PYTHON ?= python3
 BIN := .venv/bin
@@ -28,6 +28,10 @@ lint: .venv/installed-dev
 
 test: lint
 	$(BIN)/python -m pytest -q
+
+# 20 SIGKILLs of training, of an export and of a filter on a video: about half an hour.
+kills: .venv/installed-dev
+	KILLS=20 $(BIN)/python -m pytest -q -m slow -k killed
 
 clean:
 	rm -rf .venv runs

@@ -57,8 +57,9 @@ def measure_pipeline(
             for draw, file in enumerate(files):
                 old_loader(file, np.random.default_rng((number, draw)))
             old.append(len(files) / (time.perf_counter() - start))
+    pixels = sum(picture.bytes for picture in records.pictures)
     note = (
-        f"pixels {records.pixels.nbytes / 2**20:.0f} MiB, process {before:.0f} MiB after the "
+        f"pixels {pixels / 2**20:.0f} MiB, process {before:.0f} MiB after the "
         f"first epoch, {peak_memory() - before:+.0f} MiB over the next {epochs}"
     )
     rows = [

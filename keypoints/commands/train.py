@@ -34,7 +34,8 @@ def train(
         run: folder of the run; runs/EXPERIMENT unless given
         archive: the YouTube Faces archive, where it is already on disk; or set KEYPOINTS_ARCHIVE
         data_dir: where prepared data sets are kept; ~/tensorflow_datasets unless given
-        preview: draw this many jittered training crops into RUN/preview.png and do not train
+        preview: draw this many training pictures with their points, whole ones into
+            RUN/preview-pictures.png and jittered crops into RUN/preview.png, and do not train
         tensorboard: also write the metrics as TensorBoard events into RUN/tensorboard
     """
     config = override(load_experiment(experiment), fields)
@@ -44,7 +45,9 @@ def train(
 
     from keypoints.data.sources import load_records, load_set, parse_sets
 
-    sources = {"labels": config.labels, "archive": archive, "data_dir": data_dir}
+    splits = (config.train_split, config.validation_split)
+    sources = {"labels": config.labels, "splits": splits}
+    sources |= {"archive": archive, "data_dir": data_dir}
     training = load_records(config.data, config.train_split, **sources)
     if preview:
         draw_preview(config, training, preview, folder)
@@ -52,6 +55,7 @@ def train(
     validation = [
         load_set(name, config.validation_split, **sources) for name, _ in parse_sets(config.data)
     ]
+    check_annotations(training, validation)
     count = sum(len(records) for records in validation)
     print(f"{folder}: {len(training)} pictures to train on, {count} to validate on")
 
@@ -95,18 +99,49 @@ def load_experiment(name: str) -> Config:
     return module.config
 
 
+def check_annotations(training: Any, validation: list[Any]) -> None:
+    """Print what is odd about annotations; raise InputError for what cannot be meant."""
+    from keypoints.data import plausibility
+    from keypoints.evaluation import agreement
+
+    for records in (training, *validation):
+        findings = plausibility.check_records(records)
+        plausibility.refuse(findings, records.name)
+        if records is training:
+            findings += agreement.check_against(records)
+        else:
+            findings += plausibility.check_apart(training, records)
+        show_findings(findings, records.name)
+
+
+def show_findings(findings: list[Any], name: str) -> None:
+    for finding in findings:
+        print(f"warning: {name}: {finding}", file=sys.stderr)
+
+
 def draw_preview(config: Config, training: Any, count: int, folder: Path) -> None:
-    """Write a contact sheet of the first `count` crops that each stage of a run would train on."""
+    """Write contact sheets of `count` whole pictures and of the crops that each stage trains on.
+
+    What is wrong with the annotations is printed, not refused: the pictures show it.
+    """
     import itertools
 
     from keypoints.data.pipeline import training_pipeline
-    from keypoints.evaluation.plots import contact_sheet
+    from keypoints.data.plausibility import check_records
+    from keypoints.evaluation.agreement import check_against
+    from keypoints.evaluation.plots import contact_sheet, picture_sheet
 
+    findings = check_records(training)
+    if not any(finding.refused for finding in findings):
+        findings += check_against(training)
+    show_findings(findings, training.name)
+    folder.mkdir(parents=True, exist_ok=True)
+    picture_sheet(training, count, folder / "preview-pictures.png")
+    print(folder / "preview-pictures.png")
     for number, stage in enumerate(config.phases()):
         batches = training_pipeline(training, stage, epoch=number).unbatch().take(count)
         images, targets = zip(*itertools.islice(batches.as_numpy_iterator(), count))
         name = "preview.png" if len(config.phases()) == 1 else f"preview-{number + 1}.png"
-        folder.mkdir(parents=True, exist_ok=True)
         contact_sheet(images, [target.reshape(-1, 2) for target in targets], folder / name)
         print(folder / name)
 

@@ -12,36 +12,74 @@ from keypoints.errors import InputError
 from keypoints.landmarks import COUNT
 
 COLUMNS = 1 + 2 * COUNT
+LARGEST = 1e9  # pixels: no picture is wider, and floats of 32 bits are far from their end
 MAX_MESSAGES = 20  # beyond it only a count is given
 
 
-def parse_rows(data: bytes, name: str) -> tuple[dict[str, np.ndarray], list[str]]:
-    """Points `(68, 2)` by picture name from a CSV file with one header row, and what is wrong.
+def parse_rows(data: bytes, name: str) -> tuple[list[tuple[str, np.ndarray]], list[str]]:
+    """Pictures' names and points `(68, 2)` from a CSV file, and what is wrong with it.
 
     Rows are `picture, x0, y0, .., x67, y67`, in pixels of the picture, the first pixel's centre
-    at 0. Cells of a point that is not annotated are empty or `nan`, both of them; such points are
-    NaN. A row with a fault is named with its line and left out.
+    at 0; a header may come first. Commas, semicolons (then with decimal commas, if any) or tabs
+    separate; a byte order mark and the line ends of any system will do. Cells of a point that is
+    not annotated are empty or `nan`, both of them; such points are NaN. Rows of the same picture
+    are several faces, unless they say the same. A row with a fault is named with its line and left
+    out.
     """
-    found: dict[str, np.ndarray] = {}
+    found: list[tuple[str, np.ndarray]] = []
+    lines: dict[tuple[str, bytes], int] = {}
     problems = []
     try:
-        rows = list(csv.reader(io.StringIO(data.decode())))
-    except (UnicodeDecodeError, csv.Error) as error:
-        return {}, [f"{name}: not a CSV file in UTF-8: {error}"]
-    for line, row in enumerate(rows[1:], 2):
+        rows = read_cells(data, columns=COLUMNS)
+    except ValueError as error:
+        return [], [f"{name}: not a CSV file in UTF-8: {error}"]
+    for line, row in enumerate(rows, 1):
         where = f"{name}, line {line}"
-        if not row:
+        if not any(row) or (line == 1 and _is_header(row)):
             continue
         if len(row) != COLUMNS:
             problems.append(f"{where}: {len(row)} columns, {COLUMNS} are expected")
-        elif row[0] in found:
-            problems.append(f"{where}: {row[0]} has a row already")
+            continue
+        picture, *cells = row
+        try:
+            points = _points(cells)
+        except ValueError as error:
+            problems.append(f"{where}: {picture}: {error}")
+            continue
+        first = lines.setdefault((picture, points.tobytes()), line)
+        if first != line:
+            problems.append(f"{where}: {picture}: the same row is in line {first} already")
         else:
-            try:
-                found[row[0]] = _points(row[1:])
-            except ValueError as error:
-                problems.append(f"{where}: {row[0]}: {error}")
+            found.append((picture, points))
     return found, problems
+
+
+def read_cells(data: bytes, *, columns: int) -> list[list[str]]:
+    """The rows of a CSV file, their cells without spaces around them.
+
+    The separator is the one of semicolon, tab and comma that makes so many `columns`; beside the
+    first two, commas within numbers are decimal points. Raises ValueError for what is no text in
+    UTF-8, and for what the csv module cannot read.
+    """
+    text = io.StringIO(data.decode("utf-8-sig"), newline=None).read()
+    start = text.splitlines()[:10]
+    separator = next(
+        (mark for mark in ";\t" for line in start if line.count(mark) == columns - 1), ","
+    )
+    try:
+        rows = list(csv.reader(io.StringIO(text), delimiter=separator))
+    except csv.Error as error:
+        raise ValueError(str(error)) from None
+    cells = [[cell.strip() for cell in row] for row in rows]
+    if separator != ",":
+        cells = [[*row[:1], *(cell.replace(",", ".") for cell in row[1:])] for row in cells]
+    return cells
+
+
+def _is_header(row: list[str]) -> bool:
+    """Whether the first row of a table names its columns: by words, or by counting them."""
+    counted = [[str(start + i) for i in range(len(row) - 1)] for start in (0, 1)]
+    return row[1:] in counted or all(_not_finite([cell]) for cell in row[1:])
 
 
 def parse_pts(text: str, name: str) -> np.ndarray:
@@ -75,7 +113,7 @@ def parse_xml(data: bytes, name: str) -> tuple[list[tuple[str, np.ndarray]], lis
     problems = []
     try:
         images = ElementTree.fromstring(data).iter("image")
-    except ElementTree.ParseError as error:
+    except (ElementTree.ParseError, ValueError, LookupError) as error:  # also unknown encodings
         return [], [f"{name}: not an XML file: {error}"]
     for image in images:
         picture = image.get("file", "")
@@ -112,7 +150,7 @@ def _points(cells: list[str]) -> np.ndarray:
     cells = ["nan" if cell.strip().lower() in ("", "nan") else cell for cell in cells]
     if reason := _not_finite([cell for cell in cells if cell != "nan"]):
         raise ValueError(reason)
-    points = np.array(cells, np.float32).reshape(COUNT, 2)
+    points = np.array([float(cell) for cell in cells], np.float32).reshape(COUNT, 2)
     missing = np.isnan(points)
     halves = np.flatnonzero(missing[:, 0] != missing[:, 1])
     if len(halves):
@@ -127,6 +165,8 @@ def _not_finite(cells: list[str]) -> str:
         try:
             if not math.isfinite(float(cell)):
                 return f"{cell!r} is not finite"
+            if abs(float(cell)) > LARGEST:
+                return f"{cell!r} lies beyond any picture"
         except ValueError:
             return f"{cell!r} is not a number"
     return ""

@@ -1,6 +1,6 @@
 """Records to tf.data: a training pipeline and an evaluation pipeline, two plain functions.
 
-A picture is decoded once, when records are loaded, and sampled once, by `geometry.crop`, with
+A picture is decoded once, when records are loaded, and sampled once, with
 one matrix that also moves its points.
 """
 
@@ -37,7 +37,7 @@ def evaluation_pipeline(records: Records, matrices: np.ndarray, *, batch_size: i
     tf = tensorflow()
 
     def crops(indices: np.ndarray) -> np.ndarray:
-        return np.stack([geometry.crop(records.image(i), matrices[i]) for i in indices])
+        return np.stack([records.crop(i, matrices[i]) for i in indices])
 
     def batch(indices):
         images = tf.numpy_function(crops, [indices], tf.uint8, stateful=False)
@@ -83,7 +83,7 @@ def training_pipeline(records: Records, config: Config, *, epoch: int, skip: int
     targets[mirrored] = targets[mirrored][:, landmarks.MIRROR]
 
     def crops(indices: np.ndarray) -> np.ndarray:
-        sampled = (geometry.crop(records.image(faces[i]), matrices[i]) for i in indices)
+        sampled = (records.crop(faces[i], matrices[i]) for i in indices)
         return np.stack(
             [
                 augment.jitter_pixels(crop, draws[i], config, targets[i])

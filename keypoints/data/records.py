@@ -1,14 +1,21 @@
 """Annotated faces, decoded and held in memory: what every data source is turned into."""
 
 import hashlib
-from collections.abc import Iterable, Sequence
+import os
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import NamedTuple
 
 import numpy as np
 
 from keypoints import geometry, landmarks
+from keypoints.data.stored_picture import StoredPicture, store
 from keypoints.errors import InputError
+
+# Bytes of pixels that one set may hold, half of the machine's memory: pictures beyond it that can
+# be read again are decoded anew whenever they are shown.
+LIMIT = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") // 2
 
 
 class Example(NamedTuple):
@@ -20,14 +27,15 @@ class Example(NamedTuple):
     points: np.ndarray  # (68, 2), pixels of the picture; NaN where a point is not annotated
     box: np.ndarray | None = None  # (4,), where it is not that of the points
     yaw: float = np.nan  # degrees, where the source tells
+    read: Callable[[], np.ndarray] | None = None  # decodes the image again, where that is possible
 
 
 @dataclass(frozen=True)
 class Records:
     """Annotated faces of one split.
 
-    All pictures lie in one flat buffer, so that a tf.data pipeline can hold them as one tensor
-    and read them in any order without copying or decoding again.
+    Pictures are decoded once; of a photograph only what crops of its face show stays in memory
+    (`stored_picture.store`).
     """
 
     name: str  # "SOURCE/SPLIT", for messages and reports
@@ -37,9 +45,7 @@ class Records:
     boxes: np.ndarray  # (n, 4) float32, tight boxes of whole faces: left, top, width, height
     yaw: np.ndarray  # (n,) float32, degrees; NaN where the source does not tell
     repeats: np.ndarray  # (n,) float64, how often an epoch of training shows each face
-    pixels: np.ndarray  # flat uint8, RGB pictures one after the other
-    shapes: np.ndarray  # (n, 2) int64, height and width
-    offsets: np.ndarray  # (n,) int64, where each picture starts in `pixels`
+    pictures: tuple[StoredPicture, ...]
 
     def __len__(self) -> int:
         return len(self.files)
@@ -53,11 +59,18 @@ class Records:
         """Points `(n, 68, 2)` with the missing ones guessed (`landmarks.complete`)."""
         return landmarks.complete(self.points)
 
+    @cached_property
+    def shapes(self) -> np.ndarray:
+        """Height and width `(n, 2)` int64 of all pictures."""
+        return np.array([picture.shape for picture in self.pictures], np.int64).reshape(-1, 2)
+
     def image(self, index: int) -> np.ndarray:
-        """Picture `index` as `(h, w, 3)` uint8 RGB, a view into `pixels`."""
-        height, width = self.shapes[index]
-        start = self.offsets[index]
-        return self.pixels[start : start + height * width * 3].reshape(height, width, 3)
+        """Picture `index`, whole, as `(h, w, 3)` uint8 RGB."""
+        return self.pictures[index].whole()
+
+    def crop(self, index: int, matrix: np.ndarray, *, size: int = geometry.CROP) -> np.ndarray:
+        """`geometry.crop` of picture `index`."""
+        return self.pictures[index].crop(matrix, size=size)
 
     def digest(self) -> str:
         """SHA-256 over the ordered file names and points: the same value, the same split."""
@@ -68,8 +81,7 @@ class Records:
     def describe(self) -> dict[str, str | int]:
         """Name, number of pictures, and SHA-256 of all: names, points and pixels."""
         digest = hashlib.sha256(self.digest().encode())
-        digest.update(self.shapes.astype("<i8").tobytes())
-        digest.update(self.pixels)
+        digest.update(b"".join(picture.digest for picture in self.pictures))
         return {"name": self.name, "pictures": len(self), "sha256": digest.hexdigest()}
 
 
@@ -78,12 +90,16 @@ def make_records(name: str, examples: Iterable[tuple]) -> Records:
 
     The box of a face is the tight one of its points, missing ones guessed, unless it is given.
     """
-    faces = [Example(*example) for example in examples]
-    boxes = [
-        geometry.landmark_box(landmarks.complete(face.points)) if face.box is None else face.box
-        for face in faces
-    ]
-    sizes = np.array([face.image.size for face in faces], np.int64)
+    faces, boxes, pictures, held = [], [], [], 0
+    for example in examples:
+        face = Example(*example)
+        box = face.box
+        if box is None:
+            box = geometry.landmark_box(landmarks.complete(face.points))
+        pictures.append(store(face.image, box, read=face.read, room=held < LIMIT))
+        held += pictures[-1].bytes
+        boxes.append(box)
+        faces.append(face._replace(image=None))  # it would keep the whole picture in memory
     return Records(
         name=name,
         files=tuple(face.file for face in faces),
@@ -92,9 +108,7 @@ def make_records(name: str, examples: Iterable[tuple]) -> Records:
         boxes=np.array(boxes, np.float32).reshape(-1, 4),
         yaw=np.array([face.yaw for face in faces], np.float32),
         repeats=np.ones(len(faces)),
-        pixels=np.concatenate([face.image.ravel() for face in faces] or [np.empty(0, np.uint8)]),
-        shapes=np.array([face.image.shape[:2] for face in faces], np.int64).reshape(-1, 2),
-        offsets=np.cumsum(sizes) - sizes,
+        pictures=tuple(pictures),
     )
 
 
@@ -109,7 +123,6 @@ def join(sets: Sequence[Records], shares: Sequence[float]) -> Records:
     names = [records.name.partition("/")[0] for records in sets]
     if len(set(names)) < len(names):
         raise InputError(f"two data sets have the same name: {', '.join(names)}")
-    ends = np.cumsum([len(records.pixels) for records in sets])
 
     def joined(field: str) -> np.ndarray:
         return np.concatenate([getattr(records, field) for records in sets])
@@ -123,6 +136,6 @@ def join(sets: Sequence[Records], shares: Sequence[float]) -> Records:
             for person in records.identities
         ),
         repeats=np.concatenate([r.repeats * share for r, share in zip(sets, shares)]),
-        offsets=np.concatenate([r.offsets + end for r, end in zip(sets, [0, *ends[:-1]])]),
-        **{name: joined(name) for name in ("points", "boxes", "yaw", "pixels", "shapes")},
+        pictures=tuple(picture for records in sets for picture in records.pictures),
+        **{name: joined(name) for name in ("points", "boxes", "yaw")},
     )

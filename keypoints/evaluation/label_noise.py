@@ -45,7 +45,7 @@ def disagreement(records: Records, first: int, second: int) -> tuple[float, floa
     for index in (first, second):
         box = records.boxes[index]
         matrix = geometry.crop_matrix(box, margin=MARGIN, size=SIDE)
-        crop = geometry.crop(records.image(index), matrix, size=SIDE)
+        crop = records.crop(index, matrix, size=SIDE)
         grays.append(cv2.cvtColor(crop, cv2.COLOR_RGB2GRAY))
         points.append(geometry.apply(matrix, records.points[index]))
     face = np.zeros((SIDE, SIDE), np.uint8)

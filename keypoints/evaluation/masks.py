@@ -13,6 +13,7 @@ import numpy as np
 
 from keypoints import landmarks, metrics
 from keypoints.data.records import Records
+from keypoints.data.stored_picture import store
 from keypoints.evaluation.protocol import predict_points
 from keypoints.inference.predictor import Predictor
 
@@ -76,8 +77,11 @@ def wear(image: np.ndarray, points: np.ndarray, *, seed: int) -> np.ndarray:
 def masked(records: Records, *, seed: int = 0) -> Records:
     """The records with a mask on every face; one whose jaw is not annotated gets a guessed one."""
     faces = records.whole_points()
-    images = [wear(records.image(i), face, seed=seed + i).ravel() for i, face in enumerate(faces)]
-    return replace(records, name=f"{records.name} with masks", pixels=np.concatenate(images))
+    pictures = tuple(
+        store(wear(records.image(i), face, seed=seed + i), records.boxes[i])
+        for i, face in enumerate(faces)
+    )
+    return replace(records, name=f"{records.name} with masks", pictures=pictures)
 
 
 def measure(predictor: Predictor, records: Records, **facts: Any) -> dict[str, Any]:

@@ -8,8 +8,10 @@ import cv2
 import numpy as np
 
 from keypoints import geometry, metrics
+from keypoints.data.records import Records
 from keypoints.media.overlay import PREDICTED, TRUTH, draw_points
 
+PICTURE = 320  # longer side of a whole picture in a contact sheet, pixels
 TILE = 224  # side of one face in a contact sheet or gallery, pixels
 
 
@@ -60,6 +62,23 @@ def contact_sheet(
 ) -> None:
     """Crops `(224, 224, 3)` uint8 RGB with their points `(68, 2)`, side by side."""
     tiles = [draw_points(crop, face, TRUTH) for crop, face in zip(crops, points)]
+    _write_tiles(tiles, path, columns)
+
+
+def picture_sheet(records: Records, count: int, path: Path, *, columns: int = 6) -> None:
+    """`count` whole pictures of `records`, spread evenly over them, with their points."""
+    chosen = np.linspace(0, len(records) - 1, min(count, len(records))).round().astype(int)
+    tiles = []
+    for index in chosen:
+        image, points = records.image(index), records.points[index]
+        scale = PICTURE / max(image.shape[:2])
+        height, width = (max(round(side * scale), 1) for side in image.shape[:2])
+        # Shrunk by areas, which is what keeps thin lines of a large picture.
+        image = cv2.resize(image, (width, height), interpolation=cv2.INTER_AREA)
+        tile = np.zeros((PICTURE, PICTURE, 3), np.uint8)
+        tile[:height, :width] = image
+        placed = (points + 0.5) * scale - 0.5
+        tiles.append(draw_points(tile, placed.clip(-PICTURE, 2 * PICTURE), TRUTH))
     _write_tiles(tiles, path, columns)
 
 

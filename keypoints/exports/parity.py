@@ -61,7 +61,7 @@ def check(run: Path, folder: Path, records: Records) -> list[Row]:
     """
     predict, config = runs.load_predict(run)
     matrices = view_matrices(records, view=config.view, margin=config.margin)
-    crops = np.stack([geometry.crop(records.image(i), m) for i, m in enumerate(matrices)])
+    crops = np.stack([records.crop(i, m) for i, m in enumerate(matrices)])
     live = responses(predict, crops)
     formats = read_manifest(folder)["formats"]
     rows = [_row("live", run / runs.BEST, live, live, records, config)]

@@ -17,7 +17,6 @@ from typing import Any
 import numpy as np
 
 from keypoints import config as configs
-from keypoints import geometry
 from keypoints.atomic import write_text
 from keypoints.backend import onnxruntime, tensorflow
 from keypoints.config import Config
@@ -106,7 +105,7 @@ def calibration_crops(records: Records, config: Config, count: int) -> np.ndarra
     """Up to `count` crops `(n, 224, 224, 3)` uint8, spread evenly over `records`, not jittered."""
     matrices = view_matrices(records, view=config.view, margin=config.margin)
     chosen = np.linspace(0, len(records) - 1, min(count, len(records))).round().astype(int)
-    return np.stack([geometry.crop(records.image(i), matrices[i]) for i in chosen])
+    return np.stack([records.crop(i, matrices[i]) for i in chosen])
 
 
 def write_savedmodel(run: Path, folder: Path) -> None:

@@ -19,6 +19,7 @@ import io
 import json
 import os
 import platform
+import re
 import subprocess
 import sys
 import threading
@@ -74,6 +75,9 @@ def start_run(run: Path, config: Config, data: dict[str, dict]) -> None:
         run.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise InputError(f"run={run}: the folder cannot be created: {error.strerror}") from None
+    for left in run.glob(".*.*"):  # half a file of a process that was killed while it wrote
+        if re.fullmatch(r"\.\d+\..+", left.name):
+            left.unlink(missing_ok=True)
     write_text(run / CONFIG, configs.to_json(config))
     write_text(run / DATA, json.dumps(data, indent=2) + "\n")
     write_text(run / ENVIRONMENT, json.dumps(environment(), indent=2) + "\n")

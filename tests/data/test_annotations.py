@@ -23,8 +23,8 @@ def pts(rows):
 
 def test_rows_become_points():
     found, problems = parse_rows(table(row("b.jpg"), "", row("a.jpg")), "t.csv")
-    assert problems == [] and list(found) == ["b.jpg", "a.jpg"]
-    np.testing.assert_array_equal(found["a.jpg"], np.arange(136).reshape(68, 2))
+    assert problems == [] and [name for name, _ in found] == ["b.jpg", "a.jpg"]
+    np.testing.assert_array_equal(found[1][1], np.arange(136).reshape(68, 2))
 
 
 @pytest.mark.parametrize(
@@ -36,12 +36,13 @@ def test_rows_become_points():
         (row("a.jpg", ["inf", *range(135)]), "'inf' is not finite"),
         (row("a.jpg", ["", *range(135)]), "point 0 has one coordinate without the other"),
         (row("a.jpg", [1, 2, *[""] * 134]), "fewer than two points are annotated"),
-        (row("ok.jpg"), "ok.jpg has a row already"),
+        (row("a.jpg", [*range(135), "1e300"]), "'1e300' lies beyond any picture"),
+        (row("ok.jpg"), "ok.jpg: the same row is in line 2 already"),
     ],
 )
 def test_a_bad_row_is_named_with_its_line(line, reason):
     found, problems = parse_rows(table(row("ok.jpg"), line), "t.csv")
-    assert list(found) == ["ok.jpg"]
+    assert [name for name, _ in found] == ["ok.jpg"]
     assert (
         len(problems) == 1 and problems[0].startswith("t.csv, line 3: ") and reason in problems[0]
     )
@@ -50,7 +51,7 @@ def test_a_bad_row_is_named_with_its_line(line, reason):
 @pytest.mark.parametrize("data", ["é".encode("latin-1"), b"a," + b"9" * 140_000])
 def test_what_is_no_table_is_named(data):
     found, problems = parse_rows(data, "t.csv")
-    assert found == {} and problems[0].startswith("t.csv: not a CSV file in UTF-8: ")
+    assert found == [] and problems[0].startswith("t.csv: not a CSV file in UTF-8: ")
 
 
 def test_points_may_be_missing():
@@ -60,7 +61,7 @@ def test_points_may_be_missing():
     expected = np.arange(136.0).reshape(68, 2)
     expected[[3, 5]] = np.nan
     assert problems == []
-    np.testing.assert_array_equal(found["a.jpg"], expected)
+    np.testing.assert_array_equal(found[0][1], expected)
     lines = [f"{x + 1} {y + 1}" for x, y in expected]  # NaN is written as nan
     np.testing.assert_array_equal(parse_pts(pts(lines), "a.pts"), expected)
 

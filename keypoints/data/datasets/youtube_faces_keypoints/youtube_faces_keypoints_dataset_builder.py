@@ -138,7 +138,7 @@ def read_archive(path: Path) -> list[dict[str, Any]]:
                 raise InputError(f"{path} has no {root + table}")
             rows, wrong = parse_rows(_read(archive, root + table), table)
             problems += wrong
-            for name, points in rows.items():
+            for name, points in rows:
                 try:
                     examples.append(_example(archive, root, source, name, points))
                 except InputError as error:

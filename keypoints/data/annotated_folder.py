@@ -1,0 +1,206 @@
+"""A folder of one's own as examples: pictures and annotation CSVs, dlib's XML or .pts files."""
+
+import functools
+import math
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path, PurePosixPath
+
+import numpy as np
+
+from keypoints import geometry, landmarks
+from keypoints.config import json_object, near_miss
+from keypoints.data import annotations
+from keypoints.data.correction import Correction
+from keypoints.data.records import Example
+from keypoints.errors import InputError
+from keypoints.media.pictures import SUFFIXES, decode_picture
+from keypoints.paths import stays_inside
+
+SPLITS, YAWS, LABELS = "splits.csv", "yaw.csv", "labels.json"
+STANDARD_SPLITS = ("train", "validation", "test")
+MOST_YAW = 91.0  # degrees; AFLW2000-3D has a few rows of more, which are no angles
+
+Face = tuple[Path, np.ndarray, str]  # picture, points, and the person, "" where not told
+
+
+def read_folder(
+    folder: Path, split: str, *, labels: str, splits: tuple[str, ...] = ()
+) -> Iterator[Example]:
+    """Examples of one split, in the order of their pictures' paths.
+
+    Hidden files and `__MACOSX` are passed over. Several faces of one picture are several examples:
+    the second is called `PICTURE#1`. A picture's split is that of its line in splits.csv
+    (`picture,split`), where there is one, else the hash of its identity decides; the split `all`
+    is every picture. splits.csv may name the standard splits, `split` and `splits`. The identity is
+    the name up to its last underscore in a folder of upstream's layout, whose pictures are
+    PERSON_vf; any other picture is taken for a person of its own, since `indoor_001` is nobody.
+
+    yaw.csv (`picture,degrees`) tells how far heads are turned. labels.json tells what is wrong with
+    the folder's annotations, and `labels` `published` leaves it be: `x_offset` is how far they lie
+    to the right, in inter-ocular distances; `jaw_up_to_yaw` is the yaw, in degrees, beyond which
+    the points of the jaw mark something else. Boxes are those of all points, that jaw included.
+
+    Pictures are decoded as they are asked for. Raises InputError where there is nothing, and at the
+    end one for all that is wrong with the files.
+    """
+    if not folder.is_dir():
+        raise InputError(f"data=folder:{folder}: no such folder")
+    faces, problems = _find_faces(folder)
+    names = {path.relative_to(folder).as_posix() for path, _, _ in faces}
+    known = dict.fromkeys([*STANDARD_SPLITS, split, *splits])
+    listed, wrong = _read_splits(folder, names, [name for name in known if name != "all"])
+    yaws, wrong_yaws = _read_yaws(folder, names)
+    problems += wrong + wrong_yaws
+    facts = _read_facts(folder) if labels == "corrected" else {}
+    correction = Correction(share=facts.get("x_offset", 0.0))
+    decode = functools.lru_cache(maxsize=1)(_decode)  # the faces of a picture follow each other
+    seen: Counter[Path] = Counter()
+    for path, published, person in faces:
+        picture = path.relative_to(folder).as_posix()
+        name = f"{picture}#{seen[path]}" if seen[path] else picture
+        seen[path] += 1
+        identity = person or picture
+        assigned = listed.get(picture) if listed else annotations.split_of(identity)
+        if split not in (assigned, "all"):
+            continue
+        points, yaw = correction.apply(published), yaws.get(picture, np.nan)
+        box = geometry.landmark_box(landmarks.complete(points))
+        if abs(yaw) > facts.get("jaw_up_to_yaw", np.inf):
+            points[landmarks.PARTS["jaw"]] = np.nan
+        try:
+            image = decode(path, picture)
+        except InputError as error:
+            problems.append(str(error))
+            continue
+        read = functools.partial(_decode, path, picture)
+        yield Example(name, identity, image, points, box, yaw, read)
+    annotations.refuse(list(dict.fromkeys(problems)), str(folder))
+
+
+def _decode(path: Path, name: str) -> np.ndarray:
+    try:
+        return decode_picture(path.read_bytes(), name)
+    except OSError as error:
+        raise InputError(f"{name}: {error.strerror}") from None
+
+
+def _find_faces(folder: Path) -> tuple[list[Face], list[str]]:
+    """All faces by picture, and what is wrong with the annotation files.
+
+    The pictures of DIR/NAME_frames_keypoints.csv are in DIR/NAME, as upstream has them; those
+    of any other CSV are beside it, and so are those of a .pts file, under the same name. Names in
+    an XML file lead from its folder. CSVs go before XML files, and these before .pts files.
+    """
+    files: dict[str, list[Path]] = {".csv": [], ".xml": [], ".pts": []}
+    pictures: dict[Path, Path] = {}  # by their path without its ending
+    for path in sorted(folder.rglob("*")):
+        parts = path.relative_to(folder).parts
+        if any(part.startswith(".") or part == "__MACOSX" for part in parts):
+            continue
+        suffix = path.suffix.lower()
+        if suffix in files and path.name not in (SPLITS, YAWS):
+            files[suffix].append(path)
+        elif suffix in SUFFIXES:
+            pictures[path.with_suffix("")] = path
+    found: list[Face] = []
+    problems: list[str] = []
+    for table in files[".csv"] or files[".xml"]:
+        faces, wrong = _read_table(folder, table)
+        found += faces
+        problems += wrong
+    for path in [] if files[".csv"] or files[".xml"] else files[".pts"]:
+        name = path.relative_to(folder).as_posix()
+        picture = pictures.get(path.with_suffix(""))
+        if picture is None:
+            problems.append(f"{name}: no picture of that name beside it")
+            continue
+        try:
+            points = annotations.parse_pts(path.read_text(errors="replace"), name)
+            found.append((picture, points, ""))
+        except InputError as error:
+            problems.append(str(error))
+    if not found and not problems:
+        raise InputError(f"data=folder:{folder}: no annotations in it: .csv, .xml or .pts files")
+    return sorted(found, key=lambda face: face[0]), problems
+
+
+def _read_table(folder: Path, table: Path) -> tuple[list[Face], list[str]]:
+    """The faces of one CSV or XML file, and what is wrong with it."""
+    stem, upstream, _ = table.name.partition("_frames_keypoints")
+    pictures = table.parent / stem if upstream else table.parent
+    name = table.relative_to(folder).as_posix()
+    parse = annotations.parse_rows if table.suffix.lower() == ".csv" else annotations.parse_xml
+    rows, problems = parse(table.read_bytes(), name)
+    faces = []
+    for row, points in rows:
+        if stays_inside(row):
+            picture = pictures / row.replace("\\", "/")
+            faces.append((picture, points, picture.stem.rpartition("_")[0] if upstream else ""))
+        else:
+            problems.append(f"{name}: {row!r} leads out of the folder")
+    return faces, problems
+
+
+def _read_splits(
+    folder: Path, pictures: set[str], known: list[str]
+) -> tuple[dict[str, str], list[str]]:
+    """Split by picture of the folder's splits.csv, empty without one; and what is wrong with it."""
+    rows, problems = _read_pairs(folder / SPLITS, pictures, "split")
+    for picture, split in rows.items():
+        if split not in known:
+            hint = near_miss(split, known)
+            problems.append(f"{SPLITS}: {picture}: the split {split!r} is not known{hint}")
+    return rows, problems
+
+
+def _read_yaws(folder: Path, pictures: set[str]) -> tuple[dict[str, float], list[str]]:
+    """Yaw in degrees by picture of the folder's yaw.csv, without impossible ones; what is wrong."""
+    rows, problems = _read_pairs(folder / YAWS, pictures, "degrees")
+    yaws = {}
+    for picture, cell in rows.items():
+        try:
+            yaws[picture] = float(cell)
+        except ValueError:
+            problems.append(f"{YAWS}: {picture}: {cell!r} is not a number")
+    return {picture: yaw for picture, yaw in yaws.items() if abs(yaw) <= MOST_YAW}, problems
+
+
+def _read_pairs(path: Path, pictures: set[str], column: str) -> tuple[dict[str, str], list[str]]:
+    """The rows `picture,column` of a file that may not be there, and what is wrong with them."""
+    if not path.exists():
+        return {}, []
+    try:
+        rows = annotations.read_cells(path.read_bytes(), columns=2)
+    except ValueError as error:
+        return {}, [f"{path.name}: not a CSV file in UTF-8: {error}"]
+    found: dict[str, str] = {}
+    problems = []
+    for line, row in enumerate(rows, 1):
+        where = f"{path.name}, line {line}"
+        if not any(row) or (line == 1 and row[-1].lower() in (column, "yaw")):
+            continue
+        if len(row) != 2:
+            problems.append(f"{where}: {','.join(row)!r}: picture,{column} is expected")
+            continue
+        picture = PurePosixPath(row[0].replace("\\", "/")).as_posix()
+        if picture not in pictures:
+            problems.append(f"{where}: {row[0]!r} is no annotated picture of the folder")
+        elif found.setdefault(picture, row[1]) != row[1]:
+            problems.append(f"{where}: {picture} has another {column} already: {found[picture]}")
+    return found, problems
+
+
+def _read_facts(folder: Path) -> dict[str, float]:
+    """What the folder's labels.json says of its annotations; empty without one."""
+    path = folder / LABELS
+    if not path.exists():
+        return {}
+    known = ["x_offset", "jaw_up_to_yaw"]
+    facts = json_object(path.read_bytes(), str(path))
+    for name, value in facts.items():
+        if name not in known:
+            raise InputError(f"{path}: unknown entry {name!r}{near_miss(name, known)}")
+        if type(value) not in (int, float) or not math.isfinite(value):
+            raise InputError(f"{path}: {name}={value!r}: a number is expected")
+    return facts

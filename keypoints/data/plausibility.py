@@ -1,0 +1,220 @@
+"""Can these annotations be meant? What is wrong or odd with a data set, before it is trained on.
+
+Thresholds keep away from what faces do: of 2,975 faces of YouTube Faces, 805 of LFPW and 1,000 of
+AFLW2000-3D, many of them profiles and some upside down, none comes near (each says how near).
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import numpy as np
+
+from keypoints import landmarks
+from keypoints.data.records import Records
+from keypoints.errors import InputError
+
+NAMED = 5  # files that a finding names
+# Coordinates that stand for "not annotated" in some tools; .pts files count from 1, we from 0.
+MARKERS = (0.0, -1.0, -2.0)
+# Longer sides of a face, 5 % of its points left out at each end, by which a point may lie outside
+# of its picture: at most 0.51 seen.
+OUTSIDE = 0.75
+# Share of the points' variance that the mean face leaves unexplained after the best affine map: at
+# most 0.41 seen, and 0.61 or more where all x come before all y.
+UNLIKE = 0.5
+# Signed area of that map, 1 for a frontal face, -1 for its mirror image: at least -0.26 seen, in
+# profiles, whose far side is hidden.
+MIRRORED = -0.5
+# Distance of the outer eye corners in longer sides of the box: at least 0.011 seen, in profiles.
+EYES = 0.005
+ENOUGH = 30  # annotated points that a face's shape can be judged by
+
+
+@dataclass(frozen=True)
+class Finding:
+    """Something wrong (`refused`) or odd about some pictures of a data set."""
+
+    reason: str
+    files: tuple[str, ...]
+    pictures: int  # of the whole set
+    refused: bool
+
+    def __str__(self) -> str:
+        rest = len(self.files) - NAMED
+        more = f" and {rest} more" if rest > 0 else ""
+        named = ", ".join(self.files[:NAMED])
+        return f"{self.reason}: {len(self.files)} of {self.pictures} pictures ({named}{more})"
+
+
+def check_records(records: Records) -> list[Finding]:
+    """All that is wrong or odd with the points of `records`; nothing is raised.
+
+    A face is only held to be wrong in one way, the first of those that fit.
+    """
+    points, shapes = records.points.astype(np.float64), records.shapes
+    sides = shapes[:, ::-1].astype(np.float64)  # width and height
+    boxes = _boxes(points)
+    size = boxes[:, 2:].max(axis=1)
+    left = np.ones(len(records), bool)  # not found to be wrong yet
+    findings = []
+
+    def find(mask: np.ndarray, reason: str, *, refused: bool) -> None:
+        chosen = np.flatnonzero(mask & left)
+        if len(chosen):
+            files = tuple(records.files[i] for i in chosen)
+            findings.append(Finding(reason, files, len(records), refused))
+        if refused:
+            left[chosen] = False
+
+    with np.errstate(invalid="ignore"):
+        inside = np.nanmax(np.abs(points), axis=(1, 2)) <= 1.5
+        find(
+            inside & (sides.min(axis=1) > 16),
+            "coordinates are shares of the picture, pixels are expected: multiply x by the width "
+            "and y by the height",
+            refused=True,
+        )
+        find(size < 1, "all points lie at the same place", refused=True)
+        find(
+            marked(points).any(axis=1),
+            "points at (0, 0) or (-1, -1), far from the rest of the face, look like missing ones: "
+            "leave the cells of a point without annotation empty",
+            refused=True,
+        )
+        fit, area = _shapes(points)
+        other_fit, _ = _shapes(points.reshape(-1, 2, landmarks.COUNT).transpose(0, 2, 1))
+        find(
+            (fit > UNLIKE) & (other_fit < UNLIKE) & (other_fit < 0.7 * fit),
+            "all x come before all y: x0, y0, x1, y1, .. is expected",
+            refused=True,
+        )
+        find(area < MIRRORED, _how_mirrored(points[area < MIRRORED]), refused=True)
+        beyond = np.maximum(-0.5 - points, points - (sides[:, None] - 0.5))
+        beyond = np.nanmax(beyond, axis=(1, 2))
+        middle = np.nanmedian(points, axis=1)
+        away = ((middle < -0.5) | (middle > sides - 0.5)).any(axis=1)
+        find(
+            away | (beyond > sides.max(axis=1)),
+            "points lie far outside of the picture",
+            refused=True,
+        )
+        low, high = np.nanpercentile(points, [5, 95], axis=1)  # so that one stray point is none
+        find(
+            beyond > OUTSIDE * (high - low).max(axis=1),
+            f"points lie outside of the picture by more than {OUTSIDE:g} of the face",
+            refused=False,
+        )
+        strange = fit > UNLIKE
+        find(
+            strange,
+            "the points form no face of the 68-point markup",
+            refused=bool(np.mean(strange) > 0.5),
+        )
+        right, other = landmarks.OUTER_EYE_CORNERS
+        eyes = np.linalg.norm(points[:, other] - points[:, right], axis=-1)
+        find(
+            eyes < EYES * size,
+            "the outer eye corners coincide, so that no inter-ocular NME can be measured",
+            refused=False,
+        )
+    for reason, files in _doubles(records, boxes):
+        findings.append(Finding(reason, tuple(files), len(records), False))
+    return findings
+
+
+def check_apart(training: Records, validation: Records) -> list[Finding]:
+    """Pictures of `validation` that are also in `training`, by their pixels."""
+    known = {picture.digest for picture in training.pictures}
+    pairs = zip(validation.files, validation.pictures)
+    files = tuple(file for file, picture in pairs if picture.digest in known)
+    reason = f"the same pictures are in {training.name}, so that their errors say nothing"
+    return [Finding(reason, files, len(validation), False)] if files else []
+
+
+def refuse(findings: Iterable[Finding], name: str) -> None:
+    """Raise one InputError for all findings that are wrong, if there are any."""
+    wrong = [f"\n  {finding}" for finding in findings if finding.refused]
+    if wrong:
+        raise InputError(f"{name}: these annotations cannot be meant:{''.join(wrong)}")
+
+
+def marked(points: np.ndarray) -> np.ndarray:
+    """Which points `(n, 68)` of `(n, 68, 2)` look like a marker of a missing point.
+
+    Both coordinates are the same of `MARKERS`, and the point lies outside of the box of the others
+    by more than a tenth of its side.
+    """
+    markers = (points[..., 0] == points[..., 1]) & np.isin(points[..., 0], MARKERS)
+    faces = np.where(markers[..., None], np.nan, points)
+    faces[markers.all(axis=1) | np.isnan(faces).all(axis=(1, 2))] = 0.0
+    box = _boxes(faces)
+    room = 0.1 * box[:, 2:].max(axis=1)[:, None, None]
+    low, high = box[:, None, :2] - room, box[:, None, :2] + box[:, None, 2:] + room
+    return markers & ((points < low) | (points > high)).any(axis=-1)
+
+
+def _boxes(points: np.ndarray) -> np.ndarray:
+    """Tight boxes `(n, 4)` of the points that are annotated."""
+    low, high = np.nanmin(points, axis=1), np.nanmax(points, axis=1)
+    return np.concatenate([low, high - low], axis=1)
+
+
+def _shapes(points: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """How unlike the mean face each of `(n, 68, 2)` is, and the signed area of the map to it.
+
+    Both `(n,)`, as of `UNLIKE` and `MIRRORED`; NaN for a face of fewer than `ENOUGH` points.
+    """
+    fit, area = np.full((2, len(points)), np.nan)
+    known = np.isfinite(points).all(axis=-1)
+    patterns, member = np.unique(known, axis=0, return_inverse=True)
+    for number, pattern in enumerate(patterns):
+        faces = np.flatnonzero(member.ravel() == number)
+        if pattern.sum() < ENOUGH:
+            continue
+        mean = landmarks.MEAN_FACE[pattern].astype(np.float64)
+        mean -= mean.mean(axis=0)
+        seen = points[faces][:, pattern]
+        seen = seen - seen.mean(axis=1, keepdims=True)
+        maps = np.linalg.pinv(mean) @ seen
+        spread = (seen**2).sum(axis=(1, 2))
+        spread[spread == 0] = np.nan
+        fit[faces] = ((seen - mean @ maps) ** 2).sum(axis=(1, 2)) / spread
+        area[faces] = np.linalg.det(maps) * (mean**2).sum() / spread
+    return fit, area
+
+
+def _how_mirrored(points: np.ndarray) -> str:
+    """What was done to faces `(n, 68, 2)` that are mirror images, most of them upright before."""
+    down = np.abs(np.nanmean(points[:, 48:], axis=1) - np.nanmean(points[:, 17:27], axis=1))
+    if np.sum(down[:, 0] > down[:, 1]) > len(points) / 2:  # the mouth is beside the brows
+        return "x and y are swapped: x comes first"
+    return (
+        "left and right are swapped: points 0 and 36 belong to the face's own right side, which a "
+        "picture shows on the left"
+    )
+
+
+def _doubles(records: Records, boxes: np.ndarray) -> Iterable[tuple[str, list[str]]]:
+    """What is there twice: a face of a picture, under another name or annotated anew."""
+    seen: dict[bytes, list[int]] = {}
+    same, again = [], []
+    for index, picture in enumerate(records.pictures):
+        others = seen.setdefault(picture.digest, [])
+        middle, size = boxes[index, :2] + boxes[index, 2:] / 2, boxes[index, 2:].max()
+        twins = [i for i in others if _near(boxes[i], middle, size)]
+        if twins:
+            equal = any(
+                np.array_equal(records.points[i], records.points[index], equal_nan=True)
+                for i in twins
+            )
+            (same if equal else again).append(records.files[index])
+        others.append(index)
+    if same:
+        yield "doubles, the same picture and points as another", same
+    if again:
+        yield "doubles, a face of the same picture annotated again with other points", again
+
+
+def _near(box: np.ndarray, middle: np.ndarray, size: float) -> bool:
+    """Whether two faces are one: their centres are closer than a third of a face."""
+    return bool(np.linalg.norm(box[:2] + box[2:] / 2 - middle) < size / 3)

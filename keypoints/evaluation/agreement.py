@@ -1,0 +1,54 @@
+"""Do annotations lie where a trained network sees the face? What only the pixels can tell.
+
+Points that are all shifted, mirrored without their pictures, or that belong to another picture,
+form faces like any other. Measured in longer sides of the landmark box, on 64 faces each: offsets
+of LFPW are 0.01, of AFLW2000-3D 0.02; median distances 0.03 and 0.05. With the points mirrored, or
+those of the next picture, distances are 0.18 to 0.25.
+"""
+
+import numpy as np
+
+from keypoints import geometry
+from keypoints.data.plausibility import Finding
+from keypoints.data.records import Records
+from keypoints.inference.predictor import Predictor
+
+MODEL = "pretrained-small"
+SAMPLE = 32  # faces that are looked at
+ROUNDS = 3  # each starts from the box of the one before: a shifted box finds its way to the face
+OFFSET = 0.05  # longer sides by which all annotations of a set may be shifted
+DISTANCE = 0.1  # median over faces of the mean distance, longer sides
+
+
+def check_against(records: Records) -> list[Finding]:
+    """What a sample of `records`, spread evenly, shows against the points of `pretrained-small`."""
+    predictor = Predictor.load(MODEL)
+    chosen = np.linspace(0, len(records) - 1, min(SAMPLE, len(records))).round().astype(int)
+    offsets, distances = np.zeros((len(chosen), 2)), np.zeros(len(chosen))
+    for row, index in enumerate(chosen):
+        image, box = records.image(index), records.boxes[index]
+        for _ in range(ROUNDS):
+            found = predictor.predict(image, box[None])[0]
+            box = geometry.landmark_box(found)
+        apart = (records.points[index] - found) / max(records.boxes[index, 2:].max(), 1.0)
+        offsets[row] = np.nanmean(apart, axis=0)
+        distances[row] = np.nanmean(np.linalg.norm(apart, axis=-1))
+    middle = np.median(offsets, axis=0)
+    around = np.linalg.norm(offsets - middle, axis=1)
+    files = tuple(records.files[i] for i in chosen)
+    if np.linalg.norm(middle) > OFFSET and np.median(around) < OFFSET:
+        x, y = np.round(100 * middle)
+        reason = (
+            f"the points lie {abs(x):.0f} % of the face {'right' if x > 0 else 'left'} and "
+            f"{abs(y):.0f} % {'below' if y > 0 else 'above'} of where {MODEL} "
+            "sees them, all alike: is there a shift, by a margin or a crop that was cut off?"
+        )
+        return [Finding(reason, files, len(records), False)]
+    if np.median(distances) > DISTANCE:
+        far = tuple(name for name, away in zip(files, distances) if away > DISTANCE)
+        reason = (
+            f"{MODEL} sees the points elsewhere: are they mirrored, scaled, or those of "
+            "other pictures? --preview draws them"
+        )
+        return [Finding(reason, far, len(files), False)]
+    return []

@@ -1,0 +1,113 @@
+import cv2
+import numpy as np
+import pytest
+
+from keypoints import geometry
+from keypoints.data import records as module
+from keypoints.data.records import make_records
+from keypoints.data.stored_picture import WHOLE, WINDOW, store
+
+BOX = np.array([700.0, 350.0, 410.0, 500.0])  # of a face in a picture of 1600 x 1200
+
+
+@pytest.fixture(scope="module")
+def photograph() -> np.ndarray:
+    """Blurs of 20 pixels: they look alike however they are averaged."""
+    rng = np.random.default_rng(0)
+    spots = rng.integers(0, 256, (60, 80, 3), dtype=np.uint8)
+    return cv2.resize(spots, (1600, 1200), interpolation=cv2.INTER_CUBIC)
+
+
+def kept(photograph, **options):
+    """What is stored of it, and how often it was read again."""
+    reads = []
+
+    def read():
+        reads.append(1)
+        return photograph
+
+    return store(photograph, BOX, read=read, **options), reads
+
+
+def test_a_photograph_keeps_what_crops_of_its_face_show(photograph):
+    picture, reads = kept(photograph)
+    # The window of 3 x 500 pixels ends at the picture's edges; the face has 2 x 184 pixels, so
+    # blocks of 2 x 2 become one.
+    assert max(picture.part.shape[:2]) <= WINDOW * 500 / 2 + 1
+    assert picture.bytes < photograph.nbytes / 3 and picture.shape == (1200, 1600)
+    rng = np.random.default_rng(1)
+    for _ in range(20):
+        matrix = geometry.crop_matrix(BOX, margin=1.4)
+        turn, scale = rng.uniform(-np.pi, np.pi), 1.15 ** rng.uniform(-1, 1)
+        jitter = np.zeros((2, 3))
+        jitter[:, :2] = [[np.cos(turn), -np.sin(turn)], [np.sin(turn), np.cos(turn)]]
+        jitter[:, :2] *= scale
+        jitter[:, 2] = 111.5 - jitter[:, :2] @ [111.5, 111.5] + rng.uniform(-18, 18, 2)
+        matrix = geometry.compose(jitter, matrix)
+        shown, whole = picture.crop(matrix), geometry.crop(photograph, matrix)
+        # Other blocks are averaged: the same picture, not the same bits.
+        assert shown.any() and np.abs(shown.astype(int) - whole).mean() < 1
+    assert reads == []
+
+
+def test_points_lie_on_the_same_pixels_in_the_part(photograph):
+    """A smooth ramp shows a shift of a tenth of a pixel."""
+    down, across = np.mgrid[:1200, :1600]
+    ramp = np.dstack([across / 8, down / 8, down / 8]).astype(np.uint8)
+    picture = store(ramp, BOX, read=lambda: ramp)
+    assert picture.part.shape != ramp.shape
+    matrix = geometry.crop_matrix(BOX + [13, 7, 0, 0], margin=1.2)
+    difference = picture.crop(matrix).astype(int) - geometry.crop(ramp, matrix)
+    assert np.abs(difference).max() <= 1 and abs(difference.mean()) < 0.1
+
+
+@pytest.mark.parametrize(
+    "matrix",
+    [
+        geometry.crop_matrix(BOX, margin=3.9),  # more of the picture than the part has
+        geometry.crop_matrix(BOX, margin=0.4),  # finer than the part is
+        geometry.crop_matrix(np.array([20.0, 20, 300, 300]), margin=1.4),  # another place
+    ],
+)
+def test_other_crops_read_the_picture_again(photograph, matrix):
+    picture, reads = kept(photograph)
+    np.testing.assert_array_equal(picture.crop(matrix), geometry.crop(photograph, matrix))
+    np.testing.assert_array_equal(picture.whole(), photograph)
+    assert len(reads) == 2
+
+
+def test_small_pictures_and_those_that_cannot_be_read_again_stay_whole(photograph):
+    small = photograph[: WHOLE // 1600]
+    for picture in (store(small, BOX, read=lambda: 1 / 0), store(photograph, BOX)):
+        assert picture.part.shape[:2] == picture.shape
+        np.testing.assert_array_equal(picture.whole(), picture.part)
+
+
+def test_a_set_beyond_the_limit_is_read_again_whenever_it_is_shown(monkeypatch):
+    """Three pictures where there is memory for two: the third is decoded for each crop."""
+    rng = np.random.default_rng(0)
+    pictures = [rng.integers(0, 256, (90, 80, 3), dtype=np.uint8) for _ in range(3)]
+    points = np.stack([np.arange(68) % 9 * 3 + 20, np.arange(68) // 9 * 4 + 30], -1)
+    reads = []
+
+    def read(index):
+        reads.append(index)
+        return pictures[index]
+
+    def examples():
+        for index, picture in enumerate(pictures):
+            yield (
+                f"{index}.png", "", picture, points, None, np.nan, lambda index=index: read(index)
+            )  # fmt: skip
+
+    monkeypatch.setattr(module, "LIMIT", 2 * pictures[0].nbytes)
+    few = make_records("few/train", examples())
+    assert [picture.bytes for picture in few.pictures] == [21600, 21600, 0]
+    monkeypatch.setattr(module, "LIMIT", 10**9)
+    many = make_records("few/train", examples())
+    assert few.describe() == many.describe() and few.shapes.tolist() == [[90, 80]] * 3
+    matrix = geometry.crop_matrix(few.boxes[2], margin=1.4)
+    assert reads == []
+    for index in (0, 2, 2):
+        np.testing.assert_array_equal(few.crop(index, matrix), many.crop(index, matrix))
+    assert reads == [2, 2]

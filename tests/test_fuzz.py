@@ -1,0 +1,298 @@
+"""Damaged files: nothing but InputError, no hang, nothing outside the folder, nothing half-written.
+
+Whole files of every kind are truncated, have bytes changed, and get strange words put into them. In
+every test run each kind is damaged a fixed number of times, always in the same ways; `make fuzz`
+does it in others, FUZZ times as often (docs/robustness.md).
+"""
+
+import faulthandler
+import io
+import json
+import os
+import signal
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from PIL import Image
+
+from keypoints import config as configs
+from keypoints.config import Config
+from keypoints.data import annotations
+from keypoints.data.datasets.youtube_faces_keypoints import (
+    youtube_faces_keypoints_dataset_builder as builder,
+)
+from keypoints.data.plausibility import check_records
+from keypoints.data.sources import load_records
+from keypoints.errors import InputError
+from keypoints.evaluation.protocol import read_predictions
+from keypoints.inference.exported import MANIFEST, read_manifest
+from keypoints.media import pictures, videos
+from keypoints.models import runs
+from tests.archives import write_archive
+from tests.faces import dotted_faces
+
+FUZZ = int(os.environ.get("FUZZ", 1))
+SECONDS = 20.0  # that one input may take
+WORDS = [
+    b"nan", b"-inf", b"1e999", b"9" * 400, b"../secret.png", b"/etc/passwd", b"\0", b"\xff\xfe",
+    b"", b'"', b",", b";\t", b"{}", b"[" * 2000, b"null", b"\r", b"&#0;", b"<!DOCTYPE a>", b"-1",
+]  # fmt: skip
+
+
+def fuzz(examples: int) -> Callable:
+    """Run a test on so many drawn inputs, FUZZ times as many in the long run."""
+    return settings(
+        max_examples=examples * FUZZ,
+        derandomize=FUZZ == 1,
+        database=None,
+        deadline=None,
+        suppress_health_check=list(HealthCheck),
+    )
+
+
+@st.composite
+def damaged(draw: Callable, samples: list[bytes], *, words: bool = False) -> bytes:
+    """One of `samples`, cut off, with bytes changed and, in text, words put in; or as it is."""
+    place = st.floats(0, 1, exclude_max=True)
+    data = bytearray(draw(st.sampled_from(samples)))
+    for where, value in draw(st.lists(st.tuples(place, st.integers(0, 255)), max_size=8)):
+        data[int(where * len(data))] = value
+    if words:
+        for where, word in draw(st.lists(st.tuples(place, st.sampled_from(WORDS)), max_size=3)):
+            start = int(where * len(data))
+            data[start : start + draw(st.integers(0, 8))] = word
+    if draw(st.booleans()):
+        del data[int(draw(place) * len(data)) :]
+    return bytes(data)
+
+
+@contextmanager
+def in_time() -> Iterator[None]:
+    """Fail where the block takes too long; end the process where even that is not heard."""
+
+    def stop(*_: Any) -> None:
+        raise TimeoutError(f"an input took more than {SECONDS} seconds")
+
+    before = signal.signal(signal.SIGALRM, stop)
+    signal.setitimer(signal.ITIMER_REAL, SECONDS)
+    faulthandler.dump_traceback_later(3 * SECONDS, exit=True)
+    try:
+        yield
+    finally:
+        faulthandler.cancel_dump_traceback_later()
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
+
+
+def attempt(function: Callable, *arguments: Any) -> Any:
+    """What `function` answers in time, or None where it says what is wrong with the input."""
+    with in_time():
+        try:
+            return function(*arguments)
+        except InputError as error:
+            assert str(error)
+            return None
+
+
+def picture(kind: str, **options: Any) -> bytes:
+    rng = np.random.default_rng(0)
+    image = Image.fromarray(rng.integers(0, 256, (21, 26, 3), dtype=np.uint8))
+    file = io.BytesIO()
+    image.save(file, kind, **options)
+    return file.getvalue()
+
+
+def many_frames(kind: str) -> bytes:
+    frames = [Image.new("RGB", (9, 7), (0, 80 * i, 9)) for i in range(3)]
+    file = io.BytesIO()
+    frames[0].save(file, kind, save_all=True, append_images=frames[1:])
+    return file.getvalue()
+
+
+PICTURES = [
+    *(picture(kind) for kind in ("PNG", "JPEG", "BMP", "GIF", "WEBP", "TIFF", "AVIF")),
+    picture("TIFF", compression="tiff_lzw"),
+    picture("JPEG", progressive=True, exif=Image.Exif()),
+    *(many_frames(kind) for kind in ("PNG", "GIF", "WEBP", "TIFF")),
+]
+ROW = ",".join(f"{20 + i % 17}.{i % 10}" for i in range(136))
+TABLES = [
+    f"file,{','.join(map(str, range(136)))}\na.png,{ROW}\nb.png,{ROW[:-1]}7\n".encode(),
+    f"a.png,{ROW}\n".replace(",", ";").encode(),
+]
+PTS = f"version: 1\nn_points: 68\n{{\n{ROW}\n}}\n".replace(",", "\n", 1)
+PTS = "version: 1\nn_points: 68\n{\n" + "\n".join(f"{i}.5 {2 * i}" for i in range(68)) + "\n}\n"
+PARTS = "".join(f"<part name='{i:02}' x='{i}' y='{2 * i}'/>" for i in range(68))
+BOX = f"<box top='1' left='2' width='3' height='4'>{PARTS}</box>"
+XML = f"<?xml version='1.0'?><dataset><images><image file='a.png'>{BOX}</image></images></dataset>"
+CONFIG = configs.to_json(Config(stages=({"epochs": 3}, {"flip": 0.1}))).encode()
+MANIFESTS = [
+    json.dumps(
+        {
+            "formats": {"onnx": "model.onnx"},
+            "sha256": {"model.onnx": "0" * 64},
+            "crop": {"view": "face", "margin": 1.4},
+            "run": {"data": "mine"},
+        }
+    ).encode()
+]
+
+
+@fuzz(150)
+@given(damaged(PICTURES))
+def test_pictures(data):
+    image = attempt(pictures.decode_picture, data, "a.png")
+    assert image is None or (image.dtype == np.uint8 and image.ndim == 3 and image.size)
+
+
+@fuzz(80)
+@given(damaged(TABLES, words=True))
+def test_tables(data):
+    rows, problems = attempt(annotations.parse_rows, data, "a.csv")
+    for _, points in rows:
+        assert points.shape == (68, 2) and not np.isinf(points).any()
+    assert all(problems)
+
+
+@fuzz(80)
+@given(damaged([PTS.encode()], words=True))
+def test_point_files(data):
+    points = attempt(annotations.parse_pts, data.decode(errors="replace"), "a.pts")
+    assert points is None or (points.shape == (68, 2) and not np.isinf(points).any())
+
+
+@fuzz(80)
+@given(damaged([XML.encode()], words=True))
+def test_xml_files(data):
+    rows, problems = attempt(annotations.parse_xml, data, "a.xml")
+    for _, points in rows:
+        assert points.shape == (68, 2) and not np.isinf(points).any()
+    assert all(problems)
+
+
+@fuzz(150)
+@given(damaged([CONFIG], words=True))
+def test_configs(data):
+    config = attempt(configs.from_json, data, "config.json")
+    assert config is None or attempt(configs.from_json, configs.to_json(config), "x") == config
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    """A folder to write damaged files into, with nothing but a picture beside it."""
+    parent = tmp_path_factory.mktemp("fuzz")
+    (parent / "secret.png").write_bytes(PICTURES[0])
+    (parent / "folder").mkdir()
+    yield parent / "folder"
+    assert sorted(path.name for path in parent.iterdir()) == ["folder", "secret.png"]
+    assert (parent / "secret.png").read_bytes() == PICTURES[0]
+
+
+def fill(folder: Path, **files: bytes) -> None:
+    """Leave nothing but `files` in `folder`; `a_csv` is a.csv."""
+    for path in folder.iterdir():
+        path.unlink()
+    for name, data in files.items():
+        (folder / name.replace("_", ".")).write_bytes(data)
+
+
+@fuzz(100)
+@given(damaged(MANIFESTS, words=True))
+def test_manifests(folder, data):
+    fill(folder, **{MANIFEST.replace(".", "_"): data})
+    manifest = attempt(read_manifest, folder)
+    assert manifest is None or all(manifest[name] for name in ("crop", "run"))
+
+
+@fuzz(20)
+@given(
+    damaged(TABLES, words=True),
+    damaged(PICTURES[:4]),
+    damaged([b"a.png,train\nb.png,validation\n"], words=True),
+    damaged([b"a.png,12\nb.png,-40.5\n"], words=True),
+    damaged([b'{"x_offset": 0.1, "jaw_up_to_yaw": 30}'], words=True),
+)
+def test_folders(folder, table, image, splits, yaw, labels):
+    fill(folder, faces_csv=table, a_png=image, b_png=PICTURES[0], splits_csv=splits, yaw_csv=yaw,
+         labels_json=labels)  # fmt: skip
+    for split in ("all", "train"):
+        records = attempt(load_records, f"folder:{folder}", split)
+        if records is not None:
+            assert {file.partition("#")[0] for file in records.files} <= {"a.png", "b.png"}
+            attempt(check_records, records)
+
+
+@fuzz(30)
+@given(st.data())
+def test_archives(folder, data):
+    fill(folder)
+    whole = write_archive(folder / "whole.zip").read_bytes()
+    (folder / "whole.zip").write_bytes(data.draw(damaged([whole])))
+    attempt(builder.read_archive, folder / "whole.zip")
+    assert [path.name for path in folder.iterdir()] == ["whole.zip"]
+
+
+@fuzz(60)
+@given(st.data())
+def test_checkpoints(folder, data):
+    fill(folder)
+    whole = io.BytesIO()
+    progress = json.dumps({"epoch": 1, "step": 0, "rows": []})
+    np.savez(whole, progress=np.array(progress), network_0=np.zeros(3, np.float32))
+    (folder / runs.CHECKPOINT).write_bytes(data.draw(damaged([whole.getvalue()])))
+    attempt(runs.read_progress, folder)
+
+
+@fuzz(40)
+@given(damaged(TABLES, words=True))
+def test_predictions(folder, data):
+    fill(folder, found_csv=data)
+    points = attempt(read_predictions, folder / "found.csv", FACES)
+    assert points is None or points.shape == (2, 68, 2)
+
+
+FACES = dotted_faces(2)
+
+
+@pytest.fixture(scope="module")
+def clips(tmp_path_factory):
+    """Short videos, one of each kind of file that can be written."""
+    path = tmp_path_factory.mktemp("clips")
+    rng = np.random.default_rng(0)
+    image = rng.integers(0, 256, (48, 64, 3), dtype=np.uint8)
+    for suffix in (".mp4", ".mkv", ".avi"):
+        with videos.recording(path / f"clip{suffix}", 64, 48, 10.0) as write:
+            for number in range(8):
+                write(np.roll(image, 2 * number, axis=1), number / 10)
+    return {clip.suffix: clip.read_bytes() for clip in path.iterdir()}
+
+
+@fuzz(25)
+@given(st.data())
+def test_videos(folder, clips, data):
+    """Each is read to its end, and rewritten: to a whole file, or to none at all."""
+    fill(folder)
+    suffix = data.draw(st.sampled_from(sorted(clips)))
+    source, target = folder / f"source{suffix}", folder / f"target{suffix}"
+    source.write_bytes(data.draw(damaged([clips[suffix]])))
+    attempt(rewrite, source, target)
+    left = {path.name for path in folder.iterdir()}
+    assert left <= {source.name, target.name}
+    if target.exists():
+        assert attempt(count_frames, target)
+
+
+def rewrite(source: Path, target: Path) -> None:
+    with videos.rewriting(source, target) as frames:
+        for _, image in frames:
+            frames.write(image)
+
+
+def count_frames(path: Path) -> int:
+    return sum(1 for _ in videos.read_frames(path))

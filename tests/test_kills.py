@@ -1,0 +1,83 @@
+"""What a kill at a random moment leaves: nothing, what was there before, or all of the output.
+
+The same for training is in training/test_loop.py.
+"""
+
+import json
+
+import cv2
+import numpy as np
+import pytest
+
+from keypoints import landmarks
+from keypoints.config import Config
+from keypoints.exports import writer
+from keypoints.inference.exported import MANIFEST
+from keypoints.models import runs
+from keypoints.models.network import build_model
+from tests import kills
+
+FRAMES = 12
+
+
+@pytest.mark.slow
+def test_a_killed_filter_leaves_no_half_a_video(tmp_path):
+    clip, target = tmp_path / "clip.mp4", tmp_path / "out.mp4"
+    face = cv2.resize(cv2.imread(str(kills.ROOT / "docs" / "astronaut.jpg")), (256, 256))
+    video = cv2.VideoWriter(str(clip), cv2.VideoWriter_fourcc(*"mp4v"), 25, (256, 256))
+    for number in range(FRAMES):
+        video.write(np.roll(face, number, axis=1))
+    video.release()
+    command = ("-m", "tools.filter", str(clip), "--filter=landmarks", f"--output={target}")
+    command += ("--model=pretrained-small",)
+    whole = kills.seconds(*command)
+    assert count_frames(target) == FRAMES
+    for number in range(kills.COUNT):
+        before = b"what was there before" if number % 2 else None
+        target.unlink()
+        if before:
+            target.write_bytes(before)
+        kills.kill(*command, within=whole)
+        if target.exists() and target.read_bytes() != before:
+            assert count_frames(target) == FRAMES
+        kills.seconds(*command)
+        assert count_frames(target) == FRAMES
+
+
+@pytest.mark.slow
+def test_a_killed_export_leaves_no_half_an_export(tmp_path):
+    run, output = tmp_path / "run", tmp_path / "export"
+    config = Config(backbone="tiny", resolution=56)
+    runs.start_run(run, config, {})
+    runs.write_weights(run / runs.BEST, build_model(config, landmarks.MEAN_FACE * 160 + 111.5))
+    formats = list(writer.FORMATS) if kills.COUNT > 1 else ["weights"]  # which takes no child
+    code = (
+        "import sys; from pathlib import Path; import numpy as np\n"
+        "from keypoints.exports import writer\n"
+        "crops = np.zeros((2, 224, 224, 3), np.uint8)\n"
+        "run, output, formats = Path(sys.argv[1]), Path(sys.argv[2]), sys.argv[3].split(',')\n"
+        "writer.export(run, output, formats, calibration=crops)\n"
+    )
+    command = ("-c", code, str(run), str(output), ",".join(formats))
+    whole = kills.seconds(*command)
+    assert_whole(output, formats)
+    for _ in range(kills.COUNT):
+        kills.kill(*command, within=whole)
+        if output.exists():
+            assert_whole(output, formats)
+    kills.seconds(*command)
+    assert_whole(output, formats)
+
+
+def count_frames(path):
+    video, count = cv2.VideoCapture(str(path)), 0
+    while video.read()[0]:
+        count += 1
+    return count
+
+
+def assert_whole(export, formats):
+    manifest = json.loads((export / MANIFEST).read_text())
+    assert list(manifest["formats"]) == formats and manifest["sha256"]
+    for name, digest in manifest["sha256"].items():
+        assert runs.weights_digest(export / name) == digest
