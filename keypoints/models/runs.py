@@ -131,7 +131,7 @@ def flattened(model):
     import keras
 
     flat = keras.ops.concatenate([model.output["points"], model.output["uncertainty"]], axis=-1)
-    return keras.Model(model.inputs, flat)
+    return keras.Model(model.input, flat)
 
 
 def predict_function(model) -> Predict:

@@ -156,8 +156,7 @@ def compiled_model(config: Config, training: Records) -> keras.Model:
         view_matrices(training, view=config.view, margin=config.margin), training.whole_points()
     )
     model = build_model(config, targets.mean(axis=0))
-    on_cpu = not any(name.startswith("gpu") for name in keras.distribution.list_devices())
-    if config.layers == "cpu" or (config.layers == "auto" and on_cpu):
+    if config.layers == "cpu" or (config.layers == "auto" and _has_cpu_kernels()):
         model = use_cpu_kernels(model)
     if Path(config.weights).is_dir():
         runs.load_weights(model, Path(config.weights))
@@ -185,6 +184,13 @@ def compiled_model(config: Config, training: Records) -> keras.Model:
         jit_compile=keras.backend.backend() == "jax",
     )
     return model
+
+
+def _has_cpu_kernels() -> bool:
+    """Whether there are layers of ours that are faster than Keras' own on the device in use."""
+    if keras.backend.backend() == "torch":  # where Keras cannot list the devices either
+        return False
+    return not any(name.startswith("gpu") for name in keras.distribution.list_devices())
 
 
 def validation_nme(model: keras.Model, records: Records, config: Config) -> float:

@@ -167,27 +167,3 @@ def test_files_of_a_run_are_data_and_run_no_code(run, tmp_path):
     with pytest.raises(InputError):
         runs.load_predict(run)
     assert not (tmp_path / "sprung").exists()
-
-
-@pytest.mark.slow
-def test_weights_cross_backends(run, model, tmp_path):
-    """The other backend, in its own process, answers the same from the same files."""
-    import subprocess
-    import sys
-
-    other = "tensorflow" if keras.backend.backend() == "jax" else "jax"
-    script = (
-        "import sys, numpy as np\n"
-        "from keypoints.models import runs\n"
-        "predict, _ = runs.load_predict(sys.argv[1])\n"
-        "crops = np.random.default_rng(0).integers(0, 256, (2, 224, 224, 3), dtype=np.uint8)\n"
-        "np.save(sys.argv[2], predict(crops).points)\n"
-    )
-    out = tmp_path / "points.npy"
-    subprocess.run(
-        [sys.executable, "-c", script, str(run), str(out)],
-        env={**os.environ, "KERAS_BACKEND": other},
-        check=True,
-    )
-    predict, _ = runs.load_predict(run)
-    np.testing.assert_allclose(np.load(out), predict(crops(2)).points, atol=1e-2)
