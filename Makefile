@@ -1,4 +1,4 @@
-.PHONY: setup demo test lint kills clean
+.PHONY: setup demo test lint kills docs clean
 
 PYTHON ?= python3
 BIN := .venv/bin
@@ -33,5 +33,8 @@ test: lint
 kills: .venv/installed-dev
 	KILLS=20 $(BIN)/python -m pytest -q -m slow -k killed
 
+docs: .venv/installed-dev
+	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict
+
 clean:
-	rm -rf .venv runs
+	rm -rf .venv runs site

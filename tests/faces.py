@@ -1,10 +1,14 @@
 """Made-up annotated pictures for tests: a dot per landmark, non-square, off-centre."""
 
+import csv
+from pathlib import Path
+
 import numpy as np
 
 from keypoints import landmarks
 from keypoints.data.records import Records, make_records
 from keypoints.estimate import Estimate
+from keypoints.media.pictures import encode_png
 
 
 def estimated(points: np.ndarray, uncertainty: float = 1.0) -> Estimate:
@@ -28,3 +32,19 @@ def dotted_faces(count: int, *, seed: int = 0, name: str = "dots/train") -> Reco
             yield f"{seed}/{index:04d}.png", f"person{index}", image, points
 
     return make_records(name, examples())
+
+
+def write_folder(folder: Path) -> None:
+    """Eight faces as a user's data set: PNG files, faces.csv and splits.csv."""
+    folder.mkdir()
+    records = dotted_faces(8)
+    with (
+        open(folder / "faces.csv", "w", newline="") as table,
+        open(folder / "splits.csv", "w", newline="") as splits,
+    ):
+        rows, parts = csv.writer(table), csv.writer(splits)
+        rows.writerow(["file", *range(136)])
+        for i, points in enumerate(records.points):
+            (folder / f"{i}.png").write_bytes(encode_png(records.image(i)))
+            rows.writerow([f"{i}.png", *points.ravel()])
+            parts.writerow([f"{i}.png", "train" if i < 5 else "validation"])

@@ -60,7 +60,7 @@ def test_requirements_files_are_the_extras():
     jax = {line for line in cpu if re.match(r"jax\b", line)}
     assert cuda == (BASE | extra("train", "export", "cuda")) - jax
     assert len(jax) == 1 and {line.replace("jax", "jax[cuda12]") for line in jax} == extra("cuda")
-    assert requirements("requirements-dev.txt") == extra("dev")
+    assert requirements("requirements-dev.txt") == extra("docs", "dev")
 
 
 def test_every_package_of_the_extras_table_is_in_that_extra():

@@ -1,4 +1,4 @@
-"""Estimate how exact annotations are: `python -m tools.label_noise`."""
+"""The command label_noise."""
 
 
 def label_noise(
@@ -8,16 +8,17 @@ def label_noise(
     archive: str | None = None,
     data_dir: str | None = None,
 ) -> None:
-    """Compare the points of video frames in which a face looks the same; prints a table.
+    """Estimate the annotation noise of a data set from frames of the same video.
 
-    The frames are aligned by their pixels. Each row has the pairs whose faces then correlate so
-    well, and the NME between their points over the root of two: the error of one annotation.
+    Frames in which a face looks the same are aligned by their pixels. Each row of the table has a
+    least correlation of the aligned faces, the number of pairs, and the NME between their points,
+    divided by the square root of two: the error of one annotation.
 
     Args:
-        data: the data set; its files are named NAME_vf.jpg, frame f of video v
-        split: the split to look at
-        archive: the YouTube Faces archive, where it is already on disk; or set KEYPOINTS_ARCHIVE
-        data_dir: where prepared data sets are kept; ~/tensorflow_datasets unless given
+        data: data set whose files are named NAME_vf.jpg, frame f of video v
+        split: the split to measure
+        archive: path of the YouTube Faces archive, or set KEYPOINTS_ARCHIVE
+        data_dir: folder of prepared data sets; default ~/tensorflow_datasets
     """
     from keypoints.data.sources import load_records
     from keypoints.evaluation import label_noise

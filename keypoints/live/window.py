@@ -1,4 +1,4 @@
-"""The window: whether one can open, and one frame shown in it."""
+"""The display window."""
 
 import os
 import subprocess
@@ -12,17 +12,16 @@ from keypoints.errors import InputError
 
 NAME = "keypoints"
 KEYS = "q quit   l landmarks   a axes   f filter   s snapshot   r record   h help"
-# Seconds that the first frame stays at least: a window that is not painted before frames come late
-# one after the other may stay black and ignore keys.
+# Shortest display time of the first frame, seconds: a window that is not painted before late frames
+# arrive may stay black and ignore keys.
 FIRST_WAIT = 0.3
 
 
 def try_window() -> Callable[[], None]:
-    """Find out beside other work whether a window can open; returns a wait for the answer.
+    """Start a check whether a window can open; returns a function that waits for the result.
 
-    In a process of its own, since OpenCV's window toolkit ends the process where it cannot.
-    Its window has another name, so that a search for ours finds that alone. The wait raises
-    InputError where no window can open.
+    The check runs in a new process, because OpenCV's window toolkit ends the process if it fails,
+    and its window has another name. The returned function raises InputError if no window can open.
     """
     screen = os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY")
     if sys.platform.startswith("linux") and not screen:
@@ -39,10 +38,10 @@ def try_window() -> Callable[[], None]:
 
 
 def show(image: np.ndarray, text: str, wait: float, *, help: bool, recording: Path | None) -> str:
-    """Show a frame for `wait` seconds, or a moment; returns a key that was pressed, or "".
+    """Show a frame for `wait` seconds, at least a moment; returns the pressed key, or "".
 
-    `text` is written over it, and the keys with `help`; a dot marks a `recording`. "q" where the
-    window was closed.
+    `text` is drawn over it, with `help` also the keys; a dot marks a `recording`. Returns "q" if
+    the window was closed.
     """
     import cv2
 

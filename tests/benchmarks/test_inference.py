@@ -16,8 +16,7 @@ from keypoints.config import Config
 from keypoints.errors import InputError
 from keypoints.models import runs
 from keypoints.training.loop import train
-from tests.faces import dotted_faces
-from tests.test_readme import write_folder
+from tests.faces import dotted_faces, write_folder
 
 SMALL = Config(backbone="tiny", head="pooled", resolution=56, batch_size=2, epochs=1)
 # Answers as PyTorch's program does, and shows what it was given.

@@ -1,4 +1,4 @@
-"""Drawn faces as a TFDS builder: no download, the same pictures everywhere."""
+"""TFDS builder of synthetic faces: no download, the same images on each machine."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -16,7 +16,7 @@ SEEDS = {"train": 0, "validation": 1_000_000, "test": 2_000_000}
 
 @dataclass(kw_only=True)
 class FacesConfig(tfds.core.BuilderConfig):
-    """How many faces each split has."""
+    """Number of faces per split."""
 
     train: int
     validation: int
@@ -24,7 +24,7 @@ class FacesConfig(tfds.core.BuilderConfig):
 
 
 class Builder(tfds.core.GeneratorBasedBuilder):
-    """Faces drawn from a three-dimensional shape, each with its 68 points."""
+    """Faces drawn from a three-dimensional shape, with exact landmarks."""
 
     VERSION = tfds.core.Version("1.0.0")
     BUILDER_CONFIGS = [  # noqa: RUF012 (TFDS reads a plain class attribute)
@@ -39,7 +39,7 @@ class Builder(tfds.core.GeneratorBasedBuilder):
                     "image": tfds.features.Image(shape=(None, None, 3), encoding_format="png"),
                     "points": tfds.features.Tensor(shape=(68, 2), dtype=np.float32),
                     "file": tfds.features.Text(),  # "train/000123"
-                    "identity": tfds.features.Text(),  # every face is a person of its own
+                    "identity": tfds.features.Text(),  # each face is another person
                 }
             ),
             supervised_keys=None,

@@ -1,0 +1,255 @@
+"""Every command and every Python block of README and docs/ is run, on small data and networks."""
+
+import csv
+import os
+import re
+import shlex
+import subprocess
+import sys
+import tomllib
+import types
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import keypoints
+from keypoints import config as configs
+from keypoints.commands import benchmark, cli, train
+from keypoints.evaluation import stability
+from keypoints.inference.predictor import Predictor
+from keypoints.media.pictures import encode_png
+from keypoints.synthetic.clip import FACE
+from keypoints.synthetic.drawing import draw_face
+from tests.archives import write_archive
+from tests.faces import write_folder
+
+ROOT = Path(__file__).parent.parent
+INCLUDE = re.compile(r'^--8<-- "(.+)"$', re.M)
+
+
+def read(path: Path) -> str:
+    """The text of a page with the files that it includes."""
+    return INCLUDE.sub(lambda match: (ROOT / match[1]).read_text(), path.read_text())
+
+
+PAGES = {
+    str(path.relative_to(ROOT)): read(path)
+    for path in [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
+}
+# Lines of shell blocks, and the commands that a table has in its first column.
+LINES = [
+    line
+    for text in PAGES.values()
+    for block, cell in re.findall(r"```sh\n(.*?)```|^\| `(keypoints .+?)` \|", text, re.S | re.M)
+    for line in (block or cell).splitlines()
+]
+SNIPPETS = {
+    f"{page}:{number}": code
+    for page, text in PAGES.items()
+    for number, code in enumerate(re.findall(r"```python\n(.*?)```", text, re.S), 1)
+}
+SMALL = {
+    "backbone": "tiny",
+    "head": "pooled",
+    "resolution": 56,
+    "batch_size": 2,
+    "epochs": 1,
+    "stages": (),
+}
+# Appended to a command so that it ends soon, needs no camera and fits the small data.
+ADDED = {
+    "webcam": ["--source=synthetic", "--headless=True", "--max_frames=3"],
+    "benchmark": ["--repeats=1", "--batch_size=2"],
+    "label_noise": ["--data=folder:my_faces"],  # the small archive has one frame per video
+}
+REPLACED = {"--weights=keypoints/pretrained/small/weights": "--weights=none"}  # of another network
+
+
+def words_of(line: str) -> list[str]:
+    """The words of a command without its variables, as `keypoints NAME ARGUMENTS` if it is one."""
+    words = shlex.split(line)
+    while words and re.fullmatch(r"[A-Z_]+=\S*", words[0]):
+        words.pop(0)
+    if words[:2] == ["python", "-m"] and words[2].startswith("tools."):
+        return ["keypoints", words[2].removeprefix("tools."), *words[3:]]
+    return words
+
+
+COMMANDS = [words_of(line) for line in LINES]
+
+
+def test_all_lines_are_of_a_kind_that_is_checked_here():
+    assert {words[0] for words in COMMANDS} <= {"keypoints", "make", "pip", "."}
+    unknown = {words[1] for words in COMMANDS if words[0] == "keypoints"} - set(cli.COMMANDS)
+    assert not unknown - {"--help", "--version"}
+
+
+@pytest.mark.parametrize("target", sorted({w[1] for w in COMMANDS if w[0] == "make"}))
+def test_make_has_the_target(target):
+    done = subprocess.run(["make", "-n", target], cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 0 and ".venv" in done.stdout
+
+
+@pytest.mark.parametrize("words", [w for w in COMMANDS if w[0] == "pip"], ids=" ".join)
+def test_pip_names_this_package_and_its_extras(words):
+    extras = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"][
+        "optional-dependencies"
+    ]
+    assert words[1] == "install"
+    for target in words[2:]:
+        name, listed = re.fullmatch(r"(-e|\.|keypoints)(?:\[([\w,]+)\])?", target).groups()
+        assert name and set(listed.split(",") if listed else ()) <= set(extras)
+
+
+@pytest.fixture(scope="module")
+def workplace(tmp_path_factory) -> Iterator[Path]:
+    """A folder in which all commands have been run once, in the order of the pages."""
+    folder = tmp_path_factory.mktemp("documents")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        patch.setenv("TFDS_DATA_DIR", str(folder / "tfds"))
+        patch.setenv("KEYPOINTS_ARCHIVE", str(write_archive(folder / "archive.zip")))
+        whole = train.load_experiment
+        patch.setattr(stability, "CLIPS", 1)
+        for module in (train, benchmark):
+            patch.setattr(
+                module, "load_experiment", lambda name: configs.replace(whole(name), SMALL)
+            )
+        write_folder(folder / "my_faces")
+        (folder / "selfie.png").write_bytes(encode_png(draw_face(FACE)[0]))
+        done = set()
+        for program, *words in COMMANDS:
+            if program != "keypoints" or words[0].startswith("-") or tuple(words) in done:
+                continue
+            done.add(tuple(words))
+            if "--predictions=predictions.csv" in words:
+                write_predictions(folder / "runs" / "youtube_faces", folder / "predictions.csv")
+            name, *arguments = [REPLACED.get(word, word) for word in words]
+            arguments += ADDED.get(name, [])
+            if name == "benchmark" and "step" in words:
+                arguments += ["--backbone=tiny", "--resolution=56"]
+            cli.run_command(cli.load_command(name), arguments, name=" ".join(words))
+        yield folder
+
+
+@pytest.mark.slow
+def test_commands_leave_their_files(workplace):
+    runs = workplace / "runs"
+    for path in (
+        runs / "mine" / "best.weights.h5",
+        runs / "youtube_faces" / "preview.png",
+        runs / "youtube_faces" / "evaluation" / "validation-detector-flip" / "report.json",
+        runs / "youtube_faces" / "export" / "manifest.json",
+        workplace / "selfie-sunglasses.png",
+        workplace / "selfie-landmarks.png",
+        workplace / "filters.png",
+    ):
+        assert path.exists(), path
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("place", SNIPPETS)
+def test_python_blocks_run(workplace, place, monkeypatch):
+    code = SNIPPETS[place]
+    assert len(code.splitlines()) <= 20
+    if "import keras, torch" in code:
+        check_conversion(code, workplace, monkeypatch)
+        return
+    names: dict = {}
+    exec(code, names)
+    if "margin *" in code:  # a crop by hand: the same points as those of the predictor
+        box = [names[name] for name in ("left", "top", "width", "height")]
+        predictor = Predictor.load(workplace / "runs" / "youtube_faces")
+        expected = predictor.predict(names["image"], [box])[0]
+        np.testing.assert_allclose(names["points"], expected, atol=0.05)
+
+
+def check_conversion(code: str, folder: Path, monkeypatch) -> None:
+    """Run the conversion of the model card on a file in PyTorch's layout with known weights."""
+    import keras
+
+    from keypoints.models.backbones import lite
+
+    image = keras.Input((112, 112, 3))
+    network = keras.Model(image, lite(image, "none"))
+    state: dict = {"_fc.weight": FakeTensor(np.zeros(3))}
+    for layer in network.layers:
+        weights = layer.get_weights()
+        if len(weights) == 1:  # (h, w, in, out), or (h, w, channels, 1) of a depthwise one
+            order = (2, 3, 0, 1) if "depth" in layer.name else (3, 2, 0, 1)
+            weights = [weights[0].transpose(order)]
+        state |= {f"{layer.name}.{i}": FakeTensor(array) for i, array in enumerate(weights)}
+    torch = types.ModuleType("torch")
+    torch.load = lambda file, weights_only: state
+    monkeypatch.setitem(sys.modules, "torch", torch)
+    exec(code, {"FILE": "weights.pth"})
+    other = keras.Model(image, lite(image, str(folder / "lite0.weights.h5")))
+    for mine, read_back in zip(network.get_weights(), other.get_weights()):
+        np.testing.assert_array_equal(mine, read_back)
+
+
+class FakeTensor:
+    """An array with the two members of a tensor that the model card uses."""
+
+    def __init__(self, array: np.ndarray):
+        self.array, self.ndim = array, array.ndim
+
+    def numpy(self) -> np.ndarray:
+        return self.array
+
+
+def test_readme_is_short_and_its_links_work():
+    text = PAGES["README.md"]
+    assert len(text.splitlines()) <= 150
+    for target in re.findall(r"\]\(([^)#]+)\)", text):
+        assert "://" in target or (ROOT / target).exists(), target
+
+
+def test_faq_quotes_messages_of_the_code():
+    source = "".join(path.read_text() for path in (ROOT / "keypoints").rglob("*.py"))
+    quoted = re.findall(r"^### `(.+)`$", PAGES["docs/faq.md"], re.M)
+    assert len(quoted) > 10
+    assert not [fragment for fragment in quoted if fragment not in source]
+
+
+def test_changelog_has_the_version():
+    assert f"## {keypoints.__version__}" in (ROOT / "CHANGELOG.md").read_text()
+
+
+@pytest.mark.slow
+def test_the_site_builds_without_a_warning(tmp_path):
+    command = [sys.executable, "-m", "mkdocs", "build", "--strict", "--site-dir", str(tmp_path)]
+    quiet = {**os.environ, "NO_MKDOCS_2_WARNING": "1"}
+    done = subprocess.run(command, cwd=ROOT, env=quiet, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert "load_filter" in (tmp_path / "reference" / "filters.html").read_text()
+
+
+@pytest.mark.slow
+def test_the_tutorial_runs_as_it_is_printed(tmp_path, monkeypatch):
+    import nbformat
+    from nbclient import NotebookClient
+
+    printed = nbformat.read(ROOT / "docs" / "tutorial.ipynb", as_version=4)
+    assert all(cell.outputs for cell in printed.cells if pictures(cell))
+    run = nbformat.read(ROOT / "docs" / "tutorial.ipynb", as_version=4)
+    monkeypatch.setenv("IPYTHONDIR", str(tmp_path))
+    folder = {"metadata": {"path": str(ROOT)}}
+    NotebookClient(run, timeout=300, kernel_name="python3", resources=folder).execute()
+    for before, after in zip(printed.cells, run.cells):
+        assert pictures(before) == pictures(after)
+
+
+def pictures(cell) -> int:
+    """How many pictures a cell of a notebook shows."""
+    return sum("data" in output for output in cell.get("outputs", []))
+
+
+def write_predictions(run: Path, path: Path) -> None:
+    """Predictions of another program: those of the run, in the layout that the docs describe."""
+    report = run / "evaluation" / "validation-truth" / "per_image.csv"
+    rows = list(csv.reader(report.read_text().splitlines()))
+    with open(path, "w", newline="") as file:
+        csv.writer(file).writerows([row[0], *row[7:]] for row in rows)
