@@ -252,4 +252,4 @@ def write_predictions(run: Path, path: Path) -> None:
     report = run / "evaluation" / "validation-truth" / "per_image.csv"
     rows = list(csv.reader(report.read_text().splitlines()))
     with open(path, "w", newline="") as file:
-        csv.writer(file).writerows([row[0], *row[7:]] for row in rows)
+        csv.writer(file).writerows([row[0], *row[-136:]] for row in rows)

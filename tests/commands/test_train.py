@@ -123,7 +123,7 @@ def test_evaluation_prints_a_table_and_leaves_a_report(run, evaluated, boxes):
 
 def test_evaluation_agrees_with_the_last_validation_of_training(run, evaluated):
     best = min(row["validation_nme"] for row in runs.read_progress(run)["rows"])
-    assert f"NME inter-ocular     {best:.2f} %" in evaluated
+    assert f"NME sqrt(box area)   {best:.2f} %" in evaluated
 
 
 def test_a_reports_own_rows_score_the_same_as_predictions(run, evaluated, folder, tmp_path):
@@ -131,7 +131,7 @@ def test_a_reports_own_rows_score_the_same_as_predictions(run, evaluated, folder
     rows = list(csv.reader((report / "per_image.csv").read_text().splitlines()))
     table = tmp_path / "predictions.csv"
     with open(table, "w", newline="") as file:
-        csv.writer(file).writerows([row[0], *row[7:]] for row in rows)
+        csv.writer(file).writerows([row[0], *row[-136:]] for row in rows)
     again = python(
         f"python -m tools.evaluate --predictions={table} --data=folder:{folder} "
         f"--output={tmp_path / 'second'}"
@@ -147,7 +147,8 @@ def test_preview_draws_and_does_not_train(folder, tmp_path):
         f"--batch_size=4 --preview=6"
     )
     assert done.returncode == 0, done.stderr
-    assert [path.name for path in (tmp_path / "run").iterdir()] == ["preview.png"]
+    names = {path.name for path in (tmp_path / "run").iterdir()}
+    assert names == {"preview.png", "preview-pictures.png"}
     assert cv2.imread(str(tmp_path / "run" / "preview.png")).shape == (224, 6 * 224, 3)
 
 

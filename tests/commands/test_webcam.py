@@ -108,14 +108,17 @@ def test_a_screen_that_does_not_answer_is_named(monkeypatch):
         try_window()()
 
 
+# A shell that starts the tests in the background may have told all to ignore Ctrl-C.
 CHILD = """
 import itertools
+import signal
 from keypoints.inference.predictor import Predictor
 from tests.commands.test_webcam import mean_face
 from keypoints.commands.cli import run_command
 from keypoints.commands.webcam import webcam
 from keypoints.synthetic import clip
 Predictor.load = lambda path: Predictor(mean_face, margin=1.4)
+signal.signal(signal.SIGINT, signal.default_int_handler)
 once = clip.drawn_clip
 clip.drawn_clip = lambda: itertools.chain.from_iterable(
     ((10 * lap + t, image) for t, image in once()) for lap in itertools.count()
