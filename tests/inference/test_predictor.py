@@ -123,9 +123,10 @@ def test_random_pictures_and_boxes_never_crash_and_never_give_nan(count):
         boxes[rng.random(boxes.shape) < 0.1] = rng.choice([np.nan, np.inf, 0.0, -np.inf])
         points = predictor.predict(image, boxes)
         assert points.shape == (len(boxes), 68, 2) and np.isfinite(points).all()
-        assert np.isfinite(predictor.predict(image)).all()
-        for face in tracker.update(image, number / 30):
-            assert np.isfinite(face.points).all() and np.isfinite(face.score)
+        if number < 30 or number % 100 == 0:  # a look for faces takes longer than all the rest
+            assert np.isfinite(predictor.predict(image)).all()
+            for face in tracker.update(image, number / 30):
+                assert np.isfinite(face.points).all() and np.isfinite(face.score)
 
 
 def test_without_boxes_it_looks_for_faces():
