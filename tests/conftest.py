@@ -19,7 +19,9 @@ KEPT_IN_HOME = (
     ".rustup",
 )  # fmt: skip
 # Not of the tests: version control, installed packages, and the caches of Python and its tools.
-NOT_OF_TESTS = {".git", ".venv", ".pytest_cache", ".ruff_cache", ".mypy_cache", "__pycache__"}
+NOT_OF_TESTS = {
+    ".git", ".venv", ".pytest_cache", ".ruff_cache", ".mypy_cache", ".hypothesis", "__pycache__",
+}  # fmt: skip
 
 # All tests, and the processes that they start, have a home folder of their own.
 os.environ.setdefault("PYTHONUSERBASE", site.getuserbase())  # packages may be in the real one

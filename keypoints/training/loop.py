@@ -71,7 +71,7 @@ def train(
     config: Config,
     run: Path,
     training: Records,
-    validation: Sequence[Records],
+    validation: Records | Sequence[Records],
     *,
     on_step: Callable[[Step], None] = lambda step: None,
     on_epoch: Callable[[dict[str, float]], None] = lambda row: None,
@@ -89,6 +89,7 @@ def train(
     `validation`, each of which has its own column where there are several. NMEs of training are
     normalised by the square root of the box's area, which is also valid for profile faces.
     """
+    validation = [validation] if isinstance(validation, Records) else validation
     data = {"training": training.describe()}
     data |= {records.name: records.describe() for records in validation}
     runs.check_run(run, config, data)

@@ -76,7 +76,7 @@ def test_every_split_holds_its_people_and_every_feature_is_right(archive, tmp_pa
     assert sorted(found) == sorted(FILES)
     for index, file in enumerate(FILES):
         np.testing.assert_array_equal(found[file]["published"], points(index))
-        corrected = YOUTUBE_FACES.apply(points(index))
+        corrected = YOUTUBE_FACES.apply(points(index).astype(np.float32))
         np.testing.assert_array_equal(found[file]["corrected"], corrected)
         np.testing.assert_array_equal(found[file]["image"], decode_picture(picture(index), file))
     example = found["test/Ann_Lee_25.jpg"]

@@ -27,7 +27,7 @@ from keypoints.training.loop import train
 from tests.faces import dotted_faces
 from tests.training.test_backends import crops
 
-small = {"epochs": 2, "batch_size": 4, "resolution": 56, "learning_rate": 1e-2, "ema": 0.5}
+small = {"epochs": 3, "batch_size": 4, "resolution": 56, "learning_rate": 1e-2, "ema": 0.5}
 easy = {"rotation": 10, "occlusion": 0, "blur": 0}
 folders = [Path(name) for name in sys.argv[1:]]
 rows = train(configs.replace(config, small | easy), folders[0], dotted_faces(18), [dotted_faces(5)])
