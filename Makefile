@@ -27,7 +27,7 @@ lint: .venv/installed-dev
 	$(BIN)/ruff format --check .
 
 test: lint
-	$(BIN)/python -m pytest -q
+	$(BIN)/python -m pytest -q -n 2 --dist loadfile
 
 # 20 SIGKILLs of training, of an export and of a filter on a video: about half an hour.
 kills: .venv/installed-dev
