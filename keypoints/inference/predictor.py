@@ -61,26 +61,34 @@ class Predictor:
         """
         return self.estimate(image, boxes).points
 
-    def estimate(self, image: np.ndarray, boxes: np.ndarray | None = None) -> Estimate:
+    def estimate(
+        self,
+        image: np.ndarray,
+        boxes: np.ndarray | None = None,
+        rolls: np.ndarray | None = None,
+    ) -> Estimate:
         """Points and uncertainties in pixels of `image`, one face for each box.
 
-        `image`: RGB, gray, or either
-        with alpha (which is dropped), any size, as of `as_rgb`. `boxes` `(n, 4)`: tight landmark
-        boxes, left, top, width, height; those that a detector finds unless given. A box that is not
-        finite stands for the whole picture, one without extent for one pixel; pixels off the
-        picture are black. So the answer is always finite, and says nothing where there is no face.
+        `image`: RGB, gray, or either with alpha (which is dropped), any size, as of `as_rgb`.
+        `boxes` `(n, 4)`: tight landmark boxes, left, top, width, height, and `rolls` `(n,)`: by how
+        much each crop is turned (`inference.upright`), 0 unless given; both those that a detector
+        finds unless boxes are given. A box that is not finite stands for the whole picture, one
+        without extent for one pixel, a roll that is not finite for 0; pixels off the picture are
+        black. So the answer is always finite, and says nothing where there is no face.
         """
         image = as_rgb(image)
         if boxes is None:
             from keypoints.inference.detectors import load_detector
 
-            boxes = load_detector().detect(image).boxes
+            found = load_detector().detect(image)
+            boxes, rolls = found.boxes, found.rolls
         boxes = self._usable(boxes, image)
+        rolls = np.nan_to_num(np.zeros(len(boxes)) if rolls is None else rolls, posinf=0, neginf=0)
         if self.view == "frame":
             whole = geometry.frame_matrix(image.shape[1], image.shape[0])
             matrices = np.tile(whole, (len(boxes), 1, 1))
         else:
-            matrices = geometry.crop_matrix(boxes, margin=self.margin)
+            matrices = geometry.crop_matrix(boxes, margin=self.margin, roll=rolls)
         estimates = [Estimate(np.empty((0, COUNT, 2), "f4"), np.empty((0, COUNT), "f4"))]
         for first in range(0, len(boxes), BATCH):
             batch = matrices[first : first + BATCH]

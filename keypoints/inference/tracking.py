@@ -10,6 +10,7 @@ from keypoints.estimate import Estimate
 from keypoints.inference.detectors import MOVING, Detector, load_detector, overlap
 from keypoints.inference.predictor import Predictor, as_rgb
 from keypoints.inference.smoothing import OneEuro, OneEuroRotation, low_pass
+from keypoints.inference.upright import upright_boxes
 from keypoints.pose import Pose, angles, fit_rotation
 
 DETECT_EVERY = 0.2  # seconds between looks for new faces
@@ -110,7 +111,9 @@ class Tracker:
         # surely faces, or beyond `faces`.
         self.ignored = np.empty((0, 4), np.float32)
         self._predictor = predictor
-        self._detector = load_detector(smallest=MOVING) if detector is None else detector
+        self._detector = (
+            load_detector(smallest=MOVING, rotations=False) if detector is None else detector
+        )
         self._searcher = ThreadPoolExecutor(1, "face search") if background else None
         self._search: Future[_Look] | None = None  # that runs now
         self._tracks: list[_Track] = []
@@ -158,11 +161,14 @@ class Tracker:
 
         Changes nothing of the tracker, so that it may run beside `update`.
         """
-        boxes = [box for box in self._detector.detect(image).boxes if not _among(box, known)]
-        boxes, others = boxes[:room], [] if room is None else boxes[room:]
+        seen = self._detector.detect(image)
+        new = [i for i, box in enumerate(seen.boxes) if not _among(box, known)]
+        others = [] if room is None else list(seen.boxes[new[room:]])
+        new = new[:room]
         faces: list[np.ndarray] = []
-        if boxes:
-            estimate, scores = face_score(self._predictor, image, np.stack(boxes))
+        if new:
+            boxes = seen.boxes[new]
+            estimate, scores = face_score(self._predictor, image, boxes, seen.rolls[new])
             for box, points, score in zip(boxes, estimate.points, scores):
                 if score >= SCORE_THRESHOLD:
                     faces.append(points)
@@ -200,8 +206,8 @@ class Tracker:
         """Crop every face where it is expected, and answer those that are not hidden."""
         if not self._tracks:
             return []
-        boxes = geometry.landmark_box(np.stack([t.expected(timestamp) for t in self._tracks]))
-        estimate, scores = face_score(self._predictor, image, boxes)
+        boxes, rolls = upright_boxes(np.stack([t.expected(timestamp) for t in self._tracks]))
+        estimate, scores = face_score(self._predictor, image, boxes, rolls)
         points, uncertainty = estimate.points, estimate.uncertainty
         found = geometry.landmark_box(points)
 
@@ -232,15 +238,15 @@ class Tracker:
 
 
 def face_score(
-    predictor: Predictor, image: np.ndarray, boxes: np.ndarray
+    predictor: Predictor, image: np.ndarray, boxes: np.ndarray, rolls: np.ndarray | None = None
 ) -> tuple[Estimate, np.ndarray]:
-    """The estimate for each box, and a score `(n,)` of how likely it is a face.
+    """The estimate for each box and roll, and a score `(n,)` of how likely it is a face.
 
     The score falls from 1 to 0 as `Estimate.relative_uncertainty` rises to
     `2 * UNCERTAINTY_AT_HALF_SCORE`, and is 0 where the points do not span a face or lie far from
     the box.
     """
-    estimate = predictor.estimate(image, boxes)
+    estimate = predictor.estimate(image, boxes, rolls)
     score = np.clip(1 - estimate.relative_uncertainty() / (2 * UNCERTAINTY_AT_HALF_SCORE), 0, 1)
     found = geometry.landmark_box(estimate.points)
     side = boxes[:, 2:].max(axis=1, keepdims=True)

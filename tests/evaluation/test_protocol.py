@@ -8,8 +8,7 @@ import pytest
 from keypoints import geometry, landmarks, metrics
 from keypoints.errors import InputError
 from keypoints.evaluation import protocol, reports
-from keypoints.inference.detectors import Detections
-from tests.faces import dotted_faces, estimated
+from tests.faces import detections, dotted_faces, estimated
 
 
 @pytest.fixture(scope="module")
@@ -97,7 +96,7 @@ def test_jittered_boxes_are_seeded_and_as_wide_as_they_say():
 
 def test_detector_boxes_take_the_largest_and_count_the_misses(records):
     boxes = np.array([[1, 2, 9, 8], [3, 4, 50, 60.0]])
-    answers = iter(Detections(b, np.ones(len(b))) for b in [boxes[:0]] + [boxes] * 6)
+    answers = iter(detections(b) for b in [boxes[:0]] + [boxes] * 6)
     boxes, found = protocol.boxes_for(records, "detector", detect=lambda image: next(answers))
     height, width = records.shapes[0]
     assert boxes[0].tolist() == [0, 0, width, height] and boxes[1].tolist() == [3, 4, 50, 60]

@@ -10,8 +10,9 @@ import pytest
 
 from keypoints import download, geometry, landmarks
 from keypoints.errors import InputError
-from keypoints.inference import detectors
+from keypoints.inference import detectors, upright
 from keypoints.synthetic.drawing import draw_face
+from tests.faces import detections
 
 
 @pytest.mark.parametrize("name", ["centerface", "haar"])
@@ -108,6 +109,42 @@ def test_tiles_give_what_the_whole_gives(crowd, monkeypatch):
     assert detectors.overlap(tiled.boxes[:, None], whole.boxes).max(axis=0).min() > 0.75
 
 
+def scene(seed, degrees):
+    """A drawn face tilted clockwise, in a picture of 300 x 360, and its upright box."""
+    image, points = draw_face(seed)
+    matrix = geometry.crop_matrix(
+        geometry.landmark_box(points), margin=1.8, roll=-degrees, size=300
+    )
+    matrix[1, 2] += 30
+    picture = cv2.warpAffine(image, matrix, (300, 360), borderMode=cv2.BORDER_REPLICATE)
+    return picture, upright.upright_boxes(geometry.apply(matrix, points)[None])
+
+
+@pytest.mark.parametrize("degrees", [-45, 45, 90, -90, 180])
+def test_tilted_and_turned_faces_are_found_with_their_roll(degrees):
+    picture, ((box,), (roll,)) = scene(11, degrees)
+    found = detectors.detect(picture)
+    assert len(found) == 1 and detectors.overlap(found.boxes[0], box) > 0.6
+    # The detector's points tell the tilt of a drawn face to 30 degrees.
+    assert abs((found.rolls[0] - roll + 180) % 360 - 180) < 30
+
+
+def test_only_an_upright_search_without_rotations():
+    picture, _ = scene(11, 180)
+    assert len(detectors.detect(picture, rotations=False)) == 0
+
+
+def test_boxes_of_turned_pictures_by_hand():
+    """A box around (12, 7) in a picture of 30 x 20; rot90 turns it counter-clockwise."""
+    image = np.zeros((20, 30), np.uint8)
+    image[7, 12] = 1
+    for turns, roll in ((0, 5), (1, 95), (2, -175), (3, -85)):
+        y, x = np.argwhere(np.rot90(image, turns))[0]
+        seen = detections(np.array([[x - 4.0, y - 3, 8, 6]]), [5])
+        back = detectors._turned_back(seen, turns, image.shape)
+        assert back.boxes.tolist() == [[8, 4, 8, 6]] and back.rolls.tolist() == [roll]
+
+
 def test_tiles_by_hand():
     # 1024 to a tile, of which 160 are shared with the next.
     assert detectors._spans(1) == [(0, 1)] and detectors._spans(1024) == [(0, 1024)]
@@ -140,7 +177,7 @@ def test_a_hundred_megapixels_take_bounded_memory():
     code = """
 import resource, sys
 import numpy as np
-from keypoints.inference import detectors
+from keypoints.inference import detectors, upright
 image = np.random.default_rng(0).integers(0, 256, (10_000, 10_000, 3), np.uint8)
 before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 detectors.detect(image)
@@ -249,13 +286,13 @@ def test_a_damaged_model_file_is_named(tmp_path):
 
 
 def test_the_five_points_carry_the_mean_face():
-    angle, scale = 0.4, 90.0
-    turn = scale * np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
+    turn = 90 * geometry.rotation(35.0)
     face = landmarks.MEAN_FACE @ turn.T + [120, 80]
     five = np.array([face[36:42].mean(0), face[42:48].mean(0), *face[[30, 48, 54]]])
-    np.testing.assert_allclose(
-        detectors.boxes_of_five(five[None])[0], geometry.landmark_box(face), atol=1e-3
-    )
+    for found, expected in zip(
+        detectors.boxes_of_five(five[None]), upright.upright_boxes(face[None])
+    ):
+        np.testing.assert_allclose(found, expected, atol=1e-3)
 
 
 @pytest.mark.slow

@@ -45,6 +45,14 @@ def test_a_dot_is_found_where_it_is_on_a_picture_that_is_not_square():
     np.testing.assert_allclose(found[0, 0], [211, 30], atol=0.5)
 
 
+def test_a_rolled_crop_brings_its_points_back_rolled():
+    boxes = np.array([[60.0, 20, 80, 60]])
+    face = predictor.estimate(np.zeros((120, 200, 3), np.uint8), boxes, np.array([90.0])).points[0]
+    # Clockwise by 90 degrees, x goes to y and y to -x about the box's centre (100, 50).
+    expected = np.stack([-landmarks.MEAN_FACE[:, 1], landmarks.MEAN_FACE[:, 0]], 1) * 80 + [100, 50]
+    np.testing.assert_allclose(face, expected, atol=0.01)
+
+
 def test_few_batch_sizes_whatever_the_faces():
     sizes.clear()
     for count in range(12):
@@ -52,6 +60,13 @@ def test_few_batch_sizes_whatever_the_faces():
             count, 68, 2,
         )  # fmt: skip
     assert sizes == {1, 2, 4, 8, 16}
+    sizes.clear()
+    boxes = np.arange(75 * 4).reshape(75, 4) + 1.0
+    image = np.zeros((9, 9, 3), np.uint8)
+    alone = np.concatenate([predictor.predict(image, box[None]) for box in boxes])
+    assert sizes == {1}
+    np.testing.assert_array_equal(predictor.predict(image, boxes), alone)
+    assert sizes == {1, 16}  # 75 = 4 * 16 + 11
 
 
 def test_a_crowd_is_cut_into_batches_in_order():
@@ -121,7 +136,8 @@ def test_random_pictures_and_boxes_never_crash_and_never_give_nan(count):
             image[rng.random(height) < 0.05] = rng.choice([np.nan, np.inf, -np.inf])
         boxes = rng.normal(0, 10.0 ** rng.integers(0, 12), (int(rng.integers(0, 4)), 4))
         boxes[rng.random(boxes.shape) < 0.1] = rng.choice([np.nan, np.inf, 0.0, -np.inf])
-        points = predictor.predict(image, boxes)
+        rolls = rng.normal(0, 90, len(boxes)) * rng.choice([1, np.nan, np.inf], len(boxes))
+        points = predictor.estimate(image, boxes, rolls).points
         assert points.shape == (len(boxes), 68, 2) and np.isfinite(points).all()
         if number < 30 or number % 100 == 0:  # a look for faces takes longer than all the rest
             assert np.isfinite(predictor.predict(image)).all()

@@ -7,9 +7,9 @@ import pytest
 from keypoints import geometry, landmarks
 from keypoints.estimate import Estimate
 from keypoints.inference import tracking
-from keypoints.inference.detectors import Detections
 from keypoints.inference.predictor import Predictor
 from keypoints.inference.tracking import Tracker, face_score
+from tests.faces import detections
 
 RATE = 30  # frames a second
 
@@ -29,7 +29,7 @@ class Scene:
         centre, side = self.faces[name]
         return (landmarks.MEAN_FACE * side + centre).astype(np.float32)
 
-    def estimate(self, image, boxes):
+    def estimate(self, image, boxes, rolls=None):
         """The face that a box covers, with noise; on a wall, an uncertain one that fills it."""
         points, uncertainty = [], []
         for box in boxes:
@@ -48,7 +48,7 @@ class Scene:
     def detect(self, image):
         seen = [name for name in self.faces if name not in self.hidden]
         boxes = [geometry.landmark_box(self.points(name)) for name in seen]
-        return Detections(np.array(boxes, np.float32).reshape(-1, 4), np.ones(len(boxes), "f4"))
+        return detections(np.array(boxes, np.float32).reshape(-1, 4))
 
 
 @pytest.fixture
@@ -124,7 +124,7 @@ def test_two_tracks_never_sit_on_one_face(scene):
 
     def detect_twice(image):
         boxes = detect(image).boxes
-        return Detections(np.concatenate([boxes, boxes + [30, 30, 40, 40]]), np.ones(2, "f4"))
+        return detections(np.concatenate([boxes, boxes + [30, 30, 40, 40]]))
 
     scene.detect = detect_twice
     for frame in range(40):
@@ -167,7 +167,7 @@ def test_a_box_that_is_no_sure_face_is_told(scene):
     detect = scene.detect
 
     def detect_a_wall_too(image):
-        return Detections(np.concatenate([detect(image).boxes, wall]), np.ones(2, "f4"))
+        return detections(np.concatenate([detect(image).boxes, wall]))
 
     scene.detect = detect_a_wall_too
     tracker = Tracker(scene.predictor)
@@ -298,7 +298,7 @@ def test_trackers_in_several_threads_share_a_predictor_and_a_detector():
 
     scenes = [Scene() for _ in range(8)]
     shared = Predictor(None, margin=1.4)
-    shared.estimate = lambda image, boxes: scenes[image[0, 0, 0]].estimate(image, boxes)
+    shared.estimate = lambda image, boxes, rolls: scenes[image[0, 0, 0]].estimate(image, boxes)
     shared.detect = lambda image: scenes[image[0, 0, 0]].detect(image)
     alone = [play(start) for start in range(8)]
     with ThreadPoolExecutor(8) as pool:
