@@ -30,6 +30,7 @@ from keypoints.data.datasets.youtube_faces_keypoints import (
 from keypoints.data.plausibility import check_records
 from keypoints.data.sources import load_records
 from keypoints.errors import InputError
+from keypoints.evaluation.matching import matched_points
 from keypoints.evaluation.protocol import read_predictions
 from keypoints.inference.exported import MANIFEST, read_manifest
 from keypoints.media import pictures, videos
@@ -253,8 +254,10 @@ def test_checkpoints(folder, data):
 @given(damaged(TABLES, words=True))
 def test_predictions(folder, data):
     fill(folder, found_csv=data)
-    points = attempt(read_predictions, folder / "found.csv", FACES)
-    assert points is None or points.shape == (2, 68, 2)
+    answers = attempt(read_predictions, folder / "found.csv", FACES)
+    if answers is not None:
+        points, _ = matched_points(FACES, answers)
+        assert points.shape == (2, 68, 2)
 
 
 FACES = dotted_faces(2)

@@ -40,7 +40,8 @@ def evaluate(
     Args:
         model: a run folder, an export's folder, one of its .onnx files, pretrained-small, or
             pretrained, which is scored unless another model or predictions are named
-        predictions: a CSV file with rows file, x0, y0, .., x67, y67 to score instead of a model
+        predictions: a CSV file to score instead of a model, with a row file, x0, y0, .., x67, y67
+            for each face that was found
         data: the data set, or several as A+B; the first one of the run unless given, and
             youtube_faces_keypoints for predictions
         labels: annotated points without what is known to be wrong with them (corrected), or as
@@ -85,7 +86,7 @@ def evaluate(
         raise InputError(f"{source}: no such file or folder")
 
     from keypoints.data.sources import load_records, parse_sets
-    from keypoints.evaluation import protocol, reports
+    from keypoints.evaluation import matching, protocol, reports
     from keypoints.inference.predictor import Predictor
     from keypoints.models import runs
 
@@ -101,24 +102,30 @@ def evaluate(
         measure(kind, predictor, records, folder, model=str(source))
         return
     if predictor is None:
-        predicted = protocol.read_predictions(source, records)
+        answers = protocol.read_predictions(source, records)
+        predicted, false_faces = matching.matched_points(records, answers)
         facts = {
             "model": str(source),
             "predictions_sha256": runs.weights_digest(source),
             "boxes": "the predictions' own",
+            "false_faces": false_faces,
         }
         folder = Path("runs") / "evaluation" / f"{source.stem}-{split}"
     else:
-        detect = None
-        if boxes == "detector":
+        places, rolls, detected = records.boxes, None, {}
+        if boxes == "jittered":
+            places = protocol.jittered_boxes(records)
+        elif boxes == "detector":
             from keypoints.inference.detectors import load_detector
 
-            detect = load_detector(detector).detect
-        places, found = protocol.boxes_for(records, boxes, detect=detect)
+            found = matching.detected_boxes(records, load_detector(detector).detect)
+            places, rolls = found.boxes, found.rolls
+            detected = {"detector": detector, "false_faces": found.false_faces}
         predicted = protocol.predict_points(
             predictor.network,
             records,
             places,
+            rolls=rolls,
             view=predictor.view,
             margin=predictor.margin,
             flip=flip,
@@ -128,8 +135,7 @@ def evaluate(
             "model": str(source),
             "weights_sha256": runs.weights_digest(predictor.file),
             "boxes": boxes,
-            "boxes_found": int(found.sum()),
-            **({"detector": detector} if boxes == "detector" else {}),
+            **detected,
             "flip": flip,
         }
         folder = report_folder(source, split, f"{boxes}{'-flip' if flip else ''}")

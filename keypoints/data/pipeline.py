@@ -15,18 +15,23 @@ from keypoints.errors import InputError
 
 
 def view_matrices(
-    records: Records, boxes: np.ndarray | None = None, *, view: str, margin: float
+    records: Records,
+    boxes: np.ndarray | None = None,
+    rolls: np.ndarray | None = None,
+    *,
+    view: str,
+    margin: float,
 ) -> np.ndarray:
     """Picture-to-crop matrices `(n, 2, 3)` of all records.
 
-    `boxes` `(n, 4)`: left, top, width, height; those of the records unless given. The
-    `frame` view does not look at boxes.
+    `boxes` `(n, 4)`: left, top, width, height; those of the records unless given. `rolls` `(n,)`:
+    degrees by which crops are turned, 0 unless given. The `frame` view does not look at boxes.
     """
     if view == "frame":
         return np.array([geometry.frame_matrix(w, h) for h, w in records.shapes])
     if boxes is None:
         boxes = records.boxes
-    return geometry.crop_matrix(boxes, margin=margin)
+    return geometry.crop_matrix(boxes, margin=margin, roll=0.0 if rolls is None else rolls)
 
 
 def evaluation_pipeline(records: Records, matrices: np.ndarray, *, batch_size: int = 32):

@@ -2,7 +2,6 @@
 
 import csv
 import itertools
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -15,49 +14,24 @@ from keypoints.data.pipeline import evaluation_pipeline, view_matrices
 from keypoints.data.records import Records
 from keypoints.errors import InputError
 from keypoints.estimate import Estimate, Predict, average, concatenate, flipped, in_picture
-from keypoints.inference.detectors import Detections
+from keypoints.evaluation import matching
 
-BOX_SOURCES = ("truth", "jittered", "detector")
 # Spread of jittered boxes, in shares of the longer side: about what a detector does to them.
 CENTRE_SIGMA, SIZE_SIGMA = 0.05, 0.08
 
 
-def boxes_for(
-    records: Records,
-    source: str,
-    *,
-    seed: int = 0,
-    detect: Callable[[np.ndarray], Detections] | None = None,
-) -> tuple[np.ndarray, np.ndarray]:
-    """Face boxes `(n, 4)` of all records, and whether each was found `(n,)`.
+def jittered_boxes(records: Records, *, seed: int = 0) -> np.ndarray:
+    """Boxes `(n, 4)` of the records with seeded noise.
 
-    `truth`: the records' own, the tight boxes of the annotated points. `jittered`: the same, moved
-    by a seeded Gaussian of 5 % of the longer side and resized by a log-normal of 8 %. `detector`:
-    the largest box that `detect(image)` answers; where it answers none, the whole picture is the
-    box, so that such an image is still scored, and counted as not found.
+    Moved by a Gaussian of 5 % of the longer side and resized by a log-normal of 8 %.
     """
     truth = records.boxes
-    found = np.ones(len(records), bool)
-    if source == "truth":
-        return truth, found
-    if source == "jittered":
-        rng = np.random.default_rng(seed)
-        side = truth[:, 2:].max(axis=1, keepdims=True)
-        centre = truth[:, :2] + truth[:, 2:] / 2
-        centre = centre + side * CENTRE_SIGMA * rng.standard_normal((len(records), 2))
-        size = truth[:, 2:] * np.exp(SIZE_SIGMA * rng.standard_normal((len(records), 1)))
-        return np.concatenate([centre - size / 2, size], axis=1).astype(np.float32), found
-    if source != "detector" or detect is None:
-        raise InputError(f"--boxes={source}: one of {', '.join(BOX_SOURCES)} is expected")
-    boxes = np.zeros((len(records), 4), np.float32)
-    for i in range(len(records)):
-        height, width = records.shapes[i]
-        detected = detect(records.image(i)).boxes
-        found[i] = len(detected) > 0
-        boxes[i] = (0, 0, width, height)
-        if found[i]:
-            boxes[i] = detected[np.argmax(detected[:, 2] * detected[:, 3])]
-    return boxes, found
+    rng = np.random.default_rng(seed)
+    side = truth[:, 2:].max(axis=1, keepdims=True)
+    centre = truth[:, :2] + truth[:, 2:] / 2
+    centre = centre + side * CENTRE_SIGMA * rng.standard_normal((len(records), 2))
+    size = truth[:, 2:] * np.exp(SIZE_SIGMA * rng.standard_normal((len(records), 1)))
+    return np.concatenate([centre - size / 2, size], axis=1).astype(np.float32)
 
 
 def predict_points(
@@ -65,17 +39,22 @@ def predict_points(
     records: Records,
     boxes: np.ndarray,
     *,
+    rolls: np.ndarray | None = None,
     view: str,
     margin: float,
     batch_size: int = 32,
     flip: bool = False,
 ) -> Estimate:
-    """The estimate for all records, float32 in picture pixels.
+    """The estimate for all records, float32 in picture pixels; NaN where a box `(n, 4)` is.
 
     Every record exactly once, in order. The last batch is padded with black crops, so that a
-    compiled model sees one shape. `flip` averages with the estimate on the flipped crop.
+    compiled model sees one shape. Crops are turned by `rolls` `(n,)` as in `geometry.crop_matrix`.
+    `flip` averages with the estimate on the flipped crop.
     """
-    matrices = view_matrices(records, boxes, view=view, margin=margin)
+    found = np.isfinite(boxes).all(axis=1)
+    # Truth boxes in place of missing ones keep the batches whole; their answers are dropped.
+    boxes = np.where(found[:, None], boxes, records.boxes)
+    matrices = view_matrices(records, boxes, rolls, view=view, margin=margin)
     batches = []
     for crops in evaluation_pipeline(records, matrices, batch_size=batch_size).as_numpy_iterator():
         count = len(crops)
@@ -84,7 +63,9 @@ def predict_points(
         if flip:
             batch = average(batch, flipped(predict(crops[:, :, ::-1])))
         batches.append(batch[:count])
-    return in_picture(concatenate(batches), matrices)
+    estimate = in_picture(concatenate(batches), matrices)
+    estimate.points[~found], estimate.uncertainty[~found] = np.nan, np.nan
+    return estimate
 
 
 def mean_face(boxes: np.ndarray) -> np.ndarray:
@@ -94,17 +75,18 @@ def mean_face(boxes: np.ndarray) -> np.ndarray:
     return (centre + side * landmarks.MEAN_FACE).astype(np.float32)
 
 
-def read_predictions(path: str | Path, records: Records) -> np.ndarray:
-    """Anybody's points `(n, 68, 2)` for the records from a CSV file; NaN where all cells are empty.
+def read_predictions(path: str | Path, records: Records) -> dict[str, np.ndarray]:
+    """Anybody's faces `(k, 68, 2)` in each picture of the records, from a CSV file.
 
-    One header row, then rows `file, x0, y0, .., x67, y67` in picture pixels. Files that are not
-    in the split are passed over. Raises InputError for a file of the split without a row or with
-    two, and for cells that are not finite numbers: up to 20 of them by line and reason.
+    One header row, then rows `file, x0, y0, .., x67, y67` in picture pixels: one for each face
+    that was found, in any order, or one of empty cells where none was. Files that are not in the
+    split are passed over. Raises InputError for a picture of the split without a row, and for
+    cells that are not finite numbers: up to 20 of them by line and reason.
     """
     path = Path(str(path))
-    index = {file: i for i, file in enumerate(records.files)}
-    points = np.full((len(records), 2 * landmarks.COUNT), np.nan, np.float32)
-    seen: set[str] = set()
+    groups = matching.pictures(records)
+    picture_of = {records.files[i]: picture for picture in groups for i in groups[picture]}
+    found: dict[str, list[np.ndarray]] = {}
     problems = []
     try:
         with open(path, newline="") as file:
@@ -114,12 +96,10 @@ def read_predictions(path: str | Path, records: Records) -> np.ndarray:
     except (UnicodeDecodeError, csv.Error) as error:
         raise InputError(f"--predictions={path} is not a CSV file: {error}") from None
     for line, row in enumerate(rows, 2):
-        if not row or row[0] not in index:
+        if not row or row[0] not in picture_of:
             continue
-        if row[0] in seen:
-            problems.append(f"line {line}: {row[0]} has a second row")
-        seen.add(row[0])
-        if len(row) != 1 + points.shape[1]:
+        faces = found.setdefault(picture_of[row[0]], [])
+        if len(row) != 1 + 2 * landmarks.COUNT:
             problems.append(f"line {line}: {len(row)} columns, 137 are expected")
         elif any(cell.strip() for cell in row[1:]):
             try:
@@ -129,10 +109,13 @@ def read_predictions(path: str | Path, records: Records) -> np.ndarray:
                 continue
             if not np.isfinite(face).all():
                 problems.append(f"line {line}: {row[0]}: not finite; a missing face is empty cells")
-            points[index[row[0]]] = face
-    problems += [f"{file} has no row" for file in records.files if file not in seen]
+            faces.append(face)
+    problems += [f"{picture} has no row" for picture in groups if picture not in found]
     refuse(problems, f"--predictions={path}, against {records.name},")
-    return points.reshape(-1, landmarks.COUNT, 2)
+    return {
+        picture: np.array(faces, np.float32).reshape(-1, landmarks.COUNT, 2)
+        for picture, faces in found.items()
+    }
 
 
 def evaluate(
@@ -141,7 +124,7 @@ def evaluate(
     """The report: `facts` as they are (model, box source, ...), then what was measured.
 
     `predicted` `(n, 68, 2)` in picture pixels; NaN where no face was found. Means are over the
-    faces found, and over the points that are annotated; AUC and failures are over all images. NME
+    faces found, and over the points that are annotated; AUC and failures are over all faces. NME
     values are percent of the `normaliser`, one of `metrics.NORMALISERS`. The mean face is put into
     truth boxes. Yaw is the one that the records tell, else that of the annotated points. Raises
     InputError where there is nothing to measure, or to measure by.
@@ -168,7 +151,7 @@ def evaluate(
     seen = pose.angles(pose.fit_rotation(records.whole_points())[0])[:, 0]
     turn = np.abs(np.where(np.isfinite(records.yaw), records.yaw, seen))
     edges = (0.0, *metrics.YAW_BINS, np.inf)
-    bins = [found & (low <= turn) & (turn < high) for low, high in itertools.pairwise(edges)]
+    bins = [(low <= turn) & (turn < high) for low, high in itertools.pairwise(edges)]
     people = np.array(records.identities) if all(records.identities) else np.arange(len(records))
     baseline = metrics.mean_error(truth, mean_face(records.boxes)) / size
 
@@ -182,6 +165,7 @@ def evaluate(
         "split_sha256": records.digest(),
         "images": len(records),
         "found": int(found.sum()),
+        "recall": _percent(found),
         "normaliser": normaliser,
         "nme": {
             name: _percent(errors[found & (each > 0)] / each[found & (each > 0)])
@@ -203,8 +187,10 @@ def evaluate(
         "yaw": {
             f"{low:.0f} to {high:.0f}" if high < np.inf else f"over {low:.0f}": {
                 "images": int(chosen.sum()),
-                "nme": _percent(nme[chosen]),
-                "inner": part_of(landmarks.REPORT_PARTS["inner"], chosen),
+                "recall": _percent(found[chosen]),
+                "nme": _percent(nme[found & chosen]),
+                "inner": part_of(landmarks.REPORT_PARTS["inner"], found & chosen),
+                "failures_at_0.08": _percent(~(nme[chosen] <= metrics.LIMIT)),
             }
             for low, high, chosen in zip(edges, edges[1:], bins)
         },

@@ -11,6 +11,7 @@ import numpy as np
 from keypoints import landmarks, metrics
 from keypoints.atomic import replacing, write_text
 from keypoints.data.records import Records
+from keypoints.evaluation.matching import FOUND_IOU
 from keypoints.evaluation.protocol import mean_face
 
 NORMALISERS = {
@@ -29,15 +30,15 @@ def table(report: dict[str, Any]) -> str:
     chosen, interval = report["normaliser"], f"  (95 %: {low:.2f} to {high:.2f})"
     p = report["percentiles"]
     boxes, images = report.get("boxes", ""), report["images"]
-    if report.get("boxes_found", images) < images:
-        boxes += f" (in {report['boxes_found']} images; the whole image in the others)"
     count = f"{images} images"
     if report["found"] < images:
         count += f", {report['found']} faces found"
+    searched = report["found"] < images or "false_faces" in report
     rows = [
         ("model", report.get("model", "")),
         ("split", f"{report['split']} ({count})"),
         ("boxes", boxes),
+        *([("recall", f"{report['recall']:.1f} %" + _false_faces(report))] if searched else []),
         *[
             (f"NME {NORMALISERS[name]}", f"{nme:.2f} %" + interval * (name == chosen))
             for name, nme in report["nme"].items()
@@ -59,11 +60,7 @@ def table(report: dict[str, Any]) -> str:
         if value is not None
     ]
     rows += [
-        (
-            f"  yaw {name}°",
-            f"{bin['nme']:.2f} %  ({bin['images']} images"
-            + (f"; inner {bin['inner']:.2f} %)" if bin["inner"] is not None else ")"),
-        )
+        (f"  yaw {name}°", _yaw_row(bin, searched))
         for name, bin in report["yaw"].items()
         if bin["images"]
     ]
@@ -78,8 +75,26 @@ def table(report: dict[str, Any]) -> str:
     if chosen != "inter_ocular":
         rows.append(("", f"all percentages and AUC are of the {NORMALISERS[chosen]}"))
     if report["found"] < images:
-        rows.append(("", "AUC and failures are over all images, the rest over the faces found"))
+        rows.append(("", "AUC and failures are over all faces, the rest over the faces found"))
     return "\n".join(f"{name:20} {value}" for name, value in rows)
+
+
+def _false_faces(report: dict[str, Any]) -> str:
+    if "false_faces" not in report:
+        return ""
+    return f"  (IoU {FOUND_IOU}; {report['false_faces']:.3f} false faces per picture)"
+
+
+def _yaw_row(row: dict[str, Any], searched: bool) -> str:
+    """What was measured at one yaw: NME of the found, then failures of all."""
+    facts = [f"{row['images']} images"]
+    if row["inner"] is not None:
+        facts.append(f"inner {row['inner']:.2f} %")
+    if searched:
+        facts.append(f"recall {row['recall']:.1f} %")
+    facts.append(f"failures {row['failures_at_0.08']:.1f} %")
+    nme = "no face found" if row["nme"] is None else f"{row['nme']:.2f} %"
+    return f"{nme}  ({'; '.join(facts)})"
 
 
 def write_report(

@@ -8,7 +8,7 @@ import pytest
 from keypoints import geometry, landmarks, metrics
 from keypoints.errors import InputError
 from keypoints.evaluation import protocol, reports
-from tests.faces import detections, dotted_faces, estimated
+from tests.faces import dotted_faces, estimated
 
 
 @pytest.fixture(scope="module")
@@ -36,7 +36,7 @@ def oracle(records, boxes, *, margin=1.4, wrong=0.0):
 
 
 def test_every_record_once_in_order_back_in_its_picture(records):
-    boxes, _ = protocol.boxes_for(records, "truth")
+    boxes = records.boxes
     predict, seen = oracle(records, boxes)
     found = protocol.predict_points(predict, records, boxes, view="face", margin=1.4, batch_size=3)
     assert seen == list(range(7))  # 3 + 3 + 1, the last batch filled up
@@ -50,14 +50,14 @@ def test_frame_view_uses_no_boxes(records):
     def predict(batch):
         return estimated(np.full((len(batch), 136), 111.5))
 
-    points = protocol.predict_points(predict, records, None, view="frame", margin=9).points
+    points = protocol.predict_points(predict, records, records.boxes, view="frame", margin=9).points
     middles = (records.shapes[:, ::-1] - 1) / 2  # width, then height
     np.testing.assert_allclose(points[:, 0], middles, atol=1e-3)
 
 
 def test_flip_averages_with_the_flipped_crop(records):
     """A model that is 4 px too far right in whatever it sees is right on average."""
-    boxes, _ = protocol.boxes_for(records, "truth")
+    boxes = records.boxes
     predict, _ = oracle(records, boxes, wrong=np.tile([4.0, 0.0], 68))
     known = {}
 
@@ -85,8 +85,8 @@ def test_jittered_boxes_are_seeded_and_as_wide_as_they_say():
     many = dataclasses.replace(
         many, boxes=np.repeat(many.boxes, 4000, 0), files=tuple(map(str, range(4000)))
     )
-    boxes, _ = protocol.boxes_for(many, "jittered", seed=3)
-    again, _ = protocol.boxes_for(many, "jittered", seed=3)
+    boxes = protocol.jittered_boxes(many, seed=3)
+    again = protocol.jittered_boxes(many, seed=3)
     truth = many.boxes
     assert (boxes == again).all()
     shift = (boxes[:, :2] + boxes[:, 2:] / 2) - (truth[:, :2] + truth[:, 2:] / 2)
@@ -94,15 +94,22 @@ def test_jittered_boxes_are_seeded_and_as_wide_as_they_say():
     assert np.log(boxes[:, 2] / truth[:, 2]).std() == pytest.approx(0.08, rel=0.05)
 
 
-def test_detector_boxes_take_the_largest_and_count_the_misses(records):
-    boxes = np.array([[1, 2, 9, 8], [3, 4, 50, 60.0]])
-    answers = iter(detections(b) for b in [boxes[:0]] + [boxes] * 6)
-    boxes, found = protocol.boxes_for(records, "detector", detect=lambda image: next(answers))
-    height, width = records.shapes[0]
-    assert boxes[0].tolist() == [0, 0, width, height] and boxes[1].tolist() == [3, 4, 50, 60]
-    assert found.tolist() == [False] + [True] * 6
-    with pytest.raises(InputError, match="--boxes=guess"):
-        protocol.boxes_for(records, "guess")
+def test_a_missing_box_has_no_points_and_a_roll_turns_the_crop(records):
+    boxes, rolls = records.boxes.copy(), np.zeros(7, np.float32)
+    boxes[1], rolls[2] = np.nan, 90
+    right = np.full((3, 68, 2), (150.0, 111.5))  # right of each crop's middle
+
+    def predict(batch):
+        return estimated(right[: len(batch)])
+
+    options = {"view": "face", "margin": 1.4, "batch_size": 3}
+    found = protocol.predict_points(predict, records, boxes, rolls=rolls, **options)
+    assert np.isnan(found.points[1]).all() and np.isnan(found.uncertainty[1]).all()
+    away = found.points[:, 0] - (boxes[:, :2] + boxes[:, 2:] / 2)
+    step = (150 - 111.5) * 1.4 * boxes[:, 2:].max(axis=1) / 224
+    np.testing.assert_allclose(away[0], [step[0], 0], atol=1e-3)
+    # A head turned clockwise by 90 degrees has its own right below its middle.
+    np.testing.assert_allclose(away[2], [0, step[2]], atol=1e-3)
 
 
 def test_report_by_hand(records):
@@ -112,6 +119,7 @@ def test_report_by_hand(records):
     predicted[2] = np.nan  # one not found
     report = protocol.evaluate(records, predicted, model="m", boxes="truth")
     assert report["images"] == 7 and report["found"] == 6
+    assert report["recall"] == pytest.approx(600 / 7)
     assert report["nme"]["inter_ocular"] == pytest.approx(5.0, rel=1e-4)
     assert report["parts"] == pytest.approx(dict.fromkeys(landmarks.REPORT_PARTS, 5.0), rel=1e-4)
     assert report["offset"] == pytest.approx([3.0, 4.0], rel=1e-4)
@@ -119,7 +127,7 @@ def test_report_by_hand(records):
     assert report["auc_at_0.08"] == pytest.approx((0.08 - 0.05) / 0.08 * 6 / 7, rel=1e-4)
     assert report["failures_at_0.08"] == pytest.approx(100 / 7)
     assert report["percentiles"]["P99"] == pytest.approx(5.0, rel=1e-4)
-    assert sum(entry["images"] for entry in report["yaw"].values()) == 6
+    assert sum(entry["images"] for entry in report["yaw"].values()) == 7
     assert report["mean_face"]["nme"] > 0 and report["split_sha256"] == records.digest()
     text = reports.table(report)
     assert "offset of all, x y   +3.00  +4.00  %  (NME without it: 0.00 %)" in text
@@ -145,7 +153,8 @@ def test_report_by_yaw_under_the_box_with_missing_points(records):
     assert bins["over 60"]["inner"] == pytest.approx(4, rel=1e-4)
     assert report["nme"]["box"] == pytest.approx(15 / 7, rel=1e-4)
     assert report["parts"]["jaw"] == pytest.approx(10 / 5, rel=1e-4)  # of five faces
-    assert "yaw over 60°       4.00 %  (2 images; inner 4.00 %)" in reports.table(report)
+    text = reports.table(report)
+    assert "yaw over 60°       4.00 %  (2 images; inner 4.00 %; failures 0.0 %)" in text
     given.points[:, :17] = np.nan
     report = protocol.evaluate(given, predicted)
     assert report["parts"]["jaw"] is None and "jaw" not in reports.table(report)
@@ -194,15 +203,29 @@ def test_what_cannot_be_measured_is_refused(records):
         protocol.evaluate(squinting, records.points)
 
 
-def test_table_says_what_was_missed(records):
-    predicted = records.points + np.float32([1, 0])
-    facts = {"boxes": "detector", "boxes_found": 5}
-    text = reports.table(protocol.evaluate(records, predicted, **facts))
-    assert "detector (in 5 images; the whole image in the others)" in text
-    assert "(7 images)" in text and "over the faces found" not in text
-    predicted[0] = np.nan
-    text = reports.table(protocol.evaluate(records, predicted, boxes="own"))
-    assert "AUC and failures are over all images, the rest over the faces found" in text
+def test_failures_are_of_all_faces_and_recall_is_by_yaw(records):
+    yaw = np.float32([0, 10, -20, 40, -50, 70, -80])
+    given = dataclasses.replace(records, yaw=yaw)
+    side = np.sqrt(records.boxes[:, 2:].prod(axis=1))
+    errors = np.float32([1, 2, 10, 3, 5, 9, 9])  # percent of the box's side
+    predicted = records.points + (errors * side / 100)[:, None, None] * np.float32([0.6, 0.8])
+    predicted[[1, 5, 6]] = np.nan
+    report = protocol.evaluate(given, predicted, normaliser="box", false_faces=2 / 7)
+    assert report["found"] == 4 and report["recall"] == pytest.approx(400 / 7)
+    assert report["nme"]["box"] == pytest.approx((1 + 10 + 3 + 5) / 4, rel=1e-4)
+    assert report["failures_at_0.08"] == pytest.approx(400 / 7)  # three missed, one 10 % off
+    near, turned, side_on = report["yaw"].values()
+    assert near["recall"] == pytest.approx(200 / 3) and turned["recall"] == 100
+    assert near["nme"] == pytest.approx((1 + 10) / 2, rel=1e-4)
+    assert near["failures_at_0.08"] == pytest.approx(200 / 3)
+    assert turned["failures_at_0.08"] == 0 and side_on["failures_at_0.08"] == 100
+    assert side_on["recall"] == 0 and side_on["nme"] is None and side_on["inner"] is None
+    text = reports.table(report)
+    assert "recall               57.1 %  (IoU 0.35; 0.286 false faces per picture)" in text
+    assert "yaw over 60°       no face found  (2 images; recall 0.0 %; failures 100.0 %)" in text
+    assert "AUC and failures are over all faces, the rest over the faces found" in text
+    found = protocol.evaluate(given, records.points)
+    assert "recall" not in reports.table(found)
 
 
 def test_mean_face_fills_its_box():
@@ -241,8 +264,20 @@ def test_predictions_are_read_by_file_name(records, tmp_path):
     first = records.files[0]
     path = predictions(tmp_path / "p.csv", records, {first: [first, *[""] * 136]})
     found = protocol.read_predictions(path, records)
-    np.testing.assert_allclose(found[1:], records.points[1:], rtol=1e-6)
-    assert np.isnan(found[0]).all()
+    assert list(found) == list(records.files) and found[first].shape == (0, 68, 2)
+    for file, points in zip(records.files[1:], records.points[1:]):
+        np.testing.assert_allclose(found[file], points[None], rtol=1e-6)
+
+
+def test_several_rows_of_a_picture_are_several_faces(records, tmp_path):
+    a, b = records.files[:2]
+    names = (a, f"{a}#1", *records.files[2:])
+    two = dataclasses.replace(records, files=names)
+    row = [a, *records.points[4].ravel()]
+    path = predictions(tmp_path / "p.csv", records, {b: row})
+    found = protocol.read_predictions(path, two)
+    np.testing.assert_allclose(found[a], records.points[[0, 4]], rtol=1e-6)
+    assert f"{a}#1" not in found
 
 
 @pytest.mark.parametrize("cell", ["nan", "-inf", "1e99", ""])
@@ -263,12 +298,12 @@ def test_a_file_that_is_no_table_is_refused(records, tmp_path):
 
 def test_bad_predictions_are_named(records, tmp_path):
     a, b, c = records.files[:3]
-    changes = {a: None, b: [b, 1, 2], c: [c, *["x"] * 136], "again": [c, *[1] * 136]}
+    changes = {a: None, b: [b, 1, 2], c: [c, *["x"] * 136]}
     path = predictions(tmp_path / "p.csv", records, changes)
     with pytest.raises(InputError) as error:
         protocol.read_predictions(path, records)
     message = str(error.value)
-    for reason in (f"{a} has no row", "3 columns, 137", "could not convert", "second row"):
+    for reason in (f"{a} has no row", "3 columns, 137", "could not convert"):
         assert reason in message
     with pytest.raises(InputError, match="No such file"):
         protocol.read_predictions(tmp_path / "missing.csv", records)
