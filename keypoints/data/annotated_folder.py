@@ -178,8 +178,8 @@ def _read_pairs(path: Path, pictures: set[str], column: str) -> tuple[dict[str, 
     problems = []
     for line, row in enumerate(rows, 1):
         where = f"{path.name}, line {line}"
-        if not any(row) or (line == 1 and row[-1].lower() in (column, "yaw")):
-            continue
+        if not any(row) or (line == 1 and not PurePosixPath(row[0]).suffix):
+            continue  # blank, or a header: a picture's name has an ending
         if len(row) != 2:
             problems.append(f"{where}: {','.join(row)!r}: picture,{column} is expected")
             continue
