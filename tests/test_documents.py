@@ -88,7 +88,7 @@ def test_all_lines_are_of_a_kind_that_is_checked_here():
 
 @pytest.mark.parametrize("target", sorted({w[1] for w in COMMANDS if w[0] == "make"}))
 def test_make_has_the_target(target):
-    done = subprocess.run(["make", "-n", target], cwd=ROOT, capture_output=True, text=True)
+    done = subprocess.run(["make", "-n", "-B", target], cwd=ROOT, capture_output=True, text=True)
     assert done.returncode == 0 and ".venv" in done.stdout
 
 
