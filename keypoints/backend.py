@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from keypoints import folders
+from keypoints.processes import run_python
 
 DEFAULT = "jax"
 # What Keras writes into a user's keras.json by itself when it is first imported, whatever backend
@@ -19,6 +20,19 @@ KERAS_OWN_CHOICE = {
     "epsilon": 1e-07,
     "backend": "tensorflow",
     "image_data_format": "channels_last",
+}
+# Programs that print the devices of a backend, one a line.
+_DEVICES = {
+    "jax": "import jax; print(*[d.device_kind for d in jax.devices()], sep='\\n')",
+    "tensorflow": (
+        "import tensorflow as tf\n"
+        "for d in tf.config.list_physical_devices():\n"
+        "    print(tf.config.experimental.get_device_details(d).get('device_name', d.device_type))"
+    ),
+    "torch": (
+        "import torch; print('cpu')\n"
+        "for i in range(torch.cuda.device_count()): print(torch.cuda.get_device_name(i))"
+    ),
 }
 # Devices of an NVIDIA driver; /dev/dxg is that of Linux inside Windows.
 DRIVERS = ("/dev/nvidiactl", "/dev/dxg")
@@ -53,6 +67,22 @@ def keras_backend() -> str:
     if keras is not None:
         return keras.config.backend()
     return os.environ.get("KERAS_BACKEND") or _keras_json().get("backend") or "tensorflow"
+
+
+def devices(timeout: float = 20.0) -> list[str]:
+    """The devices that Keras' backend finds, such as `cpu` or `NVIDIA H100`.
+
+    A process of its own asks for them, for at most `timeout` seconds: a backend takes seconds to
+    start, and some drivers hang. Raises InputError where there is no answer.
+    """
+    name = keras_backend()
+    printed = run_python(
+        _DEVICES[name],
+        failure=f"no devices of {name}",
+        timeout=timeout,
+        XLA_PYTHON_CLIENT_PREALLOCATE="false",  # a GPU may be in use
+    )
+    return printed.splitlines()
 
 
 def tensorflow() -> Any:

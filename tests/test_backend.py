@@ -8,6 +8,7 @@ from types import SimpleNamespace
 import pytest
 
 from keypoints import backend, folders
+from keypoints.errors import InputError
 
 ROOT = Path(__file__).parent.parent
 
@@ -136,3 +137,18 @@ def test_a_machine_without_a_home_folder(tmp_path, monkeypatch):
     assert folders.data_folder() == own / "tensorflow_datasets"
     backend.configure()
     assert "JAX_COMPILATION_CACHE_DIR" not in os.environ and list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["jax", "tensorflow", "torch"])
+def test_devices_of_every_backend(name, monkeypatch):
+    pytest.importorskip(name)
+    monkeypatch.setattr(backend, "keras_backend", lambda: name)
+    assert "cpu" in [device.lower() for device in backend.devices(timeout=120)]
+
+
+def test_devices_of_a_backend_that_does_not_answer(monkeypatch):
+    monkeypatch.setattr(backend, "keras_backend", lambda: "jax")
+    monkeypatch.setitem(backend._DEVICES, "jax", "1 / 0")
+    with pytest.raises(InputError, match=r"^no devices of jax: ZeroDivisionError"):
+        backend.devices()

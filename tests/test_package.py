@@ -9,7 +9,9 @@ from pathlib import Path
 import pytest
 
 import keypoints
-from keypoints.extras import EXTRAS, missing_extra
+from keypoints import extras
+from keypoints.extras import BASE as BASE_DISTRIBUTIONS
+from keypoints.extras import DISTRIBUTIONS, EXTRAS, missing_extra
 
 ROOT = Path(__file__).parent.parent
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
@@ -61,6 +63,32 @@ def test_requirements_files_are_the_extras():
     assert cuda == (BASE | extra("train", "export", "cuda")) - jax
     assert len(jax) == 1 and {line.replace("jax", "jax[cuda12]") for line in jax} == extra("cuda")
     assert requirements("requirements-dev.txt") == extra("docs", "dev")
+
+
+def test_the_tables_of_distributions_are_the_extras():
+    def names(lines: set[str]) -> set[str]:
+        return {re.split(r"[<>=;]", line)[0] for line in lines}
+
+    assert set(BASE_DISTRIBUTIONS) == names(BASE)
+    assert set(DISTRIBUTIONS) == set(PROJECT["optional-dependencies"]) - {"docs", "dev"}
+    for name, distributions in DISTRIBUTIONS.items():
+        if name == "cuda":  # the plugin that jax[cuda12] installs
+            assert distributions == ("jax-cuda12-plugin",) and names(extra(name)) == {"jax[cuda12]"}
+        else:  # TensorFlow's two builds are one for the reader
+            assert set(distributions) == names(extra(name)) - {"tensorflow"}
+
+
+def test_versions_of_installed_distributions(monkeypatch):
+    installed = {"numpy": "2.1.0", "tensorflow": "2.21.0"}
+
+    def version(name: str) -> str:
+        if name not in installed:
+            raise extras.metadata.PackageNotFoundError(name)
+        return installed[name]
+
+    monkeypatch.setattr(extras.metadata, "version", version)
+    wanted = ("numpy", "tensorflow-cpu", "jax")
+    assert [extras.installed_version(name) for name in wanted] == ["2.1.0", "2.21.0", ""]
 
 
 def test_every_package_of_the_extras_table_is_in_that_extra():

@@ -34,3 +34,8 @@ def test_a_child_has_its_arguments_our_package_and_the_users_path(tmp_path, monk
 def test_a_child_that_does_not_end_well_says_why(code, message):
     with pytest.raises(InputError, match=message):
         run_python(code, failure="it failed")
+
+
+def test_a_child_that_hangs_is_ended():
+    with pytest.raises(InputError, match=r"^it failed: no answer within 0.5 s$"):
+        run_python("import time; time.sleep(60)", failure="it failed", timeout=0.5)

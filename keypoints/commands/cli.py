@@ -29,6 +29,7 @@ COMMANDS = {
     "filter": "put a face filter on pictures and videos",
     "export": "write SavedModel, ONNX and int8 ONNX files",
     "benchmark": "measure speed beside a baseline",
+    "doctor": "print versions, devices, cameras, codecs and folders for a bug report",
     "label_noise": "estimate how exact annotations are",
     "label_correction": "measure how far annotations lie from what they mark",
 }

@@ -1,5 +1,6 @@
 """Cameras and live streams: the newest frame, never a queue of old ones."""
 
+import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -8,6 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from keypoints.errors import InputError
+from keypoints.processes import run_python
 
 PATIENCE = 2.0  # seconds without a readable frame after which a camera counts as gone
 
@@ -21,6 +23,28 @@ def is_live(source: str) -> bool:
     if separator:
         return scheme.lower() not in ("file", "http", "https")
     return source.isdigit() and not Path(source).exists()
+
+
+def local_cameras(timeout: float = 5.0) -> dict[int, bool]:
+    """The numbers of this machine's cameras, and whether OpenCV can open each one now.
+
+    On Linux the numbers of /dev/video*, some of which are no cameras but describe one; elsewhere 0
+    to 3. A process of its own opens them, for at most `timeout` seconds: drivers may hang, and
+    OpenCV prints warnings. Raises InputError where there is no answer.
+    """
+    if sys.platform == "linux":
+        files = Path("/dev").glob("video*")
+        numbers = sorted(int(path.name[5:]) for path in files if path.name[5:].isdigit())
+    else:
+        numbers = [0, 1, 2, 3]
+    if not numbers:
+        return {}
+    code = (
+        "import sys, cv2\nprint(*[n for n in sys.argv[1:] if cv2.VideoCapture(int(n)).isOpened()])"
+    )
+    printed = run_python(code, *map(str, numbers), failure="no cameras", timeout=timeout)
+    opened = set(map(int, printed.split()))
+    return {number: number in opened for number in numbers}
 
 
 def live_frames(source: str) -> Iterator[tuple[float, np.ndarray]]:

@@ -22,6 +22,9 @@ FORMATS = {
     ".mp4": "mp4", ".mov": "mov", ".m4v": "mp4", ".mkv": "matroska", ".avi": "avi", ".webm": "webm"
 }  # fmt: skip
 SUFFIXES = tuple(FORMATS)
+# FFmpeg's encoder of each format; H.264 of all others.
+ENCODERS = {"webm": "libvpx-vp9", "avi": "mpeg4"}
+H264 = "libx264"
 # Read as well.
 INPUTS = SUFFIXES + (
     ".ts", ".mts", ".m2ts", ".mpg", ".mpeg", ".vob", ".3gp", ".flv", ".wmv", ".ogv", ".mxf"
@@ -35,6 +38,19 @@ _RETRIES = 20  # reads that may fail in a row before a file counts as at its end
 _FINE = Fraction(1, 16000)  # seconds: times of recordings are whole numbers of these
 _FASTEST = 240  # frames/s of an AVI file
 _ROUNDING = 0.001  # seconds that a frame may move without a word
+
+
+def encoders() -> dict[str, bool]:
+    """The encoders that videos are written with, and whether the installed FFmpeg has them."""
+    import av
+
+    found = {}
+    for name in (H264, *ENCODERS.values()):
+        try:
+            found[name] = av.Codec(name, "w").is_encoder
+        except av.codec.codec.UnknownCodecError:
+            found[name] = False
+    return found
 
 
 def is_video(path: Path) -> bool:
@@ -426,16 +442,14 @@ class _Encoder:
         # Frames are stored in the order in which they are shown ("bf"), so their times can be any.
         kind = output.format.name
         h264, vp9, mpeg4 = QUALITIES[quality]
+        codec = ENCODERS.get(kind, H264)
         if kind == "webm":
-            codec = "libvpx-vp9"
             options = {"crf": str(vp9), "b": "0", "deadline": "realtime", "cpu-used": "7",
                        "row-mt": "1"}  # fmt: skip
         elif kind == "avi":
-            codec = "mpeg4"
             options = {"qmin": str(mpeg4), "qmax": str(mpeg4)}
             tick, colours, full_chroma = 1 / rate, _UNTOLD, False  # what AVI cannot say
         else:
-            codec = "libx264"
             options = {"crf": str(h264), "preset": "superfast", "bf": "0"}
             # Colours of half the resolution need even sides.
             full_chroma = full_chroma or bool(width % 2 or height % 2)

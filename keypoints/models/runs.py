@@ -26,7 +26,6 @@ import threading
 import zipfile
 import zlib
 from contextlib import contextmanager
-from importlib import metadata
 from pathlib import Path
 from typing import Any
 
@@ -38,6 +37,7 @@ from keypoints.atomic import replacing, reserve, write_text
 from keypoints.config import Config
 from keypoints.errors import InputError
 from keypoints.estimate import Estimate, Predict, unflatten
+from keypoints.extras import installed_version
 from keypoints.geometry import CROP
 
 CONFIG, DATA, ENVIRONMENT = "config.json", "data.json", "environment.json"
@@ -213,7 +213,7 @@ def environment() -> dict[str, Any]:
         "backend": backend.keras_backend(),
         "python": platform.python_version(),
         "machine": f"{platform.machine()}, {os.cpu_count()} cores",
-        "packages": {name: _version(name) for name in packages if _version(name)},
+        "packages": {name: installed_version(name) for name in packages if installed_version(name)},
     }
 
 
@@ -254,11 +254,4 @@ def _git(*arguments: str) -> str:
     try:
         return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
     except (OSError, subprocess.CalledProcessError):
-        return ""
-
-
-def _version(package: str) -> str:
-    try:
-        return metadata.version(package)
-    except metadata.PackageNotFoundError:
         return ""

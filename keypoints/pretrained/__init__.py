@@ -1,5 +1,6 @@
 """Bundled models, by name. README.md here is their model card."""
 
+import hashlib
 import json
 from pathlib import Path
 
@@ -30,3 +31,20 @@ def weights_folder(name: str) -> Path:
             "work in a checkout"
         )
     return folder
+
+
+def damaged_files(name: str) -> list[str]:
+    """The files of a bundled model that are missing or have another SHA-256 than its manifest.
+
+    The float16 weights count only where their folder is: the wheel leaves it out.
+    """
+    folder = NAMES[name]
+    digests = json.loads((folder / "manifest.json").read_text())["sha256"]
+    damaged = []
+    for file, digest in digests.items():
+        path = folder / file
+        if file.startswith("weights/") and not path.parent.exists():
+            continue
+        if not path.is_file() or hashlib.sha256(path.read_bytes()).hexdigest() != digest:
+            damaged.append(file)
+    return damaged

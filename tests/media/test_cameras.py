@@ -94,3 +94,23 @@ def test_a_camera_that_fails_ends_with_the_reason(monkeypatch):
         for _ in frames:
             pass
     assert made.released
+
+
+def test_numbers_of_cameras_that_open_and_that_do_not(monkeypatch):
+    asked = []
+
+    def run(code, *numbers, **options):
+        asked.append(numbers)
+        return "0 2\n"
+
+    monkeypatch.setattr(cameras.sys, "platform", "darwin")
+    assert set(cameras.local_cameras(60)) == {0, 1, 2, 3}  # really asked
+    monkeypatch.setattr(cameras, "run_python", run)
+    assert cameras.local_cameras() == {0: True, 1: False, 2: True, 3: False}
+    monkeypatch.setattr(cameras.sys, "platform", "linux")
+    names = ("video10", "video2", "video0", "videodev")
+    monkeypatch.setattr(cameras.Path, "glob", lambda folder, pattern: map(cameras.Path, names))
+    assert list(cameras.local_cameras().items()) == [(0, True), (2, True), (10, False)]
+    monkeypatch.setattr(cameras.Path, "glob", lambda folder, pattern: iter(()))
+    assert cameras.local_cameras() == {}
+    assert asked == [("0", "1", "2", "3"), ("0", "2", "10")]

@@ -528,3 +528,9 @@ def test_memory_stays_flat(tmp_path):
         for clip in (short, long)
     ]  # fmt: skip
     assert peaks[1] < 1.1 * peaks[0]
+
+
+def test_encoders_that_the_installed_ffmpeg_lacks(monkeypatch):
+    assert videos.encoders() == {"libx264": True, "libvpx-vp9": True, "mpeg4": True}
+    monkeypatch.setitem(videos.ENCODERS, "webm", "no_such_encoder")
+    assert videos.encoders() == {"libx264": True, "no_such_encoder": False, "mpeg4": True}
