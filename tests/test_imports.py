@@ -24,7 +24,7 @@ ROOMS = {
     "exports": {"data", "inference", "models"},
     "filters": {"inference", "media", "synthetic"},
     "live": {"filters", "inference", "media", "synthetic"},
-    "benchmarks": {"data", "inference", "media", "models", "training"},
+    "benchmarks": {"data", "evaluation", "inference", "media", "models", "training"},
 }  # fmt: skip
 ROOMS["commands"] = set(ROOMS)
 TOP = {path.stem for path in (ROOT / "keypoints").glob("[a-z]*.py")}

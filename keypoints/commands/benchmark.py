@@ -1,6 +1,7 @@
-"""How quick it is here: `python -m tools.benchmark [pipeline|step|predict|webcam|scaling]`."""
+"""How quick it is here: `python -m tools.benchmark [pipeline|step|predict|webcam|detect|..]`."""
 
 import dataclasses
+import functools
 import json
 import math
 from pathlib import Path
@@ -12,12 +13,13 @@ from keypoints.errors import InputError
 
 # What is measured unless flags say otherwise: all of a ResNet50 at full size.
 STEP = Config(head="pooled", batch_size=16)
+DETECT = Config(train_split="validation")  # the conversion of boxes was fitted on train
 SCALING = Config(backbone="tiny", head="pooled", resolution=112, batch_size=16)
 FIELDS = (
     "data", "train_split", "batch_size", "backbone", "head", "resolution", "trainable", "precision",
     "layers", "learning_rate", "jpeg",
 )  # fmt: skip
-SUBJECTS = ("pipeline", "step", "predict", "webcam", "scaling")
+SUBJECTS = ("pipeline", "step", "predict", "webcam", "detect", "scaling")
 
 
 def benchmark(
@@ -37,12 +39,13 @@ def benchmark(
 
     pipeline: training pictures, beside the loader of the project that this one grew from. step: a
     training step, beside Keras' own layers and PyTorch. predict: one crop in Keras and in ONNX.
-    webcam: frames through the tracker, beside a detector in every frame. scaling: a training step
-    by devices, batch size and resolution. Close other programs first. The defaults of config
+    webcam: frames through the tracker, beside a detector in every frame. detect: face detectors on
+    the split --train_split of --data, which time they take and what they find. scaling: a training
+    step by devices, batch size and resolution. Close other programs first. The defaults of config
     fields shown here are those of a bare config; step and scaling start from others.
 
     Args:
-        subject: pipeline, step, predict, webcam or scaling
+        subject: pipeline, step, predict, webcam, detect or scaling
         repeats: samples of each, taken in turns; ten times as many of single crops and frames
         model: a run folder for predict, and a run folder or an export for webcam
         export: folder of the exports for predict; MODEL/export unless given
@@ -58,22 +61,21 @@ def benchmark(
         raise InputError(f"--repeats={repeats}: a whole number of at least 1 is expected")
     if subject in ("predict", "webcam") and model is None:
         raise InputError("--model is missing: a run folder; tools.train makes one")
-    start = {"pipeline": load_experiment("youtube_faces"), "scaling": SCALING}.get(subject, STEP)
+    starts = {"pipeline": load_experiment("youtube_faces"), "detect": DETECT, "scaling": SCALING}
+    start = starts.get(subject, STEP)
     if subject == "pipeline":  # its jitter and batch size are those of its first stage
         start = start.phases()[0]
     config = override(start, fields)
 
-    from keypoints.benchmarks import inference, timings, training_step
+    from keypoints.benchmarks import detection, inference, timings, training_step
+    from keypoints.data.sources import load_records
 
+    sources = {"labels": config.labels, "archive": archive, "data_dir": data_dir}
+    load = functools.partial(load_records, config.data, config.train_split, **sources)
     if subject == "pipeline":
-        from keypoints.data.sources import load_records
-
-        sources = {"labels": config.labels, "archive": archive, "data_dir": data_dir}
-        rows = inference.measure_pipeline(
-            lambda: load_records(config.data, config.train_split, **sources),
-            config,
-            epochs=repeats,
-        )
+        rows = inference.measure_pipeline(load, config, epochs=repeats)
+    elif subject == "detect":
+        rows = detection.measure_detectors(load(), repeats=repeats)
     elif subject == "step":
         rows = training_step.measure_steps(config, repeats=repeats, torch_python=torch_python)
     elif subject == "scaling":
@@ -112,6 +114,7 @@ def settings(subject: str, config: Config) -> str:
     """The fields of the config that the subject depends on."""
     names = {
         "pipeline": ("data", "train_split", "batch_size"),
+        "detect": ("data", "train_split"),
         "step": ("backbone", "head", "resolution", "batch_size", "trainable", "precision"),
         "scaling": ("backbone", "head", "resolution", "batch_size", "layers"),
     }.get(subject, ())

@@ -16,6 +16,7 @@ class FoundBoxes(NamedTuple):
     """What a detector answers for annotated faces."""
 
     boxes: np.ndarray  # (n, 4) float32, tight landmark boxes in pixels; NaN: not found
+    annotated: np.ndarray  # (n, 4) float32, the boxes that they were compared with
     rolls: np.ndarray  # (n,) float32, degrees, as of `Detections`
     false_faces: float  # boxes per picture that are those of no annotated face
 
@@ -47,27 +48,30 @@ def match(overlaps: np.ndarray) -> np.ndarray:
 def detected_boxes(records: Records, detect: Callable[[np.ndarray], Detections]) -> FoundBoxes:
     """The answer of `detect(image)` for each record; every picture is searched once."""
     boxes = np.full((len(records), 4), np.nan, np.float32)
+    annotated = records.boxes.copy()
     rolls = np.zeros(len(records), np.float32)
     groups, false_faces = pictures(records), 0
     for faces in groups.values():
         found = detect(records.image(faces[0]))
-        matched = match(_turned_overlaps(records, faces, found))
-        for face, index in zip(faces, matched):
+        turned = _turned_boxes(records, faces, found)
+        matched = match(overlap(turned, found.boxes[None]))
+        for row, (face, index) in enumerate(zip(faces, matched)):
             if index >= 0:
                 boxes[face], rolls[face] = found.boxes[index], found.rolls[index]
+                annotated[face] = turned[row, index]
         false_faces += len(found) - int((matched >= 0).sum())
-    return FoundBoxes(boxes, rolls, false_faces / len(groups))
+    return FoundBoxes(boxes, annotated, rolls, false_faces / len(groups))
 
 
-def _turned_overlaps(records: Records, faces: list[int], found: Detections) -> np.ndarray:
-    """Overlaps `(n, m)` in the picture turned back by the roll of each found box."""
+def _turned_boxes(records: Records, faces: list[int], found: Detections) -> np.ndarray:
+    """Annotated boxes `(n, m, 4)` in the picture turned back about each found box by its roll."""
     annotated = np.repeat(records.boxes[faces][:, None], len(found), axis=1)
     whole = records.whole_points()[faces] if found.rolls.any() else None
     for index in np.flatnonzero(found.rolls):
         middle = found.boxes[index, :2] + found.boxes[index, 2:] / 2
         turned = (whole - middle) @ geometry.rotation(found.rolls[index]) + middle
         annotated[:, index] = geometry.landmark_box(turned)
-    return overlap(annotated, found.boxes[None])
+    return annotated
 
 
 def matched_points(records: Records, answers: Mapping[str, np.ndarray]) -> tuple[np.ndarray, float]:
