@@ -1,5 +1,7 @@
 """Faces from frame to frame: boxes from the last points, ids that stay, steady points."""
 
+import os
+import sys
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 
@@ -114,7 +116,9 @@ class Tracker:
         self._detector = (
             load_detector(smallest=MOVING, rotations=False) if detector is None else detector
         )
-        self._searcher = ThreadPoolExecutor(1, "face search") if background else None
+        self._searcher = (
+            ThreadPoolExecutor(1, "face search", initializer=_give_way) if background else None
+        )
         self._search: Future[_Look] | None = None  # that runs now
         self._tracks: list[_Track] = []
         self._next_id = 0
@@ -267,3 +271,9 @@ def _apart(box: np.ndarray, track: _Track, timestamp: float) -> float:
     side = max(other[2:].max(), 1.0)
     way = np.linalg.norm(box[:2] + box[2:] / 2 - other[:2] - other[2:] / 2) / side
     return float(way + abs(np.log(max(box[2:].max(), 1.0) / side)))
+
+
+def _give_way() -> None:
+    """Let the thread that follows faces go first. Only Linux has a priority for each thread."""
+    if sys.platform == "linux":
+        os.nice(10)

@@ -1,3 +1,5 @@
+import os
+import sys
 import threading
 from concurrent.futures import ThreadPoolExecutor
 
@@ -303,3 +305,16 @@ def test_trackers_in_several_threads_share_a_predictor_and_a_detector():
     alone = [play(start) for start in range(8)]
     with ThreadPoolExecutor(8) as pool:
         assert list(pool.map(play, range(8))) == alone
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="threads have no priorities of their own")
+def test_the_search_in_the_background_gives_way_to_the_frames(scene):
+    keeper = Doorkeeper(scene)
+    tracker = Tracker(scene.predictor, detector=keeper, background=True)
+    before = os.getpriority(os.PRIO_PROCESS, 0)  # of this thread
+    keeper.gate.release()
+    tracker.update(numbered(0), 0.0)
+    settle(tracker)
+    (searcher,) = keeper.threads
+    assert os.getpriority(os.PRIO_PROCESS, searcher.native_id) == min(before + 10, 19)
+    assert os.getpriority(os.PRIO_PROCESS, 0) == before
