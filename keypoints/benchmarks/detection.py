@@ -15,7 +15,7 @@ from keypoints.inference.detectors import MOVING, Detections, load_detector
 
 TURNS = (30, 45, 90, 180)  # degrees clockwise by which whole pictures are turned
 TURNED_PICTURES = 60  # of the set, which are held in memory
-SIZES = ((320, 240), (640, 480), (1280, 720), (4000, 3000))
+SIZES = ((320, 240), (640, 480), (1280, 720))
 HEIGHT = 0.25  # of the face in the pictures of these sizes, as a share of the picture's
 
 Detect = Callable[[np.ndarray], Detections]
