@@ -7,7 +7,8 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from keypoints.landmarks import MEAN_FACE
+from keypoints.synthetic.drawing import draw_face
+from tests.faces import FOUND
 
 ROOT = "P1_Facial_Keypoints-master"
 PEOPLE = {  # by their hash: train, validation, test
@@ -17,18 +18,16 @@ PEOPLE = {  # by their hash: train, validation, test
 
 
 def picture(index: int) -> bytes:
-    """An RGBA PNG, as upstream has them behind names in .jpg; 30 + index pixels wide."""
-    rng = np.random.default_rng(index)
-    pixels = rng.integers(0, 256, (40, 30 + index, 4), dtype=np.uint8)
-    pixels[..., 3] = 255
+    """An RGBA PNG of a drawn face, as upstream has them behind names in .jpg."""
+    image, _ = draw_face(FOUND[index])
     file = io.BytesIO()
-    Image.fromarray(pixels).save(file, "PNG")
+    Image.fromarray(image).convert("RGBA").save(file, "PNG")
     return file.getvalue()
 
 
 def points(index: int) -> np.ndarray:
-    """A face in whole pixels, as upstream has them; another place in each picture."""
-    return np.rint(MEAN_FACE * 26 + [16, 20]).astype(int) + index
+    """The points of that face in whole pixels, as upstream has them."""
+    return np.rint(draw_face(FOUND[index])[1]).astype(int)
 
 
 def write_archive(path: Path, *, changes: dict[str, bytes | None] | None = None) -> Path:

@@ -14,7 +14,7 @@ import pytest
 
 from keypoints.media.pictures import encode_png
 from keypoints.models import runs
-from tests.faces import dotted_faces
+from tests.faces import drawn_faces
 
 ROOT = Path(__file__).parents[2]
 SMALL = "--backbone=tiny --resolution=56 --batch_size=4 --warmup=0"
@@ -30,17 +30,16 @@ def python(line: str, **options) -> subprocess.CompletedProcess:
 def folder(tmp_path_factory):
     """A data folder with a CSV file and a split file."""
     folder = tmp_path_factory.mktemp("data")
-    header, splits = ["file", *range(136)], []
+    records, splits = drawn_faces(14), []
     with open(folder / "faces.csv", "w", newline="") as file:
         table = csv.writer(file)
-        table.writerow(header)
-        for split, count in (("train", 9), ("validation", 5)):
-            records = dotted_faces(count, seed=len(split))
-            for i, points in enumerate(records.points):
-                name = f"{split}_{i}.png"
-                (folder / name).write_bytes(encode_png(records.image(i)))
-                table.writerow([name, *points.ravel()])
-                splits.append((name, split))
+        table.writerow(["file", *range(136)])
+        for i, points in enumerate(records.points):
+            split = "train" if i < 9 else "validation"
+            name = f"{split}_{i}.png"
+            (folder / name).write_bytes(encode_png(records.image(i)))
+            table.writerow([name, *points.ravel()])
+            splits.append((name, split))
     with open(folder / "splits.csv", "w", newline="") as file:
         csv.writer(file).writerows(splits)
     return folder

@@ -9,7 +9,8 @@ from keypoints import geometry, landmarks
 from keypoints.data import sources
 from keypoints.data.sources import load_records, parse_sets
 from keypoints.errors import InputError
-from tests.archives import ROOT, points, write_archive
+from keypoints.media.pictures import decode_picture
+from tests.archives import ROOT, picture, points, write_archive
 
 
 @pytest.fixture
@@ -42,7 +43,9 @@ def test_a_folder_in_the_upstream_layout(upstream):
     )
     index = records.files.index("data/test/Ann_Lee_25.jpg")
     np.testing.assert_array_equal(records.points[index], points(4))
-    assert records.image(index).shape == (40, 34, 3) and records.identities[index] == "Ann_Lee"
+    expected = decode_picture(picture(4), "Ann_Lee_25.jpg")
+    np.testing.assert_array_equal(records.image(index), expected)
+    assert records.identities[index] == "Ann_Lee"
 
 
 def test_pictures_with_pts_files_and_the_hash_as_split(pts):
@@ -93,11 +96,13 @@ def test_what_is_known_of_a_folders_labels(pts):
     np.testing.assert_array_equal(records.yaw, [-31, 30, np.nan])
     jawless = np.isnan(records.points[:, :17]).all(axis=(1, 2))
     assert jawless.tolist() == [True, False, False] and np.isfinite(records.points[:, 17:]).all()
-    eyes = np.linalg.norm(points(0)[45] - points(0)[36])
-    moved = published.points - [0.1 * eyes, 0]
+    eyes = np.linalg.norm(published.points[:, 45] - published.points[:, 36], axis=-1)
+    moved = published.points - 0.1 * eyes[:, None, None] * [1, 0]
     np.testing.assert_allclose(records.points[1:], moved[1:], rtol=1e-5)
     np.testing.assert_allclose(records.points[0, 17:], moved[0, 17:], rtol=1e-5)
-    np.testing.assert_allclose(records.boxes, published.boxes - [0.1 * eyes, 0, 0, 0], rtol=1e-5)
+    np.testing.assert_allclose(
+        records.boxes, published.boxes - 0.1 * eyes[:, None] * [1, 0, 0, 0], rtol=1e-5
+    )
     np.testing.assert_array_equal(published.points[0], points(0))
     (pts / "labels.json").write_text('{"x_offsets": 0.1}')
     with pytest.raises(InputError, match=r"unknown entry 'x_offsets'; did you mean 'x_offset'"):
