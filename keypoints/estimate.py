@@ -63,7 +63,9 @@ def average(first: Estimate, second: Estimate) -> Estimate:
 
 def flipped(estimate: Estimate) -> Estimate:
     """Convert an estimate on horizontally flipped crops to one on the original crops."""
-    points = estimate.points * np.float32([-1, 1]) + np.float32([geometry.CROP - 1, 0])
+    points = estimate.points * np.array([-1, 1], np.float32) + np.array(
+        [geometry.CROP - 1, 0], np.float32
+    )
     return Estimate(points[:, MIRROR], estimate.uncertainty[:, MIRROR])
 
 

@@ -95,7 +95,7 @@ def turn(records: Records, degrees: float) -> Records:
             height, width = image.shape[:2]
             side = math.ceil(math.hypot(width, height))
             margin = side / max(width, height)
-            frame = (-0.5, -0.5, width, height)
+            frame = np.array([-0.5, -0.5, width, height])
             matrix = geometry.crop_matrix(frame, margin=margin, roll=-degrees, size=side)
             yield Example(
                 records.files[index],

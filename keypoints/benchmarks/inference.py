@@ -11,6 +11,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -122,7 +123,9 @@ def measure_predictions(run: Path, *, export: Path, repeats: int = 30) -> list[T
         else:
             note = f"{export} has no {format}; run python -m tools.export {run}"
             skipped.append(Timing(name, "ms", note=note))
-    subjects = {name: lambda network=network: network(crop) for name, network in networks.items()}
+    subjects: dict[str, Callable[[], Any]] = {
+        name: partial(network, crop) for name, network in networks.items()
+    }
     rows = [timing(n, "ms", np.array(s) * 1e3) for n, s in interleaved(subjects, repeats).items()]
     return compared(rows + skipped, live)
 

@@ -3,7 +3,7 @@
 import os
 import platform
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -44,7 +44,7 @@ def compared(rows: list[Timing], baseline: str) -> list[Timing]:
     return [Timing(**{**asdict(row), "ratio": ratio(row)}) for row in rows]
 
 
-def interleaved(subjects: dict[str, Callable[[], Any]], repeats: int) -> dict[str, list[float]]:
+def interleaved(subjects: Mapping[str, Callable[[], Any]], repeats: int) -> dict[str, list[float]]:
     """Seconds of `repeats` calls of each subject, interleaved.
 
     In each round a subject is called twice and the second call is timed, because the other subjects

@@ -29,7 +29,7 @@ class Block(nn.Module):
             self.shortcut.append(nn.Conv2d(channels, 4 * width, 1, stride))
             self.shortcut.append(nn.BatchNorm2d(4 * width))
 
-    def forward(self, maps):
+    def forward(self, maps: torch.Tensor) -> torch.Tensor:
         return torch.relu(self.body(maps) + self.shortcut(maps))
 
 

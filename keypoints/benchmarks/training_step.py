@@ -9,7 +9,9 @@ import subprocess
 from collections.abc import Callable
 from contextlib import ExitStack, suppress
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -37,14 +39,16 @@ def measure_steps(
     rng = np.random.default_rng(0)
     crops = rng.integers(0, 256, (batch, CROP, CROP, 3), dtype=np.uint8)
     targets = rng.uniform(0, CROP, (batch, 136)).astype(np.float32)
-    subjects, skipped = {}, []
+    subjects: dict[str, Callable[[], Any]] = {}
+    skipped = []
     with ExitStack() as stack:
         for name, layers in LAYERS.items():
             if config.layers not in ("auto", layers):
                 skipped.append(Timing(name, "images/s", note=f"layers={config.layers} is given"))
                 continue
             model = training_model(configs.replace(config, {"layers": layers}))
-            subjects[name] = lambda model=model: (model.train_on_batch(crops, targets), None)[1]
+            # A dict, because a float would count as seconds.
+            subjects[name] = partial(model.train_on_batch, crops, targets, return_dict=True)
         if (config.backbone, config.head) != ("resnet50", "pooled"):
             note = "only resnet50 with the pooled head"
         elif torch_python is None:
@@ -62,7 +66,7 @@ def measure_steps(
     return compared(rows + skipped, baseline)
 
 
-def training_model(config: Config):
+def training_model(config: Config) -> Any:
     """A compiled model of `config`, as a run trains it, with a dummy mean face."""
     from keypoints import landmarks
     from keypoints.data.records import make_records
@@ -86,17 +90,19 @@ def torch_step(config: Config, python: str, stack: ExitStack) -> Callable[[], fl
     except OSError as error:
         raise InputError(f"torch_python={python}: {error}") from None
     stack.callback(child.wait)
+    inlet, outlet = child.stdin, child.stdout
+    assert inlet is not None and outlet is not None  # both are pipes
 
     def end() -> None:
         with suppress(OSError):  # unwritten input of a process that has ended
-            child.stdin.close()
+            inlet.close()
 
     stack.callback(end)  # runs first and ends the process
 
     def step() -> float:
         try:
-            child.stdin.write("step\n")
-            answer = child.stdout.readline()
+            inlet.write("step\n")
+            answer = outlet.readline()
         except OSError:
             answer = ""
         if not answer:

@@ -26,7 +26,7 @@ def benchmark(
     subject: str = "pipeline",
     *,
     repeats: int = 5,
-    model: str | None = None,
+    model: str = "",
     export: str | None = None,
     source: str = "synthetic",
     torch_python: str | None = None,
@@ -59,7 +59,7 @@ def benchmark(
         raise InputError(f"unknown subject {subject!r}{near_miss(subject, list(SUBJECTS))}")
     if repeats < 1:
         raise InputError(f"--repeats={repeats}: a whole number of at least 1 is expected")
-    if subject in ("predict", "webcam") and model is None:
+    if subject in ("predict", "webcam") and not model:
         raise InputError("--model is missing: a run folder; tools.train makes one")
     starts = {"pipeline": load_experiment("youtube_faces"), "detect": DETECT, "scaling": SCALING}
     start = starts.get(subject, STEP)

@@ -166,7 +166,7 @@ def _checked(function: Callable[..., None]) -> Callable[..., None]:
         }
         function(**values)
 
-    checked.__signature__ = inspect.Signature(  # type: ignore[attr-defined]
+    checked.__signature__ = inspect.Signature(
         [
             inspect.Parameter("arguments", inspect.Parameter.VAR_POSITIONAL),
             inspect.Parameter("given", inspect.Parameter.VAR_KEYWORD),

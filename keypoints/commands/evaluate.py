@@ -104,7 +104,7 @@ def evaluate(
     if predictor is None:
         answers = protocol.read_predictions(source, records)
         predicted, false_faces = matching.matched_points(records, answers)
-        facts = {
+        facts: dict[str, Any] = {
             "model": str(source),
             "predictions_sha256": runs.weights_digest(source),
             "boxes": "the predictions' own",
@@ -133,7 +133,7 @@ def evaluate(
         boxes = "none" if predictor.view == "frame" else boxes
         facts = {
             "model": str(source),
-            "weights_sha256": runs.weights_digest(predictor.file),
+            "weights_sha256": predictor.file and runs.weights_digest(predictor.file),
             "boxes": boxes,
             **detected,
             "flip": flip,

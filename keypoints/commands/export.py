@@ -2,6 +2,7 @@
 
 import sys
 from pathlib import Path
+from typing import Any
 
 from keypoints.pretrained import DEFAULT, NAMES, weights_folder
 
@@ -41,7 +42,7 @@ def export(
     known = run in NAMES
     source = weights_folder(run) if known else Path(run)
     config = runs.load_config(source)
-    sources = {"labels": config.labels, "archive": archive, "data_dir": data_dir}
+    sources: dict[str, Any] = {"labels": config.labels, "archive": archive, "data_dir": data_dir}
     first = parse_sets(config.data)[0][0]
     validation = load_set(first, config.validation_split, **sources)
     calibration = None

@@ -46,7 +46,7 @@ def train(
     from keypoints.data.sources import load_records, load_set, parse_sets
 
     splits = (config.train_split, config.validation_split)
-    sources = {"labels": config.labels, "splits": splits}
+    sources: dict[str, Any] = {"labels": config.labels, "splits": splits}
     sources |= {"archive": archive, "data_dir": data_dir}
     training = load_records(config.data, config.train_split, **sources)
     if preview:
@@ -61,7 +61,7 @@ def train(
 
     from keypoints.training import loop as trainer
 
-    listeners = [show_epoch]
+    listeners: list[Callable[[dict[str, float]], None]] = [show_epoch]
     if tensorboard:
         from keypoints.training.tensorboard import event_writer
 
@@ -187,7 +187,7 @@ def show_fields(function: Callable[..., None], names: Iterable[str] = ()) -> Non
             known = f" ({', '.join(map(str, choices))})" if choices else ""
             line = f"    {entry.name}: {entry.metadata['meaning']}{known}\n    "
             function.__doc__ = (function.__doc__ or "") + line  # python -OO has no docstrings
-    function.__signature__ = signature.replace(parameters=parameters)
+    function.__signature__ = signature.replace(parameters=parameters)  # type: ignore[attr-defined]
 
 
 show_fields(train)

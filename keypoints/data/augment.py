@@ -76,7 +76,7 @@ def jitter_pixels(
     if u["occlusion"] < config.occlusion:
         crop = occlude(crop, u)
     if u["blur"] < config.blur:
-        crop = cv2.GaussianBlur(crop, None, _between(BLUR_SIGMA, u["blur_sigma"]))
+        crop = cv2.GaussianBlur(crop, (0, 0), _between(BLUR_SIGMA, u["blur_sigma"]))
     sigma = config.noise * u["noise"]
     if sigma > 0:
         start = int(u["noise_start"] * (NOISE.size - crop.size))
@@ -85,7 +85,9 @@ def jitter_pixels(
     if u["jpeg"] < config.jpeg:
         quality = int(_between(JPEG_QUALITY, u["jpeg_quality"]))
         _, encoded = cv2.imencode(".jpg", crop, [cv2.IMWRITE_JPEG_QUALITY, quality])
-        crop = cv2.imdecode(encoded, cv2.IMREAD_COLOR)
+        decoded = cv2.imdecode(encoded, cv2.IMREAD_COLOR)
+        assert decoded is not None  # just encoded
+        crop = decoded
     return crop
 
 
@@ -161,8 +163,8 @@ def wear_mask(crop: np.ndarray, points: np.ndarray, u: dict[str, float]) -> np.n
     covered = (crop * (1 - cover) + cloth * cover).astype(np.uint8)
     if u["mask_red"] < 0.5:
         for end, corner in ((points[0], jaw[0]), (points[16], jaw[-1])):
-            ends = [tuple(np.rint(16 * p).astype(int).tolist()) for p in (end, corner)]
-            cv2.line(covered, *ends, colour.clip(0, 255).tolist(), 2, cv2.LINE_AA, 4)
+            start, stop = (np.rint(16 * p).astype(int).tolist() for p in (end, corner))
+            cv2.line(covered, start, stop, colour.clip(0, 255).tolist(), 2, cv2.LINE_AA, 4)
     return covered
 
 

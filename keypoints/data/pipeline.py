@@ -4,6 +4,8 @@ A picture is decoded once, when records are loaded, and sampled once, with
 one matrix that also moves its points.
 """
 
+from typing import Any
+
 import numpy as np
 
 from keypoints import geometry, landmarks
@@ -34,7 +36,7 @@ def view_matrices(
     return geometry.crop_matrix(boxes, margin=margin, roll=0.0 if rolls is None else rolls)
 
 
-def evaluation_pipeline(records: Records, matrices: np.ndarray, *, batch_size: int = 32):
+def evaluation_pipeline(records: Records, matrices: np.ndarray, *, batch_size: int = 32) -> Any:
     """Crops `(b, 224, 224, 3)` uint8 of all records by `matrices` `(n, 2, 3)`.
 
     In order, each exactly once; the last batch holds what is left.
@@ -44,7 +46,7 @@ def evaluation_pipeline(records: Records, matrices: np.ndarray, *, batch_size: i
     def crops(indices: np.ndarray) -> np.ndarray:
         return np.stack([records.crop(i, matrices[i]) for i in indices])
 
-    def batch(indices):
+    def batch(indices: Any) -> Any:
         images = tf.numpy_function(crops, [indices], tf.uint8, stateful=False)
         return tf.ensure_shape(images, (None, geometry.CROP, geometry.CROP, 3))
 
@@ -56,7 +58,7 @@ def evaluation_pipeline(records: Records, matrices: np.ndarray, *, batch_size: i
     )
 
 
-def training_pipeline(records: Records, config: Config, *, epoch: int, skip: int = 0):
+def training_pipeline(records: Records, config: Config, *, epoch: int, skip: int = 0) -> Any:
     """One epoch of jittered batches: crops `(b, 224, 224, 3)` uint8, targets `(b, 136)` float32.
 
     Order and jitter are functions of (config.seed, epoch, example): the same call gives the same
@@ -96,12 +98,13 @@ def training_pipeline(records: Records, config: Config, *, epoch: int, skip: int
             ]
         )
 
-    def batch(indices):
+    flat_targets = tf.constant(targets.reshape(records.shown, -1))
+
+    def batch(indices: Any) -> tuple[Any, Any]:
         images = tf.numpy_function(crops, [indices], tf.uint8, stateful=False)
         images = tf.ensure_shape(images, (config.batch_size, geometry.CROP, geometry.CROP, 3))
         return images, tf.gather(flat_targets, indices)
 
-    flat_targets = tf.constant(targets.reshape(records.shown, -1))
     return (
         tf.data.Dataset.from_tensor_slices(order)
         .batch(config.batch_size, drop_remainder=True)

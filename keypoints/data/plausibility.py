@@ -76,7 +76,7 @@ def check_records(records: Records) -> list[Finding]:
         )
         find(size < 1, "all points lie at the same place", refused=True)
         find(
-            marked(points).any(axis=1),
+            np.asarray(marked(points).any(axis=1)),
             "points at (0, 0) or (-1, -1), far from the rest of the face, look like missing ones: "
             "leave the cells of a point without annotation empty",
             refused=True,
@@ -197,7 +197,8 @@ def _how_mirrored(points: np.ndarray) -> str:
 def _doubles(records: Records, boxes: np.ndarray) -> Iterable[tuple[str, list[str]]]:
     """What is there twice: a face of a picture, under another name or annotated anew."""
     seen: dict[bytes, list[int]] = {}
-    same, again = [], []
+    same: list[str] = []
+    again: list[str] = []
     for index, picture in enumerate(records.pictures):
         others = seen.setdefault(picture.digest, [])
         middle, size = boxes[index, :2] + boxes[index, 2:] / 2, boxes[index, 2:].max()

@@ -99,7 +99,7 @@ def make_records(name: str, examples: Iterable[tuple]) -> Records:
         pictures.append(store(face.image, box, read=face.read, room=held < LIMIT))
         held += pictures[-1].bytes
         boxes.append(box)
-        faces.append(face._replace(image=None))  # it would keep the whole picture in memory
+        faces.append(face._replace(image=np.empty(0)))  # it would keep the whole picture in memory
     return Records(
         name=name,
         files=tuple(face.file for face in faces),

@@ -1,5 +1,6 @@
 """Where records come from: a prepared data set by name, a folder of one's own, a TFDS data set."""
 
+import importlib
 import math
 import os
 import re
@@ -99,19 +100,13 @@ def _prepared(
     options: dict[str, Any] = {"data_dir": data_dir}
     field = "points"
     if data == "youtube_faces_keypoints":
-        from keypoints.data.datasets.youtube_faces_keypoints import (
-            youtube_faces_keypoints_dataset_builder as module,
-        )
-
         options["archive"] = archive
         field = labels
     else:
-        from keypoints.data.datasets.synthetic_faces import (
-            synthetic_faces_dataset_builder as module,
-        )
-
         options["config"] = data.partition("/")[2] or "small"
-    builder = module.Builder(**options)
+    name = data.partition("/")[0]
+    module = f"keypoints.data.datasets.{name}.{name}_dataset_builder"
+    builder = importlib.import_module(module).Builder(**options)
     tfds.disable_progress_bar()
     builder.download_and_prepare()
     if data == "youtube_faces_keypoints":

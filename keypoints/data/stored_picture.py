@@ -37,25 +37,26 @@ class StoredPicture:
         """The whole picture `(h, w, 3)` uint8 RGB; decoded again where only a part is kept."""
         if self.part is not None and self.part.shape[:2] == self.shape:
             return self.part
+        assert self.read is not None  # `store` keeps all of what cannot be read again
         return self.read()
 
     def crop(self, matrix: np.ndarray, *, size: int = geometry.CROP) -> np.ndarray:
         """`geometry.crop` of the whole picture; from the part that is kept, where that will do."""
-        if self.part is None or not self._holds(matrix, size):
+        if self.part is None or not self._holds(self.part, matrix, size):
             return geometry.crop(self.whole(), matrix, size=size)
         from_part = geometry.compose(matrix, geometry.invert(self.placement))
         return geometry.crop(self.part, from_part, size=size)
 
-    def _holds(self, matrix: np.ndarray, size: int) -> bool:
+    def _holds(self, part: np.ndarray, matrix: np.ndarray, size: int) -> bool:
         """Whether the part has all that the crop at `matrix` shows of the picture, as finely."""
-        if self.part.shape[:2] == self.shape:
+        if part.shape[:2] == self.shape:
             return True
         if geometry.scale_of(matrix) > geometry.scale_of(self.placement) * 1.01:
             return False
         low, high = geometry.seen(matrix, size=size)
         low, high = np.maximum(low, -0.5), np.minimum(high, np.array(self.shape[::-1]) - 0.5)
         corners = geometry.apply(self.placement, np.stack([low, high]))
-        end = np.array(self.part.shape[1::-1]) - 0.5
+        end = np.array(part.shape[1::-1]) - 0.5
         return bool((corners[0] > -1.5).all() and (corners[1] < end + 1).all())
 
 
@@ -72,7 +73,7 @@ def store(
     """
     shape = image.shape[:2]
     digest = hashlib.sha256(repr(shape).encode())
-    digest.update(np.ascontiguousarray(image))
+    digest.update(np.ascontiguousarray(image).data)
     unmoved = np.eye(2, 3)
     if read is None or (room and shape[0] * shape[1] <= WHOLE):
         return StoredPicture(shape, digest.digest(), image, unmoved, read)

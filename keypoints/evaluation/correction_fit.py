@@ -75,6 +75,7 @@ def remaining_offset(predictor: Predictor, records: Records) -> np.ndarray:
 
 def table(correction: Correction) -> str:
     """The constants as they stand in `data.correction`."""
+    assert correction.markup is not None  # a fit has it
     points = [f"({x:.3f}, {y:.3f})" for x, y in correction.markup]
     rows = [", ".join(points[i : i + 4]) for i in range(0, len(points), 4)]
     return f"pixels={correction.pixels:.2f}, share={correction.share:.4f}, markup:\n" + ",\n".join(

@@ -52,7 +52,9 @@ def disagreement(records: Records, first: int, second: int) -> tuple[float, floa
     cv2.fillConvexPoly(face, cv2.convexHull(np.rint(points[0]).astype(np.int32)), 255)
     still = np.eye(2, 3, dtype=np.float32)
     try:
-        correlation, motion = cv2.findTransformECC(*grays, still, cv2.MOTION_AFFINE, STOP, face, 5)
+        correlation, motion = cv2.findTransformECC(
+            grays[0], grays[1], still, cv2.MOTION_AFFINE, STOP, face, 5
+        )
     except cv2.error:  # it did not converge: they are not alike
         return 0.0, np.nan
     moved = geometry.apply(motion, points[0])

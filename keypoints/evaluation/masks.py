@@ -4,7 +4,6 @@ Masks are drawn over the records' own pictures, where surgical masks lie, in ano
 of training (`data.augment.wear_mask`): training on these would not be measured by them.
 """
 
-from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -128,5 +127,5 @@ def _arc(start: np.ndarray, through: np.ndarray, end: np.ndarray) -> np.ndarray:
     return (1 - t) ** 2 * start + 2 * t * (1 - t) * control + t**2 * end
 
 
-def _stroke(canvas: np.ndarray, places: Sequence[np.ndarray], thick: int) -> None:
+def _stroke(canvas: np.ndarray, places: np.ndarray, thick: int) -> None:
     cv2.polylines(canvas, [np.rint(places).astype(np.int32)], False, 255, thick)

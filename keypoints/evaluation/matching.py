@@ -23,7 +23,8 @@ class FoundBoxes(NamedTuple):
 
 def pictures(records: Records) -> dict[str, list[int]]:
     """The records of each picture; the second face of `PICTURE` is called `PICTURE#1`."""
-    files, groups = set(records.files), {}
+    files = set(records.files)
+    groups: dict[str, list[int]] = {}
     for index, file in enumerate(records.files):
         picture = file.rpartition("#")[0]
         groups.setdefault(picture if picture in files else file, []).append(index)
@@ -66,7 +67,9 @@ def detected_boxes(records: Records, detect: Callable[[np.ndarray], Detections])
 def _turned_boxes(records: Records, faces: list[int], found: Detections) -> np.ndarray:
     """Annotated boxes `(n, m, 4)` in the picture turned back about each found box by its roll."""
     annotated = np.repeat(records.boxes[faces][:, None], len(found), axis=1)
-    whole = records.whole_points()[faces] if found.rolls.any() else None
+    if not found.rolls.any():
+        return overlap(annotated, found.boxes[None])
+    whole = records.whole_points()[faces]
     for index in np.flatnonzero(found.rolls):
         middle = found.boxes[index, :2] + found.boxes[index, 2:] / 2
         turned = (whole - middle) @ geometry.rotation(found.rolls[index]) + middle

@@ -84,9 +84,9 @@ def picture_sheet(records: Records, count: int, path: Path, *, columns: int = 6)
 
 def gallery(
     images: Sequence[np.ndarray],
-    boxes: Sequence[np.ndarray],
-    truth: Sequence[np.ndarray],
-    predicted: Sequence[np.ndarray],
+    boxes: np.ndarray,
+    truth: np.ndarray,
+    predicted: np.ndarray,
     captions: Sequence[str],
     path: Path,
     *,

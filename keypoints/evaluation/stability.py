@@ -52,7 +52,11 @@ class MovingAverage:
         return self._points
 
 
-SMOOTHERS = {"raw": Raw, "EMA": MovingAverage, "One-Euro": OneEuro}
+SMOOTHERS: dict[str, type[Raw | MovingAverage | OneEuro]] = {
+    "raw": Raw,
+    "EMA": MovingAverage,
+    "One-Euro": OneEuro,
+}
 
 
 def motion_matrices(points: np.ndarray, motion: str, phase: float) -> np.ndarray:
@@ -86,7 +90,9 @@ def make_clip(image: np.ndarray, points: np.ndarray, motion: str, *, seed: int) 
         frame = frame * (1 + FLICKER * rng.standard_normal())
         frame = np.clip(frame + NOISE * rng.standard_normal(frame.shape), 0, 255).astype(np.uint8)
         _, data = cv2.imencode(".jpg", frame[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, JPEG])
-        frames.append(cv2.imdecode(data, cv2.IMREAD_COLOR)[..., ::-1])
+        decoded = cv2.imdecode(data, cv2.IMREAD_COLOR)
+        assert decoded is not None  # just encoded
+        frames.append(decoded[..., ::-1])
     return Clip(np.arange(FRAMES) / RATE, frames, geometry.apply(matrices, points))
 
 
@@ -153,8 +159,8 @@ def measure(
         clip = make_clip(records.image(index), records.points[index], motion, seed=int(index))
         raw = follow(predictor, clip, seed=int(index))
         for name, smoother in SMOOTHERS.items():
-            smooth, row = smoother().smooth, values[name]
-            found = np.stack([smooth(p, t) for p, t in zip(raw, clip.times)])
+            smooth, row = smoother(), values[name]
+            found = np.stack([smooth.smooth(p, t) for p, t in zip(raw, clip.times)])
             row[f"nmf_{motion}"].append(flicker(clip.points, found))
             nme = metrics.inter_ocular_nme(clip.points, found).mean()
             row[f"nme_{motion}"].append(float(100 * nme))

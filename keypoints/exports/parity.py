@@ -123,7 +123,7 @@ def responses(predict: Predict, crops: np.ndarray) -> dict[str, np.ndarray]:
 def respond_in_child(folder: str, name: str, scratch: str) -> None:
     """The child's part of `check`: from crops.npy to responses.npz in `scratch`."""
     predict = load_exported(Path(folder), format=name)[0]
-    found = responses(predict, np.load(Path(scratch) / "crops.npy"))
+    found: dict[str, Any] = responses(predict, np.load(Path(scratch) / "crops.npy"))
     np.savez(Path(scratch) / "responses.npz", **found)
 
 

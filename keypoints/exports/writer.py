@@ -130,7 +130,7 @@ def write_onnx(run: Path, path: Path) -> None:
     model, _ = runs.load_model(run)
 
     @tf.function
-    def serve(image):
+    def serve(image: Any) -> Any:
         return model(image, training=False)
 
     signature = [tf.TensorSpec((None, CROP, CROP, 3), tf.float32, name="image")]
@@ -158,10 +158,11 @@ def write_int8(source: Path, path: Path, calibration: np.ndarray | None) -> None
 
     if calibration is None or not len(calibration):
         raise InputError("onnx-int8 needs training crops to measure ranges on")
+    crops = calibration
 
     class Crops(CalibrationDataReader):
         def __init__(self) -> None:
-            self.rest = iter(calibration)
+            self.rest = iter(crops)
 
         def get_next(self) -> dict[str, np.ndarray] | None:
             crop = next(self.rest, None)

@@ -25,8 +25,9 @@ def bulge(image: np.ndarray, head: Head, layer: Bulge) -> None:
     inside = np.clip(1 - (disc**2).sum(-1), 0, None)
     # Source positions move towards the centre, less near the edge: there is no visible seam.
     source = (centre + away * (1 - layer.strength * inside**2)[..., None]).astype(np.float32)
-    shown = cv2.remap(image, source, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
-    image[top:bottom, left:right] = shown
+    image[top:bottom, left:right] = cv2.remap(
+        image, source, np.empty(0, np.float32), cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE
+    )
 
 
 def blur(image: np.ndarray, head: Head, layer: Blur) -> None:
@@ -44,12 +45,12 @@ def blur(image: np.ndarray, head: Head, layer: Blur) -> None:
     factor = max(sigma / 2, 1)
     small = (max(round((right - left) / factor), 1), max(round((bottom - top) / factor), 1))
     coarse = cv2.resize(region, small, interpolation=cv2.INTER_AREA)
-    coarse = cv2.GaussianBlur(coarse, None, sigma / factor, borderType=cv2.BORDER_REPLICATE)
+    coarse = cv2.GaussianBlur(coarse, (0, 0), sigma / factor, borderType=cv2.BORDER_REPLICATE)
     smooth = cv2.resize(coarse, (right - left, bottom - top), interpolation=cv2.INTER_CUBIC)
     core = _mask(outline - [left, top], region.shape, margin)
     shrunk = (outline - [left, top] + 0.5) * small / np.array([right - left, bottom - top]) - 0.5
     around = _mask(shrunk, coarse.shape, (margin + sigma / 2) / factor)
-    around = cv2.GaussianBlur(around, None, max(sigma / 4 / factor, 0.5))
+    around = cv2.GaussianBlur(around, (0, 0), max(sigma / 4 / factor, 0.5))
     soft = cv2.resize(around, (right - left, bottom - top), interpolation=cv2.INTER_LINEAR)
     weight = np.maximum(core, soft).astype(np.float32) / 255
     region[:] = cv2.blendLinear(smooth, np.ascontiguousarray(region), weight, 1 - weight)

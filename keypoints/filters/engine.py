@@ -53,17 +53,17 @@ class Filter:
         if ids is not None and len(ids) != len(points):
             raise InputError(f"ids: {len(ids)} for {len(points)} faces; one per face is expected")
         shown = image.copy()
-        known = [find_head(face) for face in points]
-        faces = [number for number, head in enumerate(known) if head is not None]
-        faces.sort(key=lambda number: known[number].size)
+        found = enumerate(map(find_head, points))
+        heads = {number: head for number, head in found if head is not None}
+        faces = sorted(heads, key=lambda number: heads[number].size)
         if ids is not None:
             alive = {ids[number] for number in faces}
             self._balls = {id: balls for id, balls in self._balls.items() if id in alive}
-            self._hold(shown, {ids[number]: known[number] for number in faces}, timestamp)
+            self._hold(shown, {ids[number]: heads[number] for number in faces}, timestamp)
         for place, number in enumerate(faces):
             balls = {} if ids is None else self._balls.setdefault(ids[number], {})
-            nearer = [known[other] for other in faces[place + 1 :]]
-            self._draw(shown, known[number], nearer, balls, timestamp)
+            nearer = [heads[other] for other in faces[place + 1 :]]
+            self._draw(shown, heads[number], nearer, balls, timestamp)
         return shown
 
     def _hold(self, image: np.ndarray, heads: dict[int, Head], timestamp: float) -> None:

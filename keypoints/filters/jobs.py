@@ -2,7 +2,6 @@
 
 import functools
 import itertools
-import os
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -131,7 +130,7 @@ def folder_pictures(path: Path, target: Path) -> list[tuple[Path, Path]]:
     try:
         entries = sorted(path.iterdir())
     except OSError as error:
-        raise InputError(f"{path}: {os.strerror(error.errno)}") from None
+        raise InputError(f"{path}: {error.strerror or error}") from None
     known = [p for p in entries if pictures.is_picture(p) and not p.name.startswith(".")]
     if not known:
         raise InputError(f"{path}: no picture in this folder; known: {', '.join(SUFFIXES)}")
@@ -151,7 +150,7 @@ def filter_folder(
         try:
             target.parent.mkdir(parents=True, exist_ok=True)
         except OSError as error:
-            raise InputError(f"cannot write {target.parent}: {os.strerror(error.errno)}") from None
+            raise InputError(f"cannot write {target.parent}: {error.strerror or error}") from None
         try:
             result = filter_picture(picture, target, painter, number=number, quality=quality)
         except InputError as error:

@@ -28,7 +28,7 @@ class Ball:
         to dish radii, so that gravity acts towards the bottom of the image for any head roll.
         """
         gap = timestamp - self.seen[0] if self.seen else math.inf
-        if 0 < gap <= _PAUSE:
+        if self.seen and 0 < gap <= _PAUSE:
             _, before, speed_before = self.seen
             # Landmarks are noisy: the speed of the head is smoothed.
             share = 1 - math.exp(-gap / _INERTIA)
@@ -43,10 +43,10 @@ class Ball:
         return self.place
 
     def _roll(self, seconds: float, down: np.ndarray) -> None:
-        pull = _GRAVITY * down / max(np.linalg.norm(down), 1e-9)
+        pull = _GRAVITY * down / max(float(np.linalg.norm(down)), 1e-9)
         fastest = 40.0
         speed, place = self.speed, self.place
-        speed = speed * min(1, fastest / max(np.linalg.norm(speed), 1e-9))
+        speed = speed * min(1, fastest / max(float(np.linalg.norm(speed)), 1e-9))
         steps = math.ceil(seconds / _STEP)
         for _ in range(steps):
             step = seconds / steps

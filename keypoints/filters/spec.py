@@ -113,6 +113,7 @@ def read_spec(folder: Path) -> Spec:
 def _read_layer(folder: Path, table: "_Table") -> tuple[float, Layer]:
     kind = table.text("kind", default="sticker", choices=KINDS)
     z = table.number("z", default=0.0)
+    layer: Layer
     if kind == "sticker":
         layer = _read_sticker(folder, table)
     elif kind == "bulge":
@@ -215,7 +216,7 @@ class _Table:
         value = self.take(key, default)
         if not isinstance(value, str) or (choices and value not in choices):
             expected = f"one of {', '.join(choices)}" if choices else "text"
-            hint = near_miss(value, choices) if isinstance(value, str) and choices else ""
+            hint = near_miss(value, list(choices)) if isinstance(value, str) and choices else ""
             raise InputError(f"{self.name}: {key} = {value!r}: {expected} is expected{hint}")
         return value
 

@@ -29,7 +29,7 @@ def fit_matrix(fit: str, source: np.ndarray, target: np.ndarray) -> np.ndarray |
     """
     import cv2
 
-    matrix = np.eye(3)
+    matrix: np.ndarray = np.eye(3)
     if fit == "perspective":
         found, _ = cv2.findHomography(source, target, 0)
         if found is None:
@@ -148,10 +148,10 @@ def draw_mesh(
         cv2.fillConvexPoly(cover, fixed[index], 255, cv2.LINE_AA, 4)
 
     x, y = np.meshgrid(np.arange(right - left), np.arange(bottom - top))
-    inverses = inverses.astype(np.float32)[labels]
-    where = inverses[..., 0, :] * x[..., None] + inverses[..., 1, :] * y[..., None]
-    where = (where + inverses[..., 2, :]).astype(np.float32)
-    pixels = cv2.remap(art, where, None, cv2.INTER_LINEAR)
+    each = inverses.astype(np.float32)[labels]
+    where = each[..., 0, :] * x[..., None] + each[..., 1, :] * y[..., None]
+    where = (where + each[..., 2, :]).astype(np.float32)
+    pixels = cv2.remap(art, where, np.empty(0, np.float32), cv2.INTER_LINEAR)
     return Patch(left, top, cv2.multiply(pixels, cv2.merge([cover] * 4), scale=1 / 255))
 
 

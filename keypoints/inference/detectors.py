@@ -152,7 +152,7 @@ class CenterFaceDetector:
         """As of `faces`, with the five points `(n, 5, 2)` of each."""
         side = smallest * np.sqrt(image.shape[0] * image.shape[1])
         factor = max(side / SMALLEST_SIDE, 1.0)
-        boxes, scores, points, last = [], [], [], False
+        found_boxes, found_scores, found_points, last = [], [], [], False
         while not last:
             level, scale = _shrink(image, factor)
             last = max(level.shape[:2]) <= SMALL_PICTURE
@@ -160,13 +160,13 @@ class CenterFaceDetector:
                 # Larger faces may be cut by a tile; the next level finds them whole.
                 fit = last | (found[:, 2:].max(axis=1) <= TILE_OVERLAP)
                 corners = (found[fit, :2] + 0.5) * scale - 0.5
-                boxes.append(np.concatenate([corners, found[fit, 2:] * scale], 1))
-                scores.append(sure[fit])
-                points.append((five[fit] + 0.5) * scale - 0.5)
+                found_boxes.append(np.concatenate([corners, found[fit, 2:] * scale], 1))
+                found_scores.append(sure[fit])
+                found_points.append((five[fit] + 0.5) * scale - 0.5)
             factor *= LEVEL_STEP
-        boxes, scores = np.concatenate(boxes), np.concatenate(scores)
+        boxes, scores = np.concatenate(found_boxes), np.concatenate(found_scores)
         kept = distinct(boxes, scores)
-        return boxes[kept], scores[kept], np.concatenate(points)[kept]
+        return boxes[kept], scores[kept], np.concatenate(found_points)[kept]
 
     def _search(self, image: np.ndarray) -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray]]:
         """Boxes, scores and points by tile; a face is of the tile whose middle holds its own."""
@@ -181,7 +181,7 @@ class CenterFaceDetector:
                 inside = np.array([right, bottom]) < image.shape[1::-1]
                 high = np.where(inside, (right - half, bottom - half), np.inf)
                 own = ((centre >= low) & (centre < high)).all(axis=1)
-                yield boxes[own], scores[own], five[own] + np.float32([left, top])
+                yield boxes[own], scores[own], five[own] + np.array([left, top], np.float32)
 
 
 class HaarDetector:
@@ -194,7 +194,7 @@ class HaarDetector:
     """
 
     def __init__(self) -> None:
-        import cv2
+        import cv2.data
 
         path = cv2.data.haarcascades + "haarcascade_frontalface_default.xml"
         self._cascade = _PerThread(lambda: cv2.CascadeClassifier(path))

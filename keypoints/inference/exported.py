@@ -85,7 +85,9 @@ def read_manifest(folder: Path) -> dict[str, Any]:
             f"{MANIFEST}); {EXPECTED} is expected"
         )
     manifest = configs.json_object(path.read_bytes(), str(path))
-    parts = {name: manifest.get(name) for name in ("formats", "sha256", "run", "crop")}
+    parts: dict[str, Any] = {
+        name: manifest.get(name) for name in ("formats", "sha256", "run", "crop")
+    }
     for name, part in parts.items():
         if not isinstance(part, dict):
             raise InputError(f"{path} is damaged: {name} is {part!r}, an object is expected")

@@ -46,13 +46,24 @@ class Predictor:
             raise InputError(f"{path} is neither a run folder nor an export: it is not there")
         if (path / runs.CONFIG).exists():
             network, config = runs.load_predict(path)
-            crop = {"view": config.view, "margin": config.margin}
-            return cls(network, **crop, data=config.data, file=path / runs.BEST)
+            return cls(
+                network,
+                view=config.view,
+                margin=config.margin,
+                data=config.data,
+                file=path / runs.BEST,
+            )
         from keypoints.inference.exported import load_exported
 
         network, manifest, file = load_exported(path)
-        crop = {name: manifest["crop"][name] for name in ("view", "margin")}
-        return cls(network, **crop, data=manifest["run"]["data"], file=file)
+        crop = manifest["crop"]
+        return cls(
+            network,
+            view=crop["view"],
+            margin=crop["margin"],
+            data=manifest["run"]["data"],
+            file=file,
+        )
 
     def predict(self, image: np.ndarray, boxes: np.ndarray | None = None) -> np.ndarray:
         """Points `(n, 68, 2)` float32 in pixels of `image`, one face for each box.

@@ -221,10 +221,11 @@ class Tracker:
             settled = timestamp - track.born >= SETTLED_AFTER
             return track.seen < self._last, not settled, _apart(found[number], track, timestamp)
 
-        faces, owners = [], []
+        faces: list[Face] = []
+        owners: list[int] = []
         sure = np.flatnonzero(scores >= SCORE_THRESHOLD).tolist()
         claims = {number: claim(number) for number in sure}
-        for number in sorted(sure, key=claims.get):
+        for number in sorted(sure, key=lambda number: claims[number]):
             track = self._tracks[number]
             if _among(found[number], [found[owner] for owner in owners]):
                 track.known, track.filter = timestamp, OneEuro()

@@ -27,8 +27,7 @@ def try_window() -> Callable[[], None]:
     if sys.platform.startswith("linux") and not screen:
         raise InputError("no window can open here (DISPLAY is not set)")
     command = [sys.executable, "-c", "import cv2; cv2.namedWindow('attempt')"]
-    quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
-    attempt = subprocess.Popen(command, **quiet)
+    attempt = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
 
     def require_window() -> None:
         if attempt.wait() != 0:

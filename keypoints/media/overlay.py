@@ -46,6 +46,6 @@ def draw_axes(image: np.ndarray, points: np.ndarray, rotation: np.ndarray) -> np
     width = max(round(size / 50), 1)
     # The axis that points farthest away from the viewer is drawn first.
     for axis in np.argsort(rotation[2]):
-        line = np.rint(np.stack([start, ends[axis]]) * 16).astype(np.int32)
-        cv2.line(image, *line.tolist(), AXES[axis], width, cv2.LINE_AA, 4)
+        first, last = np.rint(np.stack([start, ends[axis]]) * 16).astype(np.int32).tolist()
+        cv2.line(image, first, last, AXES[axis], width, cv2.LINE_AA, 4)
     return image

@@ -2,7 +2,6 @@
 
 import functools
 import io
-import os
 import re
 import struct
 from collections.abc import Callable, Iterator, Sequence
@@ -85,7 +84,7 @@ def open_picture(path: Path) -> "Picture":
     try:
         data = path.read_bytes()
     except OSError as error:
-        raise InputError(f"{path}: {os.strerror(error.errno)}") from None
+        raise InputError(f"{path}: {error.strerror or error}") from None
     return Picture(data, str(path))
 
 
@@ -561,8 +560,9 @@ def _transform(profile: bytes, channels: int, back: bool) -> Any:
 
     own, srgb = ImageCms.ImageCmsProfile(io.BytesIO(profile)), ImageCms.createProfile("sRGB")
     mode = _MODES[channels][1]
-    pairs = (srgb, own, "RGB", mode) if back else (own, srgb, mode, "RGB")
-    transform = ImageCms.buildTransform(*pairs, ImageCms.Intent.RELATIVE_COLORIMETRIC)
+    source, target, *modes = (srgb, own, "RGB", mode) if back else (own, srgb, mode, "RGB")
+    intent = ImageCms.Intent.RELATIVE_COLORIMETRIC
+    transform = ImageCms.buildTransform(source, target, modes[0], modes[1], intent)
     if channels == 3:
         levels = np.arange(0, 256, 17, dtype=np.uint8)
         grid = np.stack(np.meshgrid(levels, levels, levels), axis=-1).reshape(16, 256, 3)

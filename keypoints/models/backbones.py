@@ -28,7 +28,7 @@ LITE_BLOCKS = (
 )
 
 
-def resnet50(pixels, weights: str) -> list:
+def resnet50(pixels: keras.KerasTensor, weights: str) -> list[keras.KerasTensor]:
     """Feature maps of ResNet50 (He et al., 2015) at strides 4, 8, 16 and 32, fine to coarse."""
     pixels = ops.flip(pixels, axis=-1)  # the published weights read BGR
     centred = layers.Rescaling(1.0, [-mean for mean in reversed(IMAGENET_MEAN)])(pixels)
@@ -44,7 +44,7 @@ def resnet50(pixels, weights: str) -> list:
     return [network.get_layer(name).output for name in RESNET50_MAPS]
 
 
-def tiny(pixels, weights: str) -> list:
+def tiny(pixels: keras.KerasTensor, weights: str) -> list[keras.KerasTensor]:
     """Feature maps at strides 4, 8 and 16 of a few convolutions, for tests and the demo."""
     x = layers.Rescaling(1 / 58.0, [-mean / 58.0 for mean in IMAGENET_MEAN])(pixels)
     maps = []
@@ -55,7 +55,7 @@ def tiny(pixels, weights: str) -> list:
     return maps
 
 
-def lite(pixels, weights: str) -> list:
+def lite(pixels: keras.KerasTensor, weights: str) -> list[keras.KerasTensor]:
     """Feature maps of EfficientNet-Lite0 at strides 4, 8, 16 and 32, fine to coarse.
 
     EfficientNet-B0 (Tan and Le, 2019, table 1) without squeeze-and-excitation and with ReLU6: the
@@ -83,7 +83,9 @@ def lite(pixels, weights: str) -> list:
     return fine_to_coarse
 
 
-def _inverted_residual(x, width: int, name: str, *, size: int, strides: int, expand: int):
+def _inverted_residual(
+    x: keras.KerasTensor, width: int, name: str, *, size: int, strides: int, expand: int
+) -> keras.KerasTensor:
     """Expansion, depthwise convolution, projection (Sandler et al., MobileNetV2, 2018)."""
     source, inside = x, x
     if expand > 1:
@@ -101,7 +103,7 @@ BACKBONES = {"resnet50": resnet50, "lite": lite, "tiny": tiny}
 
 
 def convolution(
-    x,
+    x: keras.KerasTensor,
     width: int,
     name: str,
     *,
@@ -109,7 +111,7 @@ def convolution(
     strides: int = 1,
     relu: bool = True,
     ceiling: float | None = None,
-):
+) -> keras.KerasTensor:
     """Convolution, batch normalisation and, if `relu`, a ReLU limited to `ceiling`."""
     x = layers.Conv2D(width, size, strides, padding="same", use_bias=False, name=f"{name}_conv")(x)
     x = layers.BatchNormalization(name=f"{name}_bn")(x)

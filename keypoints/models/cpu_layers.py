@@ -1,5 +1,7 @@
 """Keras layers with the same results as the built-in ones and faster training on CPUs."""
 
+from typing import Any
+
 import keras
 from keras import backend, layers, ops
 
@@ -21,7 +23,7 @@ def use_cpu_kernels(model: keras.Model) -> keras.Model:
 class Conv2D(layers.Conv2D):
     """Convolution whose gradients are matrix products on JAX."""
 
-    def call(self, inputs):
+    def call(self, inputs: Any) -> Any:
         if not (self._plain and self.use_bias and self.kernel_size == (1, 1)):
             return super().call(inputs)
         from keypoints.models import cpu_ops
@@ -29,16 +31,14 @@ class Conv2D(layers.Conv2D):
         bias = ops.convert_to_tensor(self.bias)
         return self.activation(cpu_ops.shift(self.convolution_op(inputs, self.kernel), bias))
 
-    def convolution_op(self, inputs, kernel):
+    def convolution_op(self, inputs: Any, kernel: Any) -> Any:
         if not self._plain:
             return super().convolution_op(inputs, kernel)
         from keypoints.models import cpu_ops
 
-        sides = zip(inputs.shape[1:3], self.kernel_size)
-        pads = tuple(
-            _padding(self.padding, length, size, self.strides[0]) for length, size in sides
-        )
-        return cpu_ops.convolve(inputs, ops.convert_to_tensor(kernel), self.strides[0], pads)
+        stride, sides = self.strides[0], zip(inputs.shape[1:3], self.kernel_size)
+        rows, columns = (_padding(self.padding, length, size, stride) for length, size in sides)
+        return cpu_ops.convolve(inputs, ops.convert_to_tensor(kernel), stride, (rows, columns))
 
     @property
     def _plain(self) -> bool:
@@ -57,7 +57,7 @@ def _padding(padding: str, length: int, size: int, stride: int) -> tuple[int, in
 class BatchNormalization(layers.BatchNormalization):
     """Normalisation over the last axis of `(b, h, w, c)` in fewer passes than Keras takes."""
 
-    def call(self, inputs, training=None, mask=None):
+    def call(self, inputs: Any, training: bool | None = None, mask: Any = None) -> Any:
         if backend.backend() == "jax" and training and self.trainable:
             return self._call_jax(inputs)
         if backend.backend() != "tensorflow":
@@ -85,7 +85,7 @@ class BatchNormalization(layers.BatchNormalization):
             moving.assign(moving * self.momentum + now * (1 - self.momentum))
         return outputs
 
-    def _call_jax(self, inputs):
+    def _call_jax(self, inputs: Any) -> Any:
         from keypoints.models import cpu_ops
 
         inputs = ops.cast(inputs, "float32")
@@ -100,7 +100,7 @@ class BatchNormalization(layers.BatchNormalization):
 class ReLU(layers.ReLU):
     """ReLU whose output JAX stores instead of computing it again for the gradient."""
 
-    def call(self, inputs):
+    def call(self, inputs: Any) -> Any:
         plain = (self.negative_slope, self.max_value, self.threshold) == (0, None, 0)
         return _rectify(inputs) if plain else super().call(inputs)
 
@@ -108,12 +108,12 @@ class ReLU(layers.ReLU):
 class Activation(layers.Activation):
     """The same for an activation layer with ReLU."""
 
-    def call(self, inputs):
+    def call(self, inputs: Any) -> Any:
         plain = self.activation is keras.activations.relu
         return _rectify(inputs) if plain else super().call(inputs)
 
 
-def _rectify(inputs):
+def _rectify(inputs: Any) -> Any:
     if backend.backend() != "jax":
         return ops.relu(inputs)
     from keypoints.models import cpu_ops
@@ -124,7 +124,7 @@ def _rectify(inputs):
 class MaxPooling2D(layers.MaxPooling2D):
     """Max pooling whose gradient on JAX is a selection between values, not a search."""
 
-    def call(self, inputs):
+    def call(self, inputs: Any) -> Any:
         windows = tuple(self.pool_size) == (3, 3) and tuple(self.strides) == (2, 2)
         even = not any(side % 2 for side in inputs.shape[1:3])
         plain = windows and even and (self.padding, self.data_format) == ("valid", "channels_last")

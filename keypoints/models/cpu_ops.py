@@ -13,10 +13,11 @@ import jax.numpy as jnp
 from jax import lax
 
 LAYOUT = ("NHWC", "HWIO", "NHWC")
+Pads = tuple[tuple[int, int], tuple[int, int]]  # zeros around, per axis
 FEW = 16  # channels; with fewer, copies of whole windows cost less than a convolution
 
 
-def convolve(inputs: jax.Array, kernel: jax.Array, stride: int, pads: tuple) -> jax.Array:
+def convolve(inputs: jax.Array, kernel: jax.Array, stride: int, pads: Pads) -> jax.Array:
     """Convolution of `(b, h, w, c)` with `(k, l, c, o)`; `pads`: zeros around, per axis."""
     if kernel.shape[:2] == (1, 1) and not any(map(any, pads)):
         return _multiply(inputs[:, ::stride, ::stride], kernel)
@@ -29,7 +30,7 @@ def convolve(inputs: jax.Array, kernel: jax.Array, stride: int, pads: tuple) -> 
     return _convolve(inputs, kernel, pads)
 
 
-def _windows(inputs, shape, pads):
+def _windows(inputs: jax.Array, shape: tuple[int, ...], pads: Pads) -> jax.Array:
     """All inputs under the kernel at each position, `(b, h, w, k l c)`."""
     height, width = shape[:2]
     inputs = jnp.pad(inputs, ((0, 0), *pads, (0, 0)))
@@ -40,7 +41,9 @@ def _windows(inputs, shape, pads):
     )
 
 
-def _without_stride(inputs, kernel, stride, pads):
+def _without_stride(
+    inputs: jax.Array, kernel: jax.Array, stride: int, pads: Pads
+) -> tuple[jax.Array, jax.Array, Pads]:
     """An equal convolution of stride 1: blocks of stride x stride pixels become channels."""
     height, width, channels, filters = kernel.shape
     kernel = jnp.pad(kernel, ((0, -height % stride), (0, -width % stride), (0, 0), (0, 0)))
@@ -64,12 +67,12 @@ def _without_stride(inputs, kernel, stride, pads):
 
 
 @jax.custom_vjp
-def _multiply(inputs, kernel):
+def _multiply(inputs: jax.Array, kernel: jax.Array) -> jax.Array:
     """Convolution with a `(1, 1, c, o)` kernel."""
     return _product(inputs, kernel[0, 0])
 
 
-def _multiply_backward(saved, gradient):
+def _multiply_backward(saved: tuple, gradient: jax.Array) -> tuple[jax.Array, jax.Array]:
     inputs, kernel = saved
     return _product(gradient, kernel[0, 0].T), _outer(inputs, gradient)[None, None]
 
@@ -88,7 +91,7 @@ def shift(maps: jax.Array, bias: jax.Array) -> jax.Array:
     return maps + bias
 
 
-def _shift_backward(_, gradient):
+def _shift_backward(_: None, gradient: jax.Array) -> tuple[jax.Array, jax.Array]:
     ones = jnp.ones((gradient.size // gradient.shape[-1], 1), gradient.dtype)
     return gradient, _outer(ones, gradient)[0]
 
@@ -97,11 +100,13 @@ shift.defvjp(lambda maps, bias: (maps + bias, None), _shift_backward)
 
 
 @partial(jax.custom_vjp, nondiff_argnums=(2,))
-def _convolve(inputs, kernel, pads):
+def _convolve(inputs: jax.Array, kernel: jax.Array, pads: Pads) -> jax.Array:
     return lax.conv_general_dilated(inputs, kernel, (1, 1), pads, dimension_numbers=LAYOUT)
 
 
-def _convolve_backward(pads, saved, gradient):
+def _convolve_backward(
+    pads: Pads, saved: tuple, gradient: jax.Array
+) -> tuple[jax.Array, jax.Array]:
     inputs, kernel = saved
     height, width, channels, filters = kernel.shape
     outer = [(size - 1 - low, size - 1 - high) for size, (low, high) in zip((height, width), pads)]
@@ -129,13 +134,13 @@ _convolve.defvjp(lambda inputs, kernel, pads: (_convolve(inputs, kernel, pads), 
                  _convolve_backward)  # fmt: skip
 
 
-def _product(maps, matrix):
+def _product(maps: jax.Array, matrix: jax.Array) -> jax.Array:
     """`(b, h, w, c)` times `(c, o)`."""
     flat = maps.reshape(-1, maps.shape[-1])
     return (flat @ matrix).reshape(*maps.shape[:-1], matrix.shape[-1])
 
 
-def _outer(maps, others):
+def _outer(maps: jax.Array, others: jax.Array) -> jax.Array:
     """Outer products of `(b, h, w, c)` and `(b, h, w, o)`, summed over positions: `(c, o)`."""
     maps, others = (x.reshape(-1, x.shape[-1]) for x in (maps, others))
     return lax.dot_general(maps, others, (((0,), (0,)), ((), ())))
@@ -147,7 +152,9 @@ def normalise(inputs: jax.Array, gamma: jax.Array, beta: jax.Array, epsilon: flo
     return _normalise_forward(inputs, gamma, beta, epsilon)[0]
 
 
-def _normalise_forward(inputs, gamma, beta, epsilon):
+def _normalise_forward(
+    inputs: jax.Array, gamma: jax.Array, beta: jax.Array, epsilon: float
+) -> tuple[tuple, tuple]:
     count = inputs.size // inputs.shape[-1]
     mean = jnp.sum(inputs, (0, 1, 2)) / count
     variance = jnp.sum(jnp.square(inputs - mean), (0, 1, 2)) / count
@@ -157,7 +164,9 @@ def _normalise_forward(inputs, gamma, beta, epsilon):
     return (outputs, mean, variance), (inputs, gamma, mean, inverse)
 
 
-def _normalise_backward(epsilon, saved, gradients):
+def _normalise_backward(
+    epsilon: float, saved: tuple, gradients: tuple
+) -> tuple[jax.Array, jax.Array, jax.Array]:
     inputs, gamma, mean, inverse = saved
     gradient = gradients[0]  # mean and variance are only used for moving averages
     count = inputs.size // inputs.shape[-1]
@@ -182,7 +191,7 @@ def rectify(inputs: jax.Array) -> jax.Array:
     return jnp.where(inputs < 0, 0, inputs)
 
 
-def _rectify_forward(inputs):
+def _rectify_forward(inputs: jax.Array) -> tuple[jax.Array, jax.Array]:
     outputs = rectify(inputs)
     return outputs, outputs
 
@@ -200,13 +209,13 @@ def pool(inputs: jax.Array) -> jax.Array:
     return _halve(_halve(inputs, 2), 1)
 
 
-def _pool_forward(inputs):
+def _pool_forward(inputs: jax.Array) -> tuple[jax.Array, tuple]:
     across = _halve(inputs, 2)
     outputs = _halve(across, 1)
     return outputs, (inputs, across, outputs)
 
 
-def _pool_backward(saved, gradient):
+def _pool_backward(saved: tuple, gradient: jax.Array) -> tuple[jax.Array]:
     inputs, across, outputs = saved
     gradient = _halve_gradient(across, outputs, gradient, 1)
     return (_halve_gradient(inputs, across, gradient, 2),)
@@ -215,18 +224,20 @@ def _pool_backward(saved, gradient):
 pool.defvjp(_pool_forward, _pool_backward)
 
 
-def _thirds(maps, axis):
+def _thirds(maps: jax.Array, axis: int) -> list[jax.Array]:
     """First, middle and last elements of the windows of three along `axis`, stride 2."""
     length = maps.shape[axis]  # 2 n + 2; the last element is in no window
     return [lax.slice_in_dim(maps, at, length - 3 + at, 2, axis) for at in range(3)]
 
 
-def _halve(maps, axis):
+def _halve(maps: jax.Array, axis: int) -> jax.Array:
     first, middle, last = _thirds(maps, axis)
     return jnp.maximum(jnp.maximum(first, middle), last)
 
 
-def _halve_gradient(inputs, outputs, gradient, axis):
+def _halve_gradient(
+    inputs: jax.Array, outputs: jax.Array, gradient: jax.Array, axis: int
+) -> jax.Array:
     first, middle, _ = _thirds(inputs, axis)
     to_first = first == outputs
     to_middle = ~to_first & (middle == outputs)

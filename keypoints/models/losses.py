@@ -7,6 +7,7 @@ A coordinate that is not annotated is NaN; loss and metric leave it out.
 
 import math
 from collections.abc import Callable
+from typing import Any
 
 from keras import ops
 
@@ -18,23 +19,23 @@ WING_WIDTH = 10.0
 WING_CURVATURE = 2.0
 
 
-def l1(truth, predicted):
+def l1(truth: Any, predicted: Any) -> Any:
     """Mean absolute difference `(b,)`."""
     return ops.mean(ops.abs(predicted - truth), axis=-1)
 
 
-def mse(truth, predicted):
+def mse(truth: Any, predicted: Any) -> Any:
     """Mean squared difference `(b,)`."""
     return ops.mean(ops.square(predicted - truth), axis=-1)
 
 
-def smooth_l1(truth, predicted):
+def smooth_l1(truth: Any, predicted: Any) -> Any:
     """d^2 / 2 below one pixel, linear above `(b,)` (Girshick, "Fast R-CNN", 2015, eq. 3)."""
     error = ops.abs(predicted - truth)
     return ops.mean(ops.where(error < 1.0, 0.5 * error * error, error - 0.5), axis=-1)
 
 
-def wing(truth, predicted):
+def wing(truth: Any, predicted: Any) -> Any:
     """Logarithmic below `WING_WIDTH`, linear above `(b,)` (Feng et al., CVPR 2018, eq. 5)."""
     error = ops.abs(predicted - truth)
     offset = WING_WIDTH - WING_WIDTH * math.log(1 + WING_WIDTH / WING_CURVATURE)
@@ -42,7 +43,7 @@ def wing(truth, predicted):
     return ops.mean(ops.where(error < WING_WIDTH, curved, error - offset), axis=-1)
 
 
-def nme(truth, predicted):
+def nme(truth: Any, predicted: Any) -> Any:
     """NME of each crop, percent `(b,)`: mean distance over the square root of the box's area.
 
     The box is that of the annotated points, at least one pixel wide. The inter-ocular distance is
@@ -61,7 +62,7 @@ def nme(truth, predicted):
     return 100 * ops.sum(distances, axis=-1) / (ops.maximum(count, 1.0) * size)
 
 
-def laplace(truth, predicted, uncertainty):
+def laplace(truth: Any, predicted: Any, uncertainty: Any) -> Any:
     """Negative log-likelihood `(b,)` of Laplace errors with mean absolute error `uncertainty`.
 
     Per coordinate log(s) + |e| / s, the constant left out, with s the `uncertainty` `(b, 68)`. The
@@ -87,7 +88,7 @@ def objective(regression: Callable) -> Callable:
     out too small. Every annotated coordinate has the same weight, however many a face has.
     """
 
-    def loss(targets, outputs):
+    def loss(targets: Any, outputs: Any) -> Any:
         points, uncertainty = outputs[:, :POINTS], outputs[:, POINTS:]
         truth, teacher = targets[:, :POINTS], targets[:, -POINTS:]  # the same without a teacher
         total = sum(
@@ -99,6 +100,6 @@ def objective(regression: Callable) -> Callable:
     return loss
 
 
-def nme_of_outputs(targets, outputs):
+def nme_of_outputs(targets: Any, outputs: Any) -> Any:
     """`nme` of the points in flat outputs `(b, 204)` against the annotated points."""
     return nme(targets[:, :POINTS], outputs[:, :POINTS])

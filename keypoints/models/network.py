@@ -5,6 +5,8 @@ expected absolute error. The network consists of `keras.ops` and built-in layers
 Keras backend, and weights saved with one backend load with another.
 """
 
+from typing import Any
+
 import keras
 import numpy as np
 from keras import layers, ops
@@ -36,7 +38,7 @@ class SoftArgmax(layers.Layer):
     map (standard deviation around the position), with a factor and an exponent learned per point.
     """
 
-    def __init__(self, mean_face: np.ndarray, **options):
+    def __init__(self, mean_face: np.ndarray, **options: Any) -> None:
         # float32 under mixed precision too: bfloat16 would round coordinates to whole pixels.
         super().__init__(dtype="float32", **options)
         self.mean_face = np.asarray(mean_face, np.float32) / CROP
@@ -63,7 +65,7 @@ class SoftArgmax(layers.Layer):
             for name, start in (("log_factor", np.log(ERROR_OF_SPREAD)), ("exponent", 1.0))
         )
 
-    def call(self, maps):
+    def call(self, maps: Any) -> Any:
         # Cells last: softmax and mean then run over contiguous memory, and exported graphs, whose
         # maps have channels first, need no transpose.
         flat = ops.reshape(
@@ -116,7 +118,7 @@ def build_model(config: Config, mean_face: np.ndarray) -> keras.Model:
     return model
 
 
-def pooled(maps: list, mean_face: np.ndarray, width: int):
+def pooled(maps: list[keras.KerasTensor], mean_face: np.ndarray, width: int) -> keras.KerasTensor:
     """One dense layer on the averaged coarsest map; output `(b, 68, 3)` as of `SoftArgmax`."""
     start = np.concatenate([mean_face, np.log(np.full((landmarks.COUNT, 1), 10.0))], axis=1)
     x = layers.GlobalAveragePooling2D(dtype="float32", name="head_pool")(maps[-1])
@@ -131,7 +133,7 @@ def pooled(maps: list, mean_face: np.ndarray, width: int):
     return ops.concatenate([x[..., :2], ops.exp(x[..., 2:])], axis=-1)
 
 
-def heatmap(maps: list, mean_face: np.ndarray, width: int):
+def heatmap(maps: list[keras.KerasTensor], mean_face: np.ndarray, width: int) -> keras.KerasTensor:
     """`SoftArgmax` over heat maps at the resolution of the finest feature map: `(b, 68, 3)`.
 
     The decoder adds each finer map to the upsampled coarser ones, as in feature pyramid networks

@@ -25,9 +25,10 @@ import sys
 import threading
 import zipfile
 import zlib
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -38,6 +39,9 @@ from keypoints.config import Config
 from keypoints.errors import InputError
 from keypoints.estimate import Estimate, Predict, unflatten
 from keypoints.extras import installed_version
+
+if TYPE_CHECKING:
+    import keras
 from keypoints.geometry import CROP
 
 CONFIG, DATA, ENVIRONMENT = "config.json", "data.json", "environment.json"
@@ -57,9 +61,9 @@ def check_run(run: Path, config: Config, data: dict[str, dict]) -> None:
             "choose another folder, or use the same fields to resume it"
         )
     if started and (run / DATA).exists():
-        saved = configs.json_object((run / DATA).read_bytes(), str(run / DATA))
+        before = configs.json_object((run / DATA).read_bytes(), str(run / DATA))
         changes = [
-            _change(saved.get(use), data[use]) for use in data if saved.get(use) != data[use]
+            _change(before.get(use), data[use]) for use in data if before.get(use) != data[use]
         ]
         if changes:
             raise InputError(
@@ -93,7 +97,7 @@ def load_config(run: Path) -> Config:
     return configs.from_json(path.read_bytes(), str(path))
 
 
-def load_model(run: Path):
+def load_model(run: Path) -> tuple["keras.Model", Config]:
     """`(model, config)` of a run folder: a new float32 model with the best weights."""
     from keypoints.models.network import build_model
 
@@ -106,7 +110,7 @@ def load_model(run: Path):
     return model, config
 
 
-def load_weights(model, run: Path) -> None:
+def load_weights(model: "keras.Model", run: Path) -> None:
     """Load the best weights of a run into a model; raises InputError if they do not fit."""
     path = run / BEST
     if not path.is_file():
@@ -126,7 +130,7 @@ def load_predict(path: str | Path) -> tuple[Predict, Config]:
     return predict_function(flattened(model)), config
 
 
-def flattened(model):
+def flattened(model: "keras.Model") -> "keras.Model":
     """`model` with one flat output `(b, 204)`, points then uncertainties, instead of two."""
     import keras
 
@@ -134,7 +138,7 @@ def flattened(model):
     return keras.Model(model.input, flat)
 
 
-def predict_function(model) -> Predict:
+def predict_function(model: "keras.Model") -> Predict:
     """A Keras model with the output of `flattened` as a `Predict` function, safe in threads."""
     one_at_a_time = threading.Lock()  # on JAX, Keras hands the model's own buffers to a prediction
 
@@ -161,7 +165,7 @@ def write_metrics(run: Path, rows: list[dict[str, float]]) -> None:
     write_text(run / METRICS, text.getvalue())
 
 
-def write_weights(path: Path, model) -> None:
+def write_weights(path: Path, model: "keras.Model") -> None:
     """Write the weights of the network without the optimizer state, which is twice as large."""
     from keras import Model
 
@@ -171,7 +175,7 @@ def write_weights(path: Path, model) -> None:
         Model(model.inputs, model.outputs).save_weights(temporary)
 
 
-def write_checkpoint(run: Path, model, progress: dict[str, Any]) -> None:
+def write_checkpoint(run: Path, model: "keras.Model", progress: dict[str, Any]) -> None:
     """Write the state needed to resume in one file: variables, optimizer, `progress`."""
     arrays = {
         name: variable.numpy()
@@ -193,7 +197,7 @@ def read_progress(run: Path) -> dict[str, Any] | None:
         return progress
 
 
-def restore_checkpoint(run: Path, model, *, optimizer: bool = True) -> None:
+def restore_checkpoint(run: Path, model: "keras.Model", *, optimizer: bool = True) -> None:
     """Load a checkpoint into a built model and, if `optimizer`, into its built optimizer."""
     state = _state(model, "network")
     if optimizer:
@@ -217,14 +221,14 @@ def environment() -> dict[str, Any]:
     }
 
 
-def _state(model, kind: str) -> dict:
+def _state(model: "keras.Model", kind: str) -> dict[str, Any]:
     """Variables of the network or of its optimizer by names that are stable across processes."""
     variables = model.variables if kind == "network" else model.optimizer.variables
     return {f"{kind}_{i}": variable for i, variable in enumerate(variables)}
 
 
 @contextmanager
-def _open_checkpoint(run: Path):
+def _open_checkpoint(run: Path) -> Iterator[Any]:
     path = run / CHECKPOINT
     try:
         with np.load(path, allow_pickle=False) as arrays:

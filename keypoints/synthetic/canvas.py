@@ -47,7 +47,13 @@ class Canvas:
             self.pixels, [self.fixed(points)], False, _rgb(colour), pixels, cv2.LINE_AA, SHIFT
         )
 
-    def ellipse(self, centre, axes, angle: float, colour: np.ndarray) -> None:
+    def ellipse(
+        self,
+        centre: np.ndarray,
+        axes: tuple[float, float],
+        angle: float,
+        colour: np.ndarray,
+    ) -> None:
         """`axes`: half lengths in pixels; `angle`: degrees, clockwise."""
         x, y = self.fixed(np.array(centre)).tolist()
         half = [max(int(a * SUPERSAMPLING * (1 << SHIFT)), 8) for a in axes]
@@ -79,10 +85,10 @@ class Canvas:
     def _mask(
         self, region: np.ndarray, points: np.ndarray, low: np.ndarray, blur: float
     ) -> np.ndarray:
-        mask = np.zeros(region.shape[:2], np.uint8)
+        mask: np.ndarray = np.zeros(region.shape[:2], np.uint8)
         cv2.fillPoly(mask, [self.fixed(points) - (low << SHIFT)], 255, cv2.LINE_AA, SHIFT)
         if blur:
-            mask = cv2.GaussianBlur(mask, None, blur * SUPERSAMPLING)
+            mask = cv2.GaussianBlur(mask, (0, 0), blur * SUPERSAMPLING)
         return mask.astype(np.float32)[..., None] / 255
 
 

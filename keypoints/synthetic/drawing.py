@@ -1,5 +1,7 @@
 """Drawing of synthetic faces whose visible features match their 68 landmarks."""
 
+from collections.abc import Sequence
+
 import cv2
 import numpy as np
 
@@ -64,7 +66,7 @@ def _background(width: int, height: int, rng: np.random.Generator) -> np.ndarray
         else:
             x2, y2 = int(rng.integers(width)), int(rng.integers(height))
             cv2.rectangle(picture, (x, y), (x2, y2), colour, -1)
-    return cv2.GaussianBlur(picture, None, float(rng.uniform(0.5, 6)))
+    return cv2.GaussianBlur(picture, (0, 0), float(rng.uniform(0.5, 6)))
 
 
 def _draw_body(canvas: Canvas, head: Head, skin: np.ndarray, rng: np.random.Generator) -> None:
@@ -155,7 +157,7 @@ def _draw_mouth(canvas: Canvas, head: Head, skin: np.ndarray, rng: np.random.Gen
     canvas.polygon(outer, lips)
     canvas.soft(p[[59, 58, 57, 56, 55, 65, 66, 67]], lips * 1.2 + 12, 0.5, 0.012 * s)
     canvas.line(p[[60, 61, 62, 63, 64]], lips * 0.35, 0.014 * s)
-    gap = np.linalg.norm(p[62] - p[66])
+    gap = float(np.linalg.norm(p[62] - p[66]))
     if gap > 0.02 * s:
         canvas.polygon(inner, np.array([55, 18, 22]))
         share = min(0.45, 0.035 * s / gap)
@@ -172,7 +174,7 @@ def _draw_eyes(canvas: Canvas, head: Head, skin: np.ndarray, rng: np.random.Gene
         eye = p[first : first + 6]
         lids = smooth(eye, steps=4)
         centre = eye.mean(axis=0)
-        wide = np.linalg.norm(eye[3] - eye[0])
+        wide = float(np.linalg.norm(eye[3] - eye[0]))
         canvas.soft(centre + (eye - centre) * 1.5, skin * 0.6, 0.45, 0.02 * s)  # the socket
         with canvas.inside(lids, reach=wide):
             canvas.polygon(centre + (lids - centre) * 1.2, np.array([236, 232, 228]))
@@ -230,8 +232,10 @@ def _light(canvas: Canvas, head: Head, outline: np.ndarray, rng: np.random.Gener
     shade = cv2.resize(shade.astype(np.float32), (width, height))
     lit = Canvas(width // SUPERSAMPLING, height // SUPERSAMPLING, np.zeros((2, 2, 3), np.uint8))
     lit.polygon(outline, np.full(3, 255))
-    lit.ellipse(head.skull, (0.56 * head.size, 0.6 * head.size), np.degrees(head.roll), [255] * 3)
-    mask = cv2.GaussianBlur(lit.pixels[..., 0], None, 3).astype(np.float32) / 255
+    lit.ellipse(
+        head.skull, (0.56 * head.size, 0.6 * head.size), np.degrees(head.roll), np.full(3, 255)
+    )
+    mask = cv2.GaussianBlur(lit.pixels[..., 0], (0, 0), 3).astype(np.float32) / 255
     shade = (1 + (shade - 1) * mask)[..., None]
     tint = rng.normal(1, 0.03, 3).astype(np.float32)
     canvas.pixels[:] = np.clip(canvas.pixels * (shade * tint), 0, 255)
@@ -275,14 +279,16 @@ def _develop(pixels: np.ndarray, width: int, height: int, rng: np.random.Generat
     """Turn the canvas into a camera image: exposure, blur, noise, JPEG."""
     picture = cv2.resize(pixels, (width, height), interpolation=cv2.INTER_AREA)
     if rng.random() < 0.4:
-        picture = cv2.GaussianBlur(picture, None, float(rng.uniform(0.3, 1.0)))
+        picture = cv2.GaussianBlur(picture, (0, 0), float(rng.uniform(0.3, 1.0)))
     noise = rng.standard_normal(picture.shape, np.float32) * np.float32(rng.uniform(0.5, 6))
     gain, offset = rng.normal(1, 0.1), rng.normal(0, 8)
     picture = picture * np.float32(gain) + np.float32(offset) + noise
     picture = np.clip(picture, 0, 255).astype(np.uint8)
     quality = int(rng.integers(50, 96))
     _, packed = cv2.imencode(".jpg", picture[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, quality])
-    return np.ascontiguousarray(cv2.imdecode(packed, cv2.IMREAD_COLOR)[..., ::-1])
+    decoded = cv2.imdecode(packed, cv2.IMREAD_COLOR)
+    assert decoded is not None  # just encoded
+    return np.ascontiguousarray(decoded[..., ::-1])
 
 
 def _disc(centre: np.ndarray, radius: float) -> np.ndarray:
@@ -290,5 +296,7 @@ def _disc(centre: np.ndarray, radius: float) -> np.ndarray:
     return centre + radius * np.column_stack([np.cos(angles), np.sin(angles)])
 
 
-def _vary(colour, rng: np.random.Generator, spread: float) -> np.ndarray:
+def _vary(
+    colour: Sequence[float] | np.ndarray, rng: np.random.Generator, spread: float
+) -> np.ndarray:
     return np.clip(np.asarray(colour, float) + rng.normal(0, spread, 3), 0, 255)

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import keras
 import numpy as np
@@ -29,7 +30,7 @@ from keypoints.models.losses import LOSSES, POINTS, nme_of_outputs, objective
 from keypoints.models.network import build_model
 
 STATISTICS = 12  # batches from which the batch statistics of averaged weights are computed
-START = {"epoch": 0, "step": 0, "rows": []}
+START: dict[str, Any] = {"epoch": 0, "step": 0, "rows": []}
 
 
 @dataclass(frozen=True)
@@ -53,7 +54,7 @@ class LearningRate(keras.optimizers.schedules.LearningRateSchedule):
         self.config = config
         self.steps = steps  # per epoch
 
-    def __call__(self, step):
+    def __call__(self, step: Any) -> Any:
         config = self.config
         epoch = ops.cast(step, "float32") / self.steps
         rise = 1.0
@@ -316,7 +317,7 @@ def _interruptible() -> Iterator[threading.Event]:
         yield interrupted  # only the main thread may handle signals
         return
 
-    def stop(*_) -> None:
+    def stop(*_: Any) -> None:
         interrupted.set()
         signal.signal(signal.SIGINT, before)  # a second Ctrl-C stops at once
 

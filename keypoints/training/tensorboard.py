@@ -3,6 +3,7 @@
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 from keypoints.backend import tensorflow
 
@@ -19,7 +20,7 @@ def event_writer(folder: Path) -> Callable[[dict[str, float]], None]:
     path = folder / f"events.out.tfevents.{time.time_ns()}.keypoints"
     writer = tf.io.TFRecordWriter(str(path))
 
-    def write(message: tf.compat.v1.Event) -> None:
+    def write(message: Any) -> None:
         writer.write(message.SerializeToString())
         writer.flush()
 

@@ -65,7 +65,7 @@ class Sheet:
         return np.clip((1 - reach) * min(across, down) * SUPERSAMPLING + 0.5, 0, 1)
 
     def soften(self, mask: np.ndarray, sigma: float) -> np.ndarray:
-        return cv2.GaussianBlur(mask, None, sigma * SUPERSAMPLING, borderType=cv2.BORDER_CONSTANT)
+        return cv2.GaussianBlur(mask, (0, 0), sigma * SUPERSAMPLING, borderType=cv2.BORDER_CONSTANT)
 
     def shade(self, share: np.ndarray, dark: tuple, light: tuple) -> np.ndarray:
         """Colours `(H, W, 3)` between `dark` where `share` is 0 and `light` where it is 1."""

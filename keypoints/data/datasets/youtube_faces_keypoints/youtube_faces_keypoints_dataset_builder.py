@@ -82,7 +82,8 @@ class Builder(tfds.core.GeneratorBasedBuilder):
             archive = self._archive(Path(folder))
             examples = read_archive(archive)
             self.info.metadata["archive"] = archive_digest(archive)
-        splits = {name: [] for name in ("train", "validation", "test", "seed_train", "seed_test")}
+        names = ("train", "validation", "test", "seed_train", "seed_test")
+        splits: dict[str, list[dict]] = {name: [] for name in names}
         for example in examples:
             splits[split_of(example["identity"])].append(example)
             splits["seed_train" if example["source"] == "training" else "seed_test"].append(example)
