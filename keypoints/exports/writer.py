@@ -255,7 +255,8 @@ def _manifest(run: Path, config: Config, folder: Path, formats: list[str]) -> di
                 "weights_sha256": runs.weights_digest(run)},
         "onnx": {"opset": ONNX_OPSET, "producer": f"tf2onnx {_version('tf2onnx')}"},
         "versions": {name: _version(name) for name in packages},
-        "licence": "code MIT; weights trained on YouTube Faces are for research only",
+        "licence": "code MIT; weights as the terms of the training images allow: those of YouTube "
+                   "Faces, 300-W (LFPW) and AFLW2000-3D are for research only",
         "sha256": {str(p.relative_to(folder)): runs.weights_digest(p) for p in files},
     }  # fmt: skip
 
