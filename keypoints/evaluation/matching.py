@@ -68,7 +68,7 @@ def _turned_boxes(records: Records, faces: list[int], found: Detections) -> np.n
     """Annotated boxes `(n, m, 4)` in the picture turned back about each found box by its roll."""
     annotated = np.repeat(records.boxes[faces][:, None], len(found), axis=1)
     if not found.rolls.any():
-        return overlap(annotated, found.boxes[None])
+        return annotated
     whole = records.whole_points()[faces]
     for index in np.flatnonzero(found.rolls):
         middle = found.boxes[index, :2] + found.boxes[index, 2:] / 2
