@@ -1,0 +1,61 @@
+import numpy as np
+import pytest
+
+from keypoints import config as configs
+from keypoints import landmarks
+from keypoints.config import Config
+from keypoints.data.pipeline import view_matrices
+from keypoints.errors import InputError
+from keypoints.evaluation.protocol import predict_points
+from keypoints.geometry import CROP
+from keypoints.models import runs
+from keypoints.models.network import build_model
+from keypoints.training.recalibration import fit_power, recalibrate
+from tests.faces import dotted_faces
+
+TINY = Config(backbone="tiny", resolution=56)
+
+
+def test_a_power_law_is_found_again():
+    """Errors are 2 u^1.5 times 1 or 3 / 2 or 1 / 2, whose mean is 1: the likelihood's maximum."""
+    expected = np.repeat(np.linspace(0.3, 4, 50), 3)
+    actual = 2 * expected**1.5 * np.tile([1, 1.5, 0.5], 50)
+    a, b = fit_power(expected, actual, np.ones(150))
+    assert a == pytest.approx(np.log(2)) and b == pytest.approx(1.5)
+    # With weight on every third alone, the law is that of these.
+    a, b = fit_power(expected, actual, np.tile([0.0, 1, 0], 50))
+    assert a == pytest.approx(np.log(3)) and b == pytest.approx(1.5)
+
+
+def write_run(folder, config):
+    runs.start_run(folder, config, {})
+    runs.write_weights(folder / runs.BEST, build_model(config, landmarks.MEAN_FACE * CROP))
+
+
+def test_a_runs_uncertainties_become_its_errors_and_the_points_stay(tmp_path):
+    sets = [dotted_faces(6, seed=1), dotted_faces(4, seed=2)]
+    write_run(tmp_path, TINY)
+
+    def estimate(records):
+        predict, _ = runs.load_predict(tmp_path)
+        return predict_points(predict, records, records.boxes, view="face", margin=TINY.margin)
+
+    before = [estimate(records) for records in sets]
+    a, b = recalibrate(tmp_path, sets)
+    ratios = []
+    for records, old in zip(sets, before):
+        new = estimate(records)
+        scale = np.linalg.norm(view_matrices(records, view="face", margin=1.4)[:, 0, :2], axis=1)
+        np.testing.assert_array_equal(new.points, old.points)
+        expected = np.exp(a) * (scale[:, None] * old.uncertainty) ** b / scale[:, None]
+        np.testing.assert_allclose(new.uncertainty, expected, rtol=1e-4)
+        errors = np.abs(new.points - records.points).mean(axis=2)
+        ratios.append(float((errors / new.uncertainty).mean()))
+    # At the maximum of the likelihood, the ratios have mean 1; each set has the same weight.
+    assert np.mean(ratios) == pytest.approx(1, abs=1e-3)
+
+
+def test_a_pooled_head_is_refused(tmp_path):
+    write_run(tmp_path, configs.replace(TINY, {"head": "pooled"}))
+    with pytest.raises(InputError, match="head=pooled"):
+        recalibrate(tmp_path, [dotted_faces(2)])
