@@ -122,14 +122,14 @@ def _prepared(
 def _tfds(name: str, split: str, data_dir: Path) -> Iterator[Example]:
     """Examples of a public 68-point TFDS data set, whose points are shares of width and height."""
     if name not in TFDS_NAMES:
-        raise InputError(f"--data=tfds:{name} is not known{near_miss(name, list(TFDS_NAMES))}")
+        raise InputError(f"data=tfds:{name} is not known{near_miss(name, list(TFDS_NAMES))}")
     import tensorflow_datasets as tfds
 
     tensorflow()  # TFDS runs it
     try:
         dataset = tfds.load(name, split=split, data_dir=data_dir)
     except (ValueError, OSError, tfds.download.DownloadError) as error:
-        raise InputError(f"--data=tfds:{name}: {error}") from None
+        raise InputError(f"data=tfds:{name}: {error}") from None
     for index, example in enumerate(dataset.as_numpy_iterator()):
         height, width = example["image"].shape[:2]
         points = example["landmarks_2d"] * [width, height]

@@ -48,7 +48,7 @@ def check_against(records: Records) -> list[Finding]:
         far = tuple(name for name, away in zip(files, distances) if away > DISTANCE)
         reason = (
             f"{MODEL} sees the points elsewhere: are they mirrored, scaled, or those of "
-            "other pictures? --preview draws them"
+            "other pictures? a preview of the training draws them"
         )
         return [Finding(reason, far, len(files), False)]
     return []

@@ -92,9 +92,9 @@ def read_predictions(path: str | Path, records: Records) -> dict[str, np.ndarray
         with open(path, newline="") as file:
             rows = list(csv.reader(file))[1:]
     except OSError as error:
-        raise InputError(f"--predictions={path}: {error.strerror}") from None
+        raise InputError(f"predictions={path}: {error.strerror}") from None
     except (UnicodeDecodeError, csv.Error) as error:
-        raise InputError(f"--predictions={path} is not a CSV file: {error}") from None
+        raise InputError(f"predictions={path} is not a CSV file: {error}") from None
     for line, row in enumerate(rows, 2):
         if not row or row[0] not in picture_of:
             continue
@@ -111,7 +111,7 @@ def read_predictions(path: str | Path, records: Records) -> dict[str, np.ndarray
                 problems.append(f"line {line}: {row[0]}: not finite; a missing face is empty cells")
             faces.append(face)
     problems += [f"{picture} has no row" for picture in groups if picture not in found]
-    refuse(problems, f"--predictions={path}, against {records.name},")
+    refuse(problems, f"predictions={path}, against {records.name},")
     return {
         picture: np.array(faces, np.float32).reshape(-1, landmarks.COUNT, 2)
         for picture, faces in found.items()

@@ -67,7 +67,7 @@ def check_run(run: Path, config: Config, data: dict[str, dict]) -> None:
         ]
         if changes:
             raise InputError(
-                f"--run={run}: the data changed since the run was started: {'; '.join(changes)}; "
+                f"{run}: the data changed since the run was started: {'; '.join(changes)}; "
                 "choose another folder, or restore the data to resume it"
             )
 

@@ -248,10 +248,10 @@ def _teacher(config: Config) -> Predict | None:
     try:
         teacher = Predictor.load(config.teacher)
     except InputError as error:
-        raise InputError(f"--teacher={config.teacher}: {error}") from None
+        raise InputError(f"teacher={config.teacher}: {error}") from None
     if teacher.view != config.view:
         raise InputError(
-            f"--teacher={config.teacher} uses the {teacher.view} view, but --view={config.view}; "
+            f"teacher={config.teacher} uses the {teacher.view} view, but view={config.view}; "
             "teacher and network must use the same crops"
         )
     return teacher.network
@@ -281,8 +281,8 @@ def _steps(
         if not math.isfinite(totals["loss"]):
             raise InputError(
                 f"the loss became {logs['loss']} in epoch {epoch + 1}, step {step}; the last "
-                "checkpoint is kept. Start a new run with a lower --learning_rate or with "
-                "--clip_norm=1"
+                "checkpoint is kept. Start a new run with a lower learning_rate or with "
+                "clip_norm=1"
             )
         loss, error = (total / (step - done) for total in totals.values())
         speed = (step - done) * config.batch_size / (time.monotonic() - clock)
@@ -304,7 +304,7 @@ def use_all_devices(config: Config) -> None:
     if len(devices) > 1:
         if config.batch_size % len(devices):
             raise InputError(
-                f"--batch_size={config.batch_size} does not divide over {len(devices)} devices"
+                f"batch_size={config.batch_size} does not divide over {len(devices)} devices"
             )
         keras.distribution.set_distribution(keras.distribution.DataParallel(devices=devices))
 

@@ -147,7 +147,7 @@ def test_a_download_that_never_ends_names_every_way_and_leaves_nothing(
     with pytest.raises(InputError) as error:
         load_records("youtube_faces_keypoints", "train", data_dir=tmp_path / "data")
     message = str(error.value)
-    for word in ("--archive", "KEYPOINTS_ARCHIVE", server.url, "synthetic_faces", "bytes"):
+    for word in ("`archive`", "KEYPOINTS_ARCHIVE", server.url, "synthetic_faces", "bytes"):
         assert word in message
     assert f"{tmp_path / 'data' / 'youtube_faces_keypoints'}, no archive" in message
     assert not [path for path in (tmp_path / "data").rglob("*") if path.is_file()]

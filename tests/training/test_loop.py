@@ -193,11 +193,11 @@ def test_a_run_does_not_go_on_with_other_data(tmp_path):
 def test_a_teacher_that_cannot_be_is_refused_before_anything_is_written(tmp_path, monkeypatch):
     stages = ({"epochs": 1}, {"epochs": 1, "teacher": "nobody"})
     config, faces = configs.replace(CONFIG, {"stages": stages}), dotted_faces(8)
-    with pytest.raises(InputError, match="--teacher=nobody: nobody is neither a run folder nor"):
+    with pytest.raises(InputError, match="teacher=nobody: nobody is neither a run folder nor"):
         train(config, tmp_path / "run", faces, [faces])
     teacher = SimpleNamespace(view="frame", network=None)
     monkeypatch.setattr(loop.Predictor, "load", lambda name: teacher)
-    with pytest.raises(InputError, match="--teacher=nobody uses the frame view"):
+    with pytest.raises(InputError, match="teacher=nobody uses the frame view"):
         train(config, tmp_path / "run", faces, [faces])
     assert not (tmp_path / "run").exists()
 
@@ -312,4 +312,4 @@ def test_four_devices_learn_what_one_learns(tmp_path):
     uneven = start(configs.replace(CONFIG, {"batch_size": 6}), tmp_path / "uneven",
                    KERAS_BACKEND="jax", XLA_FLAGS=flags)  # fmt: skip
     _, error = uneven.communicate()
-    assert "--batch_size=6 does not divide over 4 devices" in error
+    assert "batch_size=6 does not divide over 4 devices" in error

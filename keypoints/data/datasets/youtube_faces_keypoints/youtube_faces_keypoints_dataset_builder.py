@@ -100,10 +100,10 @@ class Builder(tfds.core.GeneratorBasedBuilder):
         except InputError as error:
             raise InputError(
                 f"the YouTube Faces keypoint data is not here: it is in no prepared data set under "
-                f"{Path(self.data_dir).parent}, no archive is named by --archive or "
+                f"{Path(self.data_dir).parent}, no archive is named by `archive` or "
                 f"{ARCHIVE_VARIABLE}, and the download failed ({error}). Fetch {self.url} where "
-                "there is a network and name it with --archive=PATH, or use "
-                "--data=synthetic_faces, which needs none"
+                "there is a network and name it with archive=PATH, or use "
+                "data=synthetic_faces, which needs none"
             ) from None
 
 
