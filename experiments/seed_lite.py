@@ -1,7 +1,7 @@
-"""The split of the old project with the recipe of this one: `small` without horizontal flips.
+"""The split of the old project with the recipe of this one, without horizontal flips.
 
     KERAS_BACKEND=tensorflow python -m tools.train seed_lite --weights=lite0.weights.h5
-    python -m tools.evaluate --model=runs/seed_lite --split=seed_test
+    python -m tools.evaluate --model=runs/seed_lite --split=seed_test --labels=published
 
 `lite0.weights.h5` holds ImageNet weights; see keypoints/pretrained/README.md for their source. The
 split is leaky (every person of `seed_test` is also in `seed_train`): compare the result only with
@@ -17,6 +17,7 @@ from keypoints.config import Config
 config = Config(
     train_split="seed_train",
     validation_split="seed_train",
+    labels="published",
     backbone="lite",
     resolution=112,
     epochs=22,
@@ -28,6 +29,7 @@ config = Config(
     scale=0.12,
     translation=0.06,
     occlusion=0.25,
+    hue=0.03,
     brightness=0.2,
     contrast=0.25,
     saturation=0.25,

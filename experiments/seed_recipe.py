@@ -18,6 +18,7 @@ from keypoints.config import Config
 config = Config(
     train_split="seed_train",
     validation_split="seed_test",
+    labels="published",
     view="frame",
     head="pooled",
     weights="imagenet",

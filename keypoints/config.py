@@ -53,9 +53,9 @@ class Config:
     )
 
     rotation: float = _option(30.0, "largest random rotation, degrees", low=0.0, high=180.0)
-    scale: float = _option(0.15, "largest random change of scale, fraction", low=0.0, high=0.9)
+    scale: float = _option(0.2, "largest random change of scale, fraction", low=0.0, high=0.9)
     translation: float = _option(
-        0.08, "largest random translation, fraction of the crop side", low=0.0, high=1.0
+        0.1, "largest random translation, fraction of the crop side", low=0.0, high=1.0
     )
     flip: float = _option(0.5, "horizontal-flip probability", low=0.0, high=1.0)
     brightness: float = _option(
@@ -64,15 +64,15 @@ class Config:
     contrast: float = _option(0.3, "largest change of contrast, fraction", low=0.0, high=1.0)
     saturation: float = _option(0.3, "largest change of saturation, fraction", low=0.0, high=1.0)
     hue: float = _option(
-        0.03, "largest change of hue, fraction of the colour circle", low=0.0, high=0.5
+        0.04, "largest change of hue, fraction of the colour circle", low=0.0, high=0.5
     )
     grayscale: float = _option(0.1, "probability of grayscale", low=0.0, high=1.0)
-    blur: float = _option(0.2, "probability of blur", low=0.0, high=1.0)
+    blur: float = _option(0.15, "probability of blur", low=0.0, high=1.0)
     noise: float = _option(
-        8.0, "largest standard deviation of sensor noise, gray levels", low=0.0, high=100.0
+        6.0, "largest standard deviation of sensor noise, gray levels", low=0.0, high=100.0
     )
     jpeg: float = _option(0.0, "probability of JPEG compression", low=0.0, high=1.0)
-    occlusion: float = _option(0.4, "probability of an occluding block", low=0.0, high=1.0)
+    occlusion: float = _option(0.3, "probability of an occluding block", low=0.0, high=1.0)
     mask: float = _option(0.0, "probability of a drawn face mask", low=0.0, high=1.0)
 
     backbone: str = _option("resnet50", "backbone network", choices=("resnet50", "lite", "tiny"))
