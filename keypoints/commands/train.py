@@ -3,14 +3,23 @@
 import dataclasses
 import importlib.util
 import inspect
+import os
 import sys
-from collections.abc import Callable, Iterable
+import threading
+import time
+import traceback
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from keypoints.config import Config, near_miss, override
 from keypoints.errors import InputError
 
+if TYPE_CHECKING:
+    from keypoints.training.hosts import Hosts
+
+ENDING = threading.Lock()
 EXPERIMENTS = Path(__file__).parents[2] / "experiments"
 
 
@@ -22,6 +31,7 @@ def train(
     data_dir: str | None = None,
     preview: int = 0,
     tensorboard: bool = False,
+    hosts: str | None = None,
     **fields: Any,
 ) -> None:
     """Train a network into a run folder; the same command goes on with a run that was stopped.
@@ -37,17 +47,34 @@ def train(
         preview: draw this many training pictures with their points, whole ones into
             RUN/preview-pictures.png and jittered crops into RUN/preview.png, and do not train
         tensorboard: also write the metrics as TensorBoard events into RUN/tensorboard
+        hosts: train on several hosts, each with this command: ADDRESS:PORT,COUNT,INDEX, where host
+            0 listens, how many there are, which one this is, from 0; or slurm for tasks of srun
     """
     config = override(load_experiment(experiment), fields)
     folder = Path(run) if run is not None else Path("runs") / Path(experiment).stem
     if preview < 0:
         raise InputError(f"--preview={preview}: a number of pictures is expected")
 
+    if preview and hosts:
+        raise InputError("--preview is drawn by one host; leave --hosts out")
+    with several(hosts) as party:
+        sources: dict[str, Any] = {"archive": archive, "data_dir": data_dir}
+        train_into(folder, config, sources, preview, tensorboard, party)
+
+
+def train_into(
+    folder: Path,
+    config: Config,
+    sources: dict[str, Any],
+    preview: int,
+    tensorboard: bool,
+    hosts: "Hosts | None",
+) -> None:
+    """Load the data, then train or draw the preview."""
     from keypoints.data.sources import load_records, load_set, parse_sets
 
     splits = (config.train_split, config.validation_split)
-    sources: dict[str, Any] = {"labels": config.labels, "splits": splits}
-    sources |= {"archive": archive, "data_dir": data_dir}
+    sources = {"labels": config.labels, "splits": splits, **sources}
     training = load_records(config.data, config.train_split, **sources)
     if preview:
         draw_preview(config, training, preview, folder)
@@ -55,14 +82,16 @@ def train(
     validation = [
         load_set(name, config.validation_split, **sources) for name, _ in parse_sets(config.data)
     ]
+    shows = hosts is None or hosts.writes
     check_annotations(training, validation)
     count = sum(len(records) for records in validation)
-    print(f"{folder}: {len(training)} pictures to train on, {count} to validate on")
+    if shows:
+        print(f"{folder}: {len(training)} pictures to train on, {count} to validate on")
 
     from keypoints.training import loop as trainer
 
-    listeners: list[Callable[[dict[str, float]], None]] = [show_epoch]
-    if tensorboard:
+    listeners: list[Callable[[dict[str, float]], None]] = [show_epoch] if shows else []
+    if tensorboard and shows:
         from keypoints.training.tensorboard import event_writer
 
         listeners.append(event_writer(folder / "tensorboard"))
@@ -71,13 +100,51 @@ def train(
         for listener in listeners:
             listener(row)
 
+    on_step = show_step if shows else lambda step: None
     try:
-        trainer.train(config, folder, training, validation, on_step=show_step, on_epoch=on_epoch)
+        trainer.train(
+            config, folder, training, validation, on_step=on_step, on_epoch=on_epoch, hosts=hosts
+        )
     except KeyboardInterrupt:
+        if hosts and not hosts.closed:
+            raise
         print(f"\nstopped; the same command goes on from {folder}", file=sys.stderr)
         sys.exit(130)
-    print(f"{folder}: weights, config.json, metrics.csv and curves.png")
-    print(f"done: python -m tools.evaluate --model={folder}")
+    if shows:
+        print(f"{folder}: weights, config.json, metrics.csv and curves.png")
+        print(f"done: python -m tools.evaluate --model={folder}")
+
+
+@contextmanager
+def several(hosts: str | None) -> Iterator["Hosts | None"]:
+    """The hosts of `--hosts`, which learn of an error in the block; None without the flag."""
+    if hosts is None:
+        yield None
+        return
+    from keypoints.training.hosts import connect
+
+    party = connect(hosts, on_loss=end)
+    try:
+        yield party
+    except (InputError, OSError) as error:
+        party.fail(str(error))
+        end(str(error))
+    except KeyboardInterrupt:
+        party.fail("interrupted")
+        end("interrupted")
+    except Exception as error:
+        time.sleep(3)  # it may come of the end of another host, which ends this one
+        traceback.print_exc()
+        party.fail(repr(error))
+        end(repr(error))
+
+
+def end(reason: str) -> None:
+    """Print why, and end this process at once: at exit JAX would wait for the other hosts."""
+    ENDING.acquire()  # never released: the first reason is the one to print
+    print(f"error: {reason}", file=sys.stderr, flush=True)
+    sys.stdout.flush()
+    os._exit(2)
 
 
 def load_experiment(name: str) -> Config:

@@ -15,6 +15,8 @@ from keypoints.data import augment
 from keypoints.data.records import Records
 from keypoints.errors import InputError
 
+ALL = slice(None)
+
 
 def view_matrices(
     records: Records,
@@ -58,15 +60,23 @@ def evaluation_pipeline(records: Records, matrices: np.ndarray, *, batch_size: i
     )
 
 
-def training_pipeline(records: Records, config: Config, *, epoch: int, skip: int = 0) -> Any:
+def training_pipeline(
+    records: Records,
+    config: Config,
+    *,
+    epoch: int,
+    skip: int = 0,
+    rows: slice = ALL,
+) -> Any:
     """One epoch of jittered batches: crops `(b, 224, 224, 3)` uint8, targets `(b, 136)` float32.
 
     Order and jitter are functions of (config.seed, epoch, example): the same call gives the same
     bits, however many workers there are. `skip` batches are left out at the start, to go on with
-    an epoch that was stopped. The last partial batch is dropped, so that every step has one
-    shape; the order changes, so no picture is always left out. `records.repeats` says how often
-    a picture is shown, each time with a jitter of its own. Targets of missing points are NaN.
-    Raises InputError for an epoch of fewer pictures than one batch.
+    an epoch that was stopped. `rows` are the rows of each batch that are made, for one of several
+    hosts. The last partial batch is dropped, so that every step has one shape; the order changes,
+    so no picture is always left out. `records.repeats` says how often a picture is shown, each time
+    with a jitter of its own. Targets of missing points are NaN. Raises InputError for an epoch of
+    fewer pictures than one batch.
     """
     tf = tensorflow()
 
@@ -98,11 +108,13 @@ def training_pipeline(records: Records, config: Config, *, epoch: int, skip: int
             ]
         )
 
+    count = len(range(config.batch_size)[rows])
     flat_targets = tf.constant(targets.reshape(records.shown, -1))
 
     def batch(indices: Any) -> tuple[Any, Any]:
+        indices = indices[rows]
         images = tf.numpy_function(crops, [indices], tf.uint8, stateful=False)
-        images = tf.ensure_shape(images, (config.batch_size, geometry.CROP, geometry.CROP, 3))
+        images = tf.ensure_shape(images, (count, geometry.CROP, geometry.CROP, 3))
         return images, tf.gather(flat_targets, indices)
 
     return (

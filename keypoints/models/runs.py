@@ -25,7 +25,7 @@ import sys
 import threading
 import zipfile
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -197,14 +197,31 @@ def read_progress(run: Path) -> dict[str, Any] | None:
         return progress
 
 
-def restore_checkpoint(run: Path, model: "keras.Model", *, optimizer: bool = True) -> None:
-    """Load a checkpoint into a built model and, if `optimizer`, into its built optimizer."""
-    state = _state(model, "network")
-    if optimizer:
-        state |= _state(model, "optimizer")
+def restore_checkpoint(
+    run: Path,
+    model: "keras.Model",
+    *,
+    optimizer: bool = True,
+    share: Callable[[np.ndarray], np.ndarray] = lambda array: array,
+) -> None:
+    """Load a checkpoint into a built model and, if `optimizer`, into its built optimizer.
+
+    Each array goes through `share`, which sends it to other hosts (`receive_checkpoint`).
+    """
     with _open_checkpoint(run) as arrays:
-        for name, variable in state.items():
-            variable.assign(arrays[name])
+        for name, variable in _states(model, optimizer).items():
+            variable.assign(share(arrays[name]))
+
+
+def receive_checkpoint(
+    model: "keras.Model",
+    *,
+    optimizer: bool = True,
+    share: Callable[[np.ndarray], np.ndarray],
+) -> None:
+    """`restore_checkpoint` on a host without the folder: `share` takes zeros, gives the arrays."""
+    for variable in _states(model, optimizer).values():
+        variable.assign(share(np.zeros(variable.shape, variable.dtype)))
 
 
 def environment() -> dict[str, Any]:
@@ -225,6 +242,10 @@ def _state(model: "keras.Model", kind: str) -> dict[str, Any]:
     """Variables of the network or of its optimizer by names that are stable across processes."""
     variables = model.variables if kind == "network" else model.optimizer.variables
     return {f"{kind}_{i}": variable for i, variable in enumerate(variables)}
+
+
+def _states(model: "keras.Model", optimizer: bool) -> dict[str, Any]:
+    return _state(model, "network") | (_state(model, "optimizer") if optimizer else {})
 
 
 @contextmanager

@@ -1,5 +1,6 @@
 """Train a network into a run folder; an interrupted run is resumed."""
 
+import dataclasses
 import math
 import signal
 import threading
@@ -17,7 +18,7 @@ from keras import ops
 from keypoints import geometry, metrics
 from keypoints.atomic import replacing
 from keypoints.config import Config
-from keypoints.data.pipeline import training_pipeline, view_matrices
+from keypoints.data.pipeline import ALL, training_pipeline, view_matrices
 from keypoints.data.records import Records
 from keypoints.errors import InputError
 from keypoints.estimate import Predict
@@ -28,6 +29,7 @@ from keypoints.models import runs
 from keypoints.models.cpu_layers import use_cpu_kernels
 from keypoints.models.losses import LOSSES, POINTS, nme_of_outputs, objective
 from keypoints.models.network import build_model
+from keypoints.training.hosts import Hosts
 
 STATISTICS = 12  # batches from which the batch statistics of averaged weights are computed
 START: dict[str, Any] = {"epoch": 0, "step": 0, "rows": []}
@@ -76,6 +78,7 @@ def train(
     *,
     on_step: Callable[[Step], None] = lambda step: None,
     on_epoch: Callable[[dict[str, float]], None] = lambda row: None,
+    hosts: Hosts | None = None,
 ) -> list[dict[str, float]]:
     """Train `config` into the folder `run`; returns the rows of its metrics.csv.
 
@@ -89,33 +92,55 @@ def train(
     The best epoch is the one with the lowest `validation_nme`: the plain mean over the sets of
     `validation`, each of which has its own column where there are several. NMEs of training are
     normalised by the square root of the box's area, which is also valid for profile faces.
+
+    With several `hosts` (`hosts.connect`) all call this with the same arguments. Each makes its
+    rows of every batch, and the weights are the same on all. Only host 0 reads and writes `run`.
+    The call parts from the other hosts at its end.
     """
     validation = [validation] if isinstance(validation, Records) else validation
     data = {"training": training.describe()}
     data |= {records.name: records.describe() for records in validation}
-    runs.check_run(run, config, data)
+    if hosts:
+        hosts.agree(_facts(config, data))
+    folder = run if hosts is None or hosts.writes else None
+    if folder:
+        runs.check_run(run, config, data)
     use_all_devices(config)
-    progress = runs.read_progress(run) or START
+    progress = (runs.read_progress(run) if folder else None) or START
+    if hosts:
+        progress = hosts.exchange(progress)[0]
     stages = config.phases()
     epochs = sum(stage.epochs for stage in stages)
     teachers = [_teacher(stage) for stage in stages]
     first = 0
     with _interruptible() as interrupted:
+
+        def stopping() -> bool:
+            """Whether one of the hosts was interrupted; all get the same answer."""
+            return any(hosts.exchange(interrupted.is_set())) if hosts else interrupted.is_set()
+
         for stage, teacher in zip(stages, teachers):
             last = first + stage.epochs
             if progress["epoch"] < last:
                 model = compiled_model(stage, training)
-                runs.start_run(run, config, data)  # only now: a start that fails leaves no folder
+                if folder:
+                    runs.start_run(run, config, data)  # only now: a start that fails leaves none
                 if progress != START:
                     # A new stage continues with the network and a new optimizer.
                     inside = (progress["epoch"], progress["step"]) != (first, 0)
-                    runs.restore_checkpoint(run, model, optimizer=inside)
+                    share = {"share": hosts.from_first} if hosts else {}
+                    if folder:
+                        runs.restore_checkpoint(folder, model, optimizer=inside, **share)
+                    else:
+                        runs.receive_checkpoint(model, optimizer=inside, **share)
             while progress["epoch"] < last:
                 clock = time.monotonic()
-                for step in _steps(model, training, stage, teacher, progress, epochs):
+                for step in _steps(model, training, stage, teacher, progress, epochs, hosts):
                     on_step(step)
-                    if interrupted.is_set() and step.step < step.steps:
-                        runs.write_checkpoint(run, model, {**progress, "step": step.step})
+                    if step.step < step.steps and stopping():
+                        if folder:
+                            runs.write_checkpoint(run, model, {**progress, "step": step.step})
+                        _part(hosts)
                         raise KeyboardInterrupt
                 row = {
                     "epoch": step.epoch,
@@ -134,17 +159,22 @@ def train(
                         row |= {f"validation_nme {name}": nme for name, nme in errors.items()}
                     row["seconds"] = round(time.monotonic() - clock, 1)
                     best = min((r["validation_nme"] for r in progress["rows"]), default=math.inf)
-                    if row["validation_nme"] < best:
+                    if folder and row["validation_nme"] < best:
                         runs.write_weights(run / runs.BEST, model)
-                    runs.write_weights(run / runs.LAST, model)
+                    if folder:
+                        runs.write_weights(run / runs.LAST, model)
                 progress = {"epoch": step.epoch, "step": 0, "rows": [*progress["rows"], row]}
-                runs.write_checkpoint(run, model, progress)
-                _write_history(run, progress["rows"])
+                if folder:
+                    runs.write_checkpoint(run, model, progress)
+                    _write_history(run, progress["rows"])
                 on_epoch(row)
-                if interrupted.is_set():
+                if stopping():  # where the others wait until all is written
+                    _part(hosts)
                     raise KeyboardInterrupt
             first = last
-    _write_history(run, progress["rows"])  # a kill may have come between checkpoint and rows
+    if folder:
+        _write_history(run, progress["rows"])  # a kill may have come between checkpoint and rows
+    _part(hosts)
     return progress["rows"]
 
 
@@ -264,11 +294,13 @@ def _steps(
     teacher: Predict | None,
     progress: dict,
     epochs: int,
+    hosts: Hosts | None,
 ) -> Iterator[Step]:
     """Train the remaining steps of one epoch; yields after each step."""
     steps = training.shown // config.batch_size
     epoch, done = progress["epoch"], progress["step"]
-    batches = training_pipeline(training, config, epoch=epoch, skip=done)
+    rows = hosts.rows(config.batch_size) if hosts else ALL
+    batches = training_pipeline(training, config, epoch=epoch, skip=done, rows=rows)
     clock = time.monotonic()
     totals = {"loss": 0.0, "nme_of_outputs": 0.0}
     for step, (images, targets) in enumerate(batches.as_numpy_iterator(), done + 1):
@@ -288,6 +320,19 @@ def _steps(
         speed = (step - done) * config.batch_size / (time.monotonic() - clock)
         left = (epochs - epoch - 1) * training.shown + (steps - step) * config.batch_size
         yield Step(epoch + 1, epochs, step, steps, loss, error, speed, left / speed)
+
+
+def _facts(config: Config, data: dict[str, dict]) -> dict[str, Any]:
+    """What must be the same on several hosts: config, data and initial weights."""
+    facts = {**dataclasses.asdict(config), **{use: str(entry) for use, entry in data.items()}}
+    if Path(config.weights).exists():
+        facts["sha256 of the weights"] = runs.weights_digest(config.weights)
+    return facts
+
+
+def _part(hosts: Hosts | None) -> None:
+    if hosts:
+        hosts.close()
 
 
 def _write_history(run: Path, rows: list[dict[str, float]]) -> None:
