@@ -34,7 +34,7 @@ test: lint
 fuzz: .venv/installed-dev
 	FUZZ=20 $(BIN)/python -m pytest -q tests/test_fuzz.py
 
-# 20 SIGKILLs of training, of an export and of a filter on a video: about half an hour.
+# 20 SIGKILLs of training, an export, a filter on a video and an annotation: about 40 minutes.
 kills: .venv/installed-dev
 	KILLS=20 $(BIN)/python -m pytest -q -m slow -k killed
 

@@ -2,6 +2,7 @@
 
 import errno
 import os
+import uuid
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -20,7 +21,8 @@ def replacing(path: Path) -> Iterator[Path]:
     InputError if the folder cannot be written or the disk is full; any other error of the block
     is passed on as it is.
     """
-    temporary = path.with_name(f".{os.getpid()}.{path.name}")
+    # Another process, or a machine that shares the folder, may write the same file.
+    temporary = path.with_name(f".{uuid.uuid4().hex[:12]}.{path.name}")
     try:
         if path.is_dir():
             raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(temporary))

@@ -111,6 +111,33 @@ def onnxruntime() -> Any:
     return runtime
 
 
+def onnx_session(
+    model: bytes | str, *, threads: int | None = None, keep_memory: bool = True
+) -> Any:
+    """ONNX Runtime's session of a model, the bytes of a file or its path.
+
+    It computes on an NVIDIA GPU where the installed ONNX Runtime has CUDA (onnxruntime-gpu) and a
+    driver is there, and else on the CPU, with `threads` threads: one for each core unless given.
+    Without `keep_memory`, what one large input needed on the CPU is given back after it.
+    """
+    runtime = onnxruntime()
+    options = runtime.SessionOptions()
+    options.log_severity_level = 3  # it would warn of each input that is not of the declared size
+    options.intra_op_num_threads = threads or 0
+    # Waiting threads would go on spinning, and take the cores from the other network.
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    options.enable_cpu_mem_arena = keep_memory
+    return runtime.InferenceSession(model, options, providers=onnx_providers())
+
+
+def onnx_providers() -> list[str]:
+    """What ONNX Runtime computes on, the first choice first."""
+    available = onnxruntime().get_available_providers()
+    driver = any(Path(driver).exists() for driver in DRIVERS)
+    cuda = ["CUDAExecutionProvider"] if driver else []
+    return [name for name in [*cuda, "CPUExecutionProvider"] if name in available]
+
+
 def _chosen_backend() -> str:
     """The backend that the user chose for Keras; "" where there is no choice."""
     settings = _keras_json()

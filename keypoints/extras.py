@@ -6,9 +6,12 @@ from importlib import metadata
 EXTRAS = {
     "h5py": "train",
     "jax": "train",
+    "fsspec": "scale",
     "keras": "train",
     "matplotlib": "train",
     "onnx": "export",
+    "pyarrow": "scale",
+    "ray": "scale",
     "tensorflow": "train",
     "tensorflow_datasets": "train",
     "tf2onnx": "export",
@@ -22,6 +25,7 @@ DISTRIBUTIONS = {
     ),
     "cuda": ("jax-cuda12-plugin",),
     "export": ("onnx", "tf2onnx"),
+    "scale": ("ray", "pyarrow", "fsspec"),
     "heic": ("pillow-heif",),
 }  # fmt: skip
 

@@ -23,6 +23,7 @@ ROOMS = {
     "training": {"data", "evaluation", "inference", "models"},
     "exports": {"data", "inference", "models"},
     "filters": {"inference", "media", "synthetic"},
+    "scale": {"filters", "inference", "media", "models"},
     "live": {"filters", "inference", "media", "synthetic"},
     "benchmarks": {"data", "evaluation", "inference", "media", "models", "training"},
 }  # fmt: skip

@@ -4,18 +4,24 @@ The same for training is in training/test_loop.py.
 """
 
 import json
+import shutil
 
 import cv2
 import numpy as np
+import pyarrow.parquet as pq
 import pytest
 
 from keypoints import landmarks
 from keypoints.config import Config
 from keypoints.exports import writer
 from keypoints.inference.exported import MANIFEST
+from keypoints.media.pictures import encode_png
 from keypoints.models import runs
 from keypoints.models.network import build_model
+from keypoints.scale import tables
+from keypoints.synthetic.drawing import draw_face
 from tests import kills
+from tests.faces import FOUND
 
 FRAMES = 12
 
@@ -67,6 +73,50 @@ def test_a_killed_export_leaves_no_half_an_export(tmp_path):
             assert_whole(output, formats)
     kills.seconds(*command)
     assert_whole(output, formats)
+
+
+@pytest.mark.slow
+def test_a_killed_annotation_goes_on_and_has_every_picture_once(tmp_path):
+    """Its workers end with it; a run that follows at once does only what is missing."""
+    folder, output = tmp_path / "in", tmp_path / "out"
+    folder.mkdir()
+    for seed in FOUND[:12]:
+        (folder / f"{seed}.png").write_bytes(encode_png(draw_face(seed)[0]))
+    (folder / "damaged.png").write_bytes(b"no picture")
+    command = ("-c", RUN, str(folder), f"--output={output}", "--model=pretrained-small")
+    whole = kills.seconds(*command)
+    expected = annotated(output)
+    assert len(expected) == 12
+    for number in range(kills.COUNT):
+        if number % 3 == 0:  # else the last one goes on and is killed again
+            shutil.rmtree(output)
+        kills.kill(*command, within=whole)
+        for part in output.glob("*/*.parquet"):
+            pq.read_table(part)
+        if number % 3 == 2 or number == kills.COUNT - 1:
+            kills.seconds(*command)
+            assert annotated(output) == expected
+
+
+# A picture could not be read, so it ends with 1 where all is well.
+RUN = """
+import sys
+from keypoints.commands.cli import run_tool
+try:
+    run_tool("annotate")
+except SystemExit as end:
+    sys.exit(end.code != 1)
+"""
+
+
+def annotated(output):
+    """The faces and the number of pictures of an annotation, none of them twice."""
+    pictures = tables.read_table(str(output), tables.PICTURES)["source"].to_pylist()
+    faces = tables.read_table(str(output)).to_pylist()
+    assert len(pictures) == len(set(pictures)) == 13
+    found = {(row["source"], row["face"]): row["points"] for row in faces}
+    assert len(found) == len(faces)
+    return found
 
 
 def count_frames(path):

@@ -58,22 +58,22 @@ BASE = {plain(line) for line in PROJECT["dependencies"]}
 
 def test_requirements_files_are_the_extras():
     cpu, cuda = requirements("requirements-cpu.txt"), requirements("requirements.txt")
-    assert cpu == BASE | extra("train", "export")
+    assert cpu == BASE | extra("train", "export", "scale")
     jax = {line for line in cpu if re.match(r"jax\b", line)}
-    assert cuda == (BASE | extra("train", "export", "cuda")) - jax
+    assert cuda == (BASE | extra("train", "export", "cuda", "scale")) - jax
     assert len(jax) == 1 and {line.replace("jax", "jax[cuda12]") for line in jax} == extra("cuda")
     assert requirements("requirements-dev.txt") == extra("docs", "dev")
 
 
 def test_the_tables_of_distributions_are_the_extras():
     def names(lines: set[str]) -> set[str]:
-        return {re.split(r"[<>=;]", line)[0] for line in lines}
+        return {re.split(r"[<>=;\[]", line)[0] for line in lines}
 
     assert set(BASE_DISTRIBUTIONS) == names(BASE)
     assert set(DISTRIBUTIONS) == set(PROJECT["optional-dependencies"]) - {"docs", "dev"}
     for name, distributions in DISTRIBUTIONS.items():
         if name == "cuda":  # the plugin that jax[cuda12] installs
-            assert distributions == ("jax-cuda12-plugin",) and names(extra(name)) == {"jax[cuda12]"}
+            assert distributions == ("jax-cuda12-plugin",) and names(extra(name)) == {"jax"}
         else:  # TensorFlow's two builds are one for the reader
             assert set(distributions) == names(extra(name)) - {"tensorflow"}
 

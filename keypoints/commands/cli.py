@@ -27,6 +27,7 @@ COMMANDS = {
     "evaluate": "score a model or somebody's predictions",
     "webcam": "show landmarks or a filter live on a camera",
     "filter": "put a face filter on pictures and videos",
+    "annotate": "write the landmarks of many pictures to Parquet, on all cores or a Ray cluster",
     "export": "write SavedModel, ONNX and int8 ONNX files",
     "benchmark": "measure speed beside a baseline",
     "doctor": "print versions, devices, cameras, codecs and folders for a bug report",
@@ -136,11 +137,17 @@ def _checked(function: Callable[..., None]) -> Callable[..., None]:
 
     parameters = inspect.signature(function).parameters
     hints = typing.get_type_hints(function)
-    flags = [name for name in parameters if parameters[name].kind != inspect.Parameter.VAR_KEYWORD]
+    more = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
+    flags = [name for name in parameters if parameters[name].kind not in more]
     positional = [
         parameter
         for parameter in parameters.values()
         if parameter.kind == inspect.Parameter.POSITIONAL_OR_KEYWORD
+    ]
+    several = [
+        name
+        for name, parameter in parameters.items()
+        if parameter.kind == inspect.Parameter.VAR_POSITIONAL
     ]
 
     @decorators.SetParseFn(str)
@@ -150,21 +157,25 @@ def _checked(function: Callable[..., None]) -> Callable[..., None]:
             if name not in flags:
                 known = [f"--{flag}" for flag in flags]
                 raise InputError(f"unknown flag --{name}{near_miss(f'--{name}', known)}")
-        if len(arguments) > len(positional):
+        if len(arguments) > len(positional) and not several:
             spare = arguments[len(positional)]
             raise InputError(f"{spare!r}: one argument too many; write options as --name=value")
         for parameter, text in zip(positional, arguments):
             if parameter.name in given:
                 raise InputError(f"{parameter.name} is given twice: {text!r} and as a flag")
             given[parameter.name] = text
-        for parameter in positional:
-            if parameter.default is inspect.Parameter.empty and parameter.name not in given:
-                raise InputError(f"{parameter.name.upper()} is missing; see --help")
+        for name in several:
+            if not arguments:
+                raise InputError(f"{name.upper()} is missing; see --help")
+        for name in flags:
+            if parameters[name].default is inspect.Parameter.empty and name not in given:
+                shown = name.upper() if parameters[name] in positional else f"--{name}"
+                raise InputError(f"{shown} is missing; see --help")
         values = {
             name: _converted(name, text, hints.get(name, parameters[name].annotation))
             for name, text in given.items()
         }
-        function(**values)
+        function(*(arguments if several else ()), **values)
 
     checked.__signature__ = inspect.Signature(
         [

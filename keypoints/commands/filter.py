@@ -2,13 +2,13 @@
 
 import contextlib
 import sys
-import time
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import unquote, urlsplit
 
 from keypoints.atomic import keep_apart
+from keypoints.commands.progress import Progress, count_of
 from keypoints.errors import InputError
 from keypoints.pretrained import DEFAULT
 
@@ -238,38 +238,6 @@ def exit_code(coverage: "Coverage", painter: "Painter") -> int:
     """1 where no face was found at all, or one was left uncovered that must be covered."""
     left_out = painter.filter.protects and coverage.uncovered
     return int(coverage.empty == coverage.frames or bool(left_out))
-
-
-def count_of(number: int, noun: str) -> str:
-    return f"{number} {noun}{'' if number == 1 else 's'}"
-
-
-class Progress:
-    """A progress line on a terminal; nothing in a log."""
-
-    def __init__(self, noun: str):
-        self.noun, self.start, self.shown = noun, time.monotonic(), 0.0
-
-    def show(self, done: int, total: int) -> None:
-        """`done` of `total`, which is 0 where it is not known."""
-        now = time.monotonic()
-        if not sys.stderr.isatty() or now - self.shown < 0.1:
-            return
-        self.shown = now
-        speed = done / max(now - self.start, 1e-6)
-        line = f"{done} {self.noun}, {speed:.0f} a second"
-        if total and speed:
-            share = min(done / total, 1)
-            left = int(max(total - done, 0) / speed)
-            line = f"[{'=' * int(30 * share):<30}] {done}/{total} {self.noun}, "
-            line += f"{speed:.0f} a second, {left // 60}:{left % 60:02} left"
-        print(f"\r{line}\033[K", end="", file=sys.stderr, flush=True)
-
-    def clear(self) -> None:
-        """Remove the line, so that others can be printed."""
-        if self.shown:
-            self.shown = 0.0
-            print("\r\033[K", end="", file=sys.stderr, flush=True)
 
 
 def list_filters(input: str | None, output: str | None, model: str, detector: str) -> None:

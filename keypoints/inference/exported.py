@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from keypoints import config as configs
-from keypoints.backend import onnxruntime, tensorflow
+from keypoints.backend import onnx_session, tensorflow
 from keypoints.config import Config
 from keypoints.errors import InputError
 from keypoints.estimate import Estimate, Predict
@@ -41,10 +41,13 @@ OPERATIONS = {
 }
 
 
-def load_exported(path: Path, *, format: str | None = None) -> tuple[Predict, dict[str, Any], Path]:
+def load_exported(
+    path: Path, *, format: str | None = None, threads: int | None = None
+) -> tuple[Predict, dict[str, Any], Path]:
     """`(predict, manifest, file)` of an export's folder or of one of its .onnx files.
 
     Of a folder, `format` or else the first of ONNX, int8 ONNX, SavedModel and weights is read.
+    ONNX Runtime computes with `threads` threads, one for each core unless given.
     Raises InputError where there is no manifest or no model, and for a file that is not the one
     that the manifest's SHA-256 tells of.
     """
@@ -65,7 +68,7 @@ def load_exported(path: Path, *, format: str | None = None) -> tuple[Predict, di
         file = folder / formats[name]
     if file.suffix == ".onnx":
         _check_digest(file, folder, manifest)
-        return _onnx(file), manifest, file
+        return _onnx(file, threads), manifest, file
     if (file / BEST).exists():
         for part in (file / CONFIG, file / BEST):
             _check_digest(part, folder, manifest)
@@ -113,16 +116,11 @@ def _check_digest(file: Path, folder: Path, manifest: dict[str, Any]) -> None:
         raise InputError(f"{file} is damaged: its SHA-256 is not that of {MANIFEST}")
 
 
-def _onnx(path: Path) -> Predict:
+def _onnx(path: Path, threads: int | None) -> Predict:
     try:
-        runtime = onnxruntime()
+        session = onnx_session(str(path), threads=threads)
     except ImportError:
         raise InputError(f"{path}: reading it needs `pip install onnxruntime`") from None
-    try:
-        options = runtime.SessionOptions()
-        # Its threads would go on spinning after each crop, and take the cores from the detector.
-        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-        session = runtime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
     except Exception as error:  # ONNX Runtime has no public base class of its errors
         raise InputError(f"{path}: ONNX Runtime cannot read it: {error}") from None
 

@@ -1,5 +1,6 @@
 """A trained network, a picture and face boxes to points in the picture's pixels."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -35,11 +36,12 @@ class Predictor:
         self.file = file  # that its weights were read from
 
     @classmethod
-    def load(cls, path: str | Path) -> "Predictor":
+    def load(cls, path: str | Path, *, threads: int | None = None) -> "Predictor":
         """The network of a run folder or of an export (its folder, or an .onnx file in it).
 
-        A name of `pretrained.NAMES` is a model that comes with the package. Raises InputError
-        for what is neither, and for damaged files.
+        ONNX Runtime computes with `threads` threads, one for each core unless given. A name of
+        `pretrained.NAMES` is a model that comes with the package. Raises InputError for what is
+        neither, and for damaged files.
         """
         path = resolve(path)
         if not path.exists():
@@ -55,7 +57,7 @@ class Predictor:
             )
         from keypoints.inference.exported import load_exported
 
-        network, manifest, file = load_exported(path)
+        network, manifest, file = load_exported(path, threads=threads)
         crop = manifest["crop"]
         return cls(
             network,
@@ -93,23 +95,34 @@ class Predictor:
 
             found = load_detector().detect(image)
             boxes, rolls = found.boxes, found.rolls
+        matrices = self.matrices(image, boxes, rolls)
+        estimates = [Estimate(np.empty((0, COUNT, 2), "f4"), np.empty((0, COUNT), "f4"))]
+        for first in range(0, len(matrices), BATCH):
+            crops = [geometry.crop(image, matrix) for matrix in matrices[first : first + BATCH]]
+            estimates.append(self.predict_crops(crops))
+        return in_picture(concatenate(estimates), matrices)
+
+    def matrices(
+        self, image: np.ndarray, boxes: np.ndarray, rolls: np.ndarray | None = None
+    ) -> np.ndarray:
+        """Matrices `(n, 2, 3)` from `image` `(h, w, 3)` to the crops of `boxes`, as of `estimate`.
+
+        With `geometry.crop` and `predict_crops`, crops of several pictures share a batch.
+        """
         boxes = self._usable(boxes, image)
-        rolls = np.nan_to_num(np.zeros(len(boxes)) if rolls is None else rolls, posinf=0, neginf=0)
         if self.view == "frame":
             whole = geometry.frame_matrix(image.shape[1], image.shape[0])
-            matrices = np.tile(whole, (len(boxes), 1, 1))
-        else:
-            matrices = geometry.crop_matrix(boxes, margin=self.margin, roll=rolls)
-        estimates = [Estimate(np.empty((0, COUNT, 2), "f4"), np.empty((0, COUNT), "f4"))]
-        for first in range(0, len(boxes), BATCH):
-            batch = matrices[first : first + BATCH]
-            # Whole powers of two: a compiled network sees few batch sizes, whatever the faces.
-            size = 1 << (len(batch) - 1).bit_length()
-            crops = np.zeros((size, geometry.CROP, geometry.CROP, 3), np.uint8)
-            for crop, matrix in zip(crops, batch):
-                crop[:] = geometry.crop(image, matrix)
-            estimates.append(self.network(crops)[: len(batch)])
-        return in_picture(concatenate(estimates), matrices)
+            return np.tile(whole, (len(boxes), 1, 1))
+        rolls = np.nan_to_num(np.zeros(len(boxes)) if rolls is None else rolls, posinf=0, neginf=0)
+        return geometry.crop_matrix(boxes, margin=self.margin, roll=rolls)
+
+    def predict_crops(self, crops: Sequence[np.ndarray]) -> Estimate:
+        """The estimate of at least one crop `(224, 224, 3)` uint8 RGB, in pixels of each crop."""
+        # Whole powers of two: a compiled network sees few batch sizes, whatever the faces.
+        size = 1 << (len(crops) - 1).bit_length()
+        batch = np.zeros((size, geometry.CROP, geometry.CROP, 3), np.uint8)
+        batch[: len(crops)] = crops
+        return self.network(batch)[: len(crops)]
 
     def _usable(self, boxes: np.ndarray, image: np.ndarray) -> np.ndarray:
         boxes = np.array(boxes, np.float64).reshape(-1, 4)

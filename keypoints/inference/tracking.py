@@ -246,21 +246,27 @@ class Tracker:
 def face_score(
     predictor: Predictor, image: np.ndarray, boxes: np.ndarray, rolls: np.ndarray | None = None
 ) -> tuple[Estimate, np.ndarray]:
-    """The estimate for each box and roll, and a score `(n,)` of how likely it is a face.
+    """The estimate for each box and roll, and its `score_faces`."""
+    estimate = predictor.estimate(image, boxes, rolls)
+    return estimate, score_faces(estimate, boxes, image.shape)
 
-    The score falls from 1 to 0 as `Estimate.relative_uncertainty` rises to
+
+def score_faces(estimate: Estimate, boxes: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
+    """How likely each estimate is one of a face: `(n,)`, 0 to 1.
+
+    `boxes` `(n, 4)` are those that the crops were made from, and `shape` is the picture's. The
+    score falls from 1 to 0 as `Estimate.relative_uncertainty` rises to
     `2 * UNCERTAINTY_AT_HALF_SCORE`, and is 0 where the points do not span a face or lie far from
     the box.
     """
-    estimate = predictor.estimate(image, boxes, rolls)
     score = np.clip(1 - estimate.relative_uncertainty() / (2 * UNCERTAINTY_AT_HALF_SCORE), 0, 1)
     found = geometry.landmark_box(estimate.points)
     side = boxes[:, 2:].max(axis=1, keepdims=True)
     size = found[:, 2:].max(axis=1, keepdims=True) / np.maximum(side, 1)
     moved = found[:, :2] + found[:, 2:] / 2 - boxes[:, :2] - boxes[:, 2:] / 2
     near = (np.linalg.norm(moved, axis=1, keepdims=True) < 0.6 * side) & (abs(np.log(size)) < 0.6)
-    inside = (found[:, :2] < image.shape[1::-1]) & (found[:, :2] + found[:, 2:] > 0)
-    return estimate, score * near[:, 0] * inside.all(axis=1)
+    inside = (found[:, :2] < shape[1::-1]) & (found[:, :2] + found[:, 2:] > 0)
+    return score * near[:, 0] * inside.all(axis=1)
 
 
 def _among(box: np.ndarray, others: list[np.ndarray]) -> bool:

@@ -1,0 +1,146 @@
+"""Landmarks of many pictures as tables: `python -m tools.annotate INPUT.. --output=FOLDER`."""
+
+import sys
+import time
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from keypoints.commands.progress import Progress, count_of
+from keypoints.errors import InputError
+from keypoints.pretrained import DEFAULT, NAMES
+
+if TYPE_CHECKING:
+    from keypoints.scale.inputs import Unit
+    from keypoints.scale.tables import Counts
+
+SHOWN = 10  # pictures that could not be read, of which a line tells
+
+
+def annotate(
+    *input: str,
+    output: str,
+    model: str = DEFAULT,
+    filter: str | None = None,
+    workers: int | None = None,
+    ray: str | None = None,
+    limit: int | None = None,
+    dry_run: bool = False,
+) -> None:
+    """Find the faces and landmarks of all pictures in INPUT, and write them as Parquet tables.
+
+    An INPUT is a picture, a video, a tar shard of pictures, a Parquet table with pictures or their
+    paths, a folder or a glob of those, or a URL of any. A run that was ended goes on when the same
+    command is given again, and does only what is missing; more inputs may be added. docs/scale.md
+    has the columns of the tables. Exit codes: 0 all done; 1 all done, but pictures could not be
+    read, which the table of pictures tells; 2 bad input.
+
+    Args:
+        input: what to annotate, one or several
+        output: folder for the tables, a path or a URL such as s3://bucket/folder
+        model: pretrained, pretrained-small (quicker), an export or one of its .onnx files
+        filter: also write each picture with this filter on its faces, into the output
+        workers: processes that compute, each on one core; one for each core unless given
+        ray: address of a running Ray cluster, or auto; this machine alone unless given
+        limit: take at most this many files, in the order of their names
+        dry_run: only tell what would be done; nothing is written
+    """
+    for name, number in (("workers", workers), ("limit", limit)):
+        if number is not None and number < 1:
+            raise InputError(f"--{name}={number}: a whole number of at least 1 is expected")
+
+    from functools import partial
+
+    from keypoints.scale import cluster, inputs, plan, work
+    from keypoints.scale.store import Store
+
+    store = Store(output)
+    facts, version = what_makes(model, filter)
+    plan.check_facts(store, facts)
+    sources = inputs.list_sources(input)[:limit]
+    left = plan.left_sources(store, sources)
+    done = len(sources) - len(left)
+    print(
+        f"{counted(sources)}"
+        + f", of which {done} {'is' if done == 1 else 'are'} done" * (done > 0)
+    )
+    if dry_run or not left:
+        return
+    with cluster.connected(ray, workers) as count, store.locked():
+        plan.check_facts(store, facts)
+        plan.write_facts(store, facts)
+        units = plan.plan_units(store, sources, count)
+        work.forget_attempts(store)
+        job = work.Work(
+            output=output if "://" in output else str(Path(output).resolve()),
+            facts=tuple(facts.items()),
+            model=model if model in NAMES else str(Path(model).resolve()),
+            version=version,
+            filter=filter,
+        )
+        unreadable = follow(cluster.annotate(units, partial(work.annotate_unit, job), count), units)
+    if unreadable:
+        sys.exit(1)
+
+
+def follow(counts: "Iterable[Counts]", units: "Sequence[Unit]") -> int:
+    """Show what is done until all is; returns how many pictures could not be read."""
+    from keypoints.scale.inputs import is_picture
+
+    progress, start = Progress("pictures"), time.monotonic()
+    pictures = faces = unreadable = shown = 0
+    exact = all(is_picture(unit.sources[0]) for unit in units)
+    files = sum(len(unit.sources) for unit in units)
+    for number, one in enumerate(counts, 1):
+        pictures, faces = pictures + one.pictures, faces + one.faces
+        unreadable += one.unreadable
+        progress.clear()
+        for reason in one.errors[: SHOWN - shown]:
+            shown += 1
+            print(f"left out: {reason}", file=sys.stderr)
+        # How many pictures are in containers is not known before: as many as in those so far.
+        progress.show(pictures, files if exact else pictures * len(units) // number)
+    progress.clear()
+    if unreadable > shown:
+        print(
+            f"left out: {unreadable - shown} more; the table of pictures has all", file=sys.stderr
+        )
+    seconds = time.monotonic() - start
+    line = f"{count_of(pictures, 'picture')}, {count_of(faces, 'face')}, "
+    line += f"{pictures / seconds:.1f} pictures a second"
+    print(line + f"; {unreadable} could not be read" * (unreadable > 0))
+    return unreadable
+
+
+def what_makes(model: str, filter: str | None) -> tuple[dict[str, str | None], str]:
+    """The facts of an output, and the SHA-256 of the model's file.
+
+    Raises InputError where there is no such model or filter.
+    """
+    import keypoints
+    from keypoints.filters import load_filter
+    from keypoints.inference import centerface
+    from keypoints.inference.predictor import Predictor
+    from keypoints.scale import work
+
+    version = work.digest(Predictor.load(model, threads=1))
+    if filter is not None:
+        load_filter(filter)
+    facts = {
+        "keypoints": keypoints.__version__,
+        "model": model,
+        "model_sha256": version,
+        "detector": "centerface",
+        "detector_sha256": centerface.SHA256,
+        "filter": filter,
+    }
+    return facts, version
+
+
+def counted(sources: Sequence[str]) -> str:
+    """What kinds of files there are, such as `12 pictures and 1 other file`."""
+    from keypoints.scale.inputs import is_picture
+
+    kinds = Counter("picture" if is_picture(source) else "container" for source in sources)
+    return " and ".join(count_of(number, kind) for kind, number in sorted(kinds.items()))

@@ -1,0 +1,109 @@
+"""Ray: units to the cores of this machine, or of a cluster that runs already."""
+
+from __future__ import annotations
+
+import logging
+import os
+import pickle
+import secrets
+import socket
+import tempfile
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from keypoints.errors import InputError
+from keypoints.scale.inputs import Unit
+from keypoints.scale.tables import Counts
+
+BLOCKS = 10_000  # most tasks: Ray keeps a little of each of them
+MEMORY = 200 << 20  # bytes of Ray's own store on one machine; only units and counts are in it
+# Nothing is sent to Ray's makers; a unit whose process or machine is gone is tried again.
+ENVIRONMENT = {"RAY_USAGE_STATS_ENABLED": "0", "RAY_TASK_MAX_RETRIES": "-1"}
+# Of a Ray that this process starts: it listens on the loopback address alone, and answers those
+# only who know a token, which is kept in no file.
+LOCAL = {"RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0", "RAY_AUTH_MODE": "token"}
+
+
+@contextmanager
+def connected(address: str | None, workers: int | None) -> Iterator[int]:
+    """Ray while the block runs; gives the number of workers: of the cores unless given.
+
+    Without an address it is started on this machine, and gone afterwards. Raises InputError where
+    there is no cluster at `address`.
+    """
+    os.environ.update(ENVIRONMENT)
+    if address is None:
+        root = str(Path(__file__).parents[2])
+        path = [root, *filter(None, [os.environ.get("PYTHONPATH")])]
+        token = {"RAY_AUTH_TOKEN": secrets.token_hex(32)}
+        os.environ.update({**LOCAL, **token, "PYTHONPATH": os.pathsep.join(path)})
+    import ray
+
+    quiet: dict[str, Any] = {"log_to_driver": False, "logging_level": logging.ERROR}
+    with tempfile.TemporaryDirectory(prefix="keypoints-", ignore_cleanup_errors=True) as folder:
+        try:
+            if address is None:
+                ray.init(
+                    num_cpus=workers or os.cpu_count(),
+                    include_dashboard=False,
+                    object_store_memory=MEMORY,
+                    _temp_dir=folder,
+                    **quiet,
+                )
+            else:
+                _knock(address)
+                ray.init(address, **quiet)
+        except (OSError, RuntimeError, ValueError) as error:
+            raise InputError(f"ray={address}: no cluster answers: {error}") from None
+        try:
+            yield workers or max(int(ray.cluster_resources().get("CPU", 1)), 1)
+        finally:
+            ray.shutdown()
+
+
+def _knock(address: str) -> None:
+    """Raise OSError where nobody listens at HOST:PORT: Ray would try for minutes."""
+    host, _, port = address.rpartition(":")
+    if host and port.isdecimal() and "://" not in address:
+        socket.create_connection((host, int(port)), timeout=5).close()
+
+
+def annotate(
+    units: Sequence[Unit], function: Callable[[Unit], Counts], workers: int
+) -> Iterator[Counts]:
+    """The counts of each unit as it is finished, by `workers` processes of the connected Ray.
+
+    `function` annotates a unit; done twice it must leave what it leaves once. GPUs are shared
+    evenly. Raises the InputError of `function`.
+    """
+    import ray
+    from ray import data
+
+    for name in ("ray", "ray.data"):
+        logging.getLogger(name).setLevel(logging.ERROR)
+    context = data.DataContext.get_current()
+    context.enable_progress_bars = context.print_on_execution_start = False
+    gpus = ray.cluster_resources().get("GPU", 0)
+
+    def annotate_row(row: dict[str, Any]) -> dict[str, Any]:
+        try:
+            answer: Counts | InputError = function(pickle.loads(row["unit"]))
+        except InputError as error:  # Ray would wrap it
+            answer = error
+        return {"answer": pickle.dumps(answer)}
+
+    rows = [{"unit": pickle.dumps(unit)} for unit in units]
+    # Tasks and not actors: an actor whose machine is gone would wait for another one.
+    done = data.from_items(rows, override_num_blocks=min(len(rows), BLOCKS)).map(
+        annotate_row,
+        compute=data.TaskPoolStrategy(workers),
+        num_cpus=1,
+        num_gpus=int(1000 * min(gpus / workers, 1)) / 1000 or None,
+    )
+    for batch in done.iter_batches(batch_size=None, prefetch_batches=0):
+        for answer in map(pickle.loads, batch["answer"]):
+            if isinstance(answer, InputError):
+                raise answer
+            yield answer

@@ -1,0 +1,172 @@
+"""The two tables that an annotation writes: faces, and the pictures that they were searched in."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from keypoints.errors import InputError
+from keypoints.landmarks import COUNT
+from keypoints.scale.store import Store
+
+FACES, PICTURES = "faces", "pictures"  # folders of an output
+ROWS = 2000  # of a row group: about 2 MB
+
+_PLACE = [
+    pa.field("source", pa.string(), nullable=False),  # file or URL
+    pa.field("member", pa.string(), nullable=False),  # name in a tar shard, or row of a table
+    pa.field("frame", pa.int32(), nullable=False),  # of a video; 0 otherwise
+    pa.field("time", pa.float64()),  # seconds into a video
+]
+# Coordinates are pixels of the picture, upright as a viewer shows it; the centre of its first
+# pixel is (0, 0).
+SCHEMAS = {
+    # One row a face.
+    FACES: pa.schema(
+        [
+            *_PLACE,
+            pa.field("face", pa.int32(), nullable=False),  # number in the picture, largest first
+            pa.field("left", pa.float32(), nullable=False),  # tight box of the points
+            pa.field("top", pa.float32(), nullable=False),
+            pa.field("width", pa.float32(), nullable=False),
+            pa.field("height", pa.float32(), nullable=False),
+            # x0, y0, .., x67, y67
+            pa.field("points", pa.list_(pa.float32(), 2 * COUNT), nullable=False),
+            # expected absolute error of each point's x and y, pixels
+            pa.field("uncertainty", pa.list_(pa.float32(), COUNT), nullable=False),
+            pa.field("score", pa.float32(), nullable=False),  # 0..1: how likely it is a face
+            pa.field("detector_score", pa.float32(), nullable=False),  # 0..1, the detector's own
+            pa.field("yaw", pa.float32(), nullable=False),  # degrees; NaN: the points span no face
+            pa.field("pitch", pa.float32(), nullable=False),
+            pa.field("roll", pa.float32(), nullable=False),
+            pa.field("model", pa.string(), nullable=False),
+            pa.field("version", pa.string(), nullable=False),  # SHA-256 of the model's file
+        ]
+    ),
+    # One row a picture, with or without faces, or that could not be read.
+    PICTURES: pa.schema(
+        [
+            *_PLACE,
+            pa.field("width", pa.int32()),  # pixels; null where it could not be read
+            pa.field("height", pa.int32()),
+            pa.field("faces", pa.int32(), nullable=False),  # rows in the table of faces
+            pa.field("filtered", pa.string()),  # file in the output with the filter on it
+            pa.field("error", pa.string()),  # why it could not be read; null otherwise
+        ]
+    ),
+}
+
+
+@dataclass
+class Annotated:
+    """A picture with its faces, as rows of the two tables."""
+
+    picture: dict[str, Any]
+    faces: list[dict[str, Any]] = field(default_factory=list)
+
+
+@dataclass
+class Counts:
+    """What became of some pictures."""
+
+    pictures: int = 0
+    faces: int = 0
+    unreadable: int = 0
+    errors: list[str] = field(default_factory=list)  # the first ones' reasons
+
+    def add(self, annotated: Annotated, keep: int) -> None:
+        """Count a picture; of the errors, `keep` reasons are kept."""
+        self.pictures += 1
+        self.faces += len(annotated.faces)
+        error = annotated.picture["error"]
+        self.unreadable += error is not None
+        if error is not None and len(self.errors) < keep:
+            self.errors.append(error)
+
+
+def part_name(table: str, unit: str) -> str:
+    """The file of a unit's rows in a table."""
+    return f"{table}/{unit}.parquet"
+
+
+def write_parts(store: Store, unit: str, rows: Iterable[Annotated], keep: int) -> Counts:
+    """Write a unit's rows while they come; returns their counts, with `keep` reasons of errors.
+
+    The part of the pictures appears last: where it is, that of the faces is as well.
+    """
+    counts = Counts()
+    with ExitStack() as stack:
+        # Closed in the opposite order: the faces' first.
+        pictures = stack.enter_context(_Part(store, PICTURES, unit))
+        faces = stack.enter_context(_Part(store, FACES, unit))
+        for annotated in rows:
+            counts.add(annotated, keep)
+            pictures.add(annotated.picture)
+            for face in annotated.faces:
+                faces.add(face)
+    return counts
+
+
+class _Part:
+    """A Parquet file that is written row by row and appears whole."""
+
+    def __init__(self, store: Store, table: str, unit: str) -> None:
+        self._schema, self._rows = SCHEMAS[table], list[dict[str, Any]]()
+        self._replacing = store.replacing(part_name(table, unit))
+
+    def __enter__(self) -> _Part:
+        self._writer = pq.ParquetWriter(
+            self._replacing.__enter__(), self._schema, compression="zstd"
+        )
+        return self
+
+    def add(self, row: dict[str, Any]) -> None:
+        self._rows.append(row)
+        if len(self._rows) == ROWS:
+            self._flush()
+
+    def __exit__(self, *error: Any) -> None:
+        if error[0] is None:
+            self._flush()
+        self._writer.close()
+        self._replacing.__exit__(*error)
+
+    def _flush(self) -> None:
+        self._writer.write_table(pa.Table.from_pylist(self._rows, self._schema))
+        self._rows = []
+
+
+def read_table(output: str, table: str = FACES) -> pa.Table:
+    """All rows of one of the two tables of an output folder, a path or a URL.
+
+    Only of units that are finished. Raises InputError where there is none.
+    """
+    store = Store(output)
+    names = sorted(store.names(PICTURES))
+    if not names:
+        raise InputError(f"output={output}: no annotation is there")
+    return pa.concat_tables([_read_part(store, f"{table}/{name}") for name in names])
+
+
+def read_counts(store: Store, unit: str, keep: int) -> Counts | None:
+    """The counts of a unit as of `write_parts`; None where it is not finished."""
+    table = _read_part(store, part_name(PICTURES, unit), ["faces", "error"])
+    if table is None:
+        return None
+    errors = table["error"].drop_null().to_pylist()
+    return Counts(len(table), sum(table["faces"].to_pylist()), len(errors), errors[:keep])
+
+
+def _read_part(store: Store, name: str, columns: list[str] | None = None) -> pa.Table | None:
+    data = store.read(name)
+    return None if data is None else pq.read_table(pa.BufferReader(data), columns=columns)
+
+
+def text_of(name: str) -> str:
+    """A name of a file as text that a table can hold, whatever its bytes are."""
+    return name.encode("utf-8", "backslashreplace").decode("utf-8")

@@ -1,0 +1,196 @@
+"""The work of one process on units: the networks are loaded once, parts are written whole.
+
+A picture may end the process that reads it: a decoder crashes, or memory runs out. So each try at a
+unit leaves a note while it runs. A note that is found tells that the last try ended with its
+process: the unit is done again picture by picture, each of which is noted, and a picture with which
+two processes ended is left out.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from functools import cache, partial
+from itertools import count
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from keypoints.errors import InputError
+from keypoints.scale import plan, tables
+from keypoints.scale.annotator import Annotator, Draw
+from keypoints.scale.inputs import Picture, Unit, read_unit, refuse
+from keypoints.scale.store import Store
+
+if TYPE_CHECKING:
+    from keypoints.filters.engine import Filter
+    from keypoints.inference.predictor import Predictor
+
+ATTEMPTS = "attempts"  # folder of the notes
+FILTERED = "filtered"  # folder of the pictures with a filter
+GUILTY = 2  # ended processes after which a picture is not decoded
+ENDING = 3  # and after which a container is not read beyond it
+REASONS = 5  # of pictures that could not be read, told for each unit
+
+
+@dataclass(frozen=True)
+class Work:
+    """What a process is told, on whatever machine it runs."""
+
+    output: str  # path or URL of the output's folder
+    facts: tuple[tuple[str, str | None], ...]  # of the output, as of `plan.check_facts`
+    model: str  # name of a bundled model or path of another
+    version: str  # SHA-256 of its file
+    filter: str | None = None  # drawn on the pictures
+    threads: int = 1  # of each network
+
+    def annotator(self) -> Annotator:
+        """Load the networks. Raises InputError where the model's file is not `version`."""
+        import cv2
+
+        from keypoints.inference.detectors import MOVING, STILL, load_detector
+        from keypoints.inference.predictor import Predictor
+
+        cv2.setNumThreads(self.threads)
+        predictor = Predictor.load(self.model, threads=self.threads)
+        if digest(predictor) != self.version:
+            raise InputError(f"model={self.model}: on this machine it is another file")
+        return Annotator(
+            predictor,
+            load_detector(smallest=STILL, threads=self.threads),
+            load_detector(smallest=MOVING, rotations=False, threads=self.threads),
+            model=self.model,
+            version=self.version,
+        )
+
+
+def digest(predictor: Predictor) -> str:
+    """The SHA-256 of the file that a model was read from."""
+    from keypoints.models import runs
+
+    assert predictor.file is not None  # it was loaded
+    return runs.weights_digest(predictor.file)
+
+
+def annotate_unit(work: Work, unit: Unit) -> tables.Counts:
+    """Annotate a unit, unless that is done, and return its counts.
+
+    Raises InputError where the output or the model is not the one that the work is about.
+    """
+    store, annotator = _loaded(work)
+    done = tables.read_counts(store, unit.name, REASONS)
+    if done is not None:
+        return done
+    draw = None
+    if work.filter is not None:
+        draw = partial(_draw_filter, work.filter, store, unit.name)
+    attempt = _Attempt(store, unit.name)
+    if attempt.first:
+        rows = annotator.annotate(read_unit(unit), draw=draw)
+    else:
+        rows = _one_by_one(attempt, annotator, unit, draw)
+    counts = tables.write_parts(store, unit.name, rows, REASONS)
+    attempt.end()
+    return counts
+
+
+def forget_attempts(store: Store) -> None:
+    """Remove the notes of earlier runs, which may have been ended from outside."""
+    for name in store.names(ATTEMPTS):
+        store.remove(f"{ATTEMPTS}/{name}")
+
+
+@cache
+def _loaded(work: Work) -> tuple[Store, Annotator]:
+    """Once in each process."""
+    store = Store(work.output)
+    if store.read(plan.FACTS) is None:
+        raise InputError(
+            f"output={work.output} is not shared by all machines of the cluster; name a folder "
+            "that is, or a URL"
+        )
+    plan.check_facts(store, dict(work.facts))
+    return store, work.annotator()
+
+
+def _one_by_one(
+    attempt: _Attempt, annotator: Annotator, unit: Unit, draw: Draw | None
+) -> Iterator[tables.Annotated]:
+    pictures = read_unit(unit)
+    for number in count():
+        ended = attempt.enter(number)
+        reason = f"each process that read it ended, {ended} in all"
+        if ended >= ENDING:  # though it was not decoded
+            reason = f"{unit.sources[0]}: {reason}; nothing behind it was read"
+            picture: Picture | None = Picture(
+                unit.sources[0], partial(refuse, reason), frame=number
+            )
+            pictures = iter(())
+        else:
+            picture = next(pictures, None)
+        if picture is None:
+            return
+        if ended == GUILTY:
+            name = f"{picture.source}{picture.member and ': '}{picture.member}"
+            picture = replace(picture, load=partial(refuse, f"{name}: {reason}"))
+        yield from annotator.annotate([picture], first=number, draw=draw)
+
+
+class _Attempt:
+    """The note of a try at a unit: at which picture it is, and with which ones processes ended."""
+
+    def __init__(self, store: Store, unit: str) -> None:
+        self._store, self._name = store, f"{ATTEMPTS}/{unit}.json"
+        note = store.read(self._name)
+        self.first = note is None
+        found = json.loads(note) if note else {"at": None, "ended": {}}
+        self._ended: dict[str, int] = found["ended"]
+        if found["at"] is not None:
+            self._ended[found["at"]] = self._ended.get(found["at"], 0) + 1
+        self._write(None)
+
+    def enter(self, number: int) -> int:
+        """Note that the picture `number` is next; returns how many processes ended with it."""
+        self._write(str(number))
+        return self._ended.get(str(number), 0)
+
+    def end(self) -> None:
+        self._store.remove(self._name)
+
+    def _write(self, at: str | None) -> None:
+        self._store.write(self._name, json.dumps({"at": at, "ended": self._ended}).encode())
+
+
+def _draw_filter(
+    name: str,
+    store: Store,
+    unit: str,
+    number: int,
+    image: np.ndarray,
+    points: np.ndarray,
+    scores: np.ndarray,
+) -> str:
+    """Write the picture with the filter on its faces; returns its file in the output.
+
+    A filter that hides who somebody is covers all that the detector found, any other one what is
+    likely to be a face. The file's name has nothing of the input's.
+    """
+    from keypoints.inference.tracking import SCORE_THRESHOLD
+    from keypoints.media import pictures
+
+    filter = _load_filter(name)
+    drawn = points if filter.protects else points[scores >= SCORE_THRESHOLD]
+    target = f"{FILTERED}/{unit}/{number:06d}.jpg"
+    with store.replacing(target) as temporary:
+        shown = pictures.Still(filter.apply(image, drawn))
+        pictures.save(Path(temporary), [shown])
+    return target
+
+
+@cache
+def _load_filter(name: str) -> Filter:
+    from keypoints.filters import load_filter
+
+    return load_filter(name)

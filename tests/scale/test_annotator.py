@@ -1,0 +1,134 @@
+"""Pictures to rows: the points of one process, in batches that cross pictures."""
+
+import io
+import tarfile
+
+import cv2
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from keypoints.inference.detectors import MOVING, load_detector
+from keypoints.inference.predictor import Predictor
+from keypoints.media import pictures, videos
+from keypoints.media.pictures import encode_png
+from keypoints.scale import plan, tables, work
+from keypoints.scale.inputs import list_sources, make_units, read_unit
+from keypoints.scale.store import Store
+from keypoints.synthetic.drawing import draw_face
+from tests.clips import write_clip
+from tests.faces import FOUND
+from tests.scale.stand_ins import ODD, Network, make_annotator, write_pictures
+
+
+def test_batches_cross_pictures(tmp_path):
+    """14 pictures with 1, 2, 3, 1, .. faces, 27 in all: one batch of 16, and what is left."""
+    network = Network()
+    sources = write_pictures(tmp_path / "in", 14)
+    (unit,) = make_units(sources, 100)
+    rows = list(make_annotator(network).annotate(read_unit(unit)))
+    assert [len(row.faces) for row in rows] == [1 + number % 3 for number in range(14)]
+    # The ninth picture, the 18th face, fills the first group; 16 and 2 of it, then 9 in 16.
+    assert network.batches == [16, 2, 16]
+
+
+def test_a_picture_on_which_a_search_fails_is_a_row_with_the_reason(tmp_path):
+    image = np.zeros((5, 7, 3), np.uint8)
+    image[0, 0, 0] = ODD
+    paths = [tmp_path / f"{name}.png" for name in ("a", "b", "c")]
+    paths[0].write_bytes(encode_png(image))
+    paths[1].write_bytes(b"no picture")
+    paths[2].write_bytes(encode_png(np.zeros((5, 7, 3), np.uint8)))
+    (unit,) = make_units(map(str, paths), 100)
+    rows = list(make_annotator(Network()).annotate(read_unit(unit)))
+    first, second, third = (row.picture for row in rows)
+    assert first["error"] == "an odd picture" and first["width"] is None
+    assert second["error"].startswith(f"{paths[1]}: not a whole picture")
+    assert third["error"] is None
+    assert (third["width"], third["height"], third["faces"]) == (7, 5, 1)
+
+
+@pytest.fixture(scope="module")
+def inputs(tmp_path_factory):
+    """Four drawn faces as files, in a tar shard, in a table and as frames; and the images."""
+    folder = tmp_path_factory.mktemp("inputs")
+    images = [draw_face(seed)[0] for seed in FOUND[:4]]
+    files = [encode_png(image) for image in images]
+    for number, data in enumerate(files[:2]):
+        (folder / f"{number}.png").write_bytes(data)
+    with tarfile.open(folder / "shard.tar", "w") as shard:
+        for name, data in (("../../2.png", files[2]), ("2.json", b"{}"), ("._2.png", b"fork")):
+            member = tarfile.TarInfo(name)
+            member.size = len(data)
+            shard.addfile(member, io.BytesIO(data))
+    (folder / ".hidden.png").write_bytes(files[3])
+    cells = [{"bytes": files[3], "path": None}, {"bytes": None, "path": "0.png"}]
+    pq.write_table(pa.table({"image": cells}), folder / "table.parquet", row_group_size=1)
+    frames = [cv2.resize(image, (160, 160), interpolation=cv2.INTER_AREA) for image in images[:2]]
+    write_clip(folder / "clip.mp4", frames)
+    return folder, images
+
+
+@pytest.fixture(scope="module")
+def annotated(inputs, tmp_path_factory):
+    """The output of the bundled small model for all of them, made in this process."""
+    folder, _ = inputs
+    output = tmp_path_factory.mktemp("annotated") / "out"
+    store, predictor = Store(str(output)), Predictor.load("pretrained-small")
+    facts = {"model": "pretrained-small"}
+    plan.write_facts(store, facts)
+    job = work.Work(
+        output=str(output),
+        facts=tuple(facts.items()),
+        model="pretrained-small",
+        version=work.digest(predictor),
+        filter="crown",
+    )
+    for unit in plan.plan_units(store, list_sources([str(folder)]), workers=1):
+        work.annotate_unit(job, unit)
+    return output
+
+
+def test_all_kinds_of_inputs_have_the_points_of_one_process(inputs, annotated):
+    folder, images = inputs
+    predictor = Predictor.load("pretrained-small")
+    found = {
+        (row["source"], row["member"], row["frame"]): row
+        for row in tables.read_table(str(annotated)).to_pylist()
+    }
+    expected = {
+        (str(folder / "0.png"), "", 0): images[0],
+        (str(folder / "1.png"), "", 0): images[1],
+        (str(folder / "shard.tar"), "../../2.png", 0): images[2],
+        (str(folder / "table.parquet"), "0", 0): images[3],
+        (str(folder / "table.parquet"), "1", 0): images[0],
+    }
+    # Threads change the order of sums, and so a box by some 1e-5 pixels and rounded points by more.
+    still = load_detector(threads=1)
+    moving = load_detector(smallest=MOVING, rotations=False, threads=1)
+    for number, (_, image) in enumerate(videos.read_frames(folder / "clip.mp4")):
+        expected[str(folder / "clip.mp4"), "", number] = image
+    assert found.keys() == expected.keys()
+    for place, image in expected.items():
+        row = found[place]
+        assert row["time"] == (pytest.approx(0.1 * place[2]) if "clip" in place[0] else None)
+        seen = (still if row["time"] is None else moving).detect(image)
+        estimate = predictor.estimate(image, seen.boxes, seen.rolls)
+        points = np.reshape(row["points"], (68, 2))
+        np.testing.assert_allclose(points, estimate.points[0], atol=1e-3)
+        np.testing.assert_allclose(row["uncertainty"], estimate.uncertainty[0], atol=1e-3)
+        box = [row[side] for side in ("left", "top", "width", "height")]
+        np.testing.assert_allclose(box, [*points.min(0), *np.ptp(points, axis=0)], atol=1e-3)
+        assert row["score"] > 0.5 and row["detector_score"] > 0.4 and abs(row["roll"]) < 40
+
+
+def test_pictures_with_a_filter_stay_in_the_output(inputs, annotated):
+    rows = tables.read_table(str(annotated), tables.PICTURES).to_pylist()
+    assert len(rows) == 7 and not [row for row in rows if row["error"]]
+    whole = set(annotated.parent.rglob("*.jpg"))
+    assert whole == {annotated / row["filtered"] for row in rows}
+    (row,) = [row for row in rows if row["member"] == "../../2.png"]
+    drawn = pictures.decode_picture((annotated / row["filtered"]).read_bytes(), "drawn")
+    assert drawn.shape == inputs[1][2].shape
+    assert np.abs(drawn.astype(int) - inputs[1][2]).max() > 50

@@ -1,0 +1,157 @@
+"""Which files there are, and what of them cannot be read."""
+
+import functools
+import http.server
+import io
+import re
+import tarfile
+import threading
+
+import fsspec
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from keypoints.errors import InputError
+from keypoints.media.pictures import encode_png
+from keypoints.scale import inputs
+from keypoints.scale.inputs import Unit, list_sources, make_units, read_unit
+
+PNG = encode_png(np.full((3, 5, 3), 90, np.uint8))
+
+
+def test_files_folders_and_globs_are_listed_once(tmp_path):
+    for name in (
+        "b.PNG",
+        "a.jpg",
+        "sub/c.tar",
+        "notes.txt",
+        ".d.png",
+        "__MACOSX/e.png",
+        "x[1].png",
+    ):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_bytes(PNG)
+    names = ["a.jpg", "b.PNG", "sub/c.tar", "x[1].png"]
+    whole = [str(tmp_path / name) for name in names]
+    assert list_sources([str(tmp_path)]) == whole
+    assert list_sources([f"file://{tmp_path}", f"{tmp_path}/a.jpg"]) == whole
+    assert list_sources([f"{tmp_path}/*.jpg", f"{tmp_path}/x[1].png"]) == [whole[0], whole[3]]
+
+
+@pytest.mark.parametrize(
+    "name, message",
+    [
+        ("gone", "no picture, video, .tar or .parquet file is there"),
+        ("*.gif", "no picture, video"),
+        ("notes.txt", "a picture, a video, .tar or .parquet is expected"),
+        ("nowhere://bucket", "Protocol not known: nowhere"),
+    ],
+)
+def test_inputs_without_a_picture_are_refused(tmp_path, monkeypatch, name, message):
+    (tmp_path / "notes.txt").touch()
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(InputError, match=message) as error:
+        list_sources([name])
+    assert str(error.value).startswith(name)
+
+
+def test_units_are_some_pictures_or_one_container(tmp_path):
+    table = tmp_path / "t.parquet"
+    pq.write_table(pa.table({"bytes": [PNG] * 5}), table, row_group_size=2)
+    names = ["a.png", "b.png", "c.png", "d.mp4", str(table)]
+    units = make_units(names, 2)
+    groups = [Unit((str(table),), group) for group in range(3)]
+    assert units == [Unit(("a.png", "b.png")), Unit(("c.png",)), Unit(("d.mp4",)), *groups]
+    assert len({unit.name for unit in units}) == 6
+    assert [picture.member for picture in read_unit(groups[1])] == ["2", "3"]
+
+
+def errors(unit: Unit) -> list[str]:
+    """Why the pictures of a unit could not be read; "" for those that could."""
+    found = []
+    for picture in read_unit(unit):
+        try:
+            picture.load()
+            found.append("")
+        except (InputError, OSError) as error:
+            found.append(str(error))
+    return found
+
+
+def test_a_tar_shard_that_breaks_off_costs_what_is_missing(tmp_path):
+    data = io.BytesIO()
+    with tarfile.open(fileobj=data, mode="w") as shard:
+        for name in ("a.png", "b.png"):
+            member = tarfile.TarInfo(name)
+            member.size = 2000
+            shard.addfile(member, io.BytesIO(PNG.ljust(2000, b"\0")))
+    (tmp_path / "s.tar").write_bytes(data.getvalue()[:3500])
+    first, second = errors(Unit((str(tmp_path / "s.tar"),)))
+    assert first == "" and second.startswith(f"{tmp_path}/s.tar breaks off: ")
+
+
+def test_what_cannot_be_read_says_why(tmp_path, monkeypatch):
+    monkeypatch.setattr(inputs, "MAX_BYTES", 1_000_000)
+    (tmp_path / "large.png").write_bytes(bytes(1_000_001))
+    (tmp_path / "clip.mp4").write_bytes(b"no video")
+    (tmp_path / "empty.tar").write_bytes(bytes(10240))
+    pq.write_table(pa.table({"other": [1]}), tmp_path / "other.parquet")
+    (tmp_path / "broken.parquet").write_bytes(b"PAR1")
+    pq.write_table(pa.table({"path": ["large.png", None]}), tmp_path / "paths.parquet")
+    reasons = {
+        "gone.png": ["No such file"],
+        "large.png": ["more than 1 MB"],
+        "clip.mp4": ["not a video"],
+        "empty.tar": ["no picture is in it"],
+        "other.parquet": ["a column image, bytes, path is expected"],
+        "broken.parquet": ["not a whole Parquet table"],
+        "paths.parquet": ["large.png: .*more than 1 MB", "row 1: the bytes or the path"],
+    }
+    for name, expected in reasons.items():
+        path = str(tmp_path / name)
+        found = errors(make_units([path], 9)[0])
+        assert len(found) == len(expected)
+        for reason, wanted in zip(found, expected):
+            assert re.search(wanted, reason) and str(tmp_path) in reason
+
+
+@pytest.fixture
+def server(tmp_path):
+    """A local http server of a folder with one picture; it fails at the first read of `/late`."""
+    (tmp_path / "a.png").write_bytes(PNG)
+    asked = []
+
+    class Handler(http.server.SimpleHTTPRequestHandler):
+        def do_GET(self):
+            asked.append(self.path)
+            if asked.count(self.path) == 1 and "late" in self.path:
+                self.send_error(503)
+            else:
+                self.path = self.path.replace("late", "a")
+                super().do_GET()
+
+        def log_message(self, *arguments):
+            pass
+
+    handler = functools.partial(Handler, directory=str(tmp_path))
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as running:
+        threading.Thread(target=running.serve_forever, daemon=True).start()
+        yield f"http://127.0.0.1:{running.server_port}"
+        running.shutdown()
+
+
+def test_pictures_of_a_server(server, monkeypatch):
+    monkeypatch.setattr(inputs, "PAUSES", (0.01,))
+    assert list_sources([f"{server}/a.png?size=1"]) == [f"{server}/a.png?size=1"]
+    assert errors(Unit((f"{server}/a.png", f"{server}/late.png"))) == ["", ""]
+    (gone,) = errors(Unit((f"{server}/gone.png",)))
+    assert "gone.png" in gone
+
+
+def test_pictures_of_another_file_system():
+    with fsspec.open("memory://pictures/a.png", "wb") as file:
+        file.write(PNG)
+    (source,) = list_sources(["memory://pictures"])
+    assert source == "memory:///pictures/a.png" and errors(Unit((source,))) == [""]

@@ -1,0 +1,96 @@
+"""What an output is made of and from, and that its files appear whole."""
+
+import json
+import uuid
+
+import pytest
+
+from keypoints.errors import InputError
+from keypoints.scale import plan, tables
+from keypoints.scale.inputs import read_unit
+from keypoints.scale.store import Store
+from tests.scale.stand_ins import Network, make_annotator, write_pictures
+
+
+@pytest.fixture(params=["disk", "memory"])
+def store(request, tmp_path):
+    """An output on disk, and one in a file system without a disk."""
+    memory = f"memory://{uuid.uuid4().hex}/out"
+    return Store(str(tmp_path / "out") if request.param == "disk" else memory)
+
+
+def annotate(store: Store, unit) -> tables.Counts:
+    rows = make_annotator(Network()).annotate(read_unit(unit))
+    return tables.write_parts(store, unit.name, rows, 5)
+
+
+def test_each_file_is_in_one_unit_whatever_is_added(store, tmp_path):
+    sources = write_pictures(tmp_path / "in", 20)
+    some = sources[4:14]
+    first = plan.plan_units(store, some, workers=1)
+    assert [len(unit.sources) for unit in first] == [3, 3, 3, 1]
+    counts = annotate(store, first[0])
+    assert (counts.pictures, counts.faces) == (3, 2 + 3 + 1)
+    assert plan.left_sources(store, sources) == sources[:4] + sources[7:]
+    then = plan.plan_units(store, sources, workers=1)
+    for unit in then:
+        annotate(store, unit)
+    rows = tables.read_table(store.url, tables.PICTURES).to_pylist()
+    assert sorted(row["source"] for row in rows) == sources
+    assert plan.plan_units(store, sources, workers=1) == []
+    assert len(tables.read_table(store.url)) == sum(row["faces"] for row in rows)
+
+
+def test_a_part_that_is_not_whole_is_not_there(store, tmp_path):
+    (unit,) = plan.plan_units(store, write_pictures(tmp_path / "in", 1), workers=1)
+
+    def rows():
+        yield from make_annotator(Network()).annotate(read_unit(unit))
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        tables.write_parts(store, unit.name, rows(), 5)
+    assert store.names(tables.FACES) == store.names(tables.PICTURES) == set()
+    with pytest.raises(InputError, match="no annotation is there"):
+        tables.read_table(store.url)
+
+
+def test_another_model_is_refused_and_named(store):
+    facts = {"model": "a", "filter": None}
+    plan.check_facts(store, facts)
+    plan.write_facts(store, facts)
+    plan.check_facts(store, facts)
+    with pytest.raises(InputError, match="was made with model=a, now it is b; name another folder"):
+        plan.check_facts(store, facts | {"model": "b"})
+    with pytest.raises(InputError, match="filter=None, now it is crown"):
+        plan.check_facts(store, facts | {"filter": "crown"})
+    assert json.loads(store.read(plan.FACTS)) == facts
+    store.write(plan.FACTS, b"[")
+    with pytest.raises(InputError, match=r"annotation.json is damaged"):
+        plan.check_facts(store, facts)
+    store.write(plan.UNITS, b"{}\n")
+    with pytest.raises(InputError, match=r"units.jsonl is damaged"):
+        plan.read_units(store)
+
+
+def test_a_folder_with_other_files_is_refused(store):
+    store.write("holiday.txt", b"")
+    with pytest.raises(InputError, match="holds other files"):
+        plan.check_facts(store, {})
+
+
+def test_two_runs_do_not_write_to_one_folder(tmp_path):
+    store, other = Store(str(tmp_path / "out")), Store(f"file://{tmp_path}/out")
+    busy = pytest.raises(InputError, match="another run writes to it")
+    with store.locked(), busy, other.locked():
+        pass
+    with other.locked():
+        pass
+
+
+def test_an_output_that_cannot_be_had(tmp_path):
+    with pytest.raises(InputError, match=r"^output=nowhere://x: Protocol not known"):
+        Store("nowhere://x")
+    (tmp_path / "file").touch()
+    with pytest.raises(InputError, match="is a file; a folder is expected"):
+        Store(str(tmp_path / "file"))
