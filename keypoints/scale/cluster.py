@@ -37,8 +37,8 @@ def connected(address: str | None, workers: int | None) -> Iterator[int]:
     if address is None:
         root = str(Path(__file__).parents[2])
         path = [root, *filter(None, [os.environ.get("PYTHONPATH")])]
-        token = {"RAY_AUTH_TOKEN": secrets.token_hex(32)}
-        os.environ.update({**LOCAL, **token, "PYTHONPATH": os.pathsep.join(path)})
+        os.environ.update({**LOCAL, "PYTHONPATH": os.pathsep.join(path)})
+        os.environ.setdefault("RAY_AUTH_TOKEN", secrets.token_hex(32))
     import ray
 
     quiet: dict[str, Any] = {"log_to_driver": False, "logging_level": logging.ERROR}

@@ -91,7 +91,7 @@ class Hosts:
             for name, value in first.items():
                 if other.get(name) != value:
                     raise InputError(
-                        f"host {index} has {name}={other.get(name)!r}, but host 0 has {value!r}; "
+                        f"{name} is {other.get(name)!r} on host {index}, but {value!r} on host 0; "
                         "start all hosts with the same command, data and versions"
                     )
 

@@ -44,7 +44,7 @@ def test_a_dry_run_writes_nothing(tmp_path, run):
     (unit,) = plan.plan_units(store, sources[:1], workers=1)
     tables.write_parts(store, unit.name, [], 1)
     assert run(*command, "--dry-run")[1] == "1 container and 3 pictures, of which 1 is done\n"
-    assert run(*command, "--limit=2", "--dry-run")[1] == "1 container and 1 picture\n"
+    assert run(*command, "--limit=1", "--dry-run")[1] == "1 container\n"
     assert run(sources[0], f"--output={output}", MODEL) == (
         0,
         "1 picture, of which 1 is done\n",

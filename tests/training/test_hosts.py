@@ -133,7 +133,7 @@ def test_hosts_exchange_values_in_order_and_agree():
     assert on_all(lambda host: host.agree({"epochs": 3, "stages": ()}), party) == [None] * 3
     errors = on_all(lambda host: host.agree({"epochs": 3 + (host.index == 2)}), party)
     assert {str(error).partition(";")[0] for error in errors} == {
-        "host 2 has epochs=4, but host 0 has 3"
+        "epochs is 4 on host 2, but 3 on host 0"
     }
 
 
