@@ -1,16 +1,16 @@
 """What face detectors find of annotated faces, how well their boxes fit, and how long it takes."""
 
-import itertools
 import math
 import time
 from collections.abc import Callable, Iterator
 
 import numpy as np
 
-from keypoints import geometry, metrics, pose
+from keypoints import geometry
 from keypoints.benchmarks.timings import Timing, interleaved, timing
 from keypoints.data.records import Example, Records, make_records
 from keypoints.evaluation.matching import detected_boxes
+from keypoints.evaluation.protocol import yaw_bins
 from keypoints.inference.detectors import MOVING, Detections, load_detector
 
 TURNS = (30, 45, 90, 180)  # degrees clockwise by which whole pictures are turned
@@ -66,13 +66,10 @@ def measure(name: str, detect: Detect, records: Records) -> Timing:
 
     answer = detected_boxes(records, timed)
     found = np.isfinite(answer.boxes).all(axis=1)
-    seen = pose.angles(pose.fit_rotation(records.whole_points())[0])[:, 0]
-    yaw = np.abs(np.where(np.isfinite(records.yaw), records.yaw, seen))
-    edges = (0.0, *metrics.YAW_BINS, math.inf)
     by_yaw = [
         f"{low:.0f}°+ {found[chosen].mean():.1%}"
-        for low, high in itertools.pairwise(edges)
-        if (chosen := (low <= yaw) & (yaw < high)).any()
+        for low, _, chosen in yaw_bins(records)
+        if chosen.any()
     ]
     note = f"recall {found.mean():.1%} ({', '.join(by_yaw)}), false {answer.false_faces:.3f}"
     if found.any():

@@ -35,6 +35,18 @@ def calibration(errors: np.ndarray, expected: np.ndarray) -> list[dict[str, floa
     ]
 
 
+def errors_of(
+    found: Estimate, records: Records, scale: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """Absolute errors of all annotated points, means of x and y, and the expected ones: `(k,)`.
+
+    `found` is in picture pixels; the errors of each record are multiplied by its `scale` `(n,)`.
+    """
+    known, scale = metrics.annotated(records.points), scale[:, None]
+    errors = scale * np.abs(found.points - records.points).mean(axis=2)
+    return errors[known], (scale * found.uncertainty)[known]
+
+
 def background_boxes(records: Records, *, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
     """Square boxes `(n, 4)` beside the faces, and which pictures have room for one `(n,)`.
 
@@ -89,9 +101,7 @@ def measure(predictor: Predictor, records: Records, **facts: Any) -> dict[str, A
         )
 
     found = estimate(records.boxes)
-    known = metrics.annotated(records.points)
-    percent = 100 / metrics.inter_ocular(records.points)[:, None]
-    errors = percent * np.abs(found.points - records.points).mean(axis=2)
+    errors, expected = errors_of(found, records, 100 / metrics.inter_ocular(records.points))
     boxes, placed = background_boxes(records)
     beside = estimate(boxes).relative_uncertainty()[placed]
     faces = found.relative_uncertainty()
@@ -99,7 +109,7 @@ def measure(predictor: Predictor, records: Records, **facts: Any) -> dict[str, A
         **facts,
         "split": records.name,
         "split_sha256": records.digest(),
-        "calibration": calibration(errors[known], (found.uncertainty * percent)[known]),
+        "calibration": calibration(errors, expected),
         "separation": separation(faces, beside) if len(beside) else None,
     }
 

@@ -126,8 +126,7 @@ def evaluate(
     `predicted` `(n, 68, 2)` in picture pixels; NaN where no face was found. Means are over the
     faces found, and over the points that are annotated; AUC and failures are over all faces. NME
     values are percent of the `normaliser`, one of `metrics.NORMALISERS`. The mean face is put into
-    truth boxes. Yaw is the one that the records tell, else that of the annotated points. Raises
-    InputError where there is nothing to measure, or to measure by.
+    truth boxes. Raises InputError where there is nothing to measure, or to measure by.
     """
     truth = records.points
     if normaliser not in metrics.NORMALISERS:
@@ -148,10 +147,6 @@ def evaluate(
     shares = metrics.point_errors(truth, predicted) / size[:, None]
     offset = metrics.mean_offset(truth, predicted, size)
     aligned = predicted - offset * size[:, None, None]
-    seen = pose.angles(pose.fit_rotation(records.whole_points())[0])[:, 0]
-    turn = np.abs(np.where(np.isfinite(records.yaw), records.yaw, seen))
-    edges = (0.0, *metrics.YAW_BINS, np.inf)
-    bins = [(low <= turn) & (turn < high) for low, high in itertools.pairwise(edges)]
     people = np.array(records.identities) if all(records.identities) else np.arange(len(records))
     baseline = metrics.mean_error(truth, mean_face(records.boxes)) / size
 
@@ -192,7 +187,7 @@ def evaluate(
                 "inner": part_of(landmarks.REPORT_PARTS["inner"], found & chosen),
                 "failures_at_0.08": _percent(~(nme[chosen] <= metrics.LIMIT)),
             }
-            for low, high, chosen in zip(edges, edges[1:], bins)
+            for low, high, chosen in yaw_bins(records)
         },
         "mean_face": {
             "nme": _percent(baseline),
@@ -200,6 +195,17 @@ def evaluate(
             "failures_at_0.08": 100 * metrics.failure_rate(baseline),
         },
     }
+
+
+def yaw_bins(records: Records) -> list[tuple[float, float, np.ndarray]]:
+    """Bins of the absolute yaw: low and high edge in degrees, and the records in it `(n,)` bool.
+
+    Yaw is the one that the records tell, else that of the annotated points.
+    """
+    seen = pose.angles(pose.fit_rotation(records.whole_points())[0])[:, 0]
+    turn = np.abs(np.where(np.isfinite(records.yaw), records.yaw, seen))
+    edges = itertools.pairwise((0.0, *metrics.YAW_BINS, np.inf))
+    return [(low, high, (low <= turn) & (turn < high)) for low, high in edges]
 
 
 def _percent(shares: np.ndarray) -> float | None:

@@ -1,6 +1,7 @@
 """A trained network, a picture and face boxes to points in the picture's pixels."""
 
-from collections.abc import Sequence
+import itertools
+from collections.abc import Iterable
 from pathlib import Path
 
 import numpy as np
@@ -96,11 +97,8 @@ class Predictor:
             found = load_detector().detect(image)
             boxes, rolls = found.boxes, found.rolls
         matrices = self.matrices(image, boxes, rolls)
-        estimates = [Estimate(np.empty((0, COUNT, 2), "f4"), np.empty((0, COUNT), "f4"))]
-        for first in range(0, len(matrices), BATCH):
-            crops = [geometry.crop(image, matrix) for matrix in matrices[first : first + BATCH]]
-            estimates.append(self.predict_crops(crops))
-        return in_picture(concatenate(estimates), matrices)
+        crops = (geometry.crop(image, matrix) for matrix in matrices)
+        return in_picture(self.predict_crops(crops), matrices)
 
     def matrices(
         self, image: np.ndarray, boxes: np.ndarray, rolls: np.ndarray | None = None
@@ -116,13 +114,17 @@ class Predictor:
         rolls = np.nan_to_num(np.zeros(len(boxes)) if rolls is None else rolls, posinf=0, neginf=0)
         return geometry.crop_matrix(boxes, margin=self.margin, roll=rolls)
 
-    def predict_crops(self, crops: Sequence[np.ndarray]) -> Estimate:
-        """The estimate of at least one crop `(224, 224, 3)` uint8 RGB, in pixels of each crop."""
-        # Whole powers of two: a compiled network sees few batch sizes, whatever the faces.
-        size = 1 << (len(crops) - 1).bit_length()
-        batch = np.zeros((size, geometry.CROP, geometry.CROP, 3), np.uint8)
-        batch[: len(crops)] = crops
-        return self.network(batch)[: len(crops)]
+    def predict_crops(self, crops: Iterable[np.ndarray]) -> Estimate:
+        """The estimate of crops `(224, 224, 3)` uint8 RGB, in pixels of each; `BATCH` at a time."""
+        estimates = [Estimate(np.empty((0, COUNT, 2), "f4"), np.empty((0, COUNT), "f4"))]
+        left = iter(crops)
+        while some := list(itertools.islice(left, BATCH)):
+            # Whole powers of two: a compiled network sees few batch sizes, whatever the faces.
+            size = 1 << (len(some) - 1).bit_length()
+            batch = np.zeros((size, geometry.CROP, geometry.CROP, 3), np.uint8)
+            batch[: len(some)] = some
+            estimates.append(self.network(batch)[: len(some)])
+        return concatenate(estimates)
 
     def _usable(self, boxes: np.ndarray, image: np.ndarray) -> np.ndarray:
         boxes = np.array(boxes, np.float64).reshape(-1, 4)

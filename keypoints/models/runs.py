@@ -39,10 +39,10 @@ from keypoints.config import Config
 from keypoints.errors import InputError
 from keypoints.estimate import Estimate, Predict, unflatten
 from keypoints.extras import installed_version
+from keypoints.geometry import CROP
 
 if TYPE_CHECKING:
     import keras
-from keypoints.geometry import CROP
 
 CONFIG, DATA, ENVIRONMENT = "config.json", "data.json", "environment.json"
 METRICS, CURVES = "metrics.csv", "curves.png"

@@ -11,11 +11,10 @@ from typing import Any
 import numpy as np
 
 from keypoints import geometry
-from keypoints.estimate import Estimate, concatenate, in_picture
+from keypoints.estimate import Estimate, in_picture
 from keypoints.inference.detectors import Detections, Detector
 from keypoints.inference.predictor import BATCH, Predictor
 from keypoints.inference.tracking import score_faces
-from keypoints.landmarks import COUNT
 from keypoints.pose import angles, fit_rotation
 from keypoints.scale.inputs import Picture
 from keypoints.scale.tables import Annotated, text_of
@@ -26,7 +25,6 @@ GROUP = 64  # most pictures whose crops wait for a batch
 GROUP_PIXELS = 30_000_000  # of the pictures that are kept to draw a filter on
 
 _NUMBERS = ("left", "top", "width", "height", "yaw", "pitch", "roll", "score")
-_EMPTY = Estimate(np.empty((0, COUNT, 2), np.float32), np.empty((0, COUNT), np.float32))
 _NONE = Detections(np.empty((0, 4), np.float32), *[np.empty(0, np.float32)] * 2)
 
 # Draws on a copy of a picture `(h, w, 3)` uint8 RGB the faces `(n, 68, 2)` with scores `(n,)`, and
@@ -94,9 +92,7 @@ class Annotator:
 
     def _finish(self, group: list[_Searched], draw: Draw | None) -> list[Annotated]:
         """The rows of a group of pictures, whose crops go through the network together."""
-        crops = [crop for searched in group for crop in searched.crops]
-        batches = [crops[start : start + BATCH] for start in range(0, len(crops), BATCH)]
-        whole = concatenate([_EMPTY, *(self._predictor.predict_crops(batch) for batch in batches)])
+        whole = self._predictor.predict_crops(crop for one in group for crop in one.crops)
         rows, start = [], 0
         for searched in group:
             end = start + len(searched.crops)

@@ -159,10 +159,10 @@ def train(
                         row |= {f"validation_nme {name}": nme for name, nme in errors.items()}
                     row["seconds"] = round(time.monotonic() - clock, 1)
                     best = min((r["validation_nme"] for r in progress["rows"]), default=math.inf)
-                    if folder and row["validation_nme"] < best:
-                        runs.write_weights(run / runs.BEST, model)
                     if folder:
-                        runs.write_weights(run / runs.LAST, model)
+                        if row["validation_nme"] < best:
+                            runs.write_weights(folder / runs.BEST, model)
+                        runs.write_weights(folder / runs.LAST, model)
                 progress = {"epoch": step.epoch, "step": 0, "rows": [*progress["rows"], row]}
                 if folder:
                     runs.write_checkpoint(run, model, progress)

@@ -5,10 +5,11 @@ from pathlib import Path
 
 import numpy as np
 
-from keypoints import geometry, metrics
+from keypoints import geometry
 from keypoints.data.pipeline import view_matrices
 from keypoints.data.records import Records
 from keypoints.errors import InputError
+from keypoints.evaluation.calibration import errors_of
 from keypoints.evaluation.protocol import predict_points
 from keypoints.models import runs
 from keypoints.models.network import SoftArgmax
@@ -53,12 +54,10 @@ def recalibrate(run: Path, validation: Sequence[Records]) -> tuple[float, float]
         found = predict_points(
             predict, records, records.boxes, view=config.view, margin=config.margin
         )
-        scale = geometry.scale_of(matrices)[:, None]
-        known = metrics.annotated(records.points)
-        errors = scale * np.abs(found.points - records.points).mean(axis=2)
-        expected.append((scale * found.uncertainty)[known])
-        actual.append(errors[known])
-        weights.append(np.full(known.sum(), 1 / known.sum()))
+        errors, uncertainty = errors_of(found, records, geometry.scale_of(matrices))
+        actual.append(errors)
+        expected.append(uncertainty)
+        weights.append(np.full(len(errors), 1 / len(errors)))
     a, b = fit_power(np.concatenate(expected), np.concatenate(actual), np.concatenate(weights))
     head.log_factor.assign(a + b * head.log_factor.numpy())
     head.exponent.assign(b * head.exponent.numpy())
