@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from keypoints import geometry
-from keypoints.landmarks import COUNT, MIRROR, OUTER_EYE_CORNERS
+from keypoints.landmarks import COUNT, MIRROR
 
 
 @dataclass(frozen=True)
@@ -27,13 +27,12 @@ class Estimate:
         return Estimate(self.points[index], self.uncertainty[index])
 
     def relative_uncertainty(self) -> np.ndarray:
-        """Mean uncertainty divided by the distance of the outer eye corners `(n,)`.
+        """Mean uncertainty divided by the square root of the area of the points' box `(n,)`.
 
         Low on faces, high on background.
         """
-        right, left = OUTER_EYE_CORNERS
-        eyes = np.linalg.norm(self.points[:, left] - self.points[:, right], axis=1)
-        return self.uncertainty.mean(axis=1) / np.maximum(eyes, 1e-3)
+        area = geometry.landmark_box(self.points)[:, 2:].prod(axis=1)
+        return self.uncertainty.mean(axis=1) / np.maximum(np.sqrt(area), 1e-3)
 
 
 # A network as a function: crops `(n, 224, 224, 3)` RGB 0..255 to an estimate in crop pixels.
