@@ -8,7 +8,7 @@ import numpy as np
 from keypoints import landmarks
 from keypoints.data.records import Records, make_records
 from keypoints.estimate import Estimate
-from keypoints.inference.detectors import Detections
+from keypoints.inference.detections import Detections
 from keypoints.media.pictures import encode_png
 from keypoints.synthetic.drawing import draw_face
 

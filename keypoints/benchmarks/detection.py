@@ -11,7 +11,8 @@ from keypoints.benchmarks.timings import Timing, interleaved, timing
 from keypoints.data.records import Example, Records, make_records
 from keypoints.evaluation.matching import detected_boxes
 from keypoints.evaluation.protocol import yaw_bins
-from keypoints.inference.detectors import MOVING, Detections, load_detector
+from keypoints.inference.detections import Detections
+from keypoints.inference.detectors import MOVING, load_detector
 
 TURNS = (30, 45, 90, 180)  # degrees clockwise by which whole pictures are turned
 TURNED_PICTURES = 60  # of the set, which are held in memory

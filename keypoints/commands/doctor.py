@@ -111,13 +111,14 @@ def _detectors() -> list[str]:
     from functools import partial
 
     from keypoints.folders import cache_folder
-    from keypoints.inference.detectors import YUNET_FILE, load_detector
+    from keypoints.inference import yunet
+    from keypoints.inference.detectors import load_detector
 
     def read(name: str) -> list[str]:
         load_detector(name)
         return ["ok"]
 
-    here = (cache_folder() / YUNET_FILE).is_file()
+    here = (cache_folder() / yunet.FILE).is_file()
     return [
         *(f"{name} {_answer(partial(read, name))[0]}" for name in ("centerface", "haar")),
         f"yunet {'downloaded' if here else 'not downloaded yet'}",

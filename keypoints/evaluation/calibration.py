@@ -8,7 +8,7 @@ from keypoints import metrics
 from keypoints.data.records import Records
 from keypoints.estimate import Estimate
 from keypoints.evaluation.protocol import predict_points
-from keypoints.inference.detectors import overlap
+from keypoints.inference.detections import overlap
 from keypoints.inference.predictor import Predictor
 from keypoints.inference.tracking import UNCERTAINTY_AT_HALF_SCORE
 

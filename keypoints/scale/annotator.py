@@ -12,7 +12,7 @@ import numpy as np
 
 from keypoints import geometry
 from keypoints.estimate import Estimate, in_picture
-from keypoints.inference.detectors import Detections, Detector
+from keypoints.inference.detections import Detections, Detector
 from keypoints.inference.predictor import BATCH, Predictor
 from keypoints.inference.tracking import score_faces
 from keypoints.pose import angles, fit_rotation

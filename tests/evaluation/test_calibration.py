@@ -3,7 +3,7 @@ import pytest
 
 from keypoints import geometry
 from keypoints.evaluation import calibration
-from keypoints.inference.detectors import overlap
+from keypoints.inference.detections import overlap
 from keypoints.inference.predictor import Predictor
 from tests.faces import dotted_faces, estimated
 

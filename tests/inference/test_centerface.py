@@ -1,12 +1,18 @@
+import subprocess
+import sys
 from types import SimpleNamespace
 
 import cv2
 import numpy as np
 import pytest
 
+from keypoints import geometry
 from keypoints.errors import InputError
-from keypoints.inference import centerface
+from keypoints.inference import centerface, upright
+from keypoints.inference.detections import overlap
+from keypoints.inference.detectors import detect
 from keypoints.synthetic.drawing import draw_face
+from tests.faces import detections
 
 OUTPUTS = ["537", "538", "539", "540"]
 
@@ -61,3 +67,112 @@ def test_another_file_is_refused(tmp_path, data, state):
         path.write_bytes(data)
     with pytest.raises(InputError, match=f"centerface.onnx is {state}.*pip install --force"):
         centerface.load_session(path)
+
+
+@pytest.fixture(scope="module")
+def crowd():
+    """24 drawn faces, of which CenterFace finds each, in a picture of 1300 x 700, and their boxes.
+
+    The smallest is 30 pixels wide, and the largest 300.
+    """
+    picture, boxes = np.full((700, 1300, 3), 90, np.uint8), []
+
+    def paste(seed, left, top, side):
+        image, points = draw_face(seed)
+        box = geometry.landmark_box(points)
+        centre, scale = box[:2] + box[2:] / 2, side / box[2:].max()
+        reach = 0.9 * box[2:].max()  # of the cut square, from its centre
+        low = np.maximum(np.floor(centre - reach), 0).astype(int)
+        high = np.minimum(np.ceil(centre + reach), image.shape[1::-1]).astype(int)
+        cut = image[low[1] : high[1], low[0] : high[0]]
+        cut = cv2.resize(cut, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
+        picture[top : top + cut.shape[0], left : left + cut.shape[1]] = cut
+        boxes.append(np.append((box[:2] - low) * scale + (left, top), box[2:] * scale))
+
+    for number in range(20):
+        paste((11, 15)[number % 2], 20 + 62 * number, 20 + 7 * (number % 3), 30 + number % 4)
+    for number, side in enumerate((60, 120, 200, 300)):
+        paste(11, 20 + (0, 130, 350, 720)[number], 120, side)
+    return picture, np.array(boxes)
+
+
+def matched(found, boxes):
+    """Whether each of the boxes has just one that was found on it, and none is left over."""
+    overlaps = overlap(found.boxes[:, None], boxes)
+    return len(found) == len(boxes) and ((overlaps > 0.35).sum(axis=0) == 1).all()
+
+
+def test_faces_of_all_sizes_are_found_once(crowd):
+    assert matched(detect(crowd[0]), crowd[1])
+
+
+def test_the_smallest_faces_are_left_out_where_they_are_not_asked_for(crowd):
+    found = detect(crowd[0], smallest=0.15)  # 143 pixels become 18
+    assert 2 <= len(found) <= 3
+    assert (overlap(found.boxes[:2], crowd[1][[-1, -2]]) > 0.35).all()
+
+
+def test_tiles_give_what_the_whole_gives(crowd, monkeypatch):
+    whole = detect(crowd[0])
+    monkeypatch.setattr(centerface, "TILE", 416)
+    tiled = detect(crowd[0])
+    assert matched(tiled, crowd[1])
+    assert overlap(tiled.boxes[:, None], whole.boxes).max(axis=0).min() > 0.75
+
+
+def scene(seed, degrees):
+    """A drawn face tilted clockwise, in a picture of 300 x 360, and its upright box."""
+    image, points = draw_face(seed)
+    matrix = geometry.crop_matrix(
+        geometry.landmark_box(points), margin=1.8, roll=-degrees, size=300
+    )
+    matrix[1, 2] += 30
+    picture = cv2.warpAffine(image, matrix, (300, 360), borderMode=cv2.BORDER_REPLICATE)
+    return picture, upright.upright_boxes(geometry.apply(matrix, points)[None])
+
+
+@pytest.mark.parametrize("degrees", [-45, 45, 90, -90, 180])
+def test_tilted_and_turned_faces_are_found_with_their_roll(degrees):
+    picture, ((box,), (roll,)) = scene(11, degrees)
+    found = detect(picture)
+    assert len(found) == 1 and overlap(found.boxes[0], box) > 0.6
+    # The detector's points tell the tilt of a drawn face to 30 degrees.
+    assert abs((found.rolls[0] - roll + 180) % 360 - 180) < 30
+
+
+def test_only_an_upright_search_without_rotations():
+    picture, _ = scene(11, 180)
+    assert len(detect(picture, rotations=False)) == 0
+
+
+def test_boxes_of_turned_pictures_by_hand():
+    """A box around (12, 7) in a picture of 30 x 20; rot90 turns it counter-clockwise."""
+    image = np.zeros((20, 30), np.uint8)
+    image[7, 12] = 1
+    for turns, roll in ((0, 5), (1, 95), (2, -175), (3, -85)):
+        y, x = np.argwhere(np.rot90(image, turns))[0]
+        seen = detections(np.array([[x - 4.0, y - 3, 8, 6]]), [5])
+        back = centerface._turned_back(seen, turns, image.shape)
+        assert back.boxes.tolist() == [[8, 4, 8, 6]] and back.rolls.tolist() == [roll]
+
+
+def test_tiles_by_hand():
+    # 1024 to a tile, of which 160 are shared with the next.
+    assert centerface._spans(1) == [(0, 1)] and centerface._spans(1024) == [(0, 1024)]
+    assert centerface._spans(1025) == [(0, 1024), (1, 1025)]
+    assert centerface._spans(1889) == [(0, 1024), (432, 1456), (865, 1889)]
+
+
+@pytest.mark.slow
+def test_a_hundred_megapixels_take_bounded_memory():
+    code = """
+import resource, sys
+import numpy as np
+from keypoints.inference.detectors import detect
+image = np.random.default_rng(0).integers(0, 256, (10_000, 10_000, 3), np.uint8)
+before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+detect(image)
+print((resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) // 1024)
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert int(done.stdout) < 700  # megabytes

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from keypoints.inference.detectors import Detections
+from keypoints.inference.detections import Detections
 from keypoints.inference.predictor import Predictor
 from keypoints.media.pictures import encode_png
 from keypoints.scale.annotator import Annotator
