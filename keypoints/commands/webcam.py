@@ -58,8 +58,9 @@ def webcam(
     from keypoints.media import cameras
 
     view = View(load_filter(filter) if filter is not None else None, axes=axes)
-    finder = load_detector(detector, smallest=MOVING, rotations=False)
     live = cameras.is_live(source)
+    threads = 1 if live else None  # as `Tracker` says
+    finder = load_detector(detector, smallest=MOVING, rotations=False, threads=threads)
     tracker = Tracker(Predictor.load(model), detector=finder, background=live)
     require_window()
     speed = loop.run(

@@ -107,7 +107,8 @@ class Tracker:
         `background`: look for new faces in a thread of its own, on the newest frame when it is
         free, so that no frame waits for the detector: for live pictures. What it sees is taken up
         a few frames later, where the face has moved to. Otherwise the same frames always give the
-        same faces.
+        same faces. A detector for the background should compute with one thread, as the default
+        one does: further ones would have the priority of the frames.
         """
         self.faces = faces
         self.detect_every = detect_every
@@ -115,9 +116,10 @@ class Tracker:
         # surely faces, or beyond `faces`.
         self.ignored = np.empty((0, 4), np.float32)
         self._predictor = predictor
-        self._detector = (
-            load_detector(smallest=MOVING, rotations=False) if detector is None else detector
-        )
+        if detector is None:
+            threads = 1 if background else None
+            detector = load_detector(smallest=MOVING, rotations=False, threads=threads)
+        self._detector = detector
         self._searcher = (
             ThreadPoolExecutor(1, "face search", initializer=_give_way) if background else None
         )

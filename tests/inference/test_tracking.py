@@ -308,6 +308,16 @@ def test_trackers_in_several_threads_share_a_predictor_and_a_detector():
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="threads have no priorities of their own")
+@pytest.mark.parametrize(("background", "threads"), [(True, 1), (False, None)])
+def test_the_search_in_the_background_computes_in_its_own_thread_alone(
+    scene, monkeypatch, background, threads
+):
+    made = []
+    monkeypatch.setattr(tracking, "load_detector", lambda **options: made.append(options))
+    Tracker(scene.predictor, background=background)
+    assert [options["threads"] for options in made] == [threads]
+
+
 def test_the_search_in_the_background_gives_way_to_the_frames(scene):
     keeper = Doorkeeper(scene)
     tracker = Tracker(scene.predictor, detector=keeper, background=True)
