@@ -25,7 +25,9 @@ ROOMS = {
     "filters": {"inference", "media", "synthetic"},
     "scale": {"filters", "inference", "media", "models"},
     "live": {"filters", "inference", "media", "synthetic"},
-    "benchmarks": {"data", "evaluation", "inference", "media", "models", "training"},
+    "benchmarks": {
+        "data", "evaluation", "inference", "media", "models", "scale", "synthetic", "training",
+    },
 }  # fmt: skip
 ROOMS["commands"] = set(ROOMS)
 TOP = {path.stem for path in (ROOT / "keypoints").glob("[a-z]*.py")}

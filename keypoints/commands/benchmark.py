@@ -1,4 +1,4 @@
-"""How quick it is here: `python -m tools.benchmark [pipeline|step|predict|webcam|detect|..]`."""
+"""How quick it is here: `python -m tools.benchmark [pipeline|step|predict|webcam|..]`."""
 
 import dataclasses
 import functools
@@ -10,6 +10,7 @@ from typing import Any
 from keypoints.commands.train import load_experiment, show_fields
 from keypoints.config import Config, field_names, near_miss, override
 from keypoints.errors import InputError
+from keypoints.pretrained import DEFAULT
 
 # What is measured unless flags say otherwise: all of a ResNet50 at full size.
 STEP = Config(head="pooled", batch_size=16)
@@ -19,7 +20,7 @@ FIELDS = (
     "data", "train_split", "batch_size", "backbone", "head", "resolution", "trainable", "precision",
     "layers", "learning_rate", "jpeg",
 )  # fmt: skip
-SUBJECTS = ("pipeline", "step", "predict", "webcam", "detect", "scaling")
+SUBJECTS = ("pipeline", "step", "predict", "webcam", "detect", "scaling", "annotate")
 
 
 def benchmark(
@@ -41,15 +42,17 @@ def benchmark(
     training step, beside Keras' own layers and PyTorch. predict: one crop in Keras and in ONNX.
     webcam: frames through the tracker, beside a detector in every frame. detect: face detectors on
     the split --train_split of --data, which time they take and what they find. scaling: a training
-    step by devices, batch size and resolution. Close other programs first. The defaults of config
-    fields shown here are those of a bare config; step and scaling start from others.
+    step by devices, batch size and resolution. annotate: pictures/s by the number of Ray workers,
+    beside one process on one core. Close other programs first. The defaults of config fields shown
+    here are those of a bare config; step and scaling start from others.
 
     Args:
-        subject: pipeline, step, predict, webcam, detect or scaling
+        subject: pipeline, step, predict, webcam, detect, scaling or annotate
         repeats: samples of each, taken in turns; ten times as many of single crops and frames
-        model: a run folder for predict, and a run folder or an export for webcam
+        model: a run folder for predict, and a run folder or an export for webcam and annotate
         export: folder of the exports for predict; MODEL/export unless given
-        source: for webcam: a video file, or synthetic for a drawn face
+        source: for webcam a video file, for annotate a folder of pictures; or synthetic for drawn
+            ones
         torch_python: a Python with PyTorch (requirements-bench.txt), for step
         json: file to write the result to as well
         archive: the YouTube Faces archive, where it is already on disk; or set KEYPOINTS_ARCHIVE
@@ -78,6 +81,8 @@ def benchmark(
         rows = detection.measure_detectors(load(), repeats=repeats)
     elif subject == "step":
         rows = training_step.measure_steps(config, repeats=repeats, torch_python=torch_python)
+    elif subject == "annotate":
+        rows = measure_annotate(model or DEFAULT, source, repeats)
     elif subject == "scaling":
         rows = training_step.measure_scaling(config, repeats=repeats)
     elif subject == "predict":
@@ -93,6 +98,14 @@ def benchmark(
     show(subject, rows, facts, config)
     if json is not None:
         write(Path(json), subject, rows, facts, config)
+
+
+def measure_annotate(model: str, source: str, repeats: int) -> list:
+    from keypoints.benchmarks.annotation import measure_annotation
+    from keypoints.scale.inputs import list_sources
+
+    sources = None if source == "synthetic" else list_sources([source])
+    return measure_annotation(model, sources, repeats=repeats)
 
 
 def show(subject: str, rows: list, facts: dict[str, Any], config: Config) -> None:
@@ -118,6 +131,8 @@ def settings(subject: str, config: Config) -> str:
         "step": ("backbone", "head", "resolution", "batch_size", "trainable", "precision"),
         "scaling": ("backbone", "head", "resolution", "batch_size", "layers"),
     }.get(subject, ())
+    if subject == "annotate":
+        return "one thread for each network"
     return ", ".join(f"{name} {getattr(config, name)}" for name in names) or "one face"
 
 

@@ -11,11 +11,12 @@ import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from keypoints.errors import InputError
 from keypoints.scale.inputs import Unit
-from keypoints.scale.tables import Counts
+
+Answer = TypeVar("Answer")
 
 BLOCKS = 10_000  # most tasks: Ray keeps a little of each of them
 MEMORY = 200 << 20  # bytes of Ray's own store on one machine; only units and counts are in it
@@ -71,9 +72,9 @@ def _knock(address: str) -> None:
 
 
 def annotate(
-    units: Sequence[Unit], function: Callable[[Unit], Counts], workers: int
-) -> Iterator[Counts]:
-    """The counts of each unit as it is finished, by `workers` processes of the connected Ray.
+    units: Sequence[Unit], function: Callable[[Unit], Answer], workers: int
+) -> Iterator[Answer]:
+    """The answer for each unit as it is finished, by `workers` processes of the connected Ray.
 
     `function` annotates a unit; done twice it must leave what it leaves once. GPUs are shared
     evenly. Raises the InputError of `function`.
@@ -89,7 +90,7 @@ def annotate(
 
     def annotate_row(row: dict[str, Any]) -> dict[str, Any]:
         try:
-            answer: Counts | InputError = function(pickle.loads(row["unit"]))
+            answer: Answer | InputError = function(pickle.loads(row["unit"]))
         except InputError as error:  # Ray would wrap it
             answer = error
         return {"answer": pickle.dumps(answer)}
