@@ -108,16 +108,18 @@ class Config:
         0.0, "momentum of the moving average of the weights; 0 is off", low=0.0, high=0.99999
     )
     precision: str = _option(
-        "float32",
-        "precision of the layers",
-        choices=("float32", "mixed_bfloat16"),
+        "auto",
+        "precision of the layers; auto: mixed_bfloat16 on GPUs with bfloat16 units, else float32",
+        choices=("auto", "float32", "mixed_bfloat16"),
     )
     layers: str = _option(
         "auto",
         "keras: built-in layers; cpu: the same with faster CPU kernels; auto: cpu without GPU",
         choices=("auto", "keras", "cpu"),
     )
-    batch_size: int = _option(32, "images per step, over all devices", low=1)
+    batch_size: int = _option(
+        0, "images per step, over all devices; 0: 64 on GPUs, else 32", low=0
+    )
     epochs: int = _option(60, "number of epochs", low=1)
     stages: tuple[dict, ...] = _option(
         (), "training stages in order, each a dict of the fields that it changes"
@@ -159,6 +161,19 @@ def override(config: Config, changes: dict[str, Any]) -> Config:
     """`replace`, with `changes` in every stage too: what a stage sets itself gives way to them."""
     stages = [{k: v for k, v in stage.items() if k not in changes} for stage in config.stages]
     return replace(config, {"stages": tuple(stages), **changes})
+
+
+def settled(
+    config: Config, *, precision: str = "float32", batch_size: int = 32
+) -> Config:
+    """`config` with `precision` and `batch_size` where it leaves them to the device."""
+    left = {"precision": ("auto", precision), "batch_size": (0, batch_size)}
+
+    def chosen(values: dict[str, Any]) -> dict[str, Any]:
+        return {name: new for name, (old, new) in left.items() if values.get(name) == old}
+
+    stages = tuple({**stage, **chosen(stage)} for stage in config.stages)
+    return replace(config, {**chosen(vars(config)), "stages": stages})
 
 
 def near_miss(name: str, known: list[str]) -> str:

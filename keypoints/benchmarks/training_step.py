@@ -138,9 +138,9 @@ def measure_scaling(config: Config, *, repeats: int = 5) -> list[Timing]:
 
 def scaling_cell(config: Config, repeats: int) -> Timing:
     """Images/s of the training step on all devices of this process."""
-    from keypoints.training.loop import use_all_devices
+    from keypoints.training import devices
 
-    use_all_devices(config)
+    devices.use_all(config)
     model = training_model(config)
     batch = config.batch_size
     crops = np.zeros((batch, CROP, CROP, 3), np.uint8)

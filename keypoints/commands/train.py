@@ -88,7 +88,12 @@ def train_into(
     if shows:
         print(f"{folder}: {len(training)} pictures to train on, {count} to validate on")
 
+    from keypoints.training import devices
     from keypoints.training import loop as trainer
+
+    config = devices.settle(config)
+    if shows:
+        print(f"{', '.join(devices.names())}; {config.precision}, batch size {config.batch_size}")
 
     listeners: list[Callable[[dict[str, float]], None]] = [show_epoch] if shows else []
     if tensorboard and shows:

@@ -10,7 +10,7 @@ import numpy as np
 
 from keypoints import geometry, landmarks
 from keypoints.backend import tensorflow
-from keypoints.config import Config
+from keypoints.config import Config, settled
 from keypoints.data import augment
 from keypoints.data.records import Records
 from keypoints.errors import InputError
@@ -79,7 +79,7 @@ def training_pipeline(
     fewer pictures than one batch.
     """
     tf = tensorflow()
-
+    config = settled(config)
     if records.shown < config.batch_size:
         raise InputError(
             f"{records.name} has {records.shown} pictures an epoch, fewer than "

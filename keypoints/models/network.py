@@ -12,7 +12,7 @@ import numpy as np
 from keras import layers, ops
 
 from keypoints import landmarks
-from keypoints.config import Config
+from keypoints.config import Config, settled
 from keypoints.geometry import CROP
 from keypoints.models.backbones import BACKBONES, check_weights, convolution
 
@@ -91,6 +91,7 @@ def build_model(config: Config, mean_face: np.ndarray) -> keras.Model:
     `config.trainable` excludes are frozen, including their batch statistics. Raises InputError for
     weights that are not available.
     """
+    config = settled(config)
     check_weights(config)
     keras.utils.set_random_seed(config.seed)
     policy = keras.config.dtype_policy()

@@ -2,7 +2,7 @@
 
     config.json        the Config, complete
     data.json          per split: name, number of images, SHA-256 of names, points and pixels
-    environment.json   versions, machine, git revision and the command of the last start
+    environment.json   versions, machine, devices, git revision and command of the last start
     metrics.csv        one row per finished epoch
     curves.png         the same as a plot
     best.weights.h5    weights of the best epoch on the validation split (averaged if ema is set)
@@ -25,7 +25,7 @@ import sys
 import threading
 import zipfile
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -72,8 +72,13 @@ def check_run(run: Path, config: Config, data: dict[str, dict]) -> None:
             )
 
 
-def start_run(run: Path, config: Config, data: dict[str, dict]) -> None:
-    """Create the folder of a run, or check that it holds a run with this config and data."""
+def start_run(
+    run: Path, config: Config, data: dict[str, dict], devices: Sequence[str] = ()
+) -> None:
+    """Create the folder of a run, or check that it holds a run with this config and data.
+
+    environment.json names the `devices`, and the precision of each stage.
+    """
     check_run(run, config, data)
     try:
         run.mkdir(parents=True, exist_ok=True)
@@ -84,7 +89,12 @@ def start_run(run: Path, config: Config, data: dict[str, dict]) -> None:
             left.unlink(missing_ok=True)
     write_text(run / CONFIG, configs.to_json(config))
     write_text(run / DATA, json.dumps(data, indent=2) + "\n")
-    write_text(run / ENVIRONMENT, json.dumps(environment(), indent=2) + "\n")
+    used = {
+        "devices": list(devices),
+        "precision": [stage.precision for stage in config.phases()],
+        "batch_size": [stage.batch_size for stage in config.phases()],
+    }
+    write_text(run / ENVIRONMENT, json.dumps(environment() | used, indent=2) + "\n")
 
 
 def load_config(run: Path) -> Config:

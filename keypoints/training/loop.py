@@ -29,6 +29,7 @@ from keypoints.models import runs
 from keypoints.models.cpu_layers import use_cpu_kernels
 from keypoints.models.losses import LOSSES, POINTS, nme_of_outputs, objective
 from keypoints.models.network import build_model
+from keypoints.training import devices
 from keypoints.training.hosts import Hosts
 
 STATISTICS = 12  # batches from which the batch statistics of averaged weights are computed
@@ -93,10 +94,14 @@ def train(
     `validation`, each of which has its own column where there are several. NMEs of training are
     normalised by the square root of the box's area, which is also valid for profile faces.
 
+    What the config leaves to the device is settled first (`devices.settle`), and stands in the
+    config.json of the run.
+
     With several `hosts` (`hosts.connect`) all call this with the same arguments. Each makes its
     rows of every batch, and the weights are the same on all. Only host 0 reads and writes `run`.
     The call parts from the other hosts at its end.
     """
+    config = devices.settle(config)
     validation = [validation] if isinstance(validation, Records) else validation
     data = {"training": training.describe()}
     data |= {records.name: records.describe() for records in validation}
@@ -105,7 +110,7 @@ def train(
     folder = run if hosts is None or hosts.writes else None
     if folder:
         runs.check_run(run, config, data)
-    use_all_devices(config)
+    devices.use_all(config)
     progress = (runs.read_progress(run) if folder else None) or START
     if hosts:
         progress = hosts.exchange(progress)[0]
@@ -124,7 +129,7 @@ def train(
             if progress["epoch"] < last:
                 model = compiled_model(stage, training)
                 if folder:
-                    runs.start_run(run, config, data)  # only now: a start that fails leaves none
+                    runs.start_run(run, config, data, devices.names())  # only now: a start that fails leaves none
                 if progress != START:
                     # A new stage continues with the network and a new optimizer.
                     inside = (progress["epoch"], progress["step"]) != (first, 0)
@@ -188,7 +193,7 @@ def compiled_model(config: Config, training: Records) -> keras.Model:
         view_matrices(training, view=config.view, margin=config.margin), training.whole_points()
     )
     model = build_model(config, targets.mean(axis=0))
-    if config.layers == "cpu" or (config.layers == "auto" and _has_cpu_kernels()):
+    if config.layers == "cpu" or (config.layers == "auto" and devices.have_cpu_kernels()):
         model = use_cpu_kernels(model)
     if Path(config.weights).is_dir():
         runs.load_weights(model, Path(config.weights))
@@ -216,13 +221,6 @@ def compiled_model(config: Config, training: Records) -> keras.Model:
         jit_compile=keras.backend.backend() == "jax",
     )
     return model
-
-
-def _has_cpu_kernels() -> bool:
-    """Whether there are layers of ours that are faster than Keras' own on the device in use."""
-    if keras.backend.backend() == "torch":  # where Keras cannot list the devices either
-        return False
-    return not any(name.startswith("gpu") for name in keras.distribution.list_devices())
 
 
 def validation_nme(model: keras.Model, records: Records, config: Config) -> float:
@@ -339,19 +337,6 @@ def _write_history(run: Path, rows: list[dict[str, float]]) -> None:
     runs.write_metrics(run, rows)
     with replacing(run / runs.CURVES) as temporary:
         training_curves(rows, temporary)
-
-
-def use_all_devices(config: Config) -> None:
-    """Split each batch over all JAX devices if there are several."""
-    if keras.backend.backend() != "jax":
-        return
-    devices = keras.distribution.list_devices()
-    if len(devices) > 1:
-        if config.batch_size % len(devices):
-            raise InputError(
-                f"batch_size={config.batch_size} does not divide over {len(devices)} devices"
-            )
-        keras.distribution.set_distribution(keras.distribution.DataParallel(devices=devices))
 
 
 @contextmanager

@@ -1,0 +1,74 @@
+"""The devices that Keras trains on, and what a config leaves to them."""
+
+from typing import Any
+
+import keras
+
+from keypoints import config as configs
+from keypoints.config import Config
+from keypoints.errors import InputError
+
+GPU_BATCH = 64
+BFLOAT16_SINCE = 8.0  # compute capability of the first NVIDIA GPUs with bfloat16 units, Ampere
+
+
+def settle(config: Config) -> Config:
+    """`config` with the precision and batch size for the device in use, where it sets none."""
+    return configs.settled(config, **defaults(_jax_devices()[0] if _on_jax() else None))
+
+
+def defaults(device: Any) -> dict[str, Any]:
+    """Precision and batch size for a device of JAX; None is another backend's."""
+    if device is None or device.platform != "gpu":
+        return {}
+    try:
+        modern = float(device.compute_capability) >= BFLOAT16_SINCE
+    except (AttributeError, ValueError):  # not NVIDIA's
+        modern = False
+    return {
+        "precision": "mixed_bfloat16" if modern else "float32",
+        "batch_size": GPU_BATCH,
+    }
+
+
+def names() -> list[str]:
+    """The devices that a batch is split over, such as `cpu` or `NVIDIA H100`."""
+    if _on_jax():
+        return [device.device_kind for device in _jax_devices()]
+    return ["gpu"] * _has_gpu() or ["cpu"]
+
+
+def have_cpu_kernels() -> bool:
+    """Whether there are layers of ours that are faster than Keras' own on the device in use."""
+    if keras.backend.backend() == "torch":  # where Keras cannot list the devices either
+        return False
+    return not _has_gpu()
+
+
+def use_all(config: Config) -> None:
+    """Split each batch over all JAX devices if there are several."""
+    if not _on_jax():
+        return
+    devices = keras.distribution.list_devices()
+    if len(devices) > 1:
+        if config.batch_size % len(devices):
+            raise InputError(
+                f"batch_size={config.batch_size} does not divide over {len(devices)} devices"
+            )
+        keras.distribution.set_distribution(keras.distribution.DataParallel(devices=devices))
+
+
+def _on_jax() -> bool:
+    return keras.backend.backend() == "jax"
+
+
+def _has_gpu() -> bool:
+    if keras.backend.backend() == "torch":
+        return False
+    return any(name.startswith("gpu") for name in keras.distribution.list_devices())
+
+
+def _jax_devices() -> list[Any]:
+    import jax
+
+    return jax.devices()

@@ -1,0 +1,56 @@
+"""What a config leaves to the device; the devices are made up, as JAX shows real ones."""
+
+from types import SimpleNamespace
+
+import pytest
+
+from keypoints.config import Config, settled
+from keypoints.training import devices
+from keypoints.training.devices import defaults, settle
+
+GPU = {"precision": "mixed_bfloat16", "batch_size": 64}
+
+
+def device(platform: str, **facts) -> SimpleNamespace:
+    return SimpleNamespace(platform=platform, **facts)
+
+
+@pytest.mark.parametrize(
+    ("of", "expected"),
+    [
+        (None, {}),
+        (device("cpu"), {}),
+        (device("gpu", device_kind="NVIDIA H100", compute_capability="9.0"), GPU),
+        (device("gpu", device_kind="NVIDIA RTX PRO", compute_capability="12.0"), GPU),
+        (
+            device("gpu", device_kind="Tesla T4", compute_capability="7.5"),
+            {"precision": "float32", "batch_size": 64},
+        ),
+        (
+            device("gpu", device_kind="AMD", compute_capability="gfx90a"),
+            {"precision": "float32", "batch_size": 64},
+        ),
+    ],
+)
+def test_defaults_of_devices(of, expected):
+    assert defaults(of) == expected
+
+
+def test_what_is_set_stands_and_the_rest_is_for_the_device(monkeypatch):
+    gpu = device("gpu", compute_capability="8.0")
+    monkeypatch.setattr(devices, "_jax_devices", lambda: [gpu])
+    monkeypatch.setattr(devices, "_on_jax", lambda: True)
+    free = settle(Config())
+    assert (free.precision, free.batch_size) == ("mixed_bfloat16", 64)
+    fixed = settle(Config(precision="float32", batch_size=12))
+    assert (fixed.precision, fixed.batch_size) == ("float32", 12)
+    stages = ({"batch_size": 8}, {"precision": "auto", "epochs": 2})
+    first, second = settle(Config(precision="float32", stages=stages)).phases()
+    assert (first.precision, first.batch_size) == ("float32", 8)
+    assert (second.precision, second.batch_size) == ("mixed_bfloat16", 64)
+
+
+def test_without_a_gpu():
+    config = settled(Config())
+    assert (config.precision, config.batch_size) == ("float32", 32)
+    assert settled(config) == config
