@@ -117,9 +117,7 @@ class Config:
         "keras: built-in layers; cpu: the same with faster CPU kernels; auto: cpu without GPU",
         choices=("auto", "keras", "cpu"),
     )
-    batch_size: int = _option(
-        0, "images per step, over all devices; 0: 64 on GPUs, else 32", low=0
-    )
+    batch_size: int = _option(0, "images per step, over all devices; 0: 64 on GPUs, else 32", low=0)
     epochs: int = _option(60, "number of epochs", low=1)
     stages: tuple[dict, ...] = _option(
         (), "training stages in order, each a dict of the fields that it changes"
@@ -163,9 +161,7 @@ def override(config: Config, changes: dict[str, Any]) -> Config:
     return replace(config, {"stages": tuple(stages), **changes})
 
 
-def settled(
-    config: Config, *, precision: str = "float32", batch_size: int = 32
-) -> Config:
+def settled(config: Config, *, precision: str = "float32", batch_size: int = 32) -> Config:
     """`config` with `precision` and `batch_size` where it leaves them to the device."""
     left = {"precision": ("auto", precision), "batch_size": (0, batch_size)}
 

@@ -15,9 +15,7 @@ from keypoints.pretrained import DEFAULT
 # What is measured unless flags say otherwise: all of a ResNet50 at full size.
 STEP = Config(head="pooled", batch_size=16, precision="float32")
 DETECT = Config(train_split="validation")  # the conversion of boxes was fitted on train
-SCALING = Config(
-    backbone="tiny", head="pooled", resolution=112, batch_size=16, precision="float32"
-)
+SCALING = Config(backbone="tiny", head="pooled", resolution=112, batch_size=16, precision="float32")
 FIELDS = (
     "data", "train_split", "batch_size", "backbone", "head", "resolution", "trainable", "precision",
     "layers", "learning_rate", "jpeg",

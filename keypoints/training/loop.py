@@ -129,7 +129,8 @@ def train(
             if progress["epoch"] < last:
                 model = compiled_model(stage, training)
                 if folder:
-                    runs.start_run(run, config, data, devices.names())  # only now: a start that fails leaves none
+                    # Only now: a start that fails leaves none.
+                    runs.start_run(run, config, data, devices.names())
                 if progress != START:
                     # A new stage continues with the network and a new optimizer.
                     inside = (progress["epoch"], progress["step"]) != (first, 0)
