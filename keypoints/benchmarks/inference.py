@@ -11,6 +11,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -27,12 +28,16 @@ from keypoints.models import runs
 
 MOST_SEARCHES = 50  # frames in which the detector is timed alone
 OLD_LOADER_PICTURES = 100  # per sample of the old loader
+NEEDS = (500, 1000, 2000, 4000)  # images/s of training steps on GPUs that the pipeline may feed
 
 
 def measure_pipeline(
     load: Callable[[], Records], config: Config, *, epochs: int = 3
 ) -> list[Timing]:
-    """Images/s of the training pipeline, its first epoch with decoding, and the old loader."""
+    """Images/s of the training pipeline, its first epoch with decoding, and the old loader.
+
+    Further rows tell what steps would get that need so many images/s, and which share of it.
+    """
     from keypoints.data.pipeline import training_pipeline
 
     load()  # imports TensorFlow and fills the file cache
@@ -48,6 +53,7 @@ def measure_pipeline(
     first = count / (time.perf_counter() - start)
     before = peak_memory()
     ours, old = [], []
+    fed: dict[int, list[float]] = {need: [] for need in NEEDS}
     with tempfile.TemporaryDirectory() as folder:
         files = write_pictures(records, Path(folder))
         for number in range(1, epochs + 1):
@@ -58,6 +64,9 @@ def measure_pipeline(
             for draw, file in enumerate(files):
                 old_loader(file, np.random.default_rng((number, draw)))
             old.append(len(files) / (time.perf_counter() - start))
+            for need, samples in fed.items():
+                batches = training_pipeline(records, config, epoch=number).as_numpy_iterator()
+                samples.append(feed(batches, config.batch_size, need))
     pixels = sum(picture.bytes for picture in records.pictures)
     note = (
         f"pixels {pixels / 2**20:.0f} MiB, process {before:.0f} MiB after the "
@@ -68,7 +77,25 @@ def measure_pipeline(
         timing("its first epoch, with decoding", "images/s", [first]),
         timing("old loader, one process", "images/s", old),
     ]
-    return compared(rows, "old loader, one process")
+    sinks = [
+        replace(row, ratio=row.median / need)
+        for need, samples in fed.items()
+        for row in [timing(f"into steps that need {need} images/s", "images/s", samples)]
+    ]
+    return compared(rows, "old loader, one process") + sinks
+
+
+def feed(batches: Iterable, batch_size: int, need: float) -> float:
+    """Images/s that a step gets which needs no CPU and `batch_size / need` seconds for a batch.
+
+    From the first batch on, for which the pipeline starts.
+    """
+    count, start = 0, time.perf_counter()
+    for count, _ in enumerate(batches, 1):
+        if count == 1:
+            start = time.perf_counter()
+        time.sleep(batch_size / need)
+    return count * batch_size / (time.perf_counter() - start)
 
 
 def peak_memory() -> float:

@@ -1,7 +1,8 @@
-"""The PyTorch baseline: a training step of ResNet50, run by an interpreter with PyTorch.
+"""The PyTorch baseline: a training step and inference of ResNet50, run by a Python with PyTorch.
 
-`PYTHON torch_baseline.py SETTINGS`, where SETTINGS is JSON with batch_size, resolution and
-trainable. For each line on standard input it runs one step and prints the seconds of that step.
+`PYTHON torch_baseline.py SETTINGS`, where SETTINGS is JSON with batch_size, resolution, trainable
+and precision. For a line `step` or `infer` on standard input it runs that once, on a GPU where
+there is one, and prints its seconds; for `memory` the peak of the GPU's memory in MiB.
 """
 
 import json
@@ -49,28 +50,47 @@ def resnet50() -> tuple[nn.ModuleList, nn.Linear]:
 
 
 def main(settings: dict) -> None:
-    stages, head = resnet50()
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    stages, head = (part.to(device) for part in resnet50())
     frozen = {"all": 0, "conv5": 4, "head": 5}[settings["trainable"]]
     stages.to(memory_format=torch.channels_last)
     for stage in stages[:frozen]:
-        stage.eval()
         stage.requires_grad_(False)
     side = settings["resolution"]
-    images = torch.rand(settings["batch_size"], 3, side, side)
+    images = torch.rand(settings["batch_size"], 3, side, side, device=device)
     images = images.to(memory_format=torch.channels_last)
-    targets = torch.rand(settings["batch_size"], 136)
+    targets = torch.rand(settings["batch_size"], 136, device=device)
     weights = [w for w in [*stages.parameters(), *head.parameters()] if w.requires_grad]
     optimizer = torch.optim.AdamW(weights, 1e-3)
-    for _ in sys.stdin:
-        start = time.perf_counter()
-        maps = images
-        for stage in stages:
-            maps = stage(maps)
+    mixed = settings["precision"] == "mixed_bfloat16"
+
+    def outputs() -> torch.Tensor:
+        with torch.autocast(device.type, torch.bfloat16, enabled=mixed):
+            maps = images
+            for stage in stages:
+                maps = stage(maps)
+            return head(maps.mean((2, 3))).float()
+
+    def step() -> None:
+        for number, stage in enumerate(stages):
+            stage.train(number >= frozen)
         optimizer.zero_grad()
-        loss = (head(maps.mean((2, 3))) - targets).abs().mean()
+        loss = (outputs() - targets).abs().mean()
         loss.backward()
         optimizer.step()
         loss.item()
+
+    def infer() -> None:
+        stages.eval()
+        with torch.no_grad():
+            outputs().cpu()
+
+    for line in sys.stdin:
+        if line.strip() == "memory":
+            print(torch.cuda.max_memory_allocated() / 2**20, flush=True)
+            continue
+        start = time.perf_counter()
+        {"step": step, "infer": infer}[line.strip()]()
         print(time.perf_counter() - start, flush=True)
 
 

@@ -23,6 +23,7 @@ from keypoints.geometry import CROP
 from keypoints.processes import run_python
 
 TORCH_PROGRAM = Path(__file__).parent / "torch_baseline.py"  # run by an interpreter with PyTorch
+TORCH_FIELDS = ("batch_size", "resolution", "trainable", "precision")
 LAYERS = {"CPU kernels": "cpu", "Keras' own layers": "keras"}
 DEVICES, BATCHES, SIDES = (1, 2, 4), (4, 8, 16), (56, 112, 224)  # of the scaling table
 
@@ -55,7 +56,7 @@ def measure_steps(
             note = "torch_python=PATH is not given"
         else:
             note = ""
-            subjects["PyTorch"] = torch_step(config, torch_python, stack)
+            subjects["PyTorch"] = partial(torch_process(config, torch_python, stack), "step")
         if note:
             skipped.append(Timing("PyTorch", "images/s", note=note))
         rows = [
@@ -79,9 +80,12 @@ def training_model(config: Config) -> Any:
     )
 
 
-def torch_step(config: Config, python: str, stack: ExitStack) -> Callable[[], float]:
-    """A function that runs one PyTorch step in a process, which ends with `stack`."""
-    settings = {name: getattr(config, name) for name in ("batch_size", "resolution", "trainable")}
+def torch_process(config: Config, python: str, stack: ExitStack) -> Callable[[str], float]:
+    """A function of `step`, `infer` or `memory` that asks PyTorch in a process.
+
+    The process ends with `stack`; what it answers is in `torch_baseline`.
+    """
+    settings = {name: getattr(config, name) for name in TORCH_FIELDS}
     command = [python, str(TORCH_PROGRAM), json.dumps(settings)]
     try:
         child = subprocess.Popen(
@@ -99,9 +103,9 @@ def torch_step(config: Config, python: str, stack: ExitStack) -> Callable[[], fl
 
     stack.callback(end)  # runs first and ends the process
 
-    def step() -> float:
+    def ask(what: str) -> float:
         try:
-            inlet.write("step\n")
+            inlet.write(f"{what}\n")
             answer = outlet.readline()
         except OSError:
             answer = ""
@@ -109,7 +113,7 @@ def torch_step(config: Config, python: str, stack: ExitStack) -> Callable[[], fl
             raise InputError(f"torch_python={python}: the process ended; is PyTorch installed?")
         return float(answer)
 
-    return step
+    return ask
 
 
 def measure_scaling(config: Config, *, repeats: int = 5) -> list[Timing]:

@@ -15,12 +15,13 @@ from keypoints.pretrained import DEFAULT
 # What is measured unless flags say otherwise: all of a ResNet50 at full size.
 STEP = Config(head="pooled", batch_size=16, precision="float32")
 DETECT = Config(train_split="validation")  # the conversion of boxes was fitted on train
+GPU = Config(head="pooled", batch_size=64)
 SCALING = Config(backbone="tiny", head="pooled", resolution=112, batch_size=16, precision="float32")
 FIELDS = (
     "data", "train_split", "batch_size", "backbone", "head", "resolution", "trainable", "precision",
     "layers", "learning_rate", "jpeg",
 )  # fmt: skip
-SUBJECTS = ("pipeline", "step", "predict", "webcam", "detect", "scaling", "annotate")
+SUBJECTS = ("pipeline", "step", "predict", "webcam", "detect", "scaling", "annotate", "gpu")
 
 
 def benchmark(
@@ -38,22 +39,24 @@ def benchmark(
 ) -> None:
     """Measure one part of the program beside a baseline; prints a table.
 
-    pipeline: training pictures, beside the loader of the project that this one grew from. step: a
+    pipeline: training pictures, beside the loader of the project that this one grew from, and into
+    steps that need a number of images/s, as on a GPU. step: a
     training step, beside Keras' own layers and PyTorch. predict: one crop in Keras and in ONNX.
     webcam: frames through the tracker, beside a detector in every frame. detect: face detectors on
     the split --train_split of --data, which time they take and what they find. scaling: a training
     step by devices, batch size and resolution. annotate: pictures/s by the number of Ray workers,
-    beside one process on one core. Close other programs first. The defaults of config fields shown
-    here are those of a bare config; step and scaling start from others.
+    beside one process on one core. gpu: training step and inference in float32 and mixed_bfloat16,
+    beside PyTorch. Close other programs first. The defaults of config fields shown
+    here are those of a bare config; step, scaling and gpu start from others.
 
     Args:
-        subject: pipeline, step, predict, webcam, detect, scaling or annotate
+        subject: pipeline, step, predict, webcam, detect, scaling, annotate or gpu
         repeats: samples of each, taken in turns; ten times as many of single crops and frames
         model: a run folder for predict, and a run folder or an export for webcam and annotate
         export: folder of the exports for predict; MODEL/export unless given
         source: for webcam a video file, for annotate a folder of pictures; or synthetic for drawn
             ones
-        torch_python: a Python with PyTorch (requirements-bench.txt), for step
+        torch_python: a Python with PyTorch (requirements-bench.txt), for step and gpu
         json: file to write the result to as well
         archive: the YouTube Faces archive, where it is already on disk; or set KEYPOINTS_ARCHIVE
         data_dir: where prepared data sets are kept; ~/tensorflow_datasets unless given
@@ -64,13 +67,18 @@ def benchmark(
         raise InputError(f"--repeats={repeats}: a whole number of at least 1 is expected")
     if subject in ("predict", "webcam") and not model:
         raise InputError("--model is missing: a run folder; tools.train makes one")
-    starts = {"pipeline": load_experiment("youtube_faces"), "detect": DETECT, "scaling": SCALING}
+    starts = {
+        "pipeline": load_experiment("youtube_faces"),
+        "detect": DETECT,
+        "scaling": SCALING,
+        "gpu": GPU,
+    }
     start = starts.get(subject, STEP)
     if subject == "pipeline":  # its jitter and batch size are those of its first stage
         start = start.phases()[0]
     config = override(start, fields)
 
-    from keypoints.benchmarks import detection, inference, timings, training_step
+    from keypoints.benchmarks import detection, gpu, inference, timings, training_step
     from keypoints.data.sources import load_records
 
     sources = {"labels": config.labels, "archive": archive, "data_dir": data_dir}
@@ -81,6 +89,8 @@ def benchmark(
         rows = detection.measure_detectors(load(), repeats=repeats)
     elif subject == "step":
         rows = training_step.measure_steps(config, repeats=repeats, torch_python=torch_python)
+    elif subject == "gpu":
+        rows = gpu.measure_gpu(config, repeats=repeats, torch_python=torch_python)
     elif subject == "annotate":
         rows = measure_annotate(model or DEFAULT, source, repeats)
     elif subject == "scaling":
@@ -129,6 +139,7 @@ def settings(subject: str, config: Config) -> str:
         "pipeline": ("data", "train_split", "batch_size"),
         "detect": ("data", "train_split"),
         "step": ("backbone", "head", "resolution", "batch_size", "trainable", "precision"),
+        "gpu": ("backbone", "head", "batch_size"),
         "scaling": ("backbone", "head", "resolution", "batch_size", "layers"),
     }.get(subject, ())
     if subject == "annotate":

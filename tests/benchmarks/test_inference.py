@@ -5,11 +5,12 @@ import shlex
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
-from keypoints.benchmarks import inference, timings, training_step
+from keypoints.benchmarks import gpu, inference, timings, training_step
 from keypoints.commands.benchmark import benchmark
 from keypoints.commands.cli import run_command
 from keypoints.config import Config
@@ -18,11 +19,15 @@ from keypoints.models import runs
 from keypoints.training.loop import train
 from tests.faces import dotted_faces, write_folder
 
-SMALL = Config(backbone="tiny", head="pooled", resolution=56, batch_size=2, epochs=1)
+SMALL = Config(
+    backbone="tiny", head="pooled", resolution=56, batch_size=2, epochs=1, precision="float32"
+)
 # Answers as PyTorch's program does, and shows what it was given.
 STAND_IN = """#!{python}
 import json, sys
-assert json.loads(sys.argv[2]) == dict(batch_size=2, resolution=56, trainable="all")
+assert json.loads(sys.argv[2]) == dict(
+    batch_size=2, resolution=56, trainable="all", precision="float32"
+)
 for line in sys.stdin:
     print(0.5, flush=True)
 """
@@ -62,8 +67,28 @@ def test_the_old_loader_makes_normalised_crops(tmp_path):
 
 def test_the_pipeline_beside_the_old_loader():
     rows = inference.measure_pipeline(lambda: dotted_faces(5), SMALL, epochs=2)
-    assert [row.samples for row in rows] == [2, 1, 2] and rows[2].ratio == 1
+    assert [row.samples for row in rows] == [2, 1, 2, 2, 2, 2, 2] and rows[2].ratio == 1
     assert "MiB over the next 2" in rows[0].note
+
+
+def test_what_a_step_gets_is_what_it_needs_or_what_comes(monkeypatch):
+    """At 100 images/s a batch of 2 lasts 20 ms; one that takes 60 ms to make comes every 80 ms."""
+    now = [0.0]
+
+    def sleep(seconds: float) -> None:
+        now[0] += seconds
+
+    clock = SimpleNamespace(perf_counter=lambda: now[0], sleep=sleep)
+    monkeypatch.setattr(inference, "time", clock)
+
+    def slow():
+        for _ in range(4):
+            sleep(0.06)
+            yield None
+
+    assert inference.feed([None] * 10, 2, need=100) == pytest.approx(100)
+    # The wait for the first batch is not counted.
+    assert inference.feed(slow(), 2, need=100) == pytest.approx(8 / (4 * 0.02 + 3 * 0.06))
 
 
 def test_a_clip_is_played_to_and_fro_without_an_end():
@@ -81,15 +106,15 @@ def test_steps_beside_a_program_that_stands_for_pytorch(tmp_path):
     rows = training_step.measure_steps(SMALL, repeats=1)
     assert rows[-1].note == "only resnet50 with the pooled head" and rows[1].ratio == 1
     with training_step.ExitStack() as stack:
-        step = training_step.torch_step(SMALL, str(python), stack)
-        assert step() == step() == 0.5
+        ask = training_step.torch_process(SMALL, str(python), stack)
+        assert ask("step") == ask("infer") == 0.5
     with (
         training_step.ExitStack() as stack,
         pytest.raises(InputError, match="is PyTorch installed"),
     ):
-        training_step.torch_step(SMALL, "/bin/true", stack)()
+        training_step.torch_process(SMALL, "/bin/true", stack)("step")
     with training_step.ExitStack() as stack, pytest.raises(InputError, match="No such file"):
-        training_step.torch_step(SMALL, str(tmp_path / "none"), stack)
+        training_step.torch_process(SMALL, str(tmp_path / "none"), stack)
 
 
 def test_predictions_and_what_is_not_exported(run):
@@ -132,6 +157,17 @@ def test_mistakes_end_in_one_line(line, message, capsys):
     with pytest.raises(SystemExit):
         run_command(benchmark, shlex.split(line))
     assert message in capsys.readouterr().err
+
+
+@pytest.mark.slow
+def test_the_table_of_a_gpu_on_a_small_network(monkeypatch):
+    monkeypatch.setattr(gpu, "SIDES", (56,))
+    monkeypatch.setattr(gpu, "CALLS", 2)
+    rows = gpu.measure_gpu(SMALL, repeats=2)
+    assert len(rows) == 8 and rows[0].name.startswith("56, float32, training, Keras, ")
+    assert rows[6].name.startswith("56, mixed_bfloat16, inference, Keras, ")
+    assert all(row.samples == 2 and "first call" in row.note for row in rows[::2])
+    assert {row.note for row in rows[1::2]} == {"torch_python=PATH is not given"}
 
 
 @pytest.mark.slow

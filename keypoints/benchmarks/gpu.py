@@ -1,0 +1,126 @@
+"""Benchmark of a ResNet50 on a GPU beside PyTorch on the same GPU.
+
+Training step and inference at 224 and 112 pixels, in float32 and mixed_bfloat16, with the time to
+compile and the peak of the GPU's memory. On a machine without a GPU it measures the CPU.
+"""
+
+import json
+import time
+from collections.abc import Callable
+from contextlib import ExitStack
+from dataclasses import replace
+from functools import partial
+from typing import Any
+
+import numpy as np
+
+from keypoints import config as configs
+from keypoints.benchmarks.timings import Timing, timing
+from keypoints.benchmarks.training_step import torch_process, training_model
+from keypoints.config import Config
+from keypoints.geometry import CROP
+from keypoints.processes import run_python
+
+SIDES, PRECISIONS = (224, 112), ("float32", "mixed_bfloat16")
+KINDS = {"step": "training", "infer": "inference"}
+CALLS = 10  # steps or batches of a sample
+# Compiled programs are not kept, and memory is taken as it is needed.
+ENVIRONMENT = {
+    "JAX_ENABLE_COMPILATION_CACHE": "false",
+    "XLA_PYTHON_CLIENT_PREALLOCATE": "false",
+}
+
+
+def measure_gpu(
+    config: Config, *, repeats: int = 5, torch_python: str | None = None
+) -> list[Timing]:
+    """Images/s of Keras on JAX and of PyTorch; the ratio is to PyTorch.
+
+    Keras gets its batches from the memory of the host, as in a training; those of PyTorch are on
+    the GPU already.
+    """
+    rows = []
+    for side in SIDES:
+        for precision in PRECISIONS:
+            cell = configs.replace(config, {"resolution": side, "precision": precision})
+            ours, theirs = _keras_rows(cell, repeats), _torch_rows(cell, repeats, torch_python)
+            for mine, other in zip(ours, theirs):
+                rows += [replace(mine, ratio=mine.median / other.median), replace(other, ratio=1.0)]
+    return rows
+
+
+def keras_cell(config: Config, repeats: int) -> list[Timing]:
+    """The rows of `config` for Keras in this process."""
+    import jax
+
+    model = training_model(config)
+    crops = np.zeros((config.batch_size, CROP, CROP, 3), np.uint8)
+    targets = np.zeros((config.batch_size, 136), np.float32)
+    calls: dict[str, Callable[[], Any]] = {
+        "infer": lambda: np.asarray(model.predict_on_batch(crops)),
+        "step": lambda: model.train_on_batch(crops, targets),
+    }
+    device = jax.local_devices()[0]
+
+    def memory() -> float:
+        return ((device.memory_stats() or {}).get("peak_bytes_in_use", np.nan)) / 2**20
+
+    measured = {
+        kind: _sampled(call, f"Keras, {device.device_kind}", kind, config, repeats, memory)
+        for kind, call in calls.items()
+    }
+    return [measured[kind] for kind in KINDS]
+
+
+def _keras_rows(config: Config, repeats: int) -> list[Timing]:
+    program = (
+        "import sys, json, dataclasses; from keypoints import config; "
+        "from keypoints.benchmarks import gpu; "
+        "rows = gpu.keras_cell(config.from_json(sys.argv[1], 'argv'), int(sys.argv[2])); "
+        "print(json.dumps([dataclasses.asdict(row) for row in rows]))"
+    )
+    failure = f"ResNet50 at {config.resolution} in {config.precision}"
+    arguments = (configs.to_json(config), str(repeats))
+    printed = run_python(program, *arguments, failure=failure, **ENVIRONMENT)
+    return [Timing(**row) for row in json.loads(printed.splitlines()[-1])]
+
+
+def _torch_rows(config: Config, repeats: int, python: str | None) -> list[Timing]:
+    if python is None or (config.backbone, config.head) != ("resnet50", "pooled"):
+        note = "torch_python=PATH is not given" if python is None else "only resnet50, pooled"
+        names = (f"{_name(kind, config)}, PyTorch" for kind in KINDS)
+        return [Timing(name, "images/s", note=note) for name in names]
+    with ExitStack() as stack:
+        ask = torch_process(config, python, stack)
+        memory = partial(ask, "memory")
+        measured = {
+            kind: _sampled(partial(ask, kind), "PyTorch", kind, config, repeats, memory)
+            for kind in reversed(KINDS)
+        }
+    return [measured[kind] for kind in KINDS]
+
+
+def _sampled(
+    call: Callable[[], Any],
+    name: str,
+    kind: str,
+    config: Config,
+    repeats: int,
+    memory: Callable[[], float],
+) -> Timing:
+    """The row of a call; its first one, which compiles, is in the note."""
+    start = time.perf_counter()
+    call()
+    first = time.perf_counter() - start
+    samples = []
+    for _ in range(repeats):
+        start = time.perf_counter()
+        for _ in range(CALLS):
+            call()
+        samples.append(CALLS * config.batch_size / (time.perf_counter() - start))
+    note = f"first call {first:.1f} s, peak so far {memory():.0f} MiB"
+    return timing(f"{_name(kind, config)}, {name}", "images/s", samples, note=note)
+
+
+def _name(kind: str, config: Config) -> str:
+    return f"{config.resolution}, {config.precision}, {KINDS[kind]}"
