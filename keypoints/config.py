@@ -32,7 +32,8 @@ class Config:
 
     data: str = _option(
         "youtube_faces_keypoints",
-        "data set: a name, folder:PATH or tfds:NAME; several: A+B*0.5, half of B in each epoch",
+        "data set: a name, folder:PATH, shards:GLOB or tfds:NAME; several: A+B*0.5, half of B in "
+        "each epoch",
     )
     labels: str = _option(
         "corrected",

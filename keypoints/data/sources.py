@@ -12,6 +12,8 @@ from keypoints.backend import tensorflow
 from keypoints.config import near_miss
 from keypoints.data.annotated_folder import SPLITS, read_folder
 from keypoints.data.records import Example, Records, join, make_records
+from keypoints.data.shards import read_shards
+from keypoints.data.tfrecords import reader
 from keypoints.errors import InputError
 from keypoints.folders import data_folder
 
@@ -26,10 +28,12 @@ def parse_sets(data: str) -> list[tuple[str, float]]:
     where a kind of data set follows it, so a path may hold one. Raises InputError for a share that
     is no positive number.
     """
-    kinds = "|".join(["folder:", "tfds:", *map(re.escape, BUILDERS)])
+    kinds = "|".join(["folder:", "shards:", "tfds:", *map(re.escape, BUILDERS)])
     sets = []
     for part in re.split(rf"\+(?={kinds})", data):
         name, star, share = part.rpartition("*")
+        if share.endswith(".tar"):  # the star is of a glob
+            star = ""
         try:
             sets.append((name, float(share)) if star else (part, 1.0))
         except ValueError:
@@ -58,7 +62,7 @@ def load_set(
 ) -> Records:
     """The records of one split, decoded; a data set that is not prepared yet is prepared first.
 
-    `data` is a name of `BUILDERS`, `folder:PATH` or `tfds:NAME`; `labels` is one of
+    `data` is a name of `BUILDERS`, `folder:PATH`, `shards:GLOB` or `tfds:NAME`; `labels` is one of
     `correction.LABELS`; `splits` are further splits that a folder's splits.csv may name; `archive`
     is the YouTube Faces archive where it is on disk; `data_dir` is where TFDS keeps prepared data,
     by default `folders.data_folder()`. Raises InputError for unknown names, for an archive that is
@@ -75,13 +79,16 @@ def load_set(
     if kind == "folder" and rest:
         folder = Path(os.path.normpath(Path(rest).expanduser().absolute()))
         name, examples = folder.name, read_folder(folder, split, labels=labels, splits=splits)
+    elif kind == "shards" and rest:
+        stem = re.sub(r"\W*(\{split\}|[*?]|\[.*?\])\W*", "", Path(rest).stem)
+        name, examples = stem or kind, read_shards(rest, split)
     elif kind == "tfds" and rest:
         name, examples = rest, _tfds(rest, split, data_dir)
     elif data in BUILDERS:
         name = data.replace("/", "-")
         examples = _prepared(data, split, labels, archive, data_dir)
     else:
-        known = [*BUILDERS, "folder:PATH", *(f"tfds:{name}" for name in TFDS_NAMES)]
+        known = [*BUILDERS, "folder:PATH", "shards:GLOB", *(f"tfds:{name}" for name in TFDS_NAMES)]
         raise InputError(f"data={data} is not known{near_miss(data, known)}")
     records = make_records(f"{name}/{split}", examples)
     if not len(records):
@@ -114,9 +121,11 @@ def _prepared(
     if split not in builder.info.splits:
         known = list(builder.info.splits)
         raise InputError(f"{data} has no split {split!r}{near_miss(split, known)}")
-    for example in builder.as_dataset(split=split).as_numpy_iterator():
+    placed = tfds.ReadConfig(add_tfds_id=True)
+    for example in builder.as_dataset(split=split, read_config=placed).as_numpy_iterator():
         file, identity = (example[name].decode() for name in ("file", "identity"))
-        yield Example(file, identity, example["image"], example[field])
+        read = reader(builder, example["tfds_id"])
+        yield Example(file, identity, example["image"], example[field], read=read)
 
 
 def _tfds(name: str, split: str, data_dir: Path) -> Iterator[Example]:
@@ -127,10 +136,14 @@ def _tfds(name: str, split: str, data_dir: Path) -> Iterator[Example]:
 
     tensorflow()  # TFDS runs it
     try:
-        dataset = tfds.load(name, split=split, data_dir=data_dir)
+        builder = tfds.builder(name, data_dir=data_dir)
+        builder.download_and_prepare()
+        placed = tfds.ReadConfig(add_tfds_id=True)
+        dataset = builder.as_dataset(split=split, read_config=placed)
     except (ValueError, OSError, tfds.download.DownloadError) as error:
         raise InputError(f"data=tfds:{name}: {error}") from None
     for index, example in enumerate(dataset.as_numpy_iterator()):
         height, width = example["image"].shape[:2]
         points = example["landmarks_2d"] * [width, height]
-        yield Example(f"{split}/{index:06d}", "", example["image"], points)
+        read = reader(builder, example["tfds_id"])
+        yield Example(f"{split}/{index:06d}", "", example["image"], points, read=read)

@@ -216,6 +216,7 @@ def test_tfds_points_are_shares_of_width_and_height(name):
 
         shares = np.tile(np.array([[0.5, 0.25]], np.float32), (68, 1))
         example = {"image": np.zeros((450, 450, 3), np.uint8), "landmarks_2d": shares}
+        example["tfds_id"] = b"made.tfrecord-00000-of-00001__0"
         example["image"] = example["image"][:300]  # not square: x and y must not be swapped
         return tf.data.Dataset.from_tensors(example).repeat(2)
 

@@ -2,6 +2,9 @@ import numpy as np
 import pytest
 
 from keypoints import geometry, landmarks
+from keypoints.config import Config
+from keypoints.data import records as held
+from keypoints.data.pipeline import training_pipeline
 from keypoints.synthetic import shape
 from keypoints.synthetic.canvas import Canvas, smooth
 from keypoints.synthetic.drawing import draw_face, render
@@ -100,3 +103,16 @@ def test_builder_prepares_and_reads_back(tmp_path, monkeypatch):
     np.testing.assert_array_equal(records.image(1), image)
     np.testing.assert_array_equal(records.points[1], points)
     assert len(load_records("synthetic_faces", "test", data_dir=tmp_path)) == 1
+
+    # A set that is not held in memory gives the very batches.
+    monkeypatch.setattr(held, "LIMIT", 0)
+    streamed = load_records("synthetic_faces", "train", data_dir=tmp_path)
+    assert sum(picture.bytes for picture in streamed.pictures) == 0
+    assert streamed.describe() == records.describe()
+    config = Config(batch_size=2)
+    ours, given = (
+        next(training_pipeline(faces, config, epoch=1).as_numpy_iterator())
+        for faces in (records, streamed)
+    )
+    np.testing.assert_array_equal(ours[0], given[0])
+    np.testing.assert_array_equal(ours[1], given[1])

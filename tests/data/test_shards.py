@@ -1,0 +1,165 @@
+"""Tar shards: what is read, and that a set that is not held in memory gives the very batches."""
+
+import io
+import json
+import tarfile
+import tracemalloc
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from keypoints.config import Config
+from keypoints.data import records as module
+from keypoints.data.annotations import split_of
+from keypoints.data.pipeline import training_pipeline
+from keypoints.data.sources import load_records, parse_sets
+from keypoints.errors import InputError
+from keypoints.media.pictures import encode_png
+from keypoints.training.hosts import Hosts, Place
+from tests.faces import dotted_faces
+
+CONFIG = Config(batch_size=4, seed=3)
+
+
+def npy(points: np.ndarray) -> bytes:
+    file = io.BytesIO()
+    np.save(file, points)
+    return file.getvalue()
+
+
+def pts(points: np.ndarray) -> bytes:
+    rows = "\n".join(f"{x + 1} {y + 1}" for x, y in points.tolist())
+    return f"version: 1\nn_points: 68\n{{\n{rows}\n}}\n".encode()
+
+
+def described(points: np.ndarray, **facts) -> bytes:
+    return json.dumps({"points": points.tolist(), **facts}).encode()
+
+
+def write_shard(path: Path, members: dict[str, bytes]) -> None:
+    with tarfile.open(path, "w") as shard:
+        for name, data in members.items():
+            member = tarfile.TarInfo(name)
+            member.size = len(data)
+            shard.addfile(member, io.BytesIO(data))
+
+
+@pytest.fixture
+def faces(tmp_path):
+    """Nine faces, and the folder of two shards of theirs: five with .npy, four with .json."""
+    faces = dotted_faces(9)
+    for number, (start, end) in enumerate(((0, 5), (5, 9))):
+        members = {}
+        for i in range(start, end):
+            label = {
+                f"a/{i}.npy": npy(faces.points[i]),
+                f"a/{i}.json": described(faces.points[i], identity=f"p{i}"),
+            }
+            key = f"a/{i}.json" if number else f"a/{i}.npy"
+            members |= {f"a/{i}.png": encode_png(faces.image(i)), key: label[key]}
+        write_shard(tmp_path / f"train-{number}.tar", members)
+    return faces, tmp_path
+
+
+def test_pictures_points_names_and_people(faces):
+    drawn, folder = faces
+    records = load_records(f"shards:{folder}/train-*.tar", "all")
+    assert records.name == "train/all" and len(records) == 9
+    assert records.files[0] == "train-0.tar/a/0.png" and records.files[8] == "train-1.tar/a/8.png"
+    np.testing.assert_array_equal(records.points, drawn.points)
+    np.testing.assert_allclose(records.boxes, drawn.boxes, rtol=1e-6)
+    assert all(np.array_equal(records.image(i), drawn.image(i)) for i in range(9))
+    # Of .npy the name stands for the person.
+    assert records.identities[4:6] == ("train-0.tar/a/4.npy", "p5")
+
+
+def test_the_split_is_in_the_name_or_of_the_hash(faces):
+    folder = faces[1]
+    (folder / "train-1.tar").rename(folder / "validation-1.tar")
+    named = f"shards:{folder}/{{split}}-?.tar"
+    assert len(load_records(named, "train")) == 5 and len(load_records(named, "validation")) == 4
+    hashed = [split_of(f"p{i}") for i in range(5, 9)]
+    whole = f"shards:{folder}/validation-1.tar"
+    assert len(load_records(whole, "train")) == hashed.count("train") > 0
+    assert [name for name, _ in parse_sets(f"{named}*0.5+{whole}")] == [named, whole]
+
+
+def test_points_of_300w_and_members_that_are_no_examples(tmp_path):
+    drawn = dotted_faces(1)
+    image = encode_png(drawn.image(0))
+    members = {"0.pts": pts(drawn.points[0]), "readme.txt": b"x", "0.cls": b"3", "._0.png": b"x"}
+    write_shard(tmp_path / "one.tar", {**members, "0.png": image})
+    records = load_records(f"shards:{tmp_path}/one.tar", "all")
+    np.testing.assert_allclose(records.points[0], drawn.points[0], atol=1e-4)
+
+
+def batches(records: module.Records, **options) -> list:
+    pipeline = training_pipeline(records, CONFIG, epoch=2, **options)
+    return list(pipeline.as_numpy_iterator())
+
+
+def test_a_set_that_is_not_held_gives_the_very_batches(faces, monkeypatch):
+    """Two of four batches of nine pictures; so do the rows of each of two hosts."""
+    data = f"shards:{faces[1]}/train-*.tar"
+    held = load_records(data, "all")
+    monkeypatch.setattr(module, "LIMIT", 0)
+    streamed = load_records(data, "all")
+    assert sum(picture.bytes for picture in held.pictures) > 9 * 90 * 140 * 3
+    assert sum(picture.bytes for picture in streamed.pictures) == 0
+    assert held.describe() == streamed.describe()
+    expected, given = batches(held), batches(streamed)
+    assert len(expected) == len(given) == 2
+    for whole, streamed_one in zip(expected, given):
+        for ours, other in zip(whole, streamed_one):
+            np.testing.assert_array_equal(ours, other)
+    for index in range(2):
+        rows = Hosts(Place("127.0.0.1", 1, 2, index), {}, print).rows(4)
+        for whole, share in zip(expected, batches(streamed, rows=rows)):
+            np.testing.assert_array_equal(whole[0][rows], share[0])
+
+
+def test_memory_does_not_grow_with_the_pictures(tmp_path, monkeypatch):
+    """40 pictures of 1.2 MB: less than two of them are held while and after they are listed."""
+    monkeypatch.setattr(module, "LIMIT", 0)
+    image = encode_png(np.zeros((500, 800, 3), np.uint8))
+    points = dotted_faces(1).points[0]
+    members = {}
+    for i in range(40):
+        members |= {f"{i}.png": image, f"{i}.json": described(points, identity=str(i))}
+    write_shard(tmp_path / "large.tar", members)
+    load_records(f"shards:{tmp_path}/large.tar", "all")  # imports
+    tracemalloc.start()
+    try:
+        records = load_records(f"shards:{tmp_path}/large.tar", "all")
+        held, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert len(records) == 40
+    assert held < 1e6 and peak < 8e6
+
+
+@pytest.mark.parametrize(
+    ("members", "message"),
+    [
+        ({"a.png": b""}, "bad.tar/a.png: no points of that name"),
+        ({"a.npy": b"1"}, "bad.tar/a.npy: no picture of that name"),
+        ({"a.png": b"", "a.npy": b"1"}, "bad.tar/a.npy: no points"),
+        ({"a.png": b"", "a.json": b"[]"}, "bad.tar/a.json: no points"),
+        ({"a.png": b"", "a.npy": npy(np.zeros((5, 2)))}, r"shape \(5, 2\), \(68, 2\) is"),
+        ({"a.png": b"x", "a.npy": npy(np.zeros((68, 2)))}, "bad.tar/a.png: not a"),
+        ({"a.png": b"x", "a.npy": npy(np.full((68, 2), np.nan))}, "fewer than two points"),
+    ],
+)
+def test_what_is_wrong_is_named(tmp_path, members, message):
+    write_shard(tmp_path / "bad.tar", members)
+    with pytest.raises(InputError, match=message):
+        load_records(f"shards:{tmp_path}/bad.tar", "all")
+
+
+def test_shards_that_are_not_there_or_damaged(tmp_path):
+    with pytest.raises(InputError, match=r"no\.tar: no such file"):
+        load_records(f"shards:{tmp_path}/no.tar", "all")
+    (tmp_path / "bad.tar").write_bytes(b"no tar")
+    with pytest.raises(InputError, match=r"bad\.tar: not a whole \.tar file"):
+        load_records(f"shards:{tmp_path}/bad.tar", "all")
