@@ -24,11 +24,6 @@ from keypoints.processes import run_python
 SIDES, PRECISIONS = (224, 112), ("float32", "mixed_bfloat16")
 KINDS = {"step": "training", "infer": "inference"}
 CALLS = 10  # steps or batches of a sample
-# Compiled programs are not kept, and memory is taken as it is needed.
-ENVIRONMENT = {
-    "JAX_ENABLE_COMPILATION_CACHE": "false",
-    "XLA_PYTHON_CLIENT_PREALLOCATE": "false",
-}
 
 
 def measure_gpu(
@@ -81,7 +76,13 @@ def _keras_rows(config: Config, repeats: int) -> list[Timing]:
     )
     failure = f"ResNet50 at {config.resolution} in {config.precision}"
     arguments = (configs.to_json(config), str(repeats))
-    printed = run_python(program, *arguments, failure=failure, **ENVIRONMENT)
+    printed = run_python(
+        program,
+        *arguments,
+        failure=failure,
+        JAX_ENABLE_COMPILATION_CACHE="false",  # so that the first call tells the time to compile
+        XLA_PYTHON_CLIENT_PREALLOCATE="false",  # so that the peak of the memory is what is used
+    )
     return [Timing(**row) for row in json.loads(printed.splitlines()[-1])]
 
 

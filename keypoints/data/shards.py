@@ -77,7 +77,7 @@ def _samples(path: Path, problems: list[str]) -> Iterator[tuple[_Place, tuple[by
     labels: dict[str, tuple[bytes, str]] = {}
     with tarfile.open(path, mode="r:") as shard:
         for member in shard:
-            shard.members.clear()  # it would keep all of them
+            shard.members = []  # type: ignore[attr-defined]  # it would keep all of them
             name = PurePosixPath(member.name)
             if not member.isfile() or any(part.startswith(".") for part in name.parts):
                 continue
