@@ -16,6 +16,7 @@ import pytest
 
 import keypoints
 from keypoints import config as configs
+from keypoints.benchmarks import annotation, gpu
 from keypoints.commands import benchmark, cli, train
 from keypoints.evaluation import stability
 from keypoints.inference.predictor import Predictor
@@ -64,6 +65,15 @@ ADDED = {
     "benchmark": ["--repeats=1", "--batch_size=2"],
     "label_noise": ["--data=folder:my_faces"],  # the small archive has one frame per video
 }
+# Sizes of what has no flags for them.
+FEW = (
+    (annotation, "WORKERS", (1,)),
+    (annotation, "PICTURES", 4),
+    (annotation, "UNIT", 2),
+    (gpu, "SIDES", (56,)),
+    (gpu, "PRECISIONS", ("float32",)),
+    (gpu, "CALLS", 1),
+)
 REPLACED = {"--weights=keypoints/pretrained/small/weights": "--weights=none"}  # of another network
 
 
@@ -113,6 +123,8 @@ def workplace(tmp_path_factory) -> Iterator[Path]:
         patch.setenv("KEYPOINTS_ARCHIVE", str(write_archive(folder / "archive.zip")))
         whole = train.load_experiment
         patch.setattr(stability, "CLIPS", 1)
+        for module, name, value in FEW:
+            patch.setattr(module, name, value)
         for module in (train, benchmark):
             patch.setattr(
                 module, "load_experiment", lambda name: configs.replace(whole(name), SMALL)
@@ -130,6 +142,8 @@ def workplace(tmp_path_factory) -> Iterator[Path]:
             arguments += ADDED.get(name, [])
             if name == "benchmark" and "step" in words:
                 arguments += ["--backbone=tiny", "--resolution=56"]
+            if name == "benchmark" and "gpu" in words:
+                arguments += ["--backbone=tiny"]
             cli.run_command(cli.load_command(name), arguments, name=" ".join(words))
         yield folder
 

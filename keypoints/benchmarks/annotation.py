@@ -23,6 +23,7 @@ from keypoints.scale.inputs import Unit
 from keypoints.scale.work import Work
 
 WORKERS = (1, 2, 4)
+NICENESS = 15  # of Ray's worker processes; one process beside them must not have more of the cores
 PICTURES, UNIT = 160, 8  # drawn pictures of a sample, and of each unit
 ALONE, FREE = "one process, one core", "one process, all cores"
 
@@ -92,6 +93,7 @@ def annotate_span(work: Work, unit: Unit) -> Span:
 
 def annotate_alone(work: dict, sources: Sequence[Sequence[str]], pin: bool) -> list[Span]:
     """Annotate units one after the other in this process, which `pin` keeps on one core."""
+    os.nice(NICENESS)
     if pin:
         os.sched_setaffinity(0, {max(os.sched_getaffinity(0))})
     facts = tuple((name, value) for name, value in work.pop("facts"))

@@ -58,7 +58,7 @@ def keras_cell(config: Config, repeats: int) -> list[Timing]:
     device = jax.local_devices()[0]
 
     def memory() -> float:
-        return ((device.memory_stats() or {}).get("peak_bytes_in_use", np.nan)) / 2**20
+        return (device.memory_stats() or {}).get("peak_bytes_in_use", 0) / 2**20  # CPUs tell none
 
     measured = {
         kind: _sampled(call, f"Keras, {device.device_kind}", kind, config, repeats, memory)
@@ -119,7 +119,8 @@ def _sampled(
         for _ in range(CALLS):
             call()
         samples.append(CALLS * config.batch_size / (time.perf_counter() - start))
-    note = f"first call {first:.1f} s, peak so far {memory():.0f} MiB"
+    peak = memory()
+    note = f"first call {first:.1f} s" + f", peak so far {peak:.0f} MiB" * (peak > 0)
     return timing(f"{_name(kind, config)}, {name}", "images/s", samples, note=note)
 
 
