@@ -9,7 +9,9 @@ all of them are bound to its signature before the call.
 import functools
 import importlib
 import inspect
+import os
 import re
+import signal
 import sys
 import types
 import typing
@@ -78,11 +80,15 @@ def run_command(
     backend.configure()
     argv = sys.argv[1:] if argv is None else argv
     name = name or function.__name__
-    if {"-h", "--help"} & set(argv):
-        print(_help(function, name))
-        sys.exit(0)
     try:
+        if {"-h", "--help"} & set(argv):
+            print(_help(function, name), flush=True)
+            sys.exit(0)
         fire.Fire(_checked(function), command=_explicit(function, argv), name=name)
+        sys.stdout.flush()
+    except BrokenPipeError:  # who reads the output, such as `head`, has ended
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # for the flush at the exit
+        sys.exit(128 + signal.SIGPIPE)
     except (InputError, OSError) as error:
         print(f"error: {error}", file=sys.stderr)
         sys.exit(2)

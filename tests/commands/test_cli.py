@@ -149,3 +149,10 @@ def test_the_commands_work_without_docstrings_and_assertions():
         command = [sys.executable, "-OO", "-c", code, *argv]
         done = subprocess.run(command, capture_output=True, text=True)
         assert done.returncode == exit_code and shown in done.stdout + done.stderr, done.stderr
+
+
+def test_a_reader_that_ends_early_costs_no_traceback():
+    command = f'"{sys.executable}" -m tools.train --help | head -n 1'
+    done = subprocess.run(["bash", "-o", "pipefail", "-c", command], capture_output=True, text=True)
+    assert (done.stdout.strip(), done.stderr) == ("NAME", "")
+    assert done.returncode in (0, 141)
