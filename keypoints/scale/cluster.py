@@ -99,7 +99,7 @@ def annotate(
     # Tasks and not actors: an actor whose machine is gone would wait for another one.
     done = data.from_items(rows, override_num_blocks=min(len(rows), BLOCKS)).map(
         annotate_row,
-        compute=data.TaskPoolStrategy(workers),
+        compute=data.TaskPoolStrategy(min(workers, len(rows))),
         num_cpus=1,
         num_gpus=int(1000 * min(gpus / workers, 1)) / 1000 or None,
     )
