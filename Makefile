@@ -28,7 +28,7 @@ lint: .venv/installed-dev
 	$(BIN)/mypy
 
 test: lint
-	$(BIN)/python -m pytest -q -n 2 --dist loadfile
+	$(BIN)/python -m pytest -q -n 2 --dist loadfile --no-loadscope-reorder
 
 # 20 times the damaged inputs of `make test`, drawn anew: about ten minutes.
 fuzz: .venv/installed-dev

@@ -30,6 +30,8 @@ atexit.register(shutil.rmtree, HOME, ignore_errors=True)
 os.environ["HOME"] = str(HOME)
 for name in ("TFDS_DATA_DIR", "XDG_CACHE_HOME", "XDG_CONFIG_HOME", "KERAS_HOME", "MPLCONFIGDIR"):
     os.environ.pop(name, None)
+# Compiling is most of the time of small trainings; with few optimisations it takes half of it.
+os.environ.setdefault("JAX_DISABLE_MOST_OPTIMIZATIONS", "1")
 backend.configure()
 
 
@@ -39,6 +41,12 @@ def nothing_is_left_behind():
     yield
     assert contents(ROOT) - before == set(), "written into the source tree"
     assert left_in(HOME) == set(), "written into the home folder"
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Files with slow tests come first: two processes that share the files end together."""
+    slow = {item.path for item in items if item.get_closest_marker("slow")}
+    items.sort(key=lambda item: item.path not in slow)
 
 
 def contents(root: Path) -> set[str]:

@@ -1,10 +1,10 @@
+import os
 import subprocess
 import sys
-import time
 
 import pytest
 
-from keypoints.commands.cli import run_command
+from keypoints.commands.cli import COMMANDS, run_command
 from keypoints.errors import InputError
 
 calls = []
@@ -99,32 +99,20 @@ def test_help_shows_every_option_and_runs_nothing(argv, capsys):
     assert "-t, --times" not in out  # Fire's short forms do not work
 
 
-TOOLS = [
-    "benchmark",
-    "doctor",
-    "evaluate",
-    "export",
-    "filter",
-    "label_correction",
-    "label_noise",
-    "train",
-    "webcam",
-]
-
-
-@pytest.mark.parametrize("tool", TOOLS)
+@pytest.mark.parametrize("tool", COMMANDS)
 def test_help_of_every_tool_is_quick(tool):
+    """A second of processor time: a busy machine does not count."""
     command = [sys.executable, "-m", f"tools.{tool}", "--help"]
-    seconds = []
-    for _ in range(3):
-        start = time.monotonic()
-        done = subprocess.run(command, capture_output=True, text=True)
-        seconds.append(time.monotonic() - start)
-        assert done.returncode == 0 and f"tools.{tool} - " in done.stdout
-    assert min(seconds) < 1.0
+    before = os.times()
+    done = subprocess.run(command, capture_output=True, text=True)
+    after = os.times()
+    assert done.returncode == 0 and f"tools.{tool} - " in done.stdout
+    assert after.children_user + after.children_system < (
+        before.children_user + before.children_system + 1.0
+    )
 
 
-@pytest.mark.parametrize("tool", TOOLS)
+@pytest.mark.parametrize("tool", COMMANDS)
 def test_a_typo_in_any_tool_exits_2_without_a_traceback(tool, tmp_path):
     command = [sys.executable, "-m", f"tools.{tool}", "--no_such_flag=1"]
     done = subprocess.run(command, capture_output=True, text=True)

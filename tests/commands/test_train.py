@@ -2,6 +2,7 @@
 
 import contextlib
 import csv
+import io
 import os
 import pty
 import shlex
@@ -12,6 +13,7 @@ from pathlib import Path
 import cv2
 import pytest
 
+from keypoints.commands.cli import run_tool
 from keypoints.media.pictures import encode_png
 from keypoints.models import runs
 from tests.faces import drawn_faces
@@ -20,10 +22,28 @@ ROOT = Path(__file__).parents[2]
 SMALL = "--backbone=tiny --resolution=56 --batch_size=4 --warmup=0"
 
 
-def python(line: str, **options) -> subprocess.CompletedProcess:
+def python(line: str) -> subprocess.CompletedProcess:
     """Run `python -m tools...` as the README writes it."""
     command = [sys.executable, *shlex.split(line)[1:]]
-    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, **options)
+    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+
+
+def here(line: str) -> subprocess.CompletedProcess:
+    """The same in this process, which has loaded Keras and TensorFlow once for all tests."""
+    words = shlex.split(line)
+    output, error, code = io.StringIO(), io.StringIO(), 0
+    with (
+        contextlib.redirect_stdout(output),
+        contextlib.redirect_stderr(error),
+        contextlib.chdir(ROOT),
+        pytest.MonkeyPatch.context() as patch,
+    ):
+        patch.setattr(sys, "argv", words[2:])
+        try:
+            run_tool(words[2].removeprefix("tools."))
+        except SystemExit as end:
+            code = end.code
+    return subprocess.CompletedProcess(words, code, output.getvalue(), error.getvalue())
 
 
 @pytest.fixture(scope="module")
@@ -109,7 +129,7 @@ def test_training_leaves_all_that_the_other_tools_need(run):
 def test_evaluation_prints_a_table_and_leaves_a_report(run, evaluated, boxes):
     printed = evaluated
     if boxes != "truth":
-        done = python(f"python -m tools.evaluate --model={run} --boxes={boxes}")
+        done = here(f"python -m tools.evaluate --model={run} --boxes={boxes}")
         assert done.returncode == 0, done.stderr
         printed = done.stdout
     for word in ("NME inter-ocular", "AUC@0.08", "5 images", "mean face", "jaw", boxes):
@@ -131,7 +151,7 @@ def test_a_reports_own_rows_score_the_same_as_predictions(run, evaluated, folder
     table = tmp_path / "predictions.csv"
     with open(table, "w", newline="") as file:
         csv.writer(file).writerows([row[0], *row[-136:]] for row in rows)
-    again = python(
+    again = here(
         f"python -m tools.evaluate --predictions={table} --data=folder:{folder} "
         f"--output={tmp_path / 'second'}"
     )
@@ -141,7 +161,7 @@ def test_a_reports_own_rows_score_the_same_as_predictions(run, evaluated, folder
 
 
 def test_preview_draws_and_does_not_train(folder, tmp_path):
-    done = python(
+    done = here(
         f"python -m tools.train smoke --run={tmp_path / 'run'} --data=folder:{folder} "
         f"--batch_size=4 --preview=6"
     )
@@ -157,7 +177,7 @@ def test_a_terminal_shows_progress(trained):
 
 
 def test_webcam_without_a_window_writes_what_was_asked_for(run, tmp_path):
-    done = python(
+    done = here(
         f"python -m tools.webcam --model={run} --source=synthetic --headless=True --max_frames=4 "
         f"--filter=crown --output={tmp_path / 'clip.avi'} --points={tmp_path / 'points.csv'}"
     )
@@ -204,11 +224,12 @@ def test_webcam_without_a_window_writes_what_was_asked_for(run, tmp_path):
         ("tools.evaluate --model=tests --boxes=guess", "--boxes=guess"),
     ],
 )
-def test_bad_input_is_one_line_and_exit_code_2(line, message, tmp_path, folder):
+def test_bad_input_is_one_line_and_exit_code_2(line, message, tmp_path, folder, monkeypatch):
     line = line.format(folder=folder, run=tmp_path / "run")
-    environment = {**os.environ, "TFDS_DATA_DIR": str(tmp_path), "DISPLAY": ""}
-    environment.pop("WAYLAND_DISPLAY", None)
-    done = python(f"python -m {line}", env=environment)
+    for name in ("DISPLAY", "WAYLAND_DISPLAY"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("TFDS_DATA_DIR", str(tmp_path))
+    done = here(f"python -m {line}")
     assert done.returncode == 2 and message in done.stderr
     assert "Traceback" not in done.stderr and done.stderr.count("error: ") == 1
     assert list(tmp_path.iterdir()) == []  # a start that fails leaves nothing, not even a folder
@@ -216,6 +237,6 @@ def test_bad_input_is_one_line_and_exit_code_2(line, message, tmp_path, folder):
 
 def test_another_config_for_the_same_folder_is_refused(run, folder):
     before = {path: path.stat().st_mtime_ns for path in run.iterdir()}
-    done = python(f"python -m tools.train smoke --run={run} --data=folder:{folder} --epochs=9")
+    done = here(f"python -m tools.train smoke --run={run} --data=folder:{folder} --epochs=9")
     assert done.returncode == 2 and "epochs 2, now 9" in done.stderr
     assert {path: path.stat().st_mtime_ns for path in run.iterdir()} == before

@@ -25,7 +25,7 @@ from tests.faces import dotted_faces
 
 ROOT = Path(__file__).parents[2]
 CONFIG = Config(
-    data="dots", backbone="tiny", head="pooled", resolution=56, epochs=3, batch_size=4,
+    data="dots", backbone="tiny", head="pooled", resolution=56, epochs=2, batch_size=4,
     learning_rate=1e-3, warmup=0,
 )  # fmt: skip
 # Trains the config in argv[1] into argv[2] as the host argv[3]; tells of each step.
