@@ -25,7 +25,7 @@ def mean_error(truth: np.ndarray, predicted: np.ndarray) -> np.ndarray:
 
 
 def annotated(truth: np.ndarray) -> np.ndarray:
-    """Which points `(n, 68)` have a place to be measured against."""
+    """Which points `(n, 68)` are annotated."""
     return np.isfinite(truth).all(axis=-1)
 
 
@@ -53,7 +53,7 @@ def sizes(truth: np.ndarray, boxes: np.ndarray) -> dict[str, np.ndarray]:
     """Each face's size `(n,)` by the names of `NORMALISERS`, pixels.
 
     `boxes` `(n, 4)` are tight boxes of whole faces. `box` is the square root of their area, as in
-    the literature on AFLW2000-3D: unlike the distance of the eyes it serves faces from the side.
+    the literature on AFLW2000-3D: unlike the distance of the eyes it is also valid for profiles.
     """
     measures = (
         inter_ocular(truth),

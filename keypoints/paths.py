@@ -1,14 +1,14 @@
-"""Names of files that a file tells of: relative paths, which must stay within their folder."""
+"""Relative paths that are read from a file: they must not leave the folder of that file."""
 
 import re
 from pathlib import PurePosixPath
 
 
 def stays_inside(name: str) -> bool:
-    """Whether `name`, a relative path in the spelling of any system, stays within its folder.
+    """Whether the relative path `name` stays within its folder, on any operating system.
 
-    Backslashes separate as slashes do; no `..` however it is mixed in, no absolute path, no drive,
-    no NUL.
+    Backslashes count as slashes. False for a path with `..` in any place, an absolute path, a drive
+    letter or a NUL character.
     """
     path = PurePosixPath(name.replace("\\", "/"))
     named = "\0" not in name and not re.match(r"[A-Za-z]:", name)

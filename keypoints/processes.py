@@ -1,4 +1,4 @@
-"""Code of this package in a Python process of its own: for another backend, or other devices."""
+"""Run code of this package in a new Python process: for another backend, or other devices."""
 
 import os
 import signal
@@ -15,7 +15,7 @@ def run_python(
     """Run `code` with `arguments` as its `sys.argv[1:]`; returns what it printed.
 
     The child imports this very package, then what the user's PYTHONPATH names; `environment` is
-    set on top of ours. Raises InputError, "FAILURE: REASON", where it does not end well: the
+    set on top of ours. Raises InputError, "FAILURE: REASON", if it fails: the
     signal that killed it, the last line of its error output, or that `timeout` seconds passed.
     """
     path = [str(Path(__file__).parents[1]), os.environ.get("PYTHONPATH", "")]

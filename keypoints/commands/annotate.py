@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from keypoints.scale.inputs import Unit
     from keypoints.scale.tables import Counts
 
-SHOWN = 10  # pictures that could not be read, of which a line tells
+SHOWN = 10  # at most so many unreadable pictures are listed
 
 
 def annotate(
@@ -31,20 +31,20 @@ def annotate(
     """Find the faces and landmarks of all pictures in INPUT, and write them as Parquet tables.
 
     An INPUT is a picture, a video, a tar shard of pictures, a Parquet table with pictures or their
-    paths, a folder or a glob of those, or a URL of any. A run that was ended goes on when the same
-    command is given again, and does only what is missing; more inputs may be added. docs/scale.md
-    has the columns of the tables. Exit codes: 0 all done; 1 all done, but pictures could not be
-    read, which the table of pictures tells; 2 bad input.
+    paths, a folder or a glob of those, or a URL of any. If a run was interrupted, the same command
+    resumes it and does only what is missing; more inputs may be added. docs/scale.md lists the
+    columns of the tables. Exit codes: 0 all done; 1 some pictures could not be read, and the table
+    of pictures lists them; 2 invalid input.
 
     Args:
         input: what to annotate, one or several
         output: folder for the tables, a path or a URL such as s3://bucket/folder
         model: pretrained, pretrained-small (quicker), an export or one of its .onnx files
         filter: also write each picture with this filter on its faces, into the output
-        workers: processes that compute, each on one core; one for each core unless given
-        ray: address of a running Ray cluster, or auto; this machine alone unless given
-        limit: take at most this many files, in the order of their names
-        dry_run: only tell what would be done; nothing is written
+        workers: number of worker processes, each on one core; default: one per core
+        ray: address of a running Ray cluster, or auto; default: only this machine
+        limit: maximum number of files, in the order of their names
+        dry_run: only print what would be done; nothing is written
     """
     for name, number in (("workers", workers), ("limit", limit)):
         if number is not None and number < 1:
@@ -85,7 +85,7 @@ def annotate(
 
 
 def follow(counts: "Iterable[Counts]", units: "Sequence[Unit]") -> int:
-    """Show what is done until all is; returns how many pictures could not be read."""
+    """Show the progress until the end; returns the number of pictures that could not be read."""
     from keypoints.scale.inputs import is_picture
 
     progress, start = Progress("pictures"), time.monotonic()
@@ -99,7 +99,7 @@ def follow(counts: "Iterable[Counts]", units: "Sequence[Unit]") -> int:
         for reason in one.errors[: SHOWN - shown]:
             shown += 1
             print(f"left out: {reason}", file=sys.stderr)
-        # How many pictures are in containers is not known before: as many as in those so far.
+        # The number of pictures in containers is not known: estimated from those read so far.
         progress.show(pictures, files if exact else pictures * len(units) // number)
     progress.clear()
     if unreadable > shown:

@@ -1,4 +1,4 @@
-"""How quick it is here: `python -m tools.benchmark [pipeline|step|predict|webcam|..]`."""
+"""Measure speed: `python -m tools.benchmark [pipeline|step|predict|webcam|detect|..]`."""
 
 import dataclasses
 import functools
@@ -12,7 +12,7 @@ from keypoints.config import Config, field_names, near_miss, override
 from keypoints.errors import InputError
 from keypoints.pretrained import DEFAULT
 
-# What is measured unless flags say otherwise: all of a ResNet50 at full size.
+# Config of the measured network unless flags change it: all of a ResNet50 at full size.
 STEP = Config(head="pooled", batch_size=16, precision="float32")
 DETECT = Config(train_split="validation")  # the conversion of boxes was fitted on train
 GPU = Config(head="pooled", batch_size=64)
@@ -37,29 +37,29 @@ def benchmark(
     data_dir: str | None = None,
     **fields: Any,
 ) -> None:
-    """Measure one part of the program beside a baseline; prints a table.
+    """Measure one part of the program and compare it with a baseline; prints a table.
 
-    pipeline: training pictures, beside the loader of the project that this one grew from, and into
-    steps that need a number of images/s, as on a GPU. step: a
-    training step, beside Keras' own layers and PyTorch. predict: one crop in Keras and in ONNX.
-    webcam: frames through the tracker, beside a detector in every frame. detect: face detectors on
-    the split --train_split of --data, which time they take and what they find. scaling: a training
-    step by devices, batch size and resolution. annotate: pictures/s by the number of Ray workers,
-    beside one process on one core. gpu: training step and inference in float32 and mixed_bfloat16,
-    beside PyTorch. Close other programs first. The defaults of config fields shown
-    here are those of a bare config; step, scaling and gpu start from others.
+    pipeline: loading of training images, compared with the loader of the original project, and for
+    steps that need a number of images/s, as on a GPU. step: a training step, compared with Keras'
+    own layers and PyTorch. predict: one crop in Keras and in ONNX. webcam: frames through the
+    tracker, compared with a detector in every frame. detect: speed and accuracy of face detectors
+    on the split --train_split of --data. scaling: a training step by devices, batch size and
+    resolution. annotate: pictures/s by the number of Ray workers, compared with one process on one
+    core. gpu: training step and inference in float32 and mixed_bfloat16, compared with PyTorch.
+    Close other programs first. The defaults of config fields shown here are those of an empty
+    config; step, scaling and gpu use other defaults.
 
     Args:
         subject: pipeline, step, predict, webcam, detect, scaling, annotate or gpu
-        repeats: samples of each, taken in turns; ten times as many of single crops and frames
-        model: a run folder for predict, and a run folder or an export for webcam and annotate
-        export: folder of the exports for predict; MODEL/export unless given
-        source: for webcam a video file, for annotate a folder of pictures; or synthetic for drawn
-            ones
-        torch_python: a Python with PyTorch (requirements-bench.txt), for step and gpu
-        json: file to write the result to as well
-        archive: the YouTube Faces archive, where it is already on disk; or set KEYPOINTS_ARCHIVE
-        data_dir: where prepared data sets are kept; ~/tensorflow_datasets unless given
+        repeats: samples of each, interleaved; ten times as many of single crops and frames
+        model: for predict a run folder; for webcam and annotate a run folder or an export
+        export: folder of the exports for predict; default: MODEL/export
+        source: for webcam: a video file; for annotate: a folder of pictures; or synthetic for
+            drawn ones
+        torch_python: for step and gpu: a Python interpreter with PyTorch (requirements-bench.txt)
+        json: also write the result to this file
+        archive: path of the YouTube Faces archive; or set KEYPOINTS_ARCHIVE
+        data_dir: folder of prepared data sets; default: ~/tensorflow_datasets
     """
     if subject not in SUBJECTS:
         raise InputError(f"unknown subject {subject!r}{near_miss(subject, list(SUBJECTS))}")
@@ -74,7 +74,7 @@ def benchmark(
         "gpu": GPU,
     }
     start = starts.get(subject, STEP)
-    if subject == "pipeline":  # its jitter and batch size are those of its first stage
+    if subject == "pipeline":  # with the augmentation and batch size of its first stage
         start = start.phases()[0]
     config = override(start, fields)
 
@@ -148,7 +148,7 @@ def settings(subject: str, config: Config) -> str:
 
 
 def write(path: Path, subject: str, rows: list, facts: dict[str, Any], config: Config) -> None:
-    """All of it as JSON; what is not a number becomes null."""
+    """Write everything as JSON; NaN becomes null."""
     from keypoints.atomic import write_text
 
     lines = [

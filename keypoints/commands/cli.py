@@ -1,4 +1,4 @@
-"""How every command starts: python-fire, but nothing runs before all arguments are understood.
+"""Start of every command: python-fire, but all arguments are checked before anything runs.
 
 Fire alone guesses the type of every value (`2024_01` becomes a number, `a#1.csv` loses its end)
 and complains about a misspelt flag after the function has run, which for a training is hours
@@ -26,15 +26,15 @@ from keypoints.extras import missing_extra
 # Names of the commands, with the line that `keypoints --help` shows.
 COMMANDS = {
     "train": "train a network into a run folder",
-    "evaluate": "score a model or somebody's predictions",
+    "evaluate": "evaluate a model, or predictions of another program",
     "webcam": "show landmarks or a filter live on a camera",
-    "filter": "put a face filter on pictures and videos",
+    "filter": "draw a face filter on pictures and videos",
     "annotate": "write the landmarks of many pictures to Parquet, on all cores or a Ray cluster",
     "export": "write SavedModel, ONNX and int8 ONNX files",
-    "benchmark": "measure speed beside a baseline",
+    "benchmark": "measure speed and compare it with a baseline",
     "doctor": "print versions, devices, cameras, codecs and folders for a bug report",
-    "label_noise": "estimate how exact annotations are",
-    "label_correction": "measure how far annotations lie from what they mark",
+    "label_noise": "estimate the annotation noise of a data set",
+    "label_correction": "measure the systematic errors of annotations",
 }
 
 
@@ -104,7 +104,7 @@ def run_command(
 
 
 def _help(function: Callable[..., None], name: str) -> str:
-    """Fire's page, not in a pager and without its short forms, which two flags may share."""
+    """Fire's help page without a pager and without short forms of flags, which may be ambiguous."""
     from fire import helptext, trace
 
     page = helptext.HelpText(function, trace.FireTrace(function, name=name))
@@ -112,7 +112,7 @@ def _help(function: Callable[..., None], name: str) -> str:
 
 
 def _explicit(function: Callable[..., None], argv: list[str]) -> list[str]:
-    """`argv` in the one form that Fire cannot misread: every flag with `=` and its value.
+    """`argv` in the form that Fire cannot misread: every flag with `=` and its value.
 
     A flag without `=` takes the next word as its value. A boolean one does so only if that word is
     true or false, and means True otherwise.
@@ -138,7 +138,7 @@ def _explicit(function: Callable[..., None], argv: list[str]) -> list[str]:
 
 
 def _checked(function: Callable[..., None]) -> Callable[..., None]:
-    """`function` behind a signature that takes any text, and refuses what does not fit."""
+    """`function` behind a signature that takes any text and refuses invalid arguments."""
     from fire import decorators
 
     parameters = inspect.signature(function).parameters
@@ -194,7 +194,7 @@ def _checked(function: Callable[..., None]) -> Callable[..., None]:
 
 def _converted(name: str, text: str, kind: Any) -> Any:
     """The text of a flag as the type `kind` that the function declares."""
-    if isinstance(kind, types.UnionType):  # such as str | None, whose None is the default alone
+    if isinstance(kind, types.UnionType):  # such as str | None: None is only the default
         (kind,) = (option for option in typing.get_args(kind) if option is not types.NoneType)
     if kind is bool:
         if text.lower() not in ("true", "false"):

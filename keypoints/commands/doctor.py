@@ -6,7 +6,7 @@ from collections.abc import Callable
 def doctor() -> None:
     """Print what a bug report needs: versions, backend, devices, cameras, codecs, folders.
 
-    Nothing is changed or downloaded. What cannot be found out says why, in its own line.
+    Nothing is changed or downloaded. A part that fails prints the reason on its line.
     """
     from concurrent.futures import ThreadPoolExecutor
 
@@ -32,10 +32,10 @@ def doctor() -> None:
 
 
 def _answer(part: Callable[[], list[str]]) -> list[str]:
-    """The lines of a part; in a broken installation the error that it ends with."""
+    """The lines of a part; in a broken installation the error that it raised."""
     try:
         return part()
-    except Exception as error:  # any: the other parts are needed all the more
+    except Exception as error:  # any error: the other parts must still be printed
         lines = str(error).splitlines() or [""]
         return [f"failed: {type(error).__name__}: {lines[0]}"]
 

@@ -1,4 +1,4 @@
-"""Score a model or anybody's predictions: `python -m tools.evaluate --model=RUN`."""
+"""Evaluate a model or predictions of another program: `python -m tools.evaluate --model=RUN`."""
 
 import json
 from pathlib import Path
@@ -30,34 +30,33 @@ def evaluate(
     archive: str | None = None,
     data_dir: str | None = None,
 ) -> None:
-    """Score a model, or anybody's predictions, on one split; prints a table, writes a report.
+    """Evaluate a model, or predictions of another program, on one split: a table and a report.
 
-    With --stability: how much points tremble on still faces and how far they trail moving ones,
-    raw and smoothed, on short clips that are made from the split's pictures. With --reliability:
-    expected against actual errors, and whether doubt tells faces from what is beside them. With
-    --masks: errors with and without a surgical mask drawn over each face.
+    With --stability: flicker of points on still faces and their lag on moving faces, raw and
+    smoothed, on short clips that are made from the split's pictures. With --reliability: expected
+    and actual errors, and how well the uncertainty separates faces from background. With --masks:
+    errors with and without a surgical mask drawn over each face.
 
     Args:
-        model: a run folder, an export's folder, one of its .onnx files, pretrained-small, or
-            pretrained, which is scored unless another model or predictions are named
-        predictions: a CSV file to score instead of a model, with a row file, x0, y0, .., x67, y67
+        model: a run folder, the folder of an export, one of its .onnx files, pretrained-small or
+            pretrained, the default unless predictions are given
+        predictions: a CSV file to evaluate instead of a model; a row file, x0, y0, .., x67, y67
             for each face that was found
-        data: the data set, or several as A+B; the first one of the run unless given, and
+        data: the data set, or several as A+B; default: the first data set of the run, or
             youtube_faces_keypoints for predictions
-        labels: annotated points without what is known to be wrong with them (corrected), or as
-            published
-        split: the split to score on; choose on validation, read test once
-        boxes: where face boxes come from (truth, jittered, detector); none for a run on frames
-        flip: average with the prediction for the mirrored crop, at twice the time
-        normaliser: what errors are shares of (inter_ocular, inter_pupil, box_diagonal, box: the
-            square root of the box's area, for faces from the side)
+        labels: annotated points corrected for their known offsets (corrected), or as published
+        split: the split to evaluate on; choose on validation, read test once
+        boxes: source of the face boxes (truth, jittered, detector); none for the frame view
+        flip: average with the prediction for the flipped crop; takes twice the time
+        normaliser: the distance that errors are divided by (inter_ocular, inter_pupil,
+            box_diagonal, or box for the square root of the box's area, valid for profiles too)
         detector: for --boxes=detector: centerface, haar, yunet (a download), or YuNet's .onnx file
-        stability: measure flicker and lag on clips instead of errors on pictures; takes minutes
-        reliability: measure what the model's own uncertainty is worth
-        masks: measure what a mask over mouth and nose costs
-        output: folder of the report; RUN/evaluation/SPLIT-BOXES, or the name of the CSV file
-        archive: the YouTube Faces archive, where it is already on disk; or set KEYPOINTS_ARCHIVE
-        data_dir: where prepared data sets are kept; ~/tensorflow_datasets unless given
+        stability: measure flicker and lag on clips; takes minutes
+        reliability: measure how well the uncertainty agrees with the errors
+        masks: measure the effect of a mask over mouth and nose
+        output: folder of the report; default: RUN/evaluation/SPLIT-BOXES, or the CSV file's name
+        archive: path of the YouTube Faces archive; or set KEYPOINTS_ARCHIVE
+        data_dir: folder of prepared data sets; default: ~/tensorflow_datasets
     """
     if model is not None and predictions is not None:
         raise InputError("one of --model=RUN and --predictions=FILE.csv is expected, not both")
@@ -147,7 +146,7 @@ def evaluate(
 
 
 def report_folder(source: Path, split: str, kind: str) -> Path:
-    """Where the report of a model goes by itself."""
+    """The default folder of a model's report."""
     if str(source) in NAMES:
         return Path("runs") / "evaluation" / f"{source}-{split}-{kind}"
     folder = source if source.is_dir() else source.parent

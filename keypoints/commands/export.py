@@ -1,4 +1,4 @@
-"""Export a trained run and prove that the files answer the same: `python -m tools.export RUN`."""
+"""Export a trained run and check the files against it: `python -m tools.export RUN`."""
 
 import sys
 from pathlib import Path
@@ -6,7 +6,7 @@ from typing import Any
 
 from keypoints.pretrained import DEFAULT, NAMES, weights_folder
 
-CALIBRATION = 128  # training crops on which int8 ranges are measured
+CALIBRATION = 128  # training crops for the calibration of int8
 
 
 def export(
@@ -19,17 +19,17 @@ def export(
 ) -> None:
     """Write a run's best weights as files for serving, check them, and print a table.
 
-    Exit code 1, and nothing written, where a float format differs from the live model by more
-    than 0.05 crop pixels, or where rounding raises the NME by more than 3 % of it (onnx-int8) or
+    Nothing is written and the exit code is 1 if a float format differs from the run by more than
+    0.05 crop pixels, or if rounding raises the NME by more than 3 % of its value (onnx-int8) or
     0.5 % (weights).
 
     Args:
         run: a run folder, pretrained or pretrained-small
-        formats: some of savedmodel, onnx, onnx-int8 and weights (in float16, to train on or to
-            ship), with commas between
-        output: folder to write; RUN/export unless given, or runs/NAME/export for a name
-        archive: the YouTube Faces archive, where it is already on disk; or set KEYPOINTS_ARCHIVE
-        data_dir: where prepared data sets are kept; ~/tensorflow_datasets unless given
+        formats: one or more of savedmodel, onnx, onnx-int8 and weights (float16, to train on),
+            separated by commas
+        output: folder to write; default: RUN/export, or runs/NAME/export for a bundled model
+        archive: path of the YouTube Faces archive; or set KEYPOINTS_ARCHIVE
+        data_dir: folder of prepared data sets; default: ~/tensorflow_datasets
     """
     wanted = formats.split(",")
 

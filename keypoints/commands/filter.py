@@ -1,4 +1,4 @@
-"""Put a face filter on a picture, a folder, a video or a camera: `python -m tools.filter INPUT`."""
+"""Draw a face filter on pictures, a video or a camera: `python -m tools.filter INPUT`."""
 
 import contextlib
 import sys
@@ -28,22 +28,22 @@ def filter(
     detector: str = "centerface",
     quality: str = "high",
 ) -> None:
-    """Draw a filter on every face; docs/formats.md says what of a file is kept.
+    """Draw a filter on every face; docs/formats.md lists what is kept of each file format.
 
-    A camera is recorded until Ctrl-C, which also ends a video and keeps what is done. The last line
-    says how many faces were drawn on. Exit codes: 0 all done; 1 all written, but in a picture, or
-    in a whole video, no face was found, or blur or pixelate left a face uncovered that the detector
-    saw; 2 bad input, or pictures were left out.
+    A camera is recorded until Ctrl-C. Ctrl-C also ends a video, and keeps the frames written so
+    far. The last line states the number of faces. Exit codes: 0 all done; 1 all written, but no
+    face was found in a picture or in a whole video, or blur or pixelate did not cover a face that
+    the detector found; 2 invalid input, or pictures were left out.
 
     Args:
         input: a picture, a folder of pictures, a video, the number of a camera or a URL
         filter: name of a filter, a folder with one of your own, or list to see them all
-        output: file, or folder for a folder; beside the input with the filter's name unless given
+        output: file, or folder for a folder; default: next to the input, with the filter's name
         model: pretrained, pretrained-small (quicker), a run folder or an export
-        faces: at most this many faces are drawn on, the largest first; all of them unless given
-        points: CSV file to write box, score, 68 points, pose and openings of each face to
+        faces: maximum number of faces, the largest first; default: all
+        points: CSV file for box, score, 68 points, head pose and eye and mouth opening of each face
         detector: centerface, haar (OpenCV's cascade), yunet (a download), or YuNet's .onnx file
-        quality: high (looks like the input), medium or small: of videos and lossy pictures
+        quality: of videos and lossy pictures: high (looks like the input), medium or small
     """
     if filter == "list":
         list_filters(input, output, model, detector)
@@ -88,7 +88,7 @@ def filter(
 
 
 def choose_job(source: str) -> Callable[..., int]:
-    """What to do with an input; raises InputError where nothing can be done with it.
+    """The job for an input; raises InputError for an input of another kind.
 
     Each job prints what it wrote, and returns the exit code.
     """
@@ -112,9 +112,9 @@ def choose_job(source: str) -> Callable[..., int]:
 
 
 def beside(source: str, label: str) -> Path:
-    """The default output: beside the input, with the filter's name added.
+    """The default output: next to the input, with the filter's name added.
 
-    What comes from a camera or a URL goes to the current folder.
+    For a camera or a URL it is in the current folder.
     """
     from keypoints.media import cameras, pictures, videos
 
@@ -206,13 +206,13 @@ def filter_camera(source: str, target: Path, painter: "Painter", quality: str) -
 
 
 def warn(notes: Iterable[str]) -> None:
-    """Print what was lost, a line each."""
+    """Print each loss on its own line."""
     for note in notes:
         print(f"warning: {note}", file=sys.stderr)
 
 
 def counted(coverage: "Coverage", painter: "Painter") -> str:
-    """What became of the faces of a picture or of a video, in words."""
+    """The numbers of faces of a picture or a video as text."""
     still = coverage.frames == 1
     if coverage.empty == coverage.frames:
         text = "no face found" if still else "no face found in any frame"
@@ -235,13 +235,13 @@ def verb(painter: "Painter") -> str:
 
 
 def exit_code(coverage: "Coverage", painter: "Painter") -> int:
-    """1 where no face was found at all, or one was left uncovered that must be covered."""
+    """1 if no face was found, or if a face that must be covered is not covered."""
     left_out = painter.filter.protects and coverage.uncovered
     return int(coverage.empty == coverage.frames or bool(left_out))
 
 
 def list_filters(input: str | None, output: str | None, model: str, detector: str) -> None:
-    """Print the filters and write a picture of them, on drawn faces or on those of a picture."""
+    """Print the filters and write an overview image, on drawn faces or on those of a picture."""
     from keypoints import filters
     from keypoints.filters.gallery import draw_sheet
     from keypoints.inference.detectors import load_detector

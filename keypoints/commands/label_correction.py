@@ -10,19 +10,19 @@ def label_correction(
     archive: str | None = None,
     data_dir: str | None = None,
 ) -> None:
-    """Measure how far a data set's published points lie from what they mark; prints constants.
+    """Measure the systematic errors of a data set's published points; prints constants.
 
-    They are those of keypoints/data/correction.py. Points of the networks are averaged with those
-    of mirrored pictures. The table of the markup is only of worth with networks that have learned
-    from published points of this data set and from nothing else.
+    They are the constants of keypoints/data/correction.py. Predictions of the networks are averaged
+    with those of flipped pictures. The offsets per point are only valid for networks that were
+    trained on published points of this data set and on nothing else.
 
     Args:
-        model: networks trained with --labels=published on this data alone, with commas between
+        model: networks trained with --labels=published on this data only, separated by commas
         reference: hand-labelled faces in the same markup, folder:PATH
         data: the data set to correct
-        split: the split to look at, of both
-        archive: the YouTube Faces archive, where it is already on disk; or set KEYPOINTS_ARCHIVE
-        data_dir: where prepared data sets are kept; ~/tensorflow_datasets unless given
+        split: the split of both data sets
+        archive: path of the YouTube Faces archive; or set KEYPOINTS_ARCHIVE
+        data_dir: folder of prepared data sets; default: ~/tensorflow_datasets
     """
     from keypoints.data.sources import load_records
     from keypoints.evaluation import correction_fit

@@ -11,14 +11,14 @@ def label_noise(
     """Estimate the annotation noise of a data set from frames of the same video.
 
     Frames in which a face looks the same are aligned by their pixels. Each row of the table has a
-    least correlation of the aligned faces, the number of pairs, and the NME between their points,
+    minimum correlation of the aligned faces, the number of pairs, and the NME between their points
     divided by the square root of two: the error of one annotation.
 
     Args:
         data: data set whose files are named NAME_vf.jpg, frame f of video v
         split: the split to measure
-        archive: path of the YouTube Faces archive, or set KEYPOINTS_ARCHIVE
-        data_dir: folder of prepared data sets; default ~/tensorflow_datasets
+        archive: path of the YouTube Faces archive; or set KEYPOINTS_ARCHIVE
+        data_dir: folder of prepared data sets; default: ~/tensorflow_datasets
     """
     from keypoints.data.sources import load_records
     from keypoints.evaluation import label_noise

@@ -1,4 +1,4 @@
-"""How far a command is, on a terminal."""
+"""The progress line of a command on a terminal."""
 
 import sys
 import time
@@ -15,7 +15,7 @@ class Progress:
         self.noun, self.start, self.shown = noun, time.monotonic(), 0.0
 
     def show(self, done: int, total: int) -> None:
-        """`done` of `total`, which is 0 where it is not known."""
+        """Show `done` of `total`; `total` is 0 if unknown."""
         now = time.monotonic()
         if not sys.stderr.isatty() or now - self.shown < 0.1:
             return

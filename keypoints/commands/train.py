@@ -34,21 +34,21 @@ def train(
     hosts: str | None = None,
     **fields: Any,
 ) -> None:
-    """Train a network into a run folder; the same command goes on with a run that was stopped.
+    """Train a network into a run folder; the same command resumes an interrupted run.
 
     Flags change fields of the experiment's config, in all of its stages. The defaults shown for
-    fields are those of a bare config; an experiment sets some of them otherwise.
+    fields are those of an empty config; an experiment sets some of them to other values.
 
     Args:
         experiment: name of a file in experiments/, or the path of a .py file with a `config`
-        run: folder of the run; runs/EXPERIMENT unless given
-        archive: the YouTube Faces archive, where it is already on disk; or set KEYPOINTS_ARCHIVE
-        data_dir: where prepared data sets are kept; ~/tensorflow_datasets unless given
-        preview: draw this many training pictures with their points, whole ones into
-            RUN/preview-pictures.png and jittered crops into RUN/preview.png, and do not train
+        run: folder of the run; default: runs/EXPERIMENT
+        archive: path of the YouTube Faces archive; or set KEYPOINTS_ARCHIVE
+        data_dir: folder of prepared data sets; default: ~/tensorflow_datasets
+        preview: draw this many training pictures with their points to RUN/preview-pictures.png, and
+            augmented crops to RUN/preview.png, and do not train
         tensorboard: also write the metrics as TensorBoard events into RUN/tensorboard
-        hosts: train on several hosts, each with this command: ADDRESS:PORT,COUNT,INDEX, where host
-            0 listens, how many there are, which one this is, from 0; or slurm for tasks of srun
+        hosts: train on several hosts, each with this command: ADDRESS:PORT,COUNT,INDEX: the address
+            of host 0, the number of hosts, the index of this host from 0; or slurm for srun
     """
     config = override(load_experiment(experiment), fields)
     folder = Path(run) if run is not None else Path("runs") / Path(experiment).stem
@@ -122,7 +122,7 @@ def train_into(
 
 @contextmanager
 def several(hosts: str | None) -> Iterator["Hosts | None"]:
-    """The hosts of `--hosts`, which learn of an error in the block; None without the flag."""
+    """The hosts of `--hosts`; an error in the block is reported to them. None without the flag."""
     if hosts is None:
         yield None
         return
@@ -138,14 +138,14 @@ def several(hosts: str | None) -> Iterator["Hosts | None"]:
         party.fail("interrupted")
         end("interrupted")
     except Exception as error:
-        time.sleep(3)  # it may come of the end of another host, which ends this one
+        time.sleep(3)  # it may be caused by the end of another host, which ends this one too
         traceback.print_exc()
         party.fail(repr(error))
         end(repr(error))
 
 
 def end(reason: str) -> None:
-    """Print why, and end this process at once: at exit JAX would wait for the other hosts."""
+    """Print `reason` and end this process at once: at exit JAX would wait for the other hosts."""
     ENDING.acquire()  # never released: the first reason is the one to print
     print(f"error: {reason}", file=sys.stderr, flush=True)
     sys.stdout.flush()
@@ -172,7 +172,7 @@ def load_experiment(name: str) -> Config:
 
 
 def check_annotations(training: Any, validation: list[Any]) -> None:
-    """Print what is odd about annotations; raise InputError for what cannot be meant."""
+    """Print warnings about annotations; raise InputError for annotations that cannot be right."""
     from keypoints.data import plausibility
     from keypoints.evaluation import agreement
 
@@ -194,7 +194,7 @@ def show_findings(findings: list[Any], name: str) -> None:
 def draw_preview(config: Config, training: Any, count: int, folder: Path) -> None:
     """Write contact sheets of `count` whole pictures and of the crops that each stage trains on.
 
-    What is wrong with the annotations is printed, not refused: the pictures show it.
+    Errors of the annotations are printed and not refused: the pictures show them.
     """
     import itertools
 
@@ -219,7 +219,7 @@ def draw_preview(config: Config, training: Any, count: int, folder: Path) -> Non
 
 
 def show_step(step: Any) -> None:
-    """The progress line of a terminal; logs get one line an epoch instead."""
+    """The progress line on a terminal; logs get one line per epoch instead."""
     if sys.stderr.isatty():
         seconds = int(step.seconds_left)
         bar = "=" * int(20 * step.step / step.steps)
@@ -242,7 +242,7 @@ def show_epoch(row: dict[str, float]) -> None:
 
 
 def show_fields(function: Callable[..., None], names: Iterable[str] = ()) -> None:
-    """Let `--help` and the typo check see fields of the config, all or `names`, as its options."""
+    """Add fields of the config, all or `names`, to the signature and the help of `function`."""
     signature = inspect.signature(function)
     parameters = [p for p in signature.parameters.values() if p.name != "fields"]
     for entry in dataclasses.fields(Config):

@@ -1,4 +1,4 @@
-"""Points or a filter live on a camera: `python -m tools.webcam`."""
+"""Landmarks or a filter live on a camera: `python -m tools.webcam`."""
 
 import sys
 from collections.abc import Callable
@@ -23,23 +23,24 @@ def webcam(
     headless: bool = False,
     max_frames: int = 0,
 ) -> None:
-    """Show a camera with the 68 points of every face, or with a filter on them.
+    """Show a camera with the 68 landmarks of every face, or with a filter.
 
-    Keys: q or Esc quits, l switches the points, a the axes of the heads, f takes the next filter, s
-    writes a snapshot, r starts a recording and ends it, h shows this. Ctrl-C ends it too, and keeps
-    what was recorded. Exit code 1: blur or pixelate left a face uncovered that the detector saw.
+    In the window, q or Esc quits, l switches the landmarks on or off, a the head axes, f selects
+    the next filter, s writes a snapshot, r starts or ends a recording, h shows the keys. Ctrl-C
+    also quits and keeps the recording. Exit code 1: blur or pixelate did not cover a face
+    that the detector found.
 
     Args:
         model: pretrained, pretrained-small (quicker), a run folder or an export
         source: number of a camera, a video file, a stream's URL, or synthetic for a drawn face
         filter: name of a filter to start with, or a folder with one of your own
-        axes: draw each head's axes, x red, y green, z (out of the face) blue
-        faces: at most this many faces are followed; 4 unless given, all with blur or pixelate
+        axes: draw the axes of each head: x red, y green, z (out of the face) blue
+        faces: maximum number of faces; default: 4, with blur or pixelate all
         detector: centerface, haar (OpenCV's cascade), yunet (a download), or YuNet's .onnx file
         output: video file to record what is shown
-        points: CSV file to write box, score, 68 points, pose and openings of each face to
-        headless: open no window, for servers; then output or points say what to leave
-        max_frames: stop after this many frames; 0 goes on to the end
+        points: CSV file for box, score, 68 points, head pose and eye and mouth opening of each face
+        headless: open no window; for servers, with --output or --points
+        max_frames: stop after this many frames; 0: no limit
     """
     for name, value, low in (("faces", faces, 1), ("max_frames", max_frames, 0)):
         if value is not None and value < low:
@@ -83,7 +84,7 @@ def webcam(
 
 
 def try_window() -> Callable[[], None]:
-    """Start to find out whether a window can open; returns a wait for the answer."""
+    """Start a check whether a window can open; returns a function that waits for the result."""
     from keypoints.live import window
 
     def asked(question: Callable[[], Any]) -> Any:
@@ -97,7 +98,7 @@ def try_window() -> Callable[[], None]:
 
 
 def report(message: str | InputError) -> None:
-    """Print what a key did, or the error that kept it from doing it."""
+    """Print the result of a key, or its error."""
     if isinstance(message, InputError):
         print(f"error: {message}", file=sys.stderr)
     else:

@@ -12,19 +12,18 @@ from keypoints.errors import InputError
 from keypoints.landmarks import COUNT
 
 COLUMNS = 1 + 2 * COUNT
-LARGEST = 1e9  # pixels: no picture is wider, and floats of 32 bits are far from their end
-MAX_MESSAGES = 20  # beyond it only a count is given
+LARGEST = 1e9  # pixels: wider than any picture, and far below the limit of float32
+MAX_MESSAGES = 20  # errors that are listed; of the others only the number is given
 
 
 def parse_rows(data: bytes, name: str) -> tuple[list[tuple[str, np.ndarray]], list[str]]:
-    """Pictures' names and points `(68, 2)` from a CSV file, and what is wrong with it.
+    """Names of pictures and points `(68, 2)` from a CSV file, and a list of its errors.
 
     Rows are `picture, x0, y0, .., x67, y67`, in pixels of the picture, the first pixel's centre
     at 0; a header may come first. Commas, semicolons (then with decimal commas, if any) or tabs
-    separate; a byte order mark and the line ends of any system will do. Cells of a point that is
-    not annotated are empty or `nan`, both of them; such points are NaN. Rows of the same picture
-    are several faces, unless they say the same. A row with a fault is named with its line and left
-    out.
+    separate; a byte order mark and the line ends of any system are accepted. Both cells of a point
+    that is not annotated are empty or `nan`; such points are NaN. Rows of the same picture are
+    several faces, unless they are equal. A row with an error is skipped and listed with its line.
     """
     found: list[tuple[str, np.ndarray]] = []
     lines: dict[tuple[str, bytes], int] = {}
@@ -57,9 +56,9 @@ def parse_rows(data: bytes, name: str) -> tuple[list[tuple[str, np.ndarray]], li
 def read_cells(data: bytes, *, columns: int) -> list[list[str]]:
     """The rows of a CSV file, their cells without spaces around them.
 
-    The separator is the one of semicolon, tab and comma that makes so many `columns`; beside the
-    first two, commas within numbers are decimal points. Raises ValueError for what is no text in
-    UTF-8, and for what the csv module cannot read.
+    The separator is the one of semicolon, tab and comma that gives `columns` columns; with the
+    first two, commas within numbers are decimal points. Raises ValueError for a file that is not
+    UTF-8 text or that the csv module cannot read.
     """
     text = io.StringIO(data.decode("utf-8-sig"), newline=None).read()
     start = text.splitlines()[:10]
@@ -85,8 +84,8 @@ def _is_header(row: list[str]) -> bool:
 def parse_pts(text: str, name: str) -> np.ndarray:
     """Points `(68, 2)` of a .pts file of 300-W; its first pixel is 1, ours 0.
 
-    A point that is not annotated is `nan nan`. Raises InputError, naming the file, for another
-    count than 68 and for what is not a number.
+    A point that is not annotated is `nan nan`. Raises InputError with the file's name
+    for a number of points other than 68 and for a value that is not a number.
     """
     if "{" not in text or "}" not in text:
         raise InputError(f"{name}: no points between braces")
@@ -104,10 +103,10 @@ def parse_pts(text: str, name: str) -> np.ndarray:
 
 
 def parse_xml(data: bytes, name: str) -> tuple[list[tuple[str, np.ndarray]], list[str]]:
-    """Pictures' names and points `(68, 2)` from an XML file of dlib's imglab, and what is wrong.
+    """Names of pictures and points `(68, 2)` from an XML file of dlib's imglab, and its errors.
 
     Each box of an image is a face; its parts are named 00 to 67, their pixels counted from 0. A
-    part that is not there is missing, NaN. Boxes themselves are not read: they are a detector's.
+    part that is missing is NaN. The boxes are not read: they come from a detector.
     """
     found = []
     problems = []
@@ -131,7 +130,7 @@ def parse_xml(data: bytes, name: str) -> tuple[list[tuple[str, np.ndarray]], lis
 
 
 def split_of(identity: str) -> str:
-    """`train`, `validation` or `test`: every picture of a person falls into the same."""
+    """`train`, `validation` or `test`; all pictures of a person are in the same split."""
     bucket = int(hashlib.sha256(identity.encode()).hexdigest(), 16) % 100
     return "test" if bucket < 10 else "validation" if bucket < 20 else "train"
 
@@ -146,7 +145,7 @@ def refuse(problems: list[str], source: str) -> None:
 
 
 def _points(cells: list[str]) -> np.ndarray:
-    """Points `(68, 2)` of x and y in turns; raises ValueError for cells that are none."""
+    """Points `(68, 2)` from cells x0, y0, x1, ..; raises ValueError for other cells."""
     cells = ["nan" if cell.strip().lower() in ("", "nan") else cell for cell in cells]
     if reason := _not_finite([cell for cell in cells if cell != "nan"]):
         raise ValueError(reason)

@@ -25,7 +25,7 @@ COLUMN = {name: column for column, name in enumerate(DRAWS)}
 BLUR_SIGMA = (0.5, 2.5)  # pixels of the crop
 JPEG_QUALITY = (25, 90)
 BLOCK_SIDE = (0.1, 0.4)  # shares of the crop's side
-# RGB around which most masks have their colour; the others have any.
+# RGB colours of most masks, with some variation; the other masks have random colours.
 MASK_COLOURS = ((235, 238, 240), (150, 190, 220), (70, 120, 170), (30, 30, 34), (190, 150, 125))
 # Analogue YIQ as of the 1953 NTSC standard: luma first, then the two chroma axes that hue turns.
 RGB_TO_YIQ = np.array([[0.299, 0.587, 0.114], [0.596, -0.274, -0.322], [0.211, -0.523, 0.312]])
@@ -52,7 +52,7 @@ def jitter_matrices(draws: np.ndarray, config: Config) -> tuple[np.ndarray, np.n
     mirrored = draws[:, COLUMN["flip"]] < config.flip
     cos, sin = scale * np.cos(angle), scale * np.sin(angle)
     linear = np.stack([np.stack([cos, -sin], -1), np.stack([sin, cos], -1)], axis=-2)
-    linear[mirrored, :, 0] *= -1  # reflect x first, then turn
+    linear[mirrored, :, 0] *= -1  # reflect x first, then rotate
     centre = np.full(2, (CROP - 1) / 2)
     shift = (
         config.translation * CROP * signed[:, [COLUMN["translation_x"], COLUMN["translation_y"]]]
@@ -94,7 +94,7 @@ def jitter_pixels(
 def colour_matrix(crop: np.ndarray, u: dict[str, float], config: Config) -> np.ndarray:
     """One 3x4 matrix on (r, g, b, 1) for hue, saturation, grayscale, contrast and brightness.
 
-    Hue turns and saturation scales the chroma plane of YIQ; contrast scales about the crop's
+    Hue rotates and saturation scales the chroma plane of YIQ; contrast scales about the crop's
     mean colour; brightness adds. One pass over the pixels serves all five.
     """
     saturation = 1 + config.saturation * (2 * u["saturation"] - 1)
@@ -113,8 +113,8 @@ def colour_matrix(crop: np.ndarray, u: dict[str, float], config: Config) -> np.n
 def occlude(crop: np.ndarray, u: dict[str, float]) -> np.ndarray:
     """A copy of `crop` with one block over it.
 
-    Half of the blocks are rectangles of one colour. The others are turned ellipses, filled with
-    another place of the same crop: near a face that is mostly skin, as of a hand.
+    Half of the blocks are rectangles of one colour. The others are rotated ellipses, filled with
+    pixels from elsewhere in the same crop: near a face these are mostly skin, as of a hand.
     """
     width = int(CROP * _between(BLOCK_SIDE, u["block_width"]))
     height = int(CROP * _between(BLOCK_SIDE, u["block_height"]))

@@ -1,9 +1,9 @@
-"""Systematic faults of annotations, and points without them.
+"""Systematic errors of annotations, and how points are corrected for them.
 
-The annotations of YouTube Faces lie to the right of what they mark, in pictures however the head
-is turned or tilted, and their markup differs from hand labels of the same 68 points by a little for
-every point. Both are measured by `evaluation.correction_fit` and taken off here, where annotations
-are read. `published` points are as their authors gave them, `corrected` ones without these faults.
+The annotations of YouTube Faces lie to the right of the features, whatever the pose of the head,
+and each point differs a little from hand labels of the same 68 points. Both differences are
+measured by `evaluation.correction_fit` and subtracted here, where annotations are read. `published`
+points are as their authors gave them, `corrected` points are without these errors.
 """
 
 from dataclasses import dataclass
@@ -17,7 +17,7 @@ LABELS = ("corrected", "published")
 
 @dataclass(frozen=True)
 class Correction:
-    """What is taken off annotated points."""
+    """What is subtracted from annotated points."""
 
     pixels: float = 0.0  # of picture x, on every face
     share: float = 0.0  # of picture x, in inter-ocular distances
@@ -25,7 +25,7 @@ class Correction:
     markup: np.ndarray | None = None
 
     def apply(self, points: np.ndarray) -> np.ndarray:
-        """`points` `(68, 2)` of one face, in pixels of its picture, as they should be."""
+        """The corrected `points` `(68, 2)` of one face, in pixels of its picture."""
         right, left = landmarks.complete(points)[list(landmarks.OUTER_EYE_CORNERS)]
         size = np.linalg.norm(left - right)
         moved = np.array(points, np.float64)

@@ -1,7 +1,7 @@
-"""Can these annotations be meant? What is wrong or odd with a data set, before it is trained on.
+"""Checks of the annotations of a data set before training: errors and warnings.
 
-Thresholds keep away from what faces do: of 2,975 faces of YouTube Faces, 805 of LFPW and 1,000 of
-AFLW2000-3D, many of them profiles and some upside down, none comes near (each says how near).
+No real face reaches the thresholds: each one states the largest value among 2,975 faces of YouTube
+Faces, 805 of LFPW and 1,000 of AFLW2000-3D, with many profiles and some faces upside down.
 """
 
 from collections.abc import Iterable
@@ -13,7 +13,7 @@ from keypoints import landmarks
 from keypoints.data.records import Records
 from keypoints.errors import InputError
 
-NAMED = 5  # files that a finding names
+NAMED = 5  # files that a finding lists
 # Coordinates that stand for "not annotated" in some tools; .pts files count from 1, we from 0.
 MARKERS = (0.0, -1.0, -2.0)
 # Longer sides of a face, 5 % of its points left out at each end, by which a point may lie outside
@@ -27,7 +27,7 @@ UNLIKE = 0.5
 MIRRORED = -0.5
 # Distance of the outer eye corners in longer sides of the box: at least 0.011 seen, in profiles.
 EYES = 0.005
-ENOUGH = 30  # annotated points that a face's shape can be judged by
+ENOUGH = 30  # annotated points that are needed to check the shape of a face
 
 
 @dataclass(frozen=True)
@@ -47,15 +47,15 @@ class Finding:
 
 
 def check_records(records: Records) -> list[Finding]:
-    """All that is wrong or odd with the points of `records`; nothing is raised.
+    """All errors and warnings about the points of `records`; nothing is raised.
 
-    A face is only held to be wrong in one way, the first of those that fit.
+    Each face is listed for one kind of error only, the first that applies.
     """
     points, shapes = records.points.astype(np.float64), records.shapes
     sides = shapes[:, ::-1].astype(np.float64)  # width and height
     boxes = _boxes(points)
     size = boxes[:, 2:].max(axis=1)
-    left = np.ones(len(records), bool)  # not found to be wrong yet
+    left = np.ones(len(records), bool)  # no error found so far
     findings = []
 
     def find(mask: np.ndarray, reason: str, *, refused: bool) -> None:
@@ -98,7 +98,7 @@ def check_records(records: Records) -> list[Finding]:
             "points lie far outside of the picture",
             refused=True,
         )
-        low, high = np.nanpercentile(points, [5, 95], axis=1)  # so that one stray point is none
+        low, high = np.nanpercentile(points, [5, 95], axis=1)  # ignores stray points
         find(
             beyond > OUTSIDE * (high - low).max(axis=1),
             f"points lie outside of the picture by more than {OUTSIDE:g} of the face",
@@ -132,7 +132,7 @@ def check_apart(training: Records, validation: Records) -> list[Finding]:
 
 
 def refuse(findings: Iterable[Finding], name: str) -> None:
-    """Raise one InputError for all findings that are wrong, if there are any."""
+    """Raise one InputError for all findings that are errors, if there are any."""
     wrong = [f"\n  {finding}" for finding in findings if finding.refused]
     if wrong:
         raise InputError(f"{name}: these annotations cannot be meant:{''.join(wrong)}")
@@ -160,7 +160,7 @@ def _boxes(points: np.ndarray) -> np.ndarray:
 
 
 def _shapes(points: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """How unlike the mean face each of `(n, 68, 2)` is, and the signed area of the map to it.
+    """Difference of each of `(n, 68, 2)` from the mean face, and the signed area of the map to it.
 
     Both `(n,)`, as of `UNLIKE` and `MIRRORED`; NaN for a face of fewer than `ENOUGH` points.
     """
@@ -184,7 +184,7 @@ def _shapes(points: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _how_mirrored(points: np.ndarray) -> str:
-    """What was done to faces `(n, 68, 2)` that are mirror images, most of them upright before."""
+    """How faces `(n, 68, 2)` became mirror images, if most of them were upright before."""
     down = np.abs(np.nanmean(points[:, 48:], axis=1) - np.nanmean(points[:, 17:27], axis=1))
     if np.sum(down[:, 0] > down[:, 1]) > len(points) / 2:  # the mouth is beside the brows
         return "x and y are swapped: x comes first"
@@ -195,7 +195,7 @@ def _how_mirrored(points: np.ndarray) -> str:
 
 
 def _doubles(records: Records, boxes: np.ndarray) -> Iterable[tuple[str, list[str]]]:
-    """What is there twice: a face of a picture, under another name or annotated anew."""
+    """Duplicates: a face of a picture under another name, or annotated again."""
     seen: dict[bytes, list[int]] = {}
     same: list[str] = []
     again: list[str] = []
@@ -217,5 +217,5 @@ def _doubles(records: Records, boxes: np.ndarray) -> Iterable[tuple[str, list[st
 
 
 def _near(box: np.ndarray, middle: np.ndarray, size: float) -> bool:
-    """Whether two faces are one: their centres are closer than a third of a face."""
+    """Whether two annotations are of one face: their centres are closer than a third of a face."""
     return bool(np.linalg.norm(box[:2] + box[2:] / 2 - middle) < size / 3)

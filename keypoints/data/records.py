@@ -1,4 +1,4 @@
-"""Annotated faces, decoded and held in memory: what every data source is turned into."""
+"""Annotated faces, decoded and held in memory: the form that all data sources are converted to."""
 
 import hashlib
 import os
@@ -13,13 +13,13 @@ from keypoints import geometry, landmarks
 from keypoints.data.stored_picture import StoredPicture, store
 from keypoints.errors import InputError
 
-# Bytes of pixels that one set may hold, half of the machine's memory: pictures beyond it that can
-# be read again are decoded anew whenever they are shown.
+# Bytes of pixels that one set may hold: half of the machine's memory. Pictures beyond it that can
+# be read again are decoded each time they are used.
 LIMIT = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") // 2
 
 
 class Example(NamedTuple):
-    """One annotated face, as a source gives it."""
+    """One annotated face from a data source."""
 
     file: str
     identity: str  # "" where the source does not tell
@@ -34,7 +34,7 @@ class Example(NamedTuple):
 class Records:
     """Annotated faces of one split.
 
-    Pictures are decoded once; of a photograph only what crops of its face show stays in memory
+    Pictures are decoded once. Of a large photograph only the part around the face stays in memory
     (`stored_picture.store`).
     """
 
@@ -73,7 +73,7 @@ class Records:
         return self.pictures[index].crop(matrix, size=size)
 
     def digest(self) -> str:
-        """SHA-256 over the ordered file names and points: the same value, the same split."""
+        """SHA-256 over the ordered file names and points; equal for equal splits."""
         digest = hashlib.sha256("\n".join(self.files).encode())
         digest.update(self.points.astype("<f4").tobytes())
         return digest.hexdigest()
@@ -86,9 +86,9 @@ class Records:
 
 
 def make_records(name: str, examples: Iterable[tuple]) -> Records:
-    """Gather `examples`, tuples in the order of `Example`, in their order.
+    """Records of `examples`, tuples with the fields of `Example`, in the given order.
 
-    The box of a face is the tight one of its points, missing ones guessed, unless it is given.
+    The box of a face is the tight box of its points, with missing points estimated, unless given.
     """
     faces, boxes, pictures, held = [], [], [], 0
     for example in examples:
@@ -113,7 +113,7 @@ def make_records(name: str, examples: Iterable[tuple]) -> Records:
 
 
 def join(sets: Sequence[Records], shares: Sequence[float]) -> Records:
-    """One set of several; an epoch shows each face of a set as often as its share says.
+    """One set of several; in an epoch each face of a set is used as often as its share says.
 
     Files keep their names behind that of their set, so that they stay unique. One set is itself.
     Raises InputError where two sets have the same name.

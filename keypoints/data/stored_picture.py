@@ -1,4 +1,4 @@
-"""A picture of a data set in memory: whole, or of a photograph only what crops of its face show."""
+"""A picture of a data set in memory: all of it, or of a large one the part around the face."""
 
 import hashlib
 from collections.abc import Callable
@@ -8,7 +8,7 @@ import numpy as np
 
 from keypoints import geometry
 
-# Pictures of no more pixels stay whole.
+# Pictures with at most this many pixels are kept whole.
 WHOLE = 1_000_000
 # Side of the part of a larger one that is kept around a face, in longer sides of its box. A crop
 # of margin 1.4, rotated, 1.15 times enlarged and shifted by 0.08 of itself, shows 2.5 of them.
@@ -24,31 +24,31 @@ class StoredPicture:
 
     shape: tuple[int, int]  # height and width of the whole picture
     digest: bytes  # SHA-256 of the whole picture's pixels
-    part: np.ndarray | None  # (h, w, 3) uint8 RGB: what is in memory of it
+    part: np.ndarray | None  # (h, w, 3) uint8 RGB: the part in memory
     placement: np.ndarray  # (2, 3), from the picture to the part
     read: Callable[[], np.ndarray] | None  # decodes the whole picture again
 
     @property
     def bytes(self) -> int:
-        """Memory that its pixels take."""
+        """Memory of its pixels in bytes."""
         return 0 if self.part is None else self.part.nbytes
 
     def whole(self) -> np.ndarray:
         """The whole picture `(h, w, 3)` uint8 RGB; decoded again where only a part is kept."""
         if self.part is not None and self.part.shape[:2] == self.shape:
             return self.part
-        assert self.read is not None  # `store` keeps all of what cannot be read again
+        assert self.read is not None  # `store` keeps pictures that cannot be read again whole
         return self.read()
 
     def crop(self, matrix: np.ndarray, *, size: int = geometry.CROP) -> np.ndarray:
-        """`geometry.crop` of the whole picture; from the part that is kept, where that will do."""
+        """`geometry.crop` of the whole picture; from the part in memory if that is enough."""
         if self.part is None or not self._holds(self.part, matrix, size):
             return geometry.crop(self.whole(), matrix, size=size)
         from_part = geometry.compose(matrix, geometry.invert(self.placement))
         return geometry.crop(self.part, from_part, size=size)
 
     def _holds(self, part: np.ndarray, matrix: np.ndarray, size: int) -> bool:
-        """Whether the part has all that the crop at `matrix` shows of the picture, as finely."""
+        """Whether the part covers the crop at `matrix`, at no less resolution."""
         if part.shape[:2] == self.shape:
             return True
         if geometry.scale_of(matrix) > geometry.scale_of(self.placement) * 1.01:
@@ -67,9 +67,9 @@ def store(
     read: Callable[[], np.ndarray] | None = None,
     room: bool = True,
 ) -> StoredPicture:
-    """`image` `(h, w, 3)` as it is kept for the face of `box` `(4,)`: left, top, width, height.
+    """`image` `(h, w, 3)` as stored for the face in `box` `(4,)`: left, top, width, height.
 
-    A picture that cannot be read again stays whole. Without `room` nothing of the others stays.
+    A picture that cannot be read again is kept whole. Without `room`, no pixels of others are kept.
     """
     shape = image.shape[:2]
     digest = hashlib.sha256(repr(shape).encode())

@@ -1,9 +1,9 @@
-"""Do annotations lie where a trained network sees the face? What only the pixels can tell.
+"""Comparison of annotations with the predictions of a bundled network.
 
-Points that are all shifted, mirrored without their pictures, or that belong to another picture,
-form faces like any other. Measured in longer sides of the landmark box, on 64 faces each: offsets
-of LFPW are 0.01, of AFLW2000-3D 0.02; median distances 0.03 and 0.05. With the points mirrored, or
-those of the next picture, distances are 0.18 to 0.25.
+It finds errors that the points alone do not show: points that are all shifted, mirrored without
+their pictures, or that belong to another picture. In longer sides of the landmark box, on 64 faces
+each, the offset of LFPW is 0.01 and of AFLW2000-3D 0.02, the median distances are 0.03 and 0.05.
+With mirrored points, or those of the next picture, the distances are 0.18 to 0.25.
 """
 
 import numpy as np
@@ -14,14 +14,14 @@ from keypoints.data.records import Records
 from keypoints.inference.predictor import Predictor
 
 MODEL = "pretrained-small"
-SAMPLE = 32  # faces that are looked at
-ROUNDS = 3  # each starts from the box of the one before: a shifted box finds its way to the face
-OFFSET = 0.05  # longer sides by which all annotations of a set may be shifted
+SAMPLE = 32  # faces that are compared
+ROUNDS = 3  # each uses the box of the points before: a shifted box moves to the face
+OFFSET = 0.05  # largest allowed common offset of all annotations, in longer sides
 DISTANCE = 0.1  # median over faces of the mean distance, longer sides
 
 
 def check_against(records: Records) -> list[Finding]:
-    """What a sample of `records`, spread evenly, shows against the points of `pretrained-small`."""
+    """Findings from a sample of `records`, spread evenly, compared with `pretrained-small`."""
     predictor = Predictor.load(MODEL)
     chosen = np.linspace(0, len(records) - 1, min(SAMPLE, len(records))).round().astype(int)
     offsets, distances = np.zeros((len(chosen), 2)), np.zeros(len(chosen))

@@ -1,4 +1,4 @@
-"""Does a network know when it is wrong? Expected and actual errors, faces and background."""
+"""Quality of the uncertainty: expected and actual errors, faces and background."""
 
 from typing import Any
 
@@ -13,16 +13,16 @@ from keypoints.inference.predictor import Predictor
 from keypoints.inference.tracking import UNCERTAINTY_AT_HALF_SCORE
 
 BINS = 10
-TRIES = 50  # places tried for a box that leaves the face alone
-BACKGROUND_SIDES = (0.4, 1.0)  # of a background box, in longer sides of the face's
-TOUCHING = 0.05  # overlap from which on a box is no background
-FALSE_ALARMS = 0.01  # share of background taken for faces at which recall is told
+TRIES = 50  # attempts to place a box that does not overlap the face
+BACKGROUND_SIDES = (0.4, 1.0)  # size of a background box, in longer sides of the face box
+TOUCHING = 0.05  # a box with at least this overlap is not background
+FALSE_ALARMS = 0.01  # false positive rate at which recall is reported
 
 
 def calibration(errors: np.ndarray, expected: np.ndarray) -> list[dict[str, float]]:
-    """Mean expected and mean actual error of `BINS` equal groups, from the surest on.
+    """Mean expected and mean actual error of `BINS` equal groups, from low to high uncertainty.
 
-    `errors` and `expected` are of one shape and unit. Each row: expected, actual, points.
+    `errors` and `expected` have the same shape and unit. Each row: expected, actual, points.
     """
     order = np.argsort(expected, axis=None, kind="stable")
     return [
@@ -49,9 +49,9 @@ def errors_of(
 
 
 def background_boxes(records: Records, *, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
-    """Square boxes `(n, 4)` beside the faces, and which pictures have room for one `(n,)`.
+    """Square boxes `(n, 4)` outside the faces, and which pictures have room for one `(n,)`.
 
-    Sizes and places are drawn by `seed`; a box lies in its picture and hardly touches the face.
+    Sizes and positions are random with `seed`; a box lies in its picture, with little overlap.
     """
     rng = np.random.default_rng(seed)
     faces = records.boxes
@@ -70,9 +70,9 @@ def background_boxes(records: Records, *, seed: int = 0) -> tuple[np.ndarray, np
 def separation(faces: np.ndarray, background: np.ndarray) -> dict[str, Any]:
     """How well a threshold on relative uncertainty tells faces `(n,)` from background `(m,)`.
 
-    The area under the ROC curve is the share of pairs in which the face is the more certain one;
-    `recall` is the share of faces at the threshold that lets `FALSE_ALARMS` of the background
-    through. `taken_for_faces` are the shares of both that have a face score of a half.
+    The area under the ROC curve is the share of pairs in which the face has the lower uncertainty;
+    `recall` is the share of faces at the threshold that accepts `FALSE_ALARMS` of the background.
+    `taken_for_faces` are the shares of both that have a face score of a half.
     """
     ordered = np.sort(background)
     below = np.searchsorted(ordered, faces, side="left")

@@ -1,9 +1,9 @@
-"""Fits the constants of `data.correction` again: how far annotations lie from what they mark.
+"""Fit of the constants of `data.correction`: systematic errors of annotations.
 
-What a network finds in a picture and in its mirror image, averaged, has no side. So the part of the
-annotations' x that all points and faces have in common is measured without any other labels. In y
-and from point to point a mirror is silent: there the network, trained on the published annotations
-and so of their markup, reads faces that were labelled by hand in the same 68 points.
+The average of the predictions for a picture and for its mirror image has no offset to one side. So
+the common offset of the annotations in x is measured without other labels. Mirroring does not show
+offsets in y or of single points: for these, a network that was trained on the published annotations
+predicts faces that were labelled by hand with the same 68 points.
 """
 
 import numpy as np
@@ -16,7 +16,7 @@ from keypoints.inference.predictor import Predictor
 
 
 def mirrored_points(predictor: Predictor, records: Records) -> np.ndarray:
-    """Points `(n, 68, 2)` of a network averaged with those of the mirrored crops, truth boxes."""
+    """Points `(n, 68, 2)` averaged over the crops and the flipped crops, ground-truth boxes."""
     return predict_points(
         predictor.network,
         records,
@@ -28,9 +28,9 @@ def mirrored_points(predictor: Predictor, records: Records) -> np.ndarray:
 
 
 def fit_side(annotated: np.ndarray, found: np.ndarray) -> tuple[float, float]:
-    """How far `annotated` `(n, 68, 2)` lie to the right of points without a side.
+    """Offset to the right of `annotated` `(n, 68, 2)` from points averaged with the mirror image.
 
-    Pixels, and a share of the inter-ocular distance on top: the least squares over faces.
+    In pixels, plus a fraction of the inter-ocular distance: least squares over faces.
     """
     away = np.nanmean(annotated[..., 0] - found[..., 0], axis=1)
     size = metrics.inter_ocular(annotated)
@@ -39,10 +39,10 @@ def fit_side(annotated: np.ndarray, found: np.ndarray) -> tuple[float, float]:
 
 
 def fit_markup(annotated: np.ndarray, found: np.ndarray) -> np.ndarray:
-    """How points `found` `(n, 68, 2)` differ from hand labels `annotated`: `(68, 2)`.
+    """Difference `(68, 2)` of points `found` `(n, 68, 2)` from hand labels `annotated`.
 
     In the face's frame, whose x runs along the eyes, in inter-ocular distances. The median over
-    faces, averaged with its mirror image: a side that the hand labels have is left out.
+    faces, averaged with its mirror image, so that an offset of the hand labels is left out.
     """
     whole = landmarks.complete(annotated)
     right, left = (whole[:, corner] for corner in landmarks.OUTER_EYE_CORNERS)
@@ -53,7 +53,7 @@ def fit_markup(annotated: np.ndarray, found: np.ndarray) -> np.ndarray:
 
 
 def fit(predictors: list[Predictor], records: Records, reference: Records) -> Correction:
-    """The correction of `records`, published points, by networks that were trained on such.
+    """The correction of `records` with published points, by networks trained on such points.
 
     `reference` are hand-labelled faces. The constants are means over the networks.
     """
@@ -64,7 +64,7 @@ def fit(predictors: list[Predictor], records: Records, reference: Records) -> Co
 
 
 def remaining_offset(predictor: Predictor, records: Records) -> np.ndarray:
-    """Mean x and y `(2,)` of what a mirror-averaged network finds minus the annotations.
+    """Mean offset in x and y `(2,)`: predictions averaged with the mirror image minus annotations.
 
     In percent of the inter-ocular distance.
     """
@@ -74,8 +74,8 @@ def remaining_offset(predictor: Predictor, records: Records) -> np.ndarray:
 
 
 def table(correction: Correction) -> str:
-    """The constants as they stand in `data.correction`."""
-    assert correction.markup is not None  # a fit has it
+    """The constants in the form of `data.correction`."""
+    assert correction.markup is not None  # a fit always has it
     points = [f"({x:.3f}, {y:.3f})" for x, y in correction.markup]
     rows = [", ".join(points[i : i + 4]) for i in range(0, len(points), 4)]
     return f"pixels={correction.pixels:.2f}, share={correction.share:.4f}, markup:\n" + ",\n".join(

@@ -1,10 +1,10 @@
-"""How far apart are the annotations of nearly the same face? An estimate of the labels' own error.
+"""Annotation noise: the difference between the annotations of nearly the same face.
 
-No face is annotated twice, but data made from videos have several frames of each. Two frames of one
-face are laid over each other by their pixels alone, with an affine motion that the points have no
-part in; where the pictures then agree, the points should too. What is left between them, over the
-root of two, is how far one annotation is from the mean of all that could have been given. It counts
-motion that is not affine (a smile) as error, and does not see what is wrong in both frames alike.
+No face is annotated twice, but data from videos have several frames of each face. Two frames of a
+face are aligned by their pixels with an affine motion, without the points. If the aligned pictures
+agree, the points should agree too. Their remaining difference, divided by the square root of two,
+estimates the error of one annotation. Motion that is not affine (a smile) counts as error, and an
+error that both frames have in common is not seen.
 """
 
 import itertools
@@ -19,14 +19,14 @@ from keypoints import geometry, metrics
 from keypoints.data.records import Records
 from keypoints.errors import InputError
 
-SIDE = 112  # of the crops that are aligned, pixels
+SIDE = 112  # side of the aligned crops, pixels
 MARGIN = 1.4
-LEVELS = (0.90, 0.95, 0.97, 0.98, 0.99)  # least correlation of the aligned faces
+LEVELS = (0.90, 0.95, 0.97, 0.98, 0.99)  # minimum correlation of the aligned faces
 STOP = (cv2.TERM_CRITERIA_EPS | cv2.TERM_CRITERIA_COUNT, 60, 1e-4)
 
 
 def frame_pairs(files: tuple[str, ...]) -> Iterator[tuple[int, int]]:
-    """Indices of all pairs of frames of one video: `NAME_vf.jpg` is frame f of NAME's video v."""
+    """Indices of all pairs of frames of one video: `NAME_vf.jpg` is frame f of video v of NAME."""
     videos = defaultdict(list)
     for index, file in enumerate(files):
         videos[file.rsplit("/", 1)[-1].rsplit(".", 1)[0][:-1]].append(index)
@@ -35,7 +35,7 @@ def frame_pairs(files: tuple[str, ...]) -> Iterator[tuple[int, int]]:
 
 
 def disagreement(records: Records, first: int, second: int) -> tuple[float, float]:
-    """Correlation of two aligned faces, and the NME between their points over the root of two.
+    """Correlation of two aligned faces, and the NME between their points over the square root of 2.
 
     0 and NaN where the pictures cannot be aligned. The alignment maximises the correlation inside
     the hull of the first face's points (Evangelidis and Psarakis, "Parametric Image Alignment Using
@@ -55,7 +55,7 @@ def disagreement(records: Records, first: int, second: int) -> tuple[float, floa
         correlation, motion = cv2.findTransformECC(
             grays[0], grays[1], still, cv2.MOTION_AFFINE, STOP, face, 5
         )
-    except cv2.error:  # it did not converge: they are not alike
+    except cv2.error:  # it did not converge: the pictures differ too much
         return 0.0, np.nan
     moved = geometry.apply(motion, points[0])
     error = metrics.inter_ocular_nme(points[1][None], moved[None])[0]
@@ -63,7 +63,7 @@ def disagreement(records: Records, first: int, second: int) -> tuple[float, floa
 
 
 def measure(records: Records) -> list[dict[str, Any]]:
-    """A row per level: correlation, pairs, mean and median disagreement as shares of the eyes'.
+    """A row per level: correlation, pairs, mean and median disagreement as inter-ocular NME.
 
     Raises InputError where no two files are frames of one video.
     """

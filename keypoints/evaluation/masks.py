@@ -1,7 +1,8 @@
-"""How much worse are eyes and brows found on a face that wears a mask?
+"""The effect of a face mask on the errors of the visible points.
 
-Masks are drawn over the records' own pictures, where surgical masks lie, in another way than those
-of training (`data.augment.wear_mask`): training on these would not be measured by them.
+Masks are drawn over the pictures of the records, at the place of surgical masks. They are drawn by
+other code than the masks of training (`data.augment.wear_mask`), so that a network is measured on
+masks that it was not trained on.
 """
 
 from dataclasses import replace
@@ -19,7 +20,7 @@ from keypoints.inference.predictor import Predictor
 # RGB: light blue, white, black, mint, grey, dark blue, rose.
 COLOURS = ((172, 205, 226), (240, 241, 238), (24, 25, 28), (178, 214, 200), (128, 130, 136),
            (34, 52, 92), (226, 176, 182))  # fmt: skip
-SHARPNESS = 4  # masks are drawn at this many times the picture's size and shrunk: smooth edges
+SHARPNESS = 4  # supersampling of the drawn mask, for smooth edges
 PARTS = {
     "eyes and brows": [*range(17, 27), *range(36, 48)],
     "covered": [*range(2, 15), *range(30, 36), *range(48, 68)],
@@ -31,7 +32,7 @@ def wear(image: np.ndarray, points: np.ndarray, *, seed: int) -> np.ndarray:
     """`image` `(h, w, 3)` uint8 with a surgical mask over the face of `points` `(68, 2)`.
 
     Its upper edge runs from the cheeks over the bridge of the nose, its lower one below the chin;
-    two pleats, a wire over the nose, loops to the ears. Colour and fit are drawn by `seed`.
+    two pleats, a wire over the nose, loops to the ears. Colour and fit are random with `seed`.
     """
     rng = np.random.default_rng(seed)
     height, width = image.shape[:2]
@@ -74,7 +75,7 @@ def wear(image: np.ndarray, points: np.ndarray, *, seed: int) -> np.ndarray:
 
 
 def masked(records: Records, *, seed: int = 0) -> Records:
-    """The records with a mask on every face; one whose jaw is not annotated gets a guessed one."""
+    """The records with a mask on every face; a jaw that is not annotated is estimated."""
     faces = records.whole_points()
     pictures = tuple(
         store(wear(records.image(i), face, seed=seed + i), records.boxes[i])
@@ -121,7 +122,7 @@ def table(report: dict[str, Any]) -> str:
 
 
 def _arc(start: np.ndarray, through: np.ndarray, end: np.ndarray) -> np.ndarray:
-    """Places `(16, 2)` on a parabola through three points, the middle one half-way."""
+    """Positions `(16, 2)` on a parabola through three points, the middle one half-way."""
     control = 2 * through - (start + end) / 2
     t = np.linspace(0, 1, 16)[:, None]
     return (1 - t) ** 2 * start + 2 * t * (1 - t) * control + t**2 * end

@@ -1,4 +1,4 @@
-"""Found faces and annotated ones: which are the same, how many are missed, how many are false."""
+"""Matching of found faces with annotated faces; counts of missed and false faces."""
 
 from collections.abc import Callable, Mapping
 from typing import NamedTuple
@@ -9,16 +9,16 @@ from keypoints import geometry
 from keypoints.data.records import Records
 from keypoints.inference.detections import Detections, overlap
 
-FOUND_IOU = 0.35  # overlap of tight landmark boxes from which on two are the same face
+FOUND_IOU = 0.35  # minimum overlap of the tight landmark boxes of one face
 
 
 class FoundBoxes(NamedTuple):
-    """What a detector answers for annotated faces."""
+    """The boxes of a detector for annotated faces."""
 
     boxes: np.ndarray  # (n, 4) float32, tight landmark boxes in pixels; NaN: not found
-    annotated: np.ndarray  # (n, 4) float32, the boxes that they were compared with
+    annotated: np.ndarray  # (n, 4) float32, the boxes they were compared with
     rolls: np.ndarray  # (n,) float32, degrees, as of `Detections`
-    false_faces: float  # boxes per picture that are those of no annotated face
+    false_faces: float  # boxes per picture that match no annotated face
 
 
 def pictures(records: Records) -> dict[str, list[int]]:
@@ -47,7 +47,7 @@ def match(overlaps: np.ndarray) -> np.ndarray:
 
 
 def detected_boxes(records: Records, detect: Callable[[np.ndarray], Detections]) -> FoundBoxes:
-    """The answer of `detect(image)` for each record; every picture is searched once."""
+    """The result of `detect(image)` for each record; every picture is searched once."""
     boxes = np.full((len(records), 4), np.nan, np.float32)
     annotated = records.boxes.copy()
     rolls = np.zeros(len(records), np.float32)
@@ -65,7 +65,7 @@ def detected_boxes(records: Records, detect: Callable[[np.ndarray], Detections])
 
 
 def _turned_boxes(records: Records, faces: list[int], found: Detections) -> np.ndarray:
-    """Annotated boxes `(n, m, 4)` in the picture turned back about each found box by its roll."""
+    """Annotated boxes `(n, m, 4)` in the picture rotated back about each found box by its roll."""
     annotated = np.repeat(records.boxes[faces][:, None], len(found), axis=1)
     if not found.rolls.any():
         return annotated

@@ -73,7 +73,7 @@ def picture_sheet(records: Records, count: int, path: Path, *, columns: int = 6)
         image, points = records.image(index), records.points[index]
         scale = PICTURE / max(image.shape[:2])
         height, width = (max(round(side * scale), 1) for side in image.shape[:2])
-        # Shrunk by areas, which is what keeps thin lines of a large picture.
+        # Area interpolation keeps thin lines of a large picture.
         image = cv2.resize(image, (width, height), interpolation=cv2.INTER_AREA)
         tile = np.zeros((PICTURE, PICTURE, 3), np.uint8)
         tile[:height, :width] = image

@@ -1,4 +1,4 @@
-"""From a predict function, or anybody's predictions, and a split to one report."""
+"""Evaluation of a predict function, or of predictions of another program, on a split."""
 
 import csv
 import itertools
@@ -16,7 +16,7 @@ from keypoints.errors import InputError
 from keypoints.estimate import Estimate, Predict, average, concatenate, flipped, in_picture
 from keypoints.evaluation import matching
 
-# Spread of jittered boxes, in shares of the longer side: about what a detector does to them.
+# Spread of jittered boxes in longer sides: about the errors of a detector's boxes.
 CENTRE_SIGMA, SIZE_SIGMA = 0.05, 0.08
 
 
@@ -52,7 +52,7 @@ def predict_points(
     `flip` averages with the estimate on the flipped crop.
     """
     found = np.isfinite(boxes).all(axis=1)
-    # Truth boxes in place of missing ones keep the batches whole; their answers are dropped.
+    # Ground-truth boxes replace missing ones to keep the batch size; their results are dropped.
     boxes = np.where(found[:, None], boxes, records.boxes)
     matrices = view_matrices(records, boxes, rolls, view=view, margin=margin)
     batches = []
@@ -69,18 +69,18 @@ def predict_points(
 
 
 def mean_face(boxes: np.ndarray) -> np.ndarray:
-    """The mean face put into each box `(n, 4)`: the baseline that looks at no pixel."""
+    """The mean face in each box `(n, 4)`: a baseline that uses no pixels."""
     centre = boxes[:, None, :2] + boxes[:, None, 2:] / 2
     side = boxes[:, 2:].max(axis=1)[:, None, None]
     return (centre + side * landmarks.MEAN_FACE).astype(np.float32)
 
 
 def read_predictions(path: str | Path, records: Records) -> dict[str, np.ndarray]:
-    """Anybody's faces `(k, 68, 2)` in each picture of the records, from a CSV file.
+    """Faces `(k, 68, 2)` in each picture of the records, from a CSV file of another program.
 
     One header row, then rows `file, x0, y0, .., x67, y67` in picture pixels: one for each face
     that was found, in any order, or one of empty cells where none was. Files that are not in the
-    split are passed over. Raises InputError for a picture of the split without a row, and for
+    split are ignored. Raises InputError for a picture of the split without a row, and for
     cells that are not finite numbers: up to 20 of them by line and reason.
     """
     path = Path(str(path))
@@ -121,12 +121,12 @@ def read_predictions(path: str | Path, records: Records) -> dict[str, np.ndarray
 def evaluate(
     records: Records, predicted: np.ndarray, *, normaliser: str = "inter_ocular", **facts: Any
 ) -> dict[str, Any]:
-    """The report: `facts` as they are (model, box source, ...), then what was measured.
+    """The report: `facts` as given (model, box source, ...), then the measurements.
 
     `predicted` `(n, 68, 2)` in picture pixels; NaN where no face was found. Means are over the
     faces found, and over the points that are annotated; AUC and failures are over all faces. NME
     values are percent of the `normaliser`, one of `metrics.NORMALISERS`. The mean face is put into
-    truth boxes. Raises InputError where there is nothing to measure, or to measure by.
+    truth boxes. Raises InputError without predictions or without annotated points.
     """
     truth = records.points
     if normaliser not in metrics.NORMALISERS:
@@ -200,7 +200,7 @@ def evaluate(
 def yaw_bins(records: Records) -> list[tuple[float, float, np.ndarray]]:
     """Bins of the absolute yaw: low and high edge in degrees, and the records in it `(n,)` bool.
 
-    Yaw is the one that the records tell, else that of the annotated points.
+    The yaw is that of the records if given, else that of the annotated points.
     """
     seen = pose.angles(pose.fit_rotation(records.whole_points())[0])[:, 0]
     turn = np.abs(np.where(np.isfinite(records.yaw), records.yaw, seen))
@@ -209,5 +209,5 @@ def yaw_bins(records: Records) -> list[tuple[float, float, np.ndarray]]:
 
 
 def _percent(shares: np.ndarray) -> float | None:
-    """The mean in percent; None, which JSON knows, where there is nothing to average."""
+    """The mean in percent; None, which JSON can store, if there are no values."""
     return float(100 * np.mean(shares)) if shares.size else None

@@ -1,7 +1,7 @@
-"""How still points are on a still face, and how far behind on a moving one.
+"""Flicker of the points on a still face, and their lag on a moving face.
 
-Clips are made from annotated stills by a known motion, so that the truth of every frame is exact
-and no annotated video is needed. Jitter and lag are traded for one another: report both.
+Clips are made from annotated stills by a known motion, so the true points of every frame are exact
+and no annotated video is needed. Smoothing lowers flicker and adds lag: report both.
 """
 
 import itertools
@@ -19,15 +19,15 @@ from keypoints.inference.smoothing import OneEuro
 
 CLIPS = 24  # stills, spread evenly over the split
 FRAMES, RATE = 45, 30.0  # of one clip; frames/s
-NOISE, FLICKER, JPEG = 3.0, 0.02, 80  # sigma in grey levels, sigma of the light's share, quality
-BOX_JITTER = 0.01  # sigma of a crop's place and size, shares of the box's longer side
-LAGS = np.arange(0, 0.2005, 0.001)  # seconds by which points may trail
+NOISE, FLICKER, JPEG = 3.0, 0.02, 80  # sigma in grey levels, relative sigma of the light, quality
+BOX_JITTER = 0.01  # sigma of a crop's position and size, in longer sides of the box
+LAGS = np.arange(0, 0.2005, 0.001)  # lags that are tried, seconds
 MOTIONS = ("static", "fast")
 
 
 @dataclass(frozen=True)
 class Clip:
-    """A made-up video of one face."""
+    """A synthetic video of one face."""
 
     times: np.ndarray  # (t,) seconds
     frames: list[np.ndarray]  # (h, w, 3) uint8 RGB
@@ -42,7 +42,7 @@ class Raw:
 
 
 class MovingAverage:
-    """Half of the new points, half of what was: the filter that One-Euro is compared with."""
+    """Mean of the new points and the last result: the filter that One-Euro is compared with."""
 
     def __init__(self) -> None:
         self._points: np.ndarray | None = None
@@ -62,8 +62,8 @@ SMOOTHERS: dict[str, type[Raw | MovingAverage | OneEuro]] = {
 def motion_matrices(points: np.ndarray, motion: str, phase: float) -> np.ndarray:
     """Matrices `(FRAMES, 2, 3)` from the still to the frames of a clip.
 
-    `fast`: about once a second the face sways by a quarter of its side, turns by 12 degrees and
-    grows by a tenth, from `phase` in radians on.
+    `fast`: about once a second the face moves by a quarter of its side, rotates by 12 degrees and
+    grows by a tenth, starting at `phase` in radians.
     """
     box = geometry.landmark_box(points)
     centre, side = box[:2] + box[2:] / 2, box[2:].max()
@@ -79,7 +79,7 @@ def motion_matrices(points: np.ndarray, motion: str, phase: float) -> np.ndarray
 
 def make_clip(image: np.ndarray, points: np.ndarray, motion: str, *, seed: int) -> Clip:
     """`FRAMES` frames of a still `(h, w, 3)` uint8 and its `(68, 2)` points, with sensor noise,
-    flickering light and JPEG's blocks, which differ from frame to frame."""
+    flickering light and JPEG compression, which differ from frame to frame."""
     import cv2
 
     rng = np.random.default_rng(seed)
@@ -98,7 +98,7 @@ def make_clip(image: np.ndarray, points: np.ndarray, motion: str, *, seed: int) 
 
 def follow(predictor: Predictor, clip: Clip, *, seed: int) -> np.ndarray:
     """Points `(t, 68, 2)` as the tracker gets them before it smooths: each crop is made from the
-    points of the frame before, the first from the truth, and all boxes tremble."""
+    points of the frame before, the first from the truth, and all boxes have noise."""
     rng = np.random.default_rng(seed)
     points = clip.points[0]
     found = []
@@ -128,7 +128,7 @@ def flicker(truth: np.ndarray, predicted: np.ndarray) -> float:
 def lag(times: np.ndarray, truth: np.ndarray, predicted: np.ndarray) -> float:
     """Seconds by which `predicted` `(t, 68, 2)` trails `truth`: the shift that aligns them best.
 
-    The mean offset of each point is not charged. Of no meaning where nothing moves.
+    The mean offset of each point is left out. It has no meaning for a still face.
     """
     inside = times >= times[0] + LAGS[-1]
     flat, found = truth.reshape(len(times), -1), predicted.reshape(len(times), -1)[inside]
@@ -147,7 +147,7 @@ def measure(
 ) -> dict[str, Any]:
     """The report: `facts` as they are, then flicker, NME in percent and lag in milliseconds of
     every smoother, means over a static and a fast clip of `clips` (`CLIPS`) faces. Faces with
-    missing points are passed over."""
+    missing points are skipped."""
     whole = np.flatnonzero(metrics.annotated(records.points).all(axis=1))
     if not len(whole):
         raise InputError(f"{records.name}: no face has all of its points")

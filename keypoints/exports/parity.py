@@ -1,4 +1,4 @@
-"""Does an export answer what the live model answers, how fast, and how large is it?"""
+"""Comparison of an export with the run: differences, speed and size."""
 
 import tempfile
 import time
@@ -18,17 +18,17 @@ from keypoints.models import runs
 from keypoints.processes import run_python
 
 TOLERANCE = 0.05  # crop pixels by which a float format may differ from the live model
-# Shares by which the NME of a rounded format may rise above the live model's. The two shipped
-# models rise by 0.01 and 0.6 % in int8, by 0.01 % in float16; what a sample of 417 faces leaves
-# open is 4 %.
+# Allowed rise of the NME of a rounded format, relative to that of the run. The two bundled models
+# rise by 0.01 and 0.6 % in int8, by 0.01 % in float16; the uncertainty of a sample of 417 faces is
+# 4 %.
 NME_RISE = {"onnx-int8": 0.03, "weights": 0.005}
 BATCHES = (1, 7, 32)
-RUNS = 30  # single crops whose median time is given
+RUNS = 30  # number of single crops for the median time
 
 
 @dataclass(frozen=True)
 class Row:
-    """One format beside the live model."""
+    """One format compared with the run."""
 
     format: str
     megabytes: float
@@ -39,7 +39,7 @@ class Row:
 
 
 def fault(row: Row, live: Row) -> str:
-    """Why a format must not be shipped, or "": its pixels, for a rounded format its NME."""
+    """The reason why a format fails, or "": its pixels, or its NME for a rounded format."""
     rise = NME_RISE.get(row.format)
     if rise is None and not row.difference <= TOLERANCE:
         return (
@@ -54,9 +54,9 @@ def fault(row: Row, live: Row) -> str:
 
 
 def check(run: Path, folder: Path, records: Records) -> list[Row]:
-    """The live model's row, then one of each format of the export in `folder`.
+    """The row of the run, then one for each format of the export in `folder`.
 
-    Each format is loaded in a process of its own, with no more than it needs. Raises InputError
+    Each format is loaded in a new process, with only the packages that it needs. Raises InputError
     where one cannot be loaded there.
     """
     predict, config = runs.load_predict(run)
@@ -85,7 +85,7 @@ def table(rows: list[Row]) -> str:
 
 
 def summary(rows: list[Row], records: Records) -> dict[str, Any]:
-    """What a manifest says of it."""
+    """The entries of the manifest."""
     return {
         "split": records.name,
         "split_sha256": records.digest(),
@@ -96,7 +96,7 @@ def summary(rows: list[Row], records: Records) -> dict[str, Any]:
 
 
 def responses(predict: Predict, crops: np.ndarray) -> dict[str, np.ndarray]:
-    """What `predict` says to crops `(n, 224, 224, 3)`: all, the first few, and how long one takes.
+    """Results of `predict` for `(n, 224, 224, 3)` crops: all, the first few, the time of one.
 
     Batches are those of `BATCHES` where there are so many crops; the last one serves all crops, the
     rest of it filled up with black.

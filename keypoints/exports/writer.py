@@ -1,8 +1,8 @@
-"""A trained run as files that others can serve: SavedModel, ONNX, quantised ONNX, half weights.
+"""A trained run as files for serving: SavedModel, ONNX, int8 ONNX, float16 weights.
 
 Each takes RGB crops `(b, 224, 224, 3)` with values 0 to 255 under the name `image`, any batch size,
-and answers `(b, 136)` crop pixels under the name `points`, and under `uncertainty` `(b, 68)` the
-mean absolute error to expect of each point's coordinates.
+and returns `points` `(b, 136)` in crop pixels and `uncertainty` `(b, 68)`, the expected absolute
+error of the coordinates of each point.
 """
 
 import json
@@ -48,11 +48,11 @@ def export(
 ) -> dict[str, Any]:
     """Write `formats` of a run's best weights and their manifest into the folder `output`.
 
-    The folder appears when all of it is written and `verify(folder)` has answered what the
-    manifest then says under `metrics`. An export that was there before is replaced at that moment,
-    and kept if anything fails. `calibration`: `(n, 224, 224, 3)` uint8 training crops, for
-    `onnx-int8`. Returns the manifest. Raises InputError for an unknown format, a damaged run, and
-    an `output` that holds something else.
+    The folder appears when everything is written and `verify(folder)` has returned the `metrics` of
+    the manifest. An older export is replaced at that moment, and kept if anything fails.
+    `calibration`: `(n, 224, 224, 3)` uint8 training crops, for `onnx-int8`. Returns the manifest.
+    Raises InputError for an unknown format, a damaged run, and an `output` that holds something
+    else.
     """
     formats = list(formats)
     check_formats(formats)
@@ -142,10 +142,10 @@ def write_onnx(run: Path, path: Path) -> None:
 def write_int8(source: Path, path: Path, calibration: np.ndarray | None) -> None:
     """Static int8 of the convolutions, with ranges measured on `calibration` crops.
 
-    The soft-argmax stays in float: its sums over the map do not survive eight bits. Weights take
-    seven, since the 16-bit sums of processors without VNNI overflow otherwise; ranges are means
-    over the crops, so that no outlier coarsens them. A convolution's rectifier is named as well:
-    the range is then that of what it lets through, and nothing is rounded twice.
+    The soft-argmax stays in float: its sums over the map need more than eight bits. Weights have
+    seven bits, because the 16-bit sums of processors without VNNI would overflow. Ranges are means
+    over the crops, so that outliers do not widen them. The ReLU after a convolution is quantised
+    with it: the range is then that of its output, and values are rounded only once.
     """
     onnxruntime()
     from onnxruntime.quantization import (
@@ -186,10 +186,10 @@ def write_int8(source: Path, path: Path, calibration: np.ndarray | None) -> None
 
 
 def write_half_weights(run: Path, folder: Path) -> None:
-    """A run folder of config and best weights alone, in float16: the same layout, a third the size.
+    """A run folder with only the config and the best weights, in float16: a third of the size.
 
-    Weights are rounded to eight significant bits, as many as bfloat16 has, and deflated. What the
-    run itself started from is left out: it may be a path of this machine.
+    Weights are rounded to eight significant bits, as in bfloat16, and compressed. The initial
+    weights of the run are not named: they may be a path of this machine.
     """
     import h5py
 

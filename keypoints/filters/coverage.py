@@ -1,4 +1,4 @@
-"""How many faces of a picture or video a filter was drawn on, and which were left as they were."""
+"""Counts of the faces of a picture or video that a filter covered or left uncovered."""
 
 from dataclasses import dataclass
 

@@ -24,7 +24,7 @@ class Filter:
 
     @property
     def protects(self) -> bool:
-        """Whether it hides who somebody is: no face may be left out then."""
+        """Whether it is a privacy filter: then no face may be left out."""
         return any(isinstance(layer, Blur | Pixelate) for layer in self.spec.layers)
 
     def apply(

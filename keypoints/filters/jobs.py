@@ -1,4 +1,4 @@
-"""A filter put on files: a picture, a folder of pictures, a video, or a camera's recording."""
+"""Filters on files: a picture, a folder of pictures, a video, or the recording of a camera."""
 
 import functools
 import itertools
@@ -17,8 +17,8 @@ from keypoints.inference.tracking import DETECT_EVERY, Face, Tracker
 from keypoints.media import cameras, pictures, videos
 from keypoints.media.pictures import SUFFIXES
 
-# Side of the smallest faces to look for in a video whose people are protected, as a share of the
-# square root of a frame's area: 29 pixels in 1920 x 1080.
+# Smallest face side to search for in a video with a privacy filter, as a fraction of the square
+# root of a frame's area: 29 pixels in 1920 x 1080.
 PROTECTED = 0.02
 Progress = Callable[[int, int], None]  # of frames done and, 0 where unknown, of all frames
 
@@ -33,16 +33,16 @@ class Result:
     rate: float = 0.0  # frames/s of a video, on average
     seconds: float = 0.0  # time of the last frame of a video or recording
     frames: int = 0  # written, of a video or recording
-    expected: int = 0  # frames that the input claims to have; 0: unknown
-    interrupted: bool = False  # a video or recording was ended by Ctrl-C, not by its source
-    notes: list[str] = field(default_factory=list)  # what was lost, a line each
-    error: InputError | None = None  # why there is no target
+    expected: int = 0  # frames according to the input; 0: unknown
+    interrupted: bool = False  # whether Ctrl-C ended a video or recording
+    notes: list[str] = field(default_factory=list)  # losses, one line each
+    error: InputError | None = None  # the reason why there is no target
     coverage: Coverage = field(default_factory=Coverage)
 
 
 @dataclass
 class Painter:
-    """What every frame goes through, whatever it comes from."""
+    """The processing of a frame, for all kinds of input."""
 
     filter: Filter
     predictor: Predictor
@@ -51,10 +51,10 @@ class Painter:
     note: Callable | None = None  # takes frame, timestamp and faces, as of `landmark_csv.writing`
 
     def tracker(self, *, live: bool = False) -> Tracker:
-        """A tracker that has seen nothing yet; `live`: one that no frame has to wait for.
+        """A new tracker; `live`: frames do not wait for the detector.
 
-        For a filter that protects people each frame of a file is searched: a face must not be
-        seen before it is followed.
+        With a privacy filter the detector runs on every frame of a file: a face must not be visible
+        before it is followed.
         """
         every = 0.0 if self.filter.protects and not live else DETECT_EVERY
         return Tracker(
@@ -68,7 +68,7 @@ class Painter:
     def find(
         self, image: np.ndarray, tracker: Tracker, number: int, timestamp: float, result: Result
     ) -> list[Face]:
-        """The faces of a frame, which go into the table and are counted in `result`."""
+        """The faces of a frame; they are added to the table and counted in `result`."""
         faces = tracker.update(image, timestamp)
         if self.note is not None:
             self.note(number, timestamp, faces)
@@ -79,7 +79,7 @@ class Painter:
     def draw(
         self, image: np.ndarray, faces: Sequence[Face], timestamp: float, *, moving: bool = True
     ) -> np.ndarray:
-        """The filtered frame; `moving`: it follows the one before."""
+        """The filtered frame; `moving`: it is the next frame of a video."""
         ids = [face.id for face in faces] if moving else None
         return self.filter.apply(image, _points(faces), ids=ids, timestamp=timestamp)
 
@@ -124,8 +124,7 @@ def filter_picture(
 def folder_pictures(path: Path, target: Path) -> list[tuple[Path, Path]]:
     """The pictures of a folder by their names, and the file in `target` for each.
 
-    Hidden files are passed over. Raises InputError for a folder without pictures, or that cannot
-    be read.
+    Hidden files are skipped. Raises InputError for a folder that has no pictures or cannot be read.
     """
     try:
         entries = sorted(path.iterdir())
@@ -140,7 +139,7 @@ def folder_pictures(path: Path, target: Path) -> list[tuple[Path, Path]]:
 def filter_folder(
     pairs: Sequence[tuple[Path, Path]], painter: Painter, *, quality: str = "high"
 ) -> Iterator[Result]:
-    """Filter pictures into the files beside them in `pairs`, as of `folder_pictures`.
+    """Filter pictures; `pairs` of a picture and its output as from `folder_pictures`.
 
     Yields the result of each one; that of a picture that cannot be read or written has an `error`,
     and the others are done. Raises InputError where the folder of the files cannot be made.
@@ -194,7 +193,7 @@ def filter_camera(
 ) -> Result:
     """Record a camera or a stream until it ends, fails or Ctrl-C; the file plays at the true speed.
 
-    `progress` is called with 0 frames once the camera sends. Raises InputError where it does not.
+    `progress` is called with 0 frames when the camera starts. Raises InputError if it does not.
     """
     result, tracker = Result(target), painter.tracker(live=True)
     frames = cameras.live_frames(source)

@@ -16,8 +16,8 @@ from keypoints.paths import stays_inside
 
 MANIFEST = "manifest.json"
 EXPECTED = "a run of tools.train, an export of tools.export, or an .onnx file of one"
-# All operations of a SavedModel that this project writes: compiled arithmetic (XlaCallModule) and
-# the reading of its own variables. A SavedModel is a program, and others could touch files.
+# Operations in a SavedModel of this project: compiled arithmetic (XlaCallModule) and reading of its
+# own variables. A SavedModel is a program, and other operations could access files.
 OPERATIONS = {
     "AssignVariableOp",
     "Const",
@@ -46,10 +46,9 @@ def load_exported(
 ) -> tuple[Predict, dict[str, Any], Path]:
     """`(predict, manifest, file)` of an export's folder or of one of its .onnx files.
 
-    Of a folder, `format` or else the first of ONNX, int8 ONNX, SavedModel and weights is read.
-    ONNX Runtime computes with `threads` threads, one for each core unless given.
-    Raises InputError where there is no manifest or no model, and for a file that is not the one
-    that the manifest's SHA-256 tells of.
+    From a folder, `format` is read; default: the first of ONNX, int8 ONNX, SavedModel and weights.
+    ONNX Runtime uses `threads` threads, by default one per core. Raises InputError without a
+    manifest or a model, and for a file whose SHA-256 differs from that in the manifest.
     """
     if not path.exists():
         raise InputError(f"{path}: no such file or folder")

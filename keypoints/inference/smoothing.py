@@ -1,4 +1,4 @@
-"""Steady points and poses: filters in time that smooth still faces strongly and moving ones hardly.
+"""Temporal filters of points and poses: strong on still faces, weak on moving faces.
 
 The One-Euro filter (Casiez, Roussel and Vogel, CHI 2012), for the points of a whole face and for
 the rotation of a head.
@@ -6,15 +6,14 @@ the rotation of a head.
 
 import numpy as np
 
-# Cut-off frequencies in hertz: at rest, its rise with speed in face sides a second, and that of
-# the speed itself. A point's speed is mostly that of the whole face, in which the tremble of
-# single points cancels; the rest is its own, so that lids and lips are not held back on a still
-# head.
+# Cut-off frequencies in hertz: at rest, its rise per face side a second of speed, and that of the
+# speed itself. The speed of a point is mostly that of the whole face, in which the noise of single
+# points cancels. The rest is its own speed, so that lids and lips do not lag on a still head.
 MIN_CUTOFF, SPEED_GAIN, SPEED_CUTOFF = 1.0, 150.0, 1.0
 RIGID_SHARE = 0.7  # the whole face's share of a point's speed
 
-# The same of a head's rotation: hertz at rest, and hertz more for a radian a second. One bad frame
-# moves it half as far as it would; in a steady turn it trails by three hundredths of a second.
+# The same of a head's rotation: hertz at rest, and hertz more for a radian a second. A single
+# outlier has half its effect; the lag in a steady rotation is three hundredths of a second.
 ROTATION_CUTOFF, ROTATION_GAIN = 2.0, 1.2
 
 
@@ -55,7 +54,7 @@ class OneEuroRotation:
     def smooth(self, rotation: np.ndarray, timestamp: float) -> np.ndarray:
         """The filtered `rotation` `(3, 3)` at `timestamp` seconds, which must not go back.
 
-        The last one where `rotation` is NaN, and NaN while there was none.
+        If `rotation` is NaN, the last result; NaN if there is none.
         """
         import cv2
 

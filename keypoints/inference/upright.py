@@ -1,4 +1,4 @@
-"""Tilted heads: how far the crop of a face is turned, so that the network sees it upright.
+"""Tilted heads: the rotation of a crop that shows the face upright.
 
 A `roll` is in degrees, clockwise as the picture shows it: 90 for a face whose chin is on the left.
 The box of a face with a roll is the one that it has when the picture is turned back by the roll
@@ -9,8 +9,8 @@ import numpy as np
 
 from keypoints import geometry, landmarks
 
-# Degrees that are left to the network, which learned from faces tilted by up to 30: crops of
-# upright faces stay as they are, and no crop jumps when a head tilts slowly.
+# Degrees of tilt that remain in the crop; the network was trained on up to 30. So crops of upright
+# faces are not rotated, and no crop jumps when a head tilts slowly.
 LEFT = 15.0
 
 

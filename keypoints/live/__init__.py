@@ -1,1 +1,1 @@
-"""Live: the loop over a camera's or a video's frames, its window, its keys and its recordings."""
+"""Live: the loop over the frames of a camera or a video, its window, keys and recordings."""

@@ -1,4 +1,4 @@
-"""The live loop: frames to faces to the painted picture, its window, its files."""
+"""The live loop: finds faces in frames, draws them, shows and records the result."""
 
 import contextlib
 import time
@@ -15,13 +15,13 @@ from keypoints.live import sources, window
 from keypoints.live.view import View
 from keypoints.media import cameras, landmark_csv, videos
 
-FACES = 4  # followed at once: more would delay each frame
+FACES = 4  # faces that are followed: more would delay each frame
 LATEST = 100  # frames over which speed is measured
 
 
 @dataclass
 class Speed:
-    """How long frames take from their arrival to their picture, over the latest `LATEST`."""
+    """Time from the arrival of a frame to its display, over the last `LATEST` frames."""
 
     frames: int = 0
     faces: int = 0  # in the last frame
@@ -54,13 +54,13 @@ def run(
     max_frames: int = 0,
     report: Callable[[str | InputError], None],
 ) -> Speed:
-    """Show a source until it ends, a key quits, Ctrl-C, or after `max_frames` (0: no limit).
+    """Show a source until it ends, a key or Ctrl-C quits, or `max_frames` were shown (0: no limit).
 
     At most `faces` are followed; None: `FACES`, or all of them while a filter protects people. Then
     every frame of a file is searched.
     `output` records what is shown, `points` gets the table of landmarks; both are kept when the
-    loop is interrupted or the source fails. `headless` opens no window. `report` takes what keys
-    have to say, and errors of files that they could not write, after which the loop goes on.
+    loop is interrupted or the source fails. `headless` opens no window. `report` gets the
+    messages of keys, and errors of files that could not be written; the loop continues after them.
     Raises InputError where the source cannot be read or a file cannot be written.
     """
     speed, record, opened, live = Speed(), None, None, cameras.is_live(source)
@@ -88,7 +88,7 @@ def run(
                     record(shown, timestamp)
                 view.recorder.add(shown, timestamp)
                 if not headless:
-                    # A file plays at its own speed, where the machine is quick enough for that.
+                    # A file plays at its own speed if the machine is fast enough.
                     wait = 0.0 if live else opened + timestamp - time.monotonic()
                     wait = max(wait, window.FIRST_WAIT) if number == 0 else wait
                     text = f"{speed}{view.warning}"

@@ -1,4 +1,4 @@
-"""What a key saves: recordings and snapshots, in the current folder, named by the time."""
+"""Recordings and snapshots that keys save in the current folder, named by the time."""
 
 import contextlib
 from collections.abc import Callable
@@ -15,7 +15,7 @@ class Recorder:
     """A recording that is started and ended by `switch`; as a context, it ends with the block."""
 
     def __init__(self) -> None:
-        self.path: Path | None = None  # of the recording that runs
+        self.path: Path | None = None  # of the current recording
         self._stack = contextlib.ExitStack()
         self._write: Callable | None = None
 

@@ -1,4 +1,4 @@
-"""Where frames come from: a camera, a stream, a video file or the drawn clip."""
+"""Sources of frames: a camera, a stream, a video file or the synthetic clip."""
 
 from collections.abc import Iterator
 
@@ -6,7 +6,7 @@ import numpy as np
 
 from keypoints.media import cameras, videos
 
-SYNTHETIC = "synthetic"  # the source that is the drawn clip
+SYNTHETIC = "synthetic"  # name of the synthetic clip
 
 
 def open_source(source: str) -> Iterator[tuple[float, np.ndarray]]:

@@ -1,4 +1,4 @@
-"""What is drawn over each frame, and how keys change it."""
+"""The layers that are drawn over each frame; keys change them."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -22,7 +22,7 @@ class View:
     help: bool = False  # whether the window lists the keys
     recorder: Recorder = field(default_factory=Recorder)
     coverage: Coverage = field(default_factory=Coverage)  # of the frames with a protecting filter
-    warning: str = ""  # what the last frame left uncovered
+    warning: str = ""  # faces that the last frame left uncovered
 
     def __post_init__(self) -> None:
         self.landmarks = self.filter is None
@@ -52,7 +52,7 @@ class View:
         return shown
 
     def press(self, key: str, shown: np.ndarray) -> str | None:
-        """Do what a key asks for; returns what to tell the user, if anything.
+        """Do the action of a key; returns a message for the user, if any.
 
         Raises InputError where a file cannot be written.
         """

@@ -15,7 +15,7 @@ PATIENCE = 2.0  # seconds without a readable frame after which a camera counts a
 
 
 def is_live(source: str) -> bool:
-    """Whether `source` is a camera's number (that is no file's name) or a stream's URL.
+    """Whether `source` is the number of a camera (and not a file name) or the URL of a stream.
 
     A URL that starts with http or https is a file on a server.
     """
@@ -28,9 +28,9 @@ def is_live(source: str) -> bool:
 def local_cameras(timeout: float = 5.0) -> dict[int, bool]:
     """The numbers of this machine's cameras, and whether OpenCV can open each one now.
 
-    On Linux the numbers of /dev/video*, some of which are no cameras but describe one; elsewhere 0
-    to 3. A process of its own opens them, for at most `timeout` seconds: drivers may hang, and
-    OpenCV prints warnings. Raises InputError where there is no answer.
+    On Linux the numbers of /dev/video*, some of which only hold metadata of a camera; elsewhere 0
+    to 3. A new process opens them, for at most `timeout` seconds: drivers may hang, and OpenCV
+    prints warnings. Raises InputError if that process fails.
     """
     if sys.platform == "linux":
         files = Path("/dev").glob("video*")
@@ -48,13 +48,12 @@ def local_cameras(timeout: float = 5.0) -> dict[int, bool]:
 
 
 def live_frames(source: str) -> Iterator[tuple[float, np.ndarray]]:
-    """The newest frame of a camera (its number) or a stream (its URL), whenever one is asked for.
+    """The newest frame of a camera (a number) or a stream (a URL), each time one is requested.
 
-    Frames that arrive while the last one is worked on are dropped: a queue of them would show the
-    past. Yields the seconds since the first frame and `(h, w, 3)` uint8 RGB, all of the first
-    one's size; a frame that cannot be read is passed over, and after `PATIENCE` seconds of them
-    the source has ended. Raises InputError where it cannot be opened or sends nothing, and, with
-    the reason, where reading it fails.
+    Frames that arrive while the last one is processed are dropped: a queue would add delay. Yields
+    the seconds since the first frame and `(h, w, 3)` uint8 RGB, all of the size of the first one. A
+    frame that cannot be read is skipped, and after `PATIENCE` seconds without a frame the source
+    has ended. Raises InputError if it cannot be opened, sends nothing, or cannot be read.
     """
     import cv2
 
@@ -75,7 +74,7 @@ def live_frames(source: str) -> Iterator[tuple[float, np.ndarray]]:
                 with arrival:
                     newest[:] = [(last, frame)]
                     arrival.notify()
-        except Exception as error:  # a driver's, of any kind: the reader must hear of it
+        except Exception as error:  # any error of a driver: it is raised in the reader
             failure.append(error)
         finally:
             capture.release()

@@ -1,4 +1,4 @@
-"""Colours of videos: how their numbers stand for light, and HDR brought down to SDR."""
+"""Colours of videos: their encoding, and conversion of HDR to SDR."""
 
 import tempfile
 from dataclasses import dataclass
@@ -8,14 +8,14 @@ from typing import Any
 import numpy as np
 
 PQ, HLG = 16, 18  # transfer characteristics of HDR
-_PEAK = 1000.0  # cd/m2 of the display that HDR is taken to be made for
-_WHITE = 203.0  # cd/m2 of a white sheet in HDR (ITU-R BT.2408), which becomes the peak of SDR
+_PEAK = 1000.0  # cd/m2, assumed peak of the display that HDR was made for
+_WHITE = 203.0  # cd/m2, reference white of HDR (ITU-R BT.2408), mapped to the peak of SDR
 _GRID = 33  # nodes per axis of the colour table
 
 
 @dataclass(frozen=True)
 class Colours:
-    """What a video's numbers mean, in codes of ITU-T H.273; 2, for `range` 0, is "not said"."""
+    """Colour encoding of a video, in codes of ITU-T H.273; 2 (`range`: 0) means not specified."""
 
     range: int  # 1: Y' from 16 to 235, 2: from 0 to 255
     primaries: int
@@ -32,14 +32,14 @@ SDR = Colours(range=1, primaries=1, transfer=1, matrix=1)  # all of BT.709
 
 
 def colours_of(codec: Any) -> Colours:
-    """The colours that a codec context or a frame of PyAV says it has."""
+    """The colour encoding of a codec context or a frame of PyAV."""
     return Colours(codec.color_range, codec.color_primaries, codec.color_trc, codec.colorspace)
 
 
 def conversion_matrix(colours: Colours, width: int, height: int) -> int:
     """The matrix between Y'CbCr and RGB, as swscale numbers it.
 
-    A video that does not say is taken as players take it: BT.709 for HD, BT.601 for smaller ones.
+    If it is not specified, as in players: BT.709 for HD, BT.601 for smaller videos.
     """
     named = {1: 1, 4: 4, 5: 5, 6: 5, 7: 7, 9: 9, 10: 9}
     return named.get(colours.matrix, 1 if width >= 1280 or height > 576 else 5)
@@ -49,7 +49,7 @@ def to_sdr(signal: np.ndarray, transfer: int) -> np.ndarray:
     """HDR signal `(..., 3)` 0 to 1, R'G'B' of BT.2020, as an SDR signal, R'G'B' of BT.709.
 
     `transfer` is `PQ` or `HLG`. The light of a display of 1000 cd/m2 (BT.2100: inverse PQ, or
-    HLG's OOTF with gamma 1.2) is taken to BT.709's primaries, colours outside are clipped; its
+    HLG's OOTF with gamma 1.2) is converted to BT.709's primaries, colours outside are clipped; its
     largest component goes through the EETF of ITU-R BT.2390 (section 5.4.1) onto 203 cd/m2, the
     others with it in proportion; the result is encoded for a BT.1886 display (gamma 2.4).
     """
@@ -101,7 +101,7 @@ def _hlg_light(signal: np.ndarray) -> np.ndarray:
 
 
 class ToneMapper:
-    """`to_sdr` for whole frames: through a colour table of 33 x 33 x 33, in between tetrahedral."""
+    """`to_sdr` for whole frames: a colour table of 33 x 33 x 33 with tetrahedral interpolation."""
 
     def __init__(self, transfer: int) -> None:
         self._transfer = transfer

@@ -1,4 +1,4 @@
-"""Tracked faces as a CSV table: a row per face and frame, for any other program to read."""
+"""Tracked faces as a CSV table for other programs: one row per face and frame."""
 
 import csv
 from collections.abc import Callable, Iterator, Sequence

@@ -1,4 +1,4 @@
-"""How stored pictures are turned to be shown upright: EXIF orientations, display matrices."""
+"""Orientation of stored pictures: EXIF orientations and display matrices."""
 
 import struct
 from dataclasses import dataclass
@@ -8,11 +8,11 @@ import numpy as np
 
 @dataclass(frozen=True)
 class Orientation:
-    """From the stored picture to the one that is shown: transposed first, then mirrored."""
+    """The change from the stored to the displayed picture: first transposed, then mirrored."""
 
     transposed: bool = False
-    mirrored: bool = False  # left and right change places
-    flipped: bool = False  # top and bottom change places
+    mirrored: bool = False  # swaps left and right
+    flipped: bool = False  # swaps top and bottom
 
 
 _EXIF = {
@@ -28,14 +28,14 @@ _EXIF = {
 
 
 def of_exif(number: int) -> Orientation:
-    """The orientation that EXIF's tag of this name says with 1 to 8; other numbers are 1."""
+    """The orientation of a value 1 to 8 of EXIF's tag Orientation; other values count as 1."""
     return _EXIF.get(number, Orientation())
 
 
 def of_display_matrix(data: bytes) -> Orientation:
     """The orientation nearest to a display matrix of a video: 9 integers of 32 bits, row by row.
 
-    The matrix multiplies the row (x, y, 1) of a stored place, y downwards (ISO/IEC 14496-12).
+    The matrix multiplies the row (x, y, 1) of a stored position, y down (ISO/IEC 14496-12).
     """
     a, b, _, c, d, *_ = struct.unpack("=9i", data[:36])
     if abs(a) + abs(d) >= abs(b) + abs(c):
@@ -44,7 +44,7 @@ def of_display_matrix(data: bytes) -> Orientation:
 
 
 def upright(image: np.ndarray, orientation: Orientation) -> np.ndarray:
-    """The stored `image` `(h, w, ...)` as it is shown; a view of the same pixels."""
+    """The stored `image` `(h, w, ...)` as displayed; a view of the same pixels."""
     if orientation.transposed:
         image = image.swapaxes(0, 1)
     columns = -1 if orientation.mirrored else 1

@@ -16,11 +16,11 @@ def draw_points(
 ) -> np.ndarray:
     """A copy of `image` with outlines of `width` pixels and a dot at each of `points` `(68, 2)`.
 
-    Points that are NaN are not drawn, nor outlines that need one.
+    Points that are NaN, and outlines with such a point, are not drawn.
     """
     image = np.ascontiguousarray(image).copy()
     known = np.isfinite(points).all(axis=1)
-    # Sub-pixel places: 4 fractional bits.
+    # Sub-pixel positions: 4 fractional bits.
     fixed = np.rint(np.where(known[:, None], points, 0) * 16).astype(np.int32)
     for indices, closed in landmarks.OUTLINES.values():
         if known[list(indices)].all():

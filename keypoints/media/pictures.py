@@ -1,4 +1,4 @@
-"""Picture files: their pixels as a viewer sees them, and all that a painted copy must keep."""
+"""Picture files: their pixels as displayed, and everything that an edited copy must keep."""
 
 import functools
 import io
@@ -16,20 +16,20 @@ from keypoints.atomic import replacing
 from keypoints.errors import InputError
 from keypoints.media.orientation import of_exif, upright
 
-# A decoded picture of this many pixels takes 300 MB: beyond it a file is a mistake or an attack.
+# A decoded picture of this size takes 300 MB: a larger file is a mistake or an attack.
 MAX_PIXELS = 100_000_000
 MAX_ANIMATION = 3 * MAX_PIXELS  # of all frames of a file together
 
 _ORIENTATION, _EXIF_IFD, _GPS_IFD, _WIDTH, _HEIGHT = 0x0112, 0x8769, 0x8825, 0xA002, 0xA003
-# Tags that describe the picture: title, camera, program, date, artist, copyright. The others of
-# the first directory say how a file is stored.
+# Tags that describe the picture: title, camera, program, date, artist, copyright. The other tags of
+# the first directory describe how the file is stored.
 _DESCRIPTIVE = {0x010E, 0x010F, 0x0110, 0x0131, 0x0132, 0x013B, 0x8298}
-_OWN_TEXTS = {"XML:com.adobe.xmp"}  # PNG texts that are kept by another way
+_OWN_TEXTS = {"XML:com.adobe.xmp"}  # PNG texts that are kept in another way
 
 
 @dataclass(frozen=True)
 class Format:
-    """What a kind of picture file can hold."""
+    """What a picture format can store."""
 
     name: str  # Pillow's
     alpha: bool = False
@@ -48,19 +48,19 @@ _WEBP = Format("WEBP", alpha=True, profile=True, exif=True, several=True, side=1
 _AVIF = Format("AVIF", alpha=True, profile=True, exif=True, several=True)
 _HEIF = Format("HEIF", alpha=True, profile=True, exif=True)
 _TIFF = Format("TIFF", *[True] * 7)
-# By the name's ending, what is written; more are read (`is_picture`).
+# Formats that are written, by the file's extension; more can be read (`is_picture`).
 FORMATS = {
     ".jpg": _JPEG, ".jpeg": _JPEG, ".png": _PNG, ".webp": _WEBP, ".bmp": Format("BMP"),
     ".tif": _TIFF, ".tiff": _TIFF, ".gif": Format("GIF", alpha=True, several=True, side=65535),
     ".avif": _AVIF, ".heic": _HEIF, ".heif": _HEIF, ".apng": _PNG,
 }  # fmt: skip
 SUFFIXES = tuple(FORMATS)
-# Qualities of JPEG, WebP, and AVIF and HEIC. At `high` a viewer cannot tell the copy.
+# Qualities of JPEG, WebP, and AVIF and HEIC. `high` is visually lossless.
 QUALITIES = {"high": (95, 95, 90), "medium": (88, 85, 75), "small": (75, 70, 55)}
 
 
 def is_picture(path: Path) -> bool:
-    """Whether a file's name ends as those of pictures that can be read do."""
+    """Whether the extension of a file is that of a picture format that can be read."""
     from PIL import Image
 
     suffix = path.suffix.lower()
@@ -69,11 +69,11 @@ def is_picture(path: Path) -> bool:
 
 
 def decode_picture(data: bytes, name: str) -> np.ndarray:
-    """The (first) picture in the bytes of a file as `(h, w, 3)` uint8 RGB, as a viewer shows it.
+    """The (first) picture in the bytes of a file as `(h, w, 3)` uint8 RGB, as displayed.
 
-    Turned as its EXIF orientation says; colours are taken from its ICC profile to sRGB; 16-bit
-    values lose their low byte; gray and palette pictures become RGB; transparent pixels are laid
-    over white. Raises InputError, naming the picture, for bytes that are no picture, a truncated
+    The EXIF orientation is applied; colours are converted from the ICC profile to sRGB; 16-bit
+    values lose their low byte; gray and palette pictures become RGB; transparent pixels are blended
+    with white. Raises InputError, naming the picture, for bytes that are no picture, a truncated
     one, or one of over `MAX_PIXELS`.
     """
     return next(Picture(data, name).stills()).rgb()
@@ -89,12 +89,12 @@ def open_picture(path: Path) -> "Picture":
 
 
 def writable_name(name: str) -> str:
-    """`name`, with `.png` behind it if its own ending is of pictures that are only read."""
+    """`name`, with `.png` appended if its extension is of a format that can only be read."""
     return name if Path(name).suffix.lower() in FORMATS else f"{name}.png"
 
 
 def encode_png(image: np.ndarray) -> bytes:
-    """`image` `(h, w, 3)` uint8 RGB as a PNG file, packed for speed rather than size."""
+    """`image` `(h, w, 3)` uint8 RGB as a PNG file, compressed for speed rather than size."""
     import cv2
 
     return cv2.imencode(".png", image[..., ::-1], [cv2.IMWRITE_PNG_COMPRESSION, 1])[1].tobytes()
@@ -102,7 +102,7 @@ def encode_png(image: np.ndarray) -> bytes:
 
 @dataclass(frozen=True)
 class Still:
-    """One picture, upright, with the values that its file has."""
+    """One picture, upright, with the values of its file."""
 
     pixels: np.ndarray  # (h, w, c) uint8 or uint16; c: 1 gray, 3 RGB, 4 CMYK
     alpha: np.ndarray | None = None  # (h, w), of the same type
@@ -110,7 +110,7 @@ class Still:
     seconds: float = 0.0  # for which a frame of an animation is shown
 
     def rgb(self, background: int = 255) -> np.ndarray:
-        """`(h, w, 3)` uint8 sRGB, laid over a gray of `background`."""
+        """`(h, w, 3)` uint8 sRGB, blended with a gray of `background`."""
         colours = _to_srgb(_bytes(self.pixels), self.profile)
         if self.alpha is None:
             return colours
@@ -118,10 +118,11 @@ class Still:
         return ((colours * share + background * (255 - share) + 127) // 255).astype(np.uint8)
 
     def painted(self, paint: Callable[[np.ndarray], np.ndarray]) -> "Still":
-        """The picture with `paint` done to it, which maps `(h, w, 3)` uint8 sRGB to the same.
+        """The picture after `paint`, a function from `(h, w, 3)` uint8 sRGB to the same.
 
-        What `paint` leaves alone keeps its values, of 16 bits and of any profile. Transparency is
-        found by painting over white and over black: where both come out alike it is opaque.
+        Pixels that `paint` does not change keep their values, with 16 bits and any profile.
+        Transparency is found by painting over white and over black: where both are equal, the
+        result is opaque.
         """
         before, alpha = self.rgb(), self.alpha
         after = paint(before)
@@ -162,7 +163,7 @@ class Picture:
     def __init__(self, data: bytes, name: str):
         """`data`: the bytes of the file `name`. Raises InputError as `decode_picture` does."""
         self.name = name
-        self.notes: list[str] = []  # what cannot be kept, a line each
+        self.notes: list[str] = []  # losses, one line each
         self._data = data
         with self._damage_named():
             self._file = _open(data)
@@ -176,7 +177,7 @@ class Picture:
             self.notes.append(f"{name}: {total - 1} further pictures in it are left out")
 
     def _limit(self) -> None:
-        """Refuse what would take more memory than pictures do."""
+        """Raise InputError for pictures that would take too much memory."""
         width, height = self._file.size
         for count, frames, limit in ((1, "", MAX_PIXELS), (self.count, " in all", MAX_ANIMATION)):
             if count * width * height > limit:
@@ -220,7 +221,7 @@ class Picture:
     def metadata(self, width: int, height: int) -> dict[str, Any]:
         """EXIF, XMP, resolution, comment and texts for a copy of `width` x `height` pixels.
 
-        In the words of Pillow's writers. The orientation is left out, since copies are upright,
+        As options of Pillow's writers. The orientation is left out, since copies are upright,
         and so are thumbnails, which would show the picture as it was before it was painted.
         """
         file = self._file
@@ -244,14 +245,14 @@ class Picture:
         return kept | {"texts": {key: text for key, text in texts.items() if key not in _OWN_TEXTS}}
 
     def timing(self) -> dict[str, Any]:
-        """How an animation is played, in the words of Pillow's writers."""
+        """Timing of an animation, as options of Pillow's writers."""
         info = self._file.info
         once = 1 if self.format == "GIF" else 0
         default = {"default_image": True} if info.get("default_image") else {}
         return {"loop": info.get("loop", once)} | default
 
     def compression(self) -> dict[str, Any]:
-        """What of the compression a copy of the same kind keeps, in the words of Pillow."""
+        """The compression for a copy of the same format, as options of Pillow."""
         from PIL import JpegImagePlugin
 
         if self.format == "JPEG" and JpegImagePlugin.get_sampling(self._file) >= 0:
@@ -274,10 +275,10 @@ class Picture:
 def save(
     target: Path, stills: Sequence[Still], *, source: Picture | None = None, quality: str = "high"
 ) -> list[str]:
-    """Write a picture, or the frames of one, as the ending of `target` says; atomic.
+    """Write a picture, or its frames, in the format of `target`'s extension; atomic.
 
-    What `source` has beside its pixels is kept. `quality` is one of `QUALITIES`. Returns a line
-    for each thing that the format cannot hold. Raises InputError, with the reason, where the file
+    Everything in `source` besides the pixels is kept. `quality` is one of `QUALITIES`. Returns a
+    line for each thing that the format cannot store. Raises InputError if the file
     cannot be written.
     """
     format = format_of(target)
@@ -303,7 +304,7 @@ def save(
     notes = [f"{target}: {note}" for note in dict.fromkeys(notes)]
     try:
         data = _encode(fitted, format, source, quality)
-    except Exception as error:  # Pillow's encoders raise what they like
+    except Exception as error:  # Pillow's encoders raise errors of any kind
         raise InputError(f"cannot write {target}: {error or type(error).__name__}") from error
     with replacing(target) as temporary:
         temporary.write_bytes(data)
@@ -311,7 +312,7 @@ def save(
 
 
 def format_of(path: Path) -> Format:
-    """What is written under a name; raises InputError for one that is no picture's."""
+    """The format for a file name; raises InputError for another extension."""
     format = FORMATS.get(path.suffix.lower())
     if format is None:
         raise InputError(f"{path}: a picture's name ends in {', '.join(SUFFIXES)}")
@@ -321,7 +322,7 @@ def format_of(path: Path) -> Format:
 
 
 def _fit(still: Still, format: Format, several: bool, notes: list[str]) -> Still:
-    """`still` without what `format` cannot hold; each such thing is added to `notes`."""
+    """`still` without what `format` cannot store; each loss is added to `notes`."""
     channels = still.pixels.shape[-1]
     deep = format.deep and not (several and format is _PNG)
     if still.pixels.dtype == np.uint16 and not deep:
@@ -341,7 +342,7 @@ def _fit(still: Still, format: Format, several: bool, notes: list[str]) -> Still
 
 
 def _encode(stills: Sequence[Still], format: Format, source: Picture | None, quality: str) -> bytes:
-    """The bytes of a file of `format`, which can hold `stills` as they are."""
+    """The bytes of a file of `format`, which can store `stills` unchanged."""
     from PIL.PngImagePlugin import PngInfo
 
     height, width = stills[0].pixels.shape[:2]
@@ -431,7 +432,7 @@ def _with_alpha(still: Still) -> np.ndarray:
 
 
 def _deep_png(still: Still, options: dict[str, Any]) -> bytes:
-    """16 bits in PNG, which Pillow writes of gray alone: OpenCV's file with Pillow's metadata."""
+    """16-bit PNG, which Pillow writes only for gray: OpenCV's file with Pillow's metadata."""
     import cv2
     from PIL import Image
 
@@ -454,9 +455,9 @@ def _deep_png(still: Still, options: dict[str, Any]) -> bytes:
 
 
 def _widen_tiff(data: bytearray, deep: Sequence[bool]) -> None:
-    """Make the `deep` pages of a TIFF, stored as bytes in twice the width, ones of 16 bits.
+    """Convert the `deep` pages of a TIFF, stored as bytes with twice the width, to 16 bits.
 
-    Pillow writes 16 bits of gray alone. The pages are not compressed, so only the tags differ.
+    Pillow writes 16 bits only for gray. The pages are not compressed, so only the tags differ.
     """
     order = "<" if data[:2] == b"II" else ">"
     (place,) = struct.unpack_from(order + "I", data, 4)
@@ -483,7 +484,7 @@ def _open(data: bytes) -> Any:
 
 
 def _register_heif() -> None:
-    """Teach Pillow HEIC; raises InputError where its plugin is not installed."""
+    """Register HEIC with Pillow; raises InputError if its plugin is not installed."""
     try:
         import pillow_heif
     except ImportError:
@@ -496,7 +497,7 @@ def _register_heif() -> None:
 def _deep_pixels(data: bytes, file: Any, index: int) -> np.ndarray | None:
     """`(h, w, c)` uint16 gray, RGB or RGBA of a picture with more than 8 bits, else None.
 
-    Pillow keeps the 16 bits of gray alone; colours are decoded once more by OpenCV.
+    Pillow keeps 16 bits only for gray; colours are decoded again by OpenCV.
     """
     import cv2
 
@@ -525,7 +526,7 @@ def _deep_pixels(data: bytes, file: Any, index: int) -> np.ndarray | None:
 
 
 def _plain(file: Any) -> Any:
-    """The picture in a mode of 8 bits whose values mean themselves: L, LA, RGB, RGBA or CMYK."""
+    """The picture in an 8-bit mode without a palette: L, LA, RGB, RGBA or CMYK."""
     if file.mode in ("L", "LA", "RGB", "RGBA", "CMYK") and not file.info.get("transparency"):
         return file
     if file.mode == "1":
@@ -543,7 +544,7 @@ _MODES = {1: ("GRAY", "L"), 3: ("RGB", "RGB"), 4: ("CMYK", "CMYK")}  # by channe
 
 @functools.lru_cache(maxsize=8)
 def _usable(profile: bytes | None, channels: int) -> bool:
-    """Whether `profile` is whole and of as many channels."""
+    """Whether `profile` is valid and has as many channels."""
     from PIL import ImageCms
 
     try:

@@ -1,7 +1,7 @@
-"""What a video file holds beside its picture: sound, subtitles, chapters, metadata, attachments.
+"""Contents of a video file besides the picture: sound, subtitles, chapters, metadata, attachments.
 
-All is copied as it is where the new file can hold it; sound and text subtitles are converted
-where it cannot, and what must be left out is said.
+Everything is copied unchanged if the new file can store it. Otherwise sound and text subtitles are
+converted, and what must be left out is reported.
 """
 
 import io
@@ -10,18 +10,18 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-# The codec for sound that a container cannot hold as it is.
+# The codec for sound that a container cannot store unchanged.
 _SOUND = {"mp4": "aac", "mov": "aac", "matroska": "aac", "webm": "libopus", "avi": "libmp3lame"}
 _OPUS_START = 0.1  # seconds
-# AVI players know few codecs, whatever FFmpeg would write.
+# AVI players support few codecs, though FFmpeg would write more.
 _AVI_SOUND = {"mp3", "mp3float", "mp2", "mp2float", "ac3", "aac", "pcm_s16le", "pcm_u8"}
 _SUBTITLES = {"mp4": "mov_text", "mov": "mov_text", "matroska": "ass", "webm": "webvtt"}
-# What the muxer of MP4 and QuickTime writes of metadata.
+# Metadata that the muxer of MP4 and QuickTime writes.
 _MP4_TAGS = re.compile(
     r"title|artist|album_artist|album|composer|date|comment|genre|copyright|description|synopsis|"
     r"lyrics|keywords|show|network|episode_id|grouping|(location|creation_time|timecode)(-.*)?"
 )
-# What a muxer writes by itself, or what was true of the source alone.
+# Metadata that a muxer writes by itself, or that only holds for the source.
 _OWN = re.compile(
     r"major_brand|minor_version|compatible_brands|encoder|software|handler_name|vendor_id"
     r"|(DURATION|BPS|NUMBER_OF_|_STATISTICS_).*",
@@ -30,13 +30,13 @@ _OWN = re.compile(
 
 
 class Track(Protocol):
-    """A track on its way from one file to another."""
+    """A track that is copied from one file to another."""
 
     def feed(self, packet: Any) -> None:
         """Take the next packet of the source."""
 
     def finish(self) -> str | None:
-        """Write what is still held back; returns what was lost, in a line, if anything."""
+        """Write what is still buffered; returns a line about losses, if any."""
 
 
 def container_options(source: Any, format: str) -> dict[str, str]:
@@ -49,7 +49,7 @@ def container_options(source: Any, format: str) -> dict[str, str]:
 def copy_metadata(source: Any, output: Any) -> list[str]:
     """Titles, dates and chapters of the container `source` for `output`.
 
-    Returns a line for what the output cannot hold.
+    Returns a line for each thing that the output cannot store.
     """
     kept, lines = _lasting(source.metadata), []
     format = output.format.name
@@ -65,7 +65,7 @@ def copy_metadata(source: Any, output: Any) -> list[str]:
 
 
 def copy_stream_metadata(source: Any, output: Any) -> None:
-    """Language, title and disposition of one stream for another."""
+    """Copy language, title and disposition of one stream to another."""
     output.metadata.update(_lasting(source.metadata))
     output.disposition = source.disposition
 
@@ -108,7 +108,7 @@ def open_tracks(
 
 
 def _holds(format: str, stream: Any) -> bool:
-    """Whether a file of `format` can hold the stream as it is: tried out in memory."""
+    """Whether a file of `format` can store the stream unchanged: tested in memory."""
     import av
 
     try:
@@ -133,7 +133,7 @@ def _is_text(stream: Any) -> bool:
 
 @dataclass
 class _Copy:
-    """Packets as they are. Sound is decoded on the way, and packets that are damaged left out."""
+    """Copies packets. Sound is also decoded, to leave out damaged packets."""
 
     source: Any
     output: Any
@@ -163,7 +163,7 @@ class _Copy:
             self.lost += duration
 
     def _shown(self, packet: Any) -> bool:
-        """Whether a packet belongs to what is played, or is what its start is decoded from.
+        """Whether a packet is played, or is needed to decode the start of what is played.
 
         Sound is decoded from a packet before its start; MP4 can say "play from here" then.
         """

@@ -1,4 +1,4 @@
-"""Video files: every frame with its time in, and back out at that time with all else it had."""
+"""Video files: reading all frames with their times, and writing them back with everything else."""
 
 import dataclasses
 import os
@@ -22,22 +22,22 @@ FORMATS = {
     ".mp4": "mp4", ".mov": "mov", ".m4v": "mp4", ".mkv": "matroska", ".avi": "avi", ".webm": "webm"
 }  # fmt: skip
 SUFFIXES = tuple(FORMATS)
-# FFmpeg's encoder of each format; H.264 of all others.
+# FFmpeg's encoder for each format; H.264 for all others.
 ENCODERS = {"webm": "libvpx-vp9", "avi": "mpeg4"}
 H264 = "libx264"
-# Read as well.
+# Also read.
 INPUTS = SUFFIXES + (
     ".ts", ".mts", ".m2ts", ".mpg", ".mpeg", ".vob", ".3gp", ".flv", ".wmv", ".ogv", ".mxf"
 )  # fmt: skip
 # Constant rate factors of H.264 and VP9, quantiser of MPEG-4. `high` looks like the source.
 QUALITIES = {"high": (15, 15, 2), "medium": (20, 25, 4), "small": (26, 36, 8)}
-DEFAULT_RATE = 30.0  # frames/s, where a file does not tell
+DEFAULT_RATE = 30.0  # frames/s, if a file does not state it
 _UNTOLD = Colours(range=0, primaries=2, transfer=2, matrix=2)
 _TIMEOUT = 10.0  # seconds in which a server must answer
-_RETRIES = 20  # reads that may fail in a row before a file counts as at its end
+_RETRIES = 20  # consecutive failed reads after which a file counts as ended
 _FINE = Fraction(1, 16000)  # seconds: times of recordings are whole numbers of these
 _FASTEST = 240  # frames/s of an AVI file
-_ROUNDING = 0.001  # seconds that a frame may move without a word
+_ROUNDING = 0.001  # seconds by which a frame may move without a warning
 
 
 def encoders() -> dict[str, bool]:
@@ -54,23 +54,23 @@ def encoders() -> dict[str, bool]:
 
 
 def is_video(path: Path) -> bool:
-    """Whether a file's name ends as those of videos that can be read do."""
+    """Whether the extension of a file is that of a video format that can be read."""
     return path.suffix.lower() in INPUTS
 
 
 def writable_name(name: str) -> str:
-    """`name`, with `.mp4` behind it if its own ending is of videos that are only read."""
+    """`name`, with `.mp4` appended if its extension is of a format that can only be read."""
     return name if Path(name).suffix.lower() in FORMATS else f"{name}.mp4"
 
 
 @dataclass(frozen=True)
 class Video:
-    """What a video file says about itself."""
+    """Properties of a video file."""
 
     width: int  # pixels as shown: upright and square
     height: int
     rate: float  # frames/s, on average
-    count: int  # frames, as the file claims; 0: unknown
+    count: int  # frames according to the file; 0: unknown
 
 
 def probe(source: Path | str) -> Video:
@@ -92,7 +92,7 @@ def read_frames(source: Path | str) -> Iterator[tuple[float, np.ndarray]]:
 def reading(source: Path | str) -> Iterator["Reading"]:
     """The frames of a video file or an http URL, to iterate over once.
 
-    Raises InputError for what is not there or holds no frame that can be decoded.
+    Raises InputError for a file that does not exist or has no frame that can be decoded.
     """
     with _open(source) as container:
         yield Reading(container, str(source))
@@ -100,7 +100,7 @@ def reading(source: Path | str) -> Iterator["Reading"]:
 
 @contextmanager
 def rewriting(source: Path | str, target: Path, *, quality: str = "high") -> Iterator["Rewriting"]:
-    """The frames of `source`, each to be given to `write` again, for a video `target`.
+    """The frames of `source`, each to be passed to `write`, for a video `target`.
 
     `target` gets each frame at the time it had, with the source's size, pixel aspect and colours,
     and with its sound, subtitles, chapters and metadata; it appears when the block ends well. A
@@ -127,10 +127,10 @@ def rewriting(source: Path | str, target: Path, *, quality: str = "high") -> Ite
 def recording(
     path: Path, width: int, height: int, rate: float = DEFAULT_RATE, *, quality: str = "high"
 ) -> Iterator[Callable[[np.ndarray, float], None]]:
-    """A function of a frame `(height, width, 3)` uint8 RGB and its time in seconds, for `path`.
+    """A function that adds a frame `(height, width, 3)` uint8 RGB at a time in seconds to `path`.
 
     The first frame's time is the video's start, and each frame is shown from its own time on;
-    `rate` in frames/s is what they come at, about. The file appears when the block ends well.
+    `rate` is about how many frames arrive per second. The file appears when the block ends well.
     Raises InputError for another `quality` than `QUALITIES`, for a suffix that is no video's and
     where the file cannot be written.
     """
@@ -155,11 +155,11 @@ def _check_quality(quality: str) -> None:
 
 
 class Reading:
-    """The frames of an open video file as a viewer sees them, with their times in seconds.
+    """The frames of an open video file as displayed, with their times in seconds.
 
     Iterating yields `(seconds, image)`, `(h, w, 3)` uint8 RGB: upright, in square pixels, HDR
-    brought down to SDR as in `colours`, all of the first one's size. What is damaged costs the
-    frames that it holds.
+    converted to SDR as in `colours`, all of the first one's size. Damaged
+    frames are left out.
     """
 
     def __init__(self, container: Any, name: str, other: Callable[[Any], None] | None = None):
@@ -199,7 +199,7 @@ class Reading:
         if "yuvj" in frame.format.name:
             self.colours = dataclasses.replace(self.colours, range=2)
         self.depth = max(component.bits for component in frame.format.components)
-        # Whether colours have the resolution of light.
+        # Whether chroma has the resolution of luma.
         self.full_chroma = frame.format.is_rgb or (
             len(frame.format.components) > 1
             and frame.format.chroma_width(64) == frame.format.chroma_height(64) == 64
@@ -293,7 +293,7 @@ class Reading:
             yield frame
 
     def _demux(self) -> Iterator[Any]:
-        """All packets; what cannot be read is passed over."""
+        """All packets; packets that cannot be read are skipped."""
         import av
 
         failures = 0
@@ -301,7 +301,7 @@ class Reading:
             try:
                 for packet in self._container.demux():
                     failures = 0
-                    if packet.size or packet.dts is not None:  # else one that only ends a track
+                    if packet.size or packet.dts is not None:  # otherwise it only ends a track
                         yield packet
                 return
             except av.FFmpegError:
@@ -319,7 +319,7 @@ class Reading:
 
     @property
     def notes(self) -> list[str]:
-        """What was lost, a line each; complete once the frames have ended."""
+        """Losses, one line each; complete when the frames have ended."""
         # VP8 has packets without a picture of their own.
         hidden = self.stream.codec_context.name == "vp8"
         missing = self._errors if hidden else max(self._packets - self._decoded, 0)
@@ -384,19 +384,19 @@ class Rewriting:
         return iter(self._reading)
 
     def write(self, image: np.ndarray) -> None:
-        """Put `image`, of the size of the frame that was yielded last, at that frame's time."""
+        """Write `image`, as large as the last yielded frame, at the time of that frame."""
         self._encoder.write(image, self._reading.time, self._reading.duration)
         self.written += 1
 
     def finish(self) -> None:
-        """Write what is still held back."""
+        """Write what is still buffered."""
         self._encoder.finish()
         ends = [track.finish() for track in self._tracks.values()]
         self._lines += [f"{self._reading.name}: {line}" for line in ends if line is not None]
 
     @property
     def notes(self) -> list[str]:
-        """What the new file lacks, a line each; complete once the block has ended."""
+        """Losses in the new file, one line each; complete when the block has ended."""
         lines = [*self._reading.notes, *self._lines]
         if self._encoder.rounded:
             lines.append(
@@ -419,7 +419,7 @@ class Rewriting:
 
 
 class _Encoder:
-    """RGB pictures with their times to the picture track of an open file."""
+    """Encodes RGB pictures with their times for the picture track of an open file."""
 
     def __init__(
         self,
@@ -435,7 +435,7 @@ class _Encoder:
         quality: str = "high",
     ):
         """`width`, `height`: stored pixels, each `aspect` times as wide as high; `tick` in
-        seconds divides the times; `full_chroma` keeps colours at the resolution of light."""
+        seconds divides the times; `full_chroma` keeps chroma at the resolution of luma."""
         from av.codec.context import Flags
         from av.video.reformatter import VideoReformatter
 
@@ -448,10 +448,10 @@ class _Encoder:
                        "row-mt": "1"}  # fmt: skip
         elif kind == "avi":
             options = {"qmin": str(mpeg4), "qmax": str(mpeg4)}
-            tick, colours, full_chroma = 1 / rate, _UNTOLD, False  # what AVI cannot say
+            tick, colours, full_chroma = 1 / rate, _UNTOLD, False  # AVI cannot store it
         else:
             options = {"crf": str(h264), "preset": "superfast", "bf": "0"}
-            # Colours of half the resolution need even sides.
+            # Chroma of half the resolution needs even sides.
             full_chroma = full_chroma or bool(width % 2 or height % 2)
         if colours.matrix == 0:  # RGB
             colours = dataclasses.replace(colours, range=1, matrix=1)
@@ -500,7 +500,7 @@ class _Encoder:
 
 
 def _exact_interpolation() -> int:
-    """swscale's flags for conversions that do not shift values: its defaults darken by one."""
+    """swscale's flags for exact conversions: its defaults darken values by one."""
     from av.video.reformatter import Interpolation
 
     exact = Interpolation.ACCURATE_RND
@@ -544,7 +544,7 @@ def _writing(path: Path, source: Any = None) -> Iterator[Any]:
     if path.suffix.lower() not in FORMATS:
         raise InputError(f"{path}: a video's name ends in {', '.join(SUFFIXES)}")
     with replacing(path) as temporary:
-        temporary.touch()  # a folder that is not there or not writable is found out here
+        temporary.touch()  # fails here if the folder does not exist or cannot be written
         format = FORMATS[path.suffix.lower()]
         options = tracks.container_options(source, format) if source is not None else {}
         try:

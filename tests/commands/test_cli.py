@@ -1,10 +1,11 @@
 import os
+import re
 import subprocess
 import sys
 
 import pytest
 
-from keypoints.commands.cli import COMMANDS, run_command
+from keypoints.commands.cli import COMMANDS, load_command, run_command
 from keypoints.errors import InputError
 
 calls = []
@@ -110,6 +111,17 @@ def test_help_of_every_tool_is_quick(tool):
     assert after.children_user + after.children_system < (
         before.children_user + before.children_system + 1.0
     )
+
+
+@pytest.mark.parametrize("tool", COMMANDS)
+def test_help_has_every_word_of_the_docstring(tool, capsys):
+    """Fire drops a paragraph that looks like a section, and a line that looks like an argument."""
+    function = load_command(tool)
+    with pytest.raises(SystemExit):
+        run_command(function, ["--help"])
+    shown = re.split(r"\W+", capsys.readouterr().out)
+    words = re.split(r"\W+", function.__doc__)
+    assert [word for word in words if word and word not in ("Args", *shown)] == []
 
 
 @pytest.mark.parametrize("tool", COMMANDS)
