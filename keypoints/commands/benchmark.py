@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from keypoints.commands.train import load_experiment, show_fields
-from keypoints.config import Config, field_names, near_miss, override
+from keypoints.config import Config, field_names, near_miss, override, settled
 from keypoints.errors import InputError
 from keypoints.pretrained import DEFAULT
 
@@ -76,7 +76,7 @@ def benchmark(
     start = starts.get(subject, STEP)
     if subject == "pipeline":  # with the augmentation and batch size of its first stage
         start = start.phases()[0]
-    config = override(start, fields)
+    config = settled(override(start, fields))
 
     from keypoints.benchmarks import detection, gpu, inference, timings, training_step
     from keypoints.data.sources import load_records

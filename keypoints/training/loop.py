@@ -190,6 +190,7 @@ def compiled_model(config: Config, training: Records) -> keras.Model:
     Its initial output is the mean face of `training`. It has one flat output `(b, 204)`, which both
     the loss and the metric need.
     """
+    config = devices.settle(config)
     targets = geometry.apply(
         view_matrices(training, view=config.view, margin=config.margin), training.whole_points()
     )
