@@ -135,7 +135,7 @@ def refuse(findings: Iterable[Finding], name: str) -> None:
     """Raise one InputError for all findings that are errors, if there are any."""
     wrong = [f"\n  {finding}" for finding in findings if finding.refused]
     if wrong:
-        raise InputError(f"{name}: these annotations cannot be meant:{''.join(wrong)}")
+        raise InputError(f"{name}: these annotations are invalid:{''.join(wrong)}")
 
 
 def marked(points: np.ndarray) -> np.ndarray:

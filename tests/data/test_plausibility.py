@@ -74,7 +74,7 @@ def test_what_cannot_be_meant_is_refused_with_count_and_names(change, reason):
     (finding,) = check_records(records(points))
     assert finding.refused and finding.reason.startswith(reason)
     assert str(finding).endswith(": 8 of 8 pictures (0.png, 1.png, 2.png, 3.png, 4.png and 3 more)")
-    with pytest.raises(InputError, match=f"^mine/train: these .* cannot be meant:\n  {reason}"):
+    with pytest.raises(InputError, match=f"^mine/train: these .* are invalid:\n  {reason}"):
         refuse([finding], "mine/train")
     some = faces()
     some[[2, 5]] = points[[2, 5]]
