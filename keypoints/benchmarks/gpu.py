@@ -46,7 +46,7 @@ def measure_gpu(
 
 def keras_cell(config: Config, repeats: int) -> list[Timing]:
     """The rows of `config` for Keras in this process."""
-    import jax
+    from keypoints.training import devices
 
     model = training_model(config)
     crops = np.zeros((config.batch_size, CROP, CROP, 3), np.uint8)
@@ -55,13 +55,9 @@ def keras_cell(config: Config, repeats: int) -> list[Timing]:
         "infer": lambda: np.asarray(model.predict_on_batch(crops)),
         "step": lambda: model.train_on_batch(crops, targets),
     }
-    device = jax.local_devices()[0]
-
-    def memory() -> float:
-        return (device.memory_stats() or {}).get("peak_bytes_in_use", 0) / 2**20  # CPUs tell none
-
+    name = f"Keras, {devices.names()[0]}"
     measured = {
-        kind: _sampled(call, f"Keras, {device.device_kind}", kind, config, repeats, memory)
+        kind: _sampled(call, name, kind, config, repeats, devices.peak_memory)
         for kind, call in calls.items()
     }
     return [measured[kind] for kind in KINDS]

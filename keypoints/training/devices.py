@@ -38,6 +38,11 @@ def names() -> list[str]:
     return ["gpu"] * _has_gpu() or ["cpu"]
 
 
+def peak_memory() -> float:
+    """MiB of the first JAX device's memory that were used at most; 0 where it does not tell."""
+    return (_jax_devices()[0].memory_stats() or {}).get("peak_bytes_in_use", 0) / 2**20
+
+
 def have_cpu_kernels() -> bool:
     """Whether there are layers of ours that are faster than Keras' own on the device in use."""
     if keras.backend.backend() == "torch":  # where Keras cannot list the devices either
