@@ -35,7 +35,8 @@ def replacing(path: Path) -> Iterator[Path]:
         if not own and (error.filename or error.errno not in _FULL):
             raise
         reason = os.strerror(error.errno) if error.errno else error
-        raise InputError(f"cannot write {path}: {reason}; its previous content is kept") from error
+        kept = "; its previous content is kept" if path.is_file() else ""
+        raise InputError(f"cannot write {path}: {reason}{kept}") from error
     finally:
         with suppress(OSError):
             temporary.unlink(missing_ok=True)

@@ -67,15 +67,9 @@ def benchmark(
         raise InputError(f"--repeats={repeats}: a whole number of at least 1 is expected")
     if subject in ("predict", "webcam") and not model:
         raise InputError("--model is missing: a run folder; tools.train makes one")
-    starts = {
-        "pipeline": load_experiment("youtube_faces"),
-        "detect": DETECT,
-        "scaling": SCALING,
-        "gpu": GPU,
-    }
-    start = starts.get(subject, STEP)
+    start = {"detect": DETECT, "scaling": SCALING, "gpu": GPU}.get(subject, STEP)
     if subject == "pipeline":  # with the augmentation and batch size of its first stage
-        start = start.phases()[0]
+        start = load_experiment("youtube_faces").phases()[0]
     config = settled(override(start, fields))
 
     from keypoints.benchmarks import detection, gpu, inference, timings, training_step

@@ -160,7 +160,11 @@ def load_experiment(name: str) -> Config:
     path = Path(name) if name.endswith(".py") else EXPERIMENTS / f"{name}.py"
     if not path.is_file():
         known = sorted(path.stem for path in EXPERIMENTS.glob("[a-z]*.py"))
-        hint = near_miss(name, known) if known else "; give the path of an experiment's .py file"
+        elsewhere = (
+            ": experiments/ is in the source repository, not in the wheel; work in a checkout, or "
+            "give the path of a .py file with a `config`"
+        )
+        hint = near_miss(name, known) if known else elsewhere
         raise InputError(f"unknown experiment {name!r}{hint}")
     spec = importlib.util.spec_from_file_location(f"experiment_{path.stem}", path)
     assert spec is not None and spec.loader is not None  # a .py file always has both

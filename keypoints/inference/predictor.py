@@ -7,11 +7,12 @@ from pathlib import Path
 import numpy as np
 
 from keypoints import geometry
+from keypoints.config import near_miss
 from keypoints.errors import InputError
 from keypoints.estimate import Estimate, Predict, concatenate, in_picture
 from keypoints.landmarks import COUNT
 from keypoints.models import runs
-from keypoints.pretrained import resolve
+from keypoints.pretrained import NAMES, resolve
 
 # Boxes are kept within this many pixels of the picture's corner: beyond it floats lose pixels.
 FAR = 1e6
@@ -46,7 +47,10 @@ class Predictor:
         """
         path = resolve(path)
         if not path.exists():
-            raise InputError(f"{path} is neither a run folder nor an export: it is not there")
+            hint = near_miss(str(path), list(NAMES))
+            raise InputError(
+                f"{path} is neither a run folder nor an export: no such file or folder{hint}"
+            )
         if (path / runs.CONFIG).exists():
             network, config = runs.load_predict(path)
             return cls(
@@ -127,7 +131,10 @@ class Predictor:
         return concatenate(estimates)
 
     def _usable(self, boxes: np.ndarray, image: np.ndarray) -> np.ndarray:
-        boxes = np.array(boxes, np.float64).reshape(-1, 4)
+        boxes = np.array(boxes, np.float64)
+        if boxes.size and boxes.shape[-1] != 4:
+            raise InputError(f"boxes of shape {boxes.shape}; (n, 4) is expected")
+        boxes = boxes.reshape(-1, 4)
         height, width = image.shape[:2]
         boxes[~np.isfinite(boxes).all(axis=1)] = (0, 0, width, height)
         boxes[:, 2:] = np.clip(boxes[:, 2:], 0, FAR)
@@ -145,6 +152,8 @@ def as_rgb(image: np.ndarray) -> np.ndarray:
     or 0 to 255 where any is above 1, and what is not finite is black. A picture without pixels
     becomes one black pixel. Raises InputError for another shape or kind.
     """
+    if image is None:
+        raise InputError("the picture is None, which is what cv2.imread returns for a bad path")
     image = np.asarray(image)
     if image.ndim == 2:
         image = image[..., None]

@@ -114,6 +114,14 @@ def test_what_is_no_picture_is_refused(image):
         as_rgb(image)
 
 
+def test_none_and_boxes_of_another_shape_are_refused():
+    with pytest.raises(InputError, match=r"is None, which is what cv2\.imread returns"):
+        predictor.predict(None, [[1, 2, 3, 4]])
+    for boxes in ([[1, 2, 3]], np.zeros((2, 6))):
+        with pytest.raises(InputError, match=r"\(n, 4\) is expected"):
+            predictor.predict(np.zeros((50, 60, 3), np.uint8), boxes)
+
+
 KINDS = [bool, np.uint8, np.int8, np.uint16, np.int16, np.uint32, np.int32, np.uint64, np.int64,
          np.float16, np.float32, np.float64]  # fmt: skip
 
@@ -162,6 +170,8 @@ def test_what_is_no_model_is_named(tmp_path):
         Predictor.load(tmp_path)
     with pytest.raises(InputError, match=r"missing\.onnx is neither"):
         Predictor.load(tmp_path / "missing.onnx")
+    with pytest.raises(InputError, match="did you mean 'pretrained-small'"):
+        Predictor.load("pretraned-small")
     (tmp_path / "best.weights.h5").write_text("")
     with pytest.raises(InputError, match=r"best\.weights\.h5: a run of tools\.train"):
         Predictor.load(tmp_path / "best.weights.h5")
