@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from keypoints.config import Config, near_miss, override, replace
+from keypoints.config import Config, near_miss, override, replace, settled
 from keypoints.errors import InputError
 
 if TYPE_CHECKING:
@@ -215,7 +215,8 @@ def draw_preview(config: Config, training: Any, count: int, folder: Path) -> Non
     picture_sheet(training, count, folder / "preview-pictures.png")
     print(folder / "preview-pictures.png")
     for number, stage in enumerate(config.phases()):
-        stage = replace(stage, {"batch_size": min(stage.batch_size, training.shown)})
+        size = min(settled(stage).batch_size, training.shown)
+        stage = replace(stage, {"batch_size": size})
         batches = training_pipeline(training, stage, epoch=number).unbatch().take(count)
         images, targets = zip(*itertools.islice(batches.as_numpy_iterator(), count))
         name = "preview.png" if len(config.phases()) == 1 else f"preview-{number + 1}.png"

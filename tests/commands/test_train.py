@@ -162,7 +162,8 @@ def test_a_reports_own_rows_score_the_same_as_predictions(run, evaluated, folder
 
 def test_preview_draws_and_does_not_train(folder, tmp_path):
     done = here(
-        f"python -m tools.train smoke --run={tmp_path / 'run'} --data=folder:{folder} --preview=6"
+        f"python -m tools.train smoke --run={tmp_path / 'run'} --data=folder:{folder} "
+        f"--batch_size=0 --preview=6"
     )
     assert done.returncode == 0, done.stderr
     names = {path.name for path in (tmp_path / "run").iterdir()}
