@@ -78,18 +78,20 @@ class CenterFaceDetector:
         found = self._tilted(image, self.smallest)
         if not self.rotations or (len(found) and np.abs(found.rolls).max() <= LYING):
             return found
-        tries = [found]
+        # As small as the faces that are looked for allow: the copies of a large picture are small.
+        smallest = max(self.smallest, TURNED)
+        side = smallest * np.sqrt(image.shape[0] * image.shape[1])
+        small, scale = shrink(image, side / SMALLEST_SIDE)
+        tries, ranks = [found], [_rank(found)]
         for turns in (1, 2, 3):
-            turned = np.ascontiguousarray(np.rot90(image, turns))
-            tries.append(self._tilted(turned, max(self.smallest, TURNED)))
-        # Of the answers on one face the one that sees it upright has its roll right.
-        ranks = np.concatenate([t.scores - (np.abs(t.rolls) > LYING) for t in tries])
-        tries = [_turned_back(t, turns, image.shape[:2]) for turns, t in enumerate(tries)]
+            turned = self._tilted(np.ascontiguousarray(np.rot90(small, turns)), smallest)
+            ranks.append(_rank(turned))
+            tries.append(_enlarged(_turned_back(turned, turns, small.shape[:2]), scale))
         boxes, scores, rolls = (
             np.concatenate([getattr(t, part) for t in tries])
             for part in ("boxes", "scores", "rolls")
         )
-        kept = distinct(boxes, ranks)
+        kept = distinct(boxes, np.concatenate(ranks))
         return largest_first(boxes[kept], scores[kept], rolls[kept])
 
     def _tilted(self, image: np.ndarray, smallest: float) -> Detections:
@@ -143,6 +145,18 @@ class CenterFaceDetector:
                 high = np.where(inside, (right - half, bottom - half), np.inf)
                 own = ((centre >= low) & (centre < high)).all(axis=1)
                 yield boxes[own], scores[own], five[own] + np.array([left, top], np.float32)
+
+
+def _rank(found: Detections) -> np.ndarray:
+    """Of the answers on one face the one that sees it upright has its roll right."""
+    return found.scores - (np.abs(found.rolls) > LYING)
+
+
+def _enlarged(found: Detections, scale: np.ndarray) -> Detections:
+    """What was found in a smaller picture, as in the one that is `scale` `(2,)` larger."""
+    corners = (found.boxes[:, :2] + 0.5) * scale - 0.5
+    boxes = np.concatenate([corners, found.boxes[:, 2:] * scale], axis=1)
+    return Detections(boxes, found.scores, found.rolls)
 
 
 def _turned_back(found: Detections, turns: int, shape: tuple[int, int]) -> Detections:
