@@ -1,9 +1,14 @@
-.PHONY: setup demo test lint fuzz kills docs clean
+.PHONY: setup demo web test lint fuzz kills docs clean
 
 PYTHON ?= python3
 BIN := .venv/bin
 # A machine with an NVIDIA GPU gets JAX with CUDA, any other the plain one.
 REQUIREMENTS := $(if $(shell nvidia-smi -L 2>/dev/null),requirements.txt,requirements-cpu.txt)
+
+# Yes where Node.js is new enough for the tools of the browser page.
+NODE := $(shell node -e 'const [a, b] = process.versions.node.split("."); \
+	console.log(+a > 20 || (+a === 20 && +b >= 19) ? "yes" : "")' 2>/dev/null)
+PAGE := keypoints/web/page/index.html
 
 setup: .venv/installed
 
@@ -22,12 +27,29 @@ demo: setup
 	$(BIN)/python -m tools.evaluate --model=runs/demo
 	$(BIN)/python -m tools.filter docs/astronaut.jpg --filter=landmarks --output=runs/demo/astronaut.png
 
-lint: .venv/installed-dev
+web: .venv/installed $(PAGE)
+
+$(PAGE): web/generated/constants.json web/node_modules/.installed \
+		$(wildcard web/*.ts web/*.html web/src/* web/src/*/*)
+	cd web && npm run --silent build -- --logLevel=warn
+	touch $@
+
+# All Python files: constants come from many of them.
+web/generated/constants.json: .venv/installed $(shell find keypoints -name '*.py' -o -name '*.toml')
+	$(BIN)/python -m keypoints.web web/generated
+
+web/node_modules/.installed: web/package.json web/package-lock.json
+	@test -n "$(NODE)" || { echo 'the browser page needs Node.js 20.19 or newer, with npm' >&2; exit 1; }
+	cd web && npm ci --no-audit --no-fund --silent
+	touch $@
+
+lint: .venv/installed-dev $(if $(NODE),web/generated/constants.json web/node_modules/.installed)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+	$(if $(NODE),cd web && npm run --silent lint,@echo 'the browser page is not checked: no Node.js 20.19')
 
-test: lint
+test: lint $(if $(NODE),$(PAGE))
 	$(BIN)/python -m pytest -q -n 2 --dist loadfile --no-loadscope-reorder
 
 # 20 times the damaged inputs of `make test`, drawn anew: about ten minutes.
@@ -42,4 +64,4 @@ docs: .venv/installed-dev
 	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict
 
 clean:
-	rm -rf .venv runs site
+	rm -rf .venv runs site web/node_modules web/generated keypoints/web/page

@@ -24,6 +24,7 @@ ROOMS = {
     "exports": {"data", "inference", "models"},
     "filters": {"inference", "media", "synthetic"},
     "scale": {"filters", "inference", "media", "models"},
+    "web": {"filters", "inference", "media", "pretrained"},
     "live": {"filters", "inference", "media", "synthetic"},
     "benchmarks": {
         "data", "evaluation", "inference", "media", "models", "scale", "synthetic", "training",

@@ -11,7 +11,7 @@ from keypoints.filters.head import Head, find_head
 from keypoints.filters.loose_pupil import Ball
 from keypoints.filters.spec import Blur, Bulge, Outlines, Pixelate, Spec, Sticker
 
-_HOLD = 0.5  # seconds for which a lost face stays hidden at its last position
+HOLD = 0.5  # seconds for which a lost face stays hidden at its last position
 
 
 class Filter:
@@ -67,12 +67,12 @@ class Filter:
         return shown
 
     def _hold(self, image: np.ndarray, heads: dict[int, Head], timestamp: float) -> None:
-        """Hide the faces that were lost less than `_HOLD` seconds ago."""
+        """Hide the faces that were lost less than `HOLD` seconds ago."""
         layers = [layer for layer in self.spec.layers if isinstance(layer, Blur | Pixelate)]
         recent = {
             id: (seen, head)
             for id, (seen, head) in self._hidden.items()
-            if id not in heads and 0 <= timestamp - seen <= _HOLD
+            if id not in heads and 0 <= timestamp - seen <= HOLD
         }
         for _, head in recent.values():
             for layer in layers:

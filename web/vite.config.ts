@@ -1,0 +1,37 @@
+import { createRequire } from "node:module";
+import { copyFileSync, mkdirSync, readdirSync, readFileSync, statSync, writeFileSync } from "node:fs";
+import { dirname, join } from "node:path";
+import { gzipSync } from "node:zlib";
+import { type Plugin, defineConfig } from "vite";
+
+const PAGE = join(import.meta.dirname, "../keypoints/web/page");
+const RUNTIME = dirname(createRequire(import.meta.url).resolve("onnxruntime-web/wasm"));
+
+/** ONNX Runtime's WebAssembly beside the page, and each large text or program also as FILE.gz. */
+function complete(): Plugin {
+  return {
+    name: "complete",
+    apply: "build",
+    closeBundle() {
+      mkdirSync(join(PAGE, "runtime"), { recursive: true });
+      for (const kind of ["mjs", "wasm"]) {
+        const name = `ort-wasm-simd-threaded.${kind}`;
+        copyFileSync(join(RUNTIME, name), join(PAGE, "runtime", name));
+      }
+      for (const name of readdirSync(PAGE, { recursive: true, encoding: "utf8" })) {
+        if (!/\.(html|js|mjs|css|wasm|txt)$/.test(name) || statSync(join(PAGE, name)).size < 2000) continue;
+        writeFileSync(join(PAGE, `${name}.gz`), gzipSync(readFileSync(join(PAGE, name)), { level: 9 }));
+      }
+    },
+  };
+}
+
+export default defineConfig({
+  base: "./",
+  publicDir: "generated/public",
+  build: { outDir: PAGE, emptyOutDir: true, target: "es2022", assetsInlineLimit: 0, modulePreload: { polyfill: false } },
+  worker: { format: "es" },
+  resolve: { conditions: ["onnxruntime-web-use-extern-wasm"] },
+  plugins: [complete()],
+  test: { include: ["tests/**/*.test.ts"], testTimeout: 60000, hookTimeout: 60000, fileParallelism: false },
+} as Parameters<typeof defineConfig>[0]);
