@@ -20,7 +20,7 @@ export async function loadNetworks(base: string, threads: number): Promise<Netwo
   const sessions: ort.InferenceSession[] = [];
   for (const [i, name] of files.entries()) {
     try {
-      sessions.push(await ort.InferenceSession.create(data[i], { graphOptimizationLevel: "all" }));
+      sessions.push(await ort.InferenceSession.create(data[i], { graphOptimizationLevel: "all", logSeverityLevel: 3 }));
     } catch (error) {
       throw new Error(`The model file ${name} is damaged: ${firstLine(error)}`, { cause: error });
     }

@@ -180,7 +180,7 @@ function replicate({ width, height, data }: Picture, x: number, y: number, into:
 
 function cutFrame(picture: Picture, { left, top, width, height }: Frame): Picture {
   const part = cut(picture, left, top, width, height);
-  return part === picture ? { ...picture, data: picture.data.slice() } : part;
+  return part === picture ? { width, height, data: picture.data.slice() } : part;
 }
 
 /** The part of the picture within `reach` pixels of some places. */

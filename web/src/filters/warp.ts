@@ -111,7 +111,7 @@ export function pyramid(art: Picture): Picture[] {
   for (let i = 0; i < data.length; i += 4) {
     for (let k = 0; k < 3; k++) data[i + k] = (data[i + k] * data[i + 3]) / 255;
   }
-  const levels: Picture[] = [{ ...art, data }];
+  const levels: Picture[] = [{ width: art.width, height: art.height, data }];
   for (let last = levels[0]; Math.min(last.width, last.height) >= 16; last = levels[levels.length - 1]) {
     levels.push(areaResize(last, Math.max(Math.trunc(last.width / 2), 1), Math.max(Math.trunc(last.height / 2), 1)));
   }
