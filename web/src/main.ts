@@ -99,7 +99,7 @@ function show(reply: FrameReply, moving: boolean): void {
     if (axesBox.checked) drawAxes(context, face);
   }
   shown = { frame: moving ? frames : 0, timestamp: moving ? timestamp : 0, faces };
-  frames++;
+  document.documentElement.dataset.frames = String(++frames);
   if (recorder) recorded.push(shown);
   canvas.hidden = false;
   element("welcome").hidden = true;

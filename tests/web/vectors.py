@@ -1,0 +1,178 @@
+"""What the Python code answers, for the tests of the browser page to compare with.
+
+`python -m tests.web.vectors FOLDER` writes `vectors.json`, the pictures of drawn faces, one that
+is damaged, and a clip of a moving face as Chromium's fake camera reads it.
+"""
+
+import json
+import sys
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from keypoints import geometry, pose
+from keypoints.estimate import Estimate
+from keypoints.filters import FOLDER, list_filters, load_filter
+from keypoints.filters.spec import Sticker
+from keypoints.inference import tracking
+from keypoints.inference.detectors import load_detector
+from keypoints.inference.predictor import Predictor
+from keypoints.inference.smoothing import OneEuro, OneEuroRotation
+from keypoints.inference.upright import upright_boxes
+from keypoints.media.pictures import encode_png
+from keypoints.synthetic.clip import drawn_clip
+from keypoints.synthetic.drawing import draw_face
+from tests.faces import FOUND, detections
+
+FACES = 20
+SEEDS = 40  # of drawn faces, from which the first that the detector finds are taken
+
+
+def write_vectors(folder: Path) -> None:
+    folder.mkdir(parents=True, exist_ok=True)
+    predictor, detector = Predictor.load("pretrained-small"), load_detector()
+    faces = []
+    for seed in range(SEEDS):
+        image, _ = draw_face(seed)
+        found = detector.detect(image)
+        if len(found) != 1 or len(faces) == FACES:
+            continue
+        estimate, scores = tracking.face_score(predictor, image, found.boxes, found.rolls)
+        if scores[0] < tracking.SCORE_THRESHOLD:
+            continue
+        (folder / f"{seed}.png").write_bytes(encode_png(image))
+        faces.append({
+            "file": f"{seed}.png", "box": found.boxes[0], "roll": found.rolls[0],
+            "points": estimate.points[0].ravel(), "score": scores[0],
+        })  # fmt: skip
+    assert len(faces) == FACES
+    two = np.zeros((260, 520, 3), np.uint8)
+    for left, seed in ((0, FOUND[0]), (260, FOUND[1])):
+        image, _ = draw_face(seed)
+        two[: image.shape[0], left : left + image.shape[1]] = image[:260, :260]
+    (folder / "two.png").write_bytes(encode_png(two))
+    (folder / "damaged.png").write_bytes((folder / faces[0]["file"]).read_bytes()[:400])
+    with open(folder / "camera.mjpeg", "wb") as clip:
+        for time, frame in drawn_clip():
+            if time < 4:
+                clip.write(cv2.imencode(".jpg", frame[..., ::-1])[1].tobytes())
+    values = {
+        "faces": faces, "two": len(detector.detect(two)), **_geometry(), **_sequences(),
+        "filters": _filters(folder),
+    }  # fmt: skip
+    (folder / "vectors.json").write_text(json.dumps(_plain(values)))
+
+
+def _geometry() -> dict:
+    rng = np.random.default_rng(3)
+    image = rng.integers(0, 256, (37, 53, 3), np.uint8)
+    crops = []
+    for box, roll in (((8, 5, 20, 26), 0.0), ((-9, 3, 30, 24), 40.0), ((-300, -200, 700, 600), 0)):
+        matrix = geometry.crop_matrix(box, margin=1.4, roll=roll)
+        crops.append({"box": box, "roll": roll, "matrix": matrix.ravel(),
+                      "pixels": geometry.crop(image, matrix)[::9, ::7].ravel()})  # fmt: skip
+    tilted = _turned(draw_face(FOUND[2])[1], 50)
+    box, roll = upright_boxes(tilted[None])
+    rotation, size = pose.fit_rotation(tilted)
+    estimate = Estimate(tilted[None], np.linspace(1, 4, 68, dtype=np.float32)[None])
+    return {
+        "image": {"width": 53, "height": 37, "data": image.ravel()},
+        "crops": crops,
+        "resized": cv2.resize(image, (20, 13), interpolation=cv2.INTER_AREA).ravel(),
+        "tilted": {"points": tilted.ravel(), "box": box[0], "roll": roll[0],
+                   "rotation": rotation.ravel(), "size": size, "angles": pose.angles(rotation),
+                   "uncertainty": estimate.uncertainty[0],
+                   "relative_uncertainty": estimate.relative_uncertainty()[0]},
+    }  # fmt: skip
+
+
+def _turned(points: np.ndarray, degrees: float) -> np.ndarray:
+    centre = points.mean(axis=0)
+    return ((points - centre) @ geometry.rotation(degrees).T + centre).astype(np.float32)
+
+
+class Script:
+    """A predictor and a detector that know where the faces of each frame are."""
+
+    def __init__(self) -> None:
+        self.faces = np.empty((0, 68, 2), np.float32)
+
+    def detect(self, image: np.ndarray):
+        return detections(geometry.landmark_box(self.faces).astype(np.float32))
+
+    def estimate(self, image, boxes, rolls=None) -> Estimate:
+        """The face whose centre is nearest to a box's, unsure where it is far away."""
+        points, uncertainty = [], []
+        for box in np.asarray(boxes, np.float64):
+            centres = self.faces.mean(axis=1)
+            away = np.linalg.norm(centres - (box[:2] + box[2:] / 2), axis=1)
+            near = len(away) and away.min() < 40
+            points.append(self.faces[away.argmin()] if near else np.zeros((68, 2)))
+            uncertainty.append(np.full(68, 1.0 if near else 99.0))
+        return Estimate(np.float32(points), np.float32(uncertainty))
+
+
+def _sequences() -> dict:
+    """Two faces, one of which is gone for some frames, through the tracker and the filters."""
+    face, rng = draw_face(FOUND[0])[1], np.random.default_rng(5)
+    face = face - face.mean(axis=0)
+    script = Script()
+    tracker = tracking.Tracker(script, detector=script)  # type: ignore[arg-type]
+    euro, turn, frames, smooth = OneEuro(), OneEuroRotation(), [], []
+    for number in range(60):
+        time = number / 25
+        first = _turned(face, 10 * np.sin(time)) + [150 + 60 * time, 120]
+        shown = [first + rng.normal(0, 0.4, (68, 2))]
+        if not 20 <= number < 26 and number < 50:
+            shown.append(face * 0.8 + [450, 200 + 30 * time] + rng.normal(0, 0.4, (68, 2)))
+        script.faces = np.float32(shown)
+        found = tracker.update(np.zeros((480, 640, 3), np.uint8), time)
+        frames.append({"time": time, "faces": [f.ravel() for f in script.faces],
+                       "found": [{"id": f.id, "points": f.points.ravel(), "score": f.score,
+                                  "rotation": f.rotation.ravel()} for f in found]})  # fmt: skip
+        points = euro.smooth(script.faces[0], time)
+        rotation = turn.smooth(pose.fit_rotation(script.faces[0])[0], time)
+        smooth.append({"points": points.ravel(), "rotation": rotation.ravel()})
+    return {"frames": frames, "smooth": smooth}
+
+
+def _filters(folder: Path) -> list[dict]:
+    """Each filter on a drawn face, three frames for its loose parts."""
+    image, points = draw_face(FOUND[0])
+    image, points = cv2.resize(image, None, fx=2, fy=2), points * 2 + 0.5
+    (folder / "face.png").write_bytes(encode_png(image))
+    drawn = []
+    for name in list_filters():
+        filter, shown = load_filter(name), image
+        if name == "landmarks":  # drawn by the page itself
+            continue
+        for number in range(3):
+            moved = points + [2 * number, 0]
+            shown = filter.apply(image, moved[None], ids=[0], timestamp=number / 30)
+        (folder / f"filter-{name}.png").write_bytes(encode_png(shown))
+        art = [layer.art for layer in filter.spec.layers if isinstance(layer, Sticker)]
+        drawn.append({"name": name, "art": sorted({f"filters/{name}/{file}" for file in art})})
+        for file in set(art):
+            pixels = cv2.imread(str(FOLDER / name / file), cv2.IMREAD_UNCHANGED)
+            raw = np.ascontiguousarray(pixels[..., [2, 1, 0, 3]])
+            (folder / f"{name}-{file}.raw").write_bytes(raw.tobytes())
+            drawn[-1].setdefault("sizes", {})[f"filters/{name}/{file}"] = [*raw.shape[1::-1]]
+        (folder / f"filter-{name}.raw").write_bytes(shown.tobytes())
+    (folder / "face.raw").write_bytes(image.tobytes())
+    return [
+        {**d, "width": image.shape[1], "height": image.shape[0], "points": points.ravel()}
+        for d in drawn
+    ]
+
+
+def _plain(value):
+    if isinstance(value, dict):
+        return {key: _plain(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(item) for item in value]
+    return value.tolist() if isinstance(value, np.ndarray | np.generic) else value
+
+
+if __name__ == "__main__":
+    write_vectors(Path(sys.argv[1]))
