@@ -21,6 +21,7 @@ KEPT_IN_HOME = (
 # Not of the tests: version control, installed packages, and the caches of Python and its tools.
 NOT_OF_TESTS = {
     ".git", ".venv", ".pytest_cache", ".ruff_cache", ".mypy_cache", ".hypothesis", "__pycache__",
+    "node_modules",
 }  # fmt: skip
 
 # All tests, and the processes that they start, have a home folder of their own.

@@ -161,7 +161,7 @@ def test_the_wheel(tmp_path):
     pip = [sys.executable, "-m", "pip", "wheel", "--quiet", "--no-deps", "--wheel-dir"]
     subprocess.run([*pip, str(tmp_path), str(ROOT)], check=True, capture_output=True)
     (wheel,) = tmp_path.glob("*.whl")
-    assert wheel.stat().st_size < 40e6
+    assert wheel.stat().st_size < 55e6  # 15 MB of it the browser page, if built
     names = set(zipfile.ZipFile(wheel).namelist())
     assert {
         "keypoints/py.typed",

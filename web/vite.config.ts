@@ -18,6 +18,7 @@ function complete(): Plugin {
         const name = `ort-wasm-simd-threaded.${kind}`;
         copyFileSync(join(RUNTIME, name), join(PAGE, "runtime", name));
       }
+      copyFileSync(join(import.meta.dirname, "licences.txt"), join(PAGE, "licences.txt"));
       for (const name of readdirSync(PAGE, { recursive: true, encoding: "utf8" })) {
         if (!/\.(html|js|mjs|css|wasm|txt)$/.test(name) || statSync(join(PAGE, name)).size < 2000) continue;
         writeFileSync(join(PAGE, `${name}.gz`), gzipSync(readFileSync(join(PAGE, name)), { level: 9 }));

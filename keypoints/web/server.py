@@ -42,9 +42,7 @@ def open_server(host: str, port: int, *, page: Path = PAGE) -> http.server.Threa
     """
     if not (page / "index.html").is_file():
         raise InputError(f"{page}: the page is not built; `make web` builds it (needs Node.js 20)")
-    files = {
-        path.relative_to(page).as_posix(): path for path in page.rglob("*") if path.is_file()
-    }
+    files = {path.relative_to(page).as_posix(): path for path in page.rglob("*") if path.is_file()}
     files[""] = files["index.html"]
 
     class Handler(_Handler):

@@ -1,0 +1,62 @@
+"""The built browser page: its own tests, in Node.js and in Chromium, beside the Python code."""
+
+import os
+import shutil
+import subprocess
+import threading
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+import pytest
+
+from keypoints.web.server import PAGE, open_server
+from tests.web.vectors import write_vectors
+
+WEB = Path(__file__).parents[2] / "web"
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or ""
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(
+        not (PAGE / "index.html").is_file() or not (WEB / "node_modules").is_dir(),
+        reason="the page is not built: `make web` needs Node.js 20.19 or newer",
+    ),
+]
+
+
+class Quiet(SimpleHTTPRequestHandler):
+    def log_message(self, format: str, *arguments: object) -> None:
+        pass
+
+
+@pytest.fixture(scope="module")
+def vectors(tmp_path_factory) -> Path:
+    folder = tmp_path_factory.mktemp("vectors")
+    write_vectors(folder)
+    return folder
+
+
+def run(file: str, vectors: Path, **variables: str) -> None:
+    command = ["npx", "vitest", "run", f"tests/{file}.test.ts"]
+    done = subprocess.run(
+        command, cwd=WEB, capture_output=True, text=True,
+        env={**os.environ, "VECTORS": str(vectors), "NO_COLOR": "1", **variables},
+    )  # fmt: skip
+    print(done.stdout)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_units_answer_as_python_does(vectors):
+    run("unit", vectors)
+
+
+@pytest.mark.skipif(not CHROMIUM, reason="no Chromium: `apt-get install chromium`")
+def test_the_page_in_chromium(vectors):
+    plain = ThreadingHTTPServer(("127.0.0.1", 0), partial(Quiet, directory=str(PAGE)))
+    with open_server("127.0.0.1", 0) as server, plain:
+        for each in (server, plain):
+            threading.Thread(target=each.serve_forever, daemon=True).start()
+        page, static = (f"http://127.0.0.1:{s.server_address[1]}/" for s in (server, plain))
+        run("browser", vectors, PAGE=page, STATIC=static, CHROMIUM=CHROMIUM)
+        server.shutdown()
+        plain.shutdown()

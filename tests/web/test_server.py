@@ -1,0 +1,70 @@
+import threading
+import urllib.error
+import urllib.request
+
+import pytest
+
+from keypoints.commands.cli import run_command
+from keypoints.commands.web import web
+from keypoints.web import server
+from keypoints.web.constants import constants
+
+
+@pytest.fixture
+def address(tmp_path):
+    (tmp_path / "index.html").write_text("<p>page</p>")
+    (tmp_path / "a.wasm").write_bytes(b"plain")
+    (tmp_path / "a.wasm.gz").write_bytes(b"packed")
+    with server.open_server("127.0.0.1", 0, page=tmp_path) as opened:
+        threading.Thread(target=opened.serve_forever, daemon=True).start()
+        yield f"http://127.0.0.1:{opened.server_address[1]}"
+        opened.shutdown()
+
+
+def test_files_have_their_type_and_the_page_is_isolated(address):
+    with urllib.request.urlopen(f"{address}/") as answer:
+        assert answer.read() == b"<p>page</p>"
+        assert answer.headers["Content-Type"].startswith("text/html")
+        assert answer.headers["Cross-Origin-Opener-Policy"] == "same-origin"
+        assert answer.headers["Cross-Origin-Embedder-Policy"] == "require-corp"
+        policy = answer.headers["Content-Security-Policy"]
+    assert "default-src 'none'" in policy and "unsafe-inline" not in policy
+
+
+def test_packed_files_go_to_those_who_take_them(address):
+    for encoding, body in (("gzip", b"packed"), ("identity", b"plain")):
+        request = urllib.request.Request(f"{address}/a.wasm", headers={"Accept-Encoding": encoding})
+        with urllib.request.urlopen(request) as answer:
+            assert answer.read() == body
+            assert answer.headers["Content-Type"] == "application/wasm"
+            assert answer.headers["Content-Encoding"] == ("gzip" if encoding == "gzip" else None)
+
+
+@pytest.mark.parametrize("path", ["/../server.py", "/%2e%2e/server.py", "//etc/passwd", "/x"])
+def test_nothing_else_is_served(address, path):
+    with pytest.raises(urllib.error.HTTPError, match="404"):
+        urllib.request.urlopen(address + path)
+
+
+def test_a_page_that_is_not_built_exits_2(tmp_path, monkeypatch, capsys):
+    monkeypatch.setitem(server.open_server.__kwdefaults__, "page", tmp_path)
+    with pytest.raises(SystemExit) as end:
+        run_command(web, ["--port=0"])
+    error = capsys.readouterr().err
+    assert end.value.code == 2 and error.count("\n") == 1
+    assert "the page is not built; `make web` builds it" in error
+
+
+def test_a_port_that_is_taken_exits_2(address, tmp_path, monkeypatch, capsys):
+    monkeypatch.setitem(server.open_server.__kwdefaults__, "page", tmp_path)  # of `address`
+    with pytest.raises(SystemExit) as end:
+        run_command(web, [f"--port={address.rpartition(':')[2]}"])
+    assert end.value.code == 2 and "cannot listen" in capsys.readouterr().err
+
+
+def test_constants_are_plain_and_name_all_filters():
+    values = constants()
+    assert values["smoothing"]["speed_gain"] == 150.0
+    layers = {spec["name"]: spec["layers"] for spec in values["filters"]}
+    assert layers["sunglasses"][0]["art"] == "filters/sunglasses/temple.png"
+    assert layers["pixelate"] == [{"kind": "pixelate", "margin": 0.12, "blocks": 6.0}]
