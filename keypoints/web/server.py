@@ -3,6 +3,7 @@
 import http.server
 import mimetypes
 import socket
+import sys
 from http import HTTPStatus
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
@@ -50,6 +51,11 @@ def open_server(host: str, port: int, *, page: Path = PAGE) -> http.server.Threa
 
     class Server(http.server.ThreadingHTTPServer):
         address_family = socket.AF_INET6 if ":" in host else socket.AF_INET
+
+        def handle_error(self, request: object, client_address: object) -> None:
+            """A browser that goes away in the middle of an answer is no error."""
+            if not isinstance(sys.exception(), ConnectionError):
+                super().handle_error(request, client_address)  # type: ignore[arg-type]
 
     try:
         return Server((host, port), Handler)
