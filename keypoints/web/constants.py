@@ -12,7 +12,7 @@ from keypoints import expression, geometry, head_shape, landmarks, pose, pretrai
 from keypoints.filters import FOLDER, head, list_filters, loose_pupil
 from keypoints.filters.engine import HOLD
 from keypoints.filters.spec import KINDS, Layer, Sticker, read_spec
-from keypoints.inference import centerface, detectors, smoothing, tracking, upright
+from keypoints.inference import centerface, detections, detectors, smoothing, tracking, upright
 from keypoints.media import landmark_csv, overlay
 
 MODEL = "pretrained-small"
@@ -36,18 +36,18 @@ def constants() -> dict[str, Any]:
             "multiple": centerface.MULTIPLE,
             "still": detectors.STILL,
             "moving": detectors.MOVING,
-            "sure": detectors.SURE,
-            "same_face_iou": detectors.SAME_FACE_IOU,
-            "centre": detectors.CENTERFACE_CENTRE,
-            "size": detectors.CENTERFACE_SIZE,
-            "smallest_side": detectors.SMALLEST_SIDE,
-            "level_step": detectors.LEVEL_STEP,
-            "small_picture": detectors.SMALL_PICTURE,
-            "aspect": detectors.ASPECT,
-            "lying": detectors.LYING,
-            "turned": detectors.TURNED,
-            "tile": detectors.TILE,
-            "tile_overlap": detectors.TILE_OVERLAP,
+            "sure": centerface.SURE,
+            "same_face_iou": detections.SAME_FACE_IOU,
+            "centre": centerface.CENTRE,
+            "size": centerface.SIZE,
+            "smallest_side": centerface.SMALLEST_SIDE,
+            "level_step": centerface.LEVEL_STEP,
+            "small_picture": centerface.SMALL_PICTURE,
+            "aspect": centerface.ASPECT,
+            "lying": centerface.LYING,
+            "turned": centerface.TURNED,
+            "tile": centerface.TILE,
+            "tile_overlap": centerface.TILE_OVERLAP,
         },
         "tracking": {
             "detect_every": tracking.DETECT_EVERY,

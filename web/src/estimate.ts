@@ -1,7 +1,7 @@
 // What the network answers for a face, and how likely it is one, as in keypoints/estimate.py and
 // keypoints/inference/tracking.py.
 
-import { LANDMARKS, TRACKING } from "./constants";
+import { TRACKING } from "./constants";
 import { type Box, type Points, centreOf, landmarkBox } from "./geometry";
 
 export interface Estimate {
@@ -10,11 +10,11 @@ export interface Estimate {
   uncertainty: Float32Array;
 }
 
-/** Mean uncertainty over the distance of the outer eye corners: low on faces. */
+/** Mean uncertainty over the root of the area of the points' box: low on faces. */
 export function relativeUncertainty({ points, uncertainty }: Estimate): number {
-  const [right, left] = LANDMARKS.outer_eye_corners;
-  const eyes = Math.hypot(points[2 * left] - points[2 * right], points[2 * left + 1] - points[2 * right + 1]);
-  return uncertainty.reduce((sum, value) => sum + value, 0) / uncertainty.length / Math.max(eyes, 1e-3);
+  const [, , width, height] = landmarkBox(points);
+  const mean = uncertainty.reduce((sum, value) => sum + value, 0) / uncertainty.length;
+  return mean / Math.max(Math.sqrt(width * height), 1e-3);
 }
 
 /** From 0 to 1: how likely an estimate is one of a face. `box`: that of its crop. */
