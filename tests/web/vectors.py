@@ -59,7 +59,7 @@ def write_vectors(folder: Path) -> None:
                 clip.write(cv2.imencode(".jpg", frame[..., ::-1])[1].tobytes())
     values = {
         "faces": faces, "two": len(detector.detect(two)), **_geometry(), **_sequences(),
-        "filters": _filters(folder),
+        "filters": _filters(folder), "cut": _cut(folder),
     }  # fmt: skip
     (folder / "vectors.json").write_text(json.dumps(_plain(values)))
 
@@ -164,6 +164,24 @@ def _filters(folder: Path) -> list[dict]:
         {**d, "width": image.shape[1], "height": image.shape[0], "points": points.ravel()}
         for d in drawn
     ]
+
+
+def _cut(folder: Path) -> list[dict]:
+    """The privacy filters on a face that the right and bottom border cut, in noise."""
+    _, points = draw_face(FOUND[0])
+    middle = points.mean(axis=0) * 2
+    drawn = []
+    for number, (x, y) in enumerate(((7, 4), (-40, 31), (90, -55), (-70, 90), (21, 18))):
+        width, height = (int(side) for side in middle + [x, y])
+        image = np.random.default_rng(number).integers(0, 256, (height, width, 3), np.uint8)
+        (folder / f"cut-{number}.raw").write_bytes(image.tobytes())
+        for name in ("blur", "pixelate"):
+            shown = load_filter(name).apply(image, points[None] * 2, ids=[0], timestamp=0)
+            file = f"cut-{number}-{name}.raw"
+            (folder / file).write_bytes(shown.tobytes())
+            drawn.append({"name": name, "before": f"cut-{number}.raw", "after": file,
+                          "width": width, "height": height, "points": points.ravel() * 2})  # fmt: skip
+    return drawn
 
 
 def _plain(value):

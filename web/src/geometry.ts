@@ -100,9 +100,11 @@ export function crop(picture: Picture, matrix: Matrix, into?: Float32Array): Flo
     const top = Math.max(blocks(seen[1], Math.floor) - 2 * reduction, 0);
     const right = Math.min(blocks(seen[0] + seen[2], Math.ceil) + 2 * reduction, picture.width);
     const bottom = Math.min(blocks(seen[1] + seen[3], Math.ceil) + 2 * reduction, picture.height);
-    const columns = Math.floor((right - left) / reduction), rows = Math.floor((bottom - top) / reduction);
-    if (columns < 1 || rows < 1) return pixels.fill(0);
-    const part = cut(picture, left, top, columns * reduction, rows * reduction);
+    if (right <= left || bottom <= top) return pixels.fill(0);
+    const columns = Math.max(Math.floor((right - left) / reduction), 1);
+    const rows = Math.max(Math.floor((bottom - top) / reduction), 1);
+    const [width, height] = [Math.min(columns * reduction, right - left), Math.min(rows * reduction, bottom - top)];
+    const part = cut(picture, left, top, width, height);
     picture = areaResize(part, columns, rows);
     const offset = (reduction - 1) / 2;
     matrix = compose(matrix, [reduction, 0, offset + left, 0, reduction, offset + top]);

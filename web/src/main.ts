@@ -55,7 +55,11 @@ function start(): void {
       else if (data.number === null) reject(new Error(data.message));
       else waiting.get(data.number)?.(new Error(data.message));
     };
-    worker!.onerror = (event) => reject(new Error(event.message || "A part of this page cannot be loaded."));
+    worker!.onerror = (event) => {
+      const error = new Error(event.message || "A part of this page cannot be loaded.");
+      reject(error);
+      for (const answer of waiting.values()) answer(error);
+    };
   });
   send({ kind: "start", base: new URL("./", location.href).href, threads });
   say("Loading the models…");
@@ -122,15 +126,19 @@ function report(reply: FrameReply, latency: number, moving: boolean): void {
   speed.textContent = moving ? `${rate.toFixed(0)} frames/s, ${latency.toFixed(0)} ms` : `${latency.toFixed(0)} ms`;
 }
 
+/** Free the camera or the file of a video. */
+function end(video: HTMLVideoElement): void {
+  if (video.srcObject instanceof MediaStream) video.srcObject.getTracks().forEach((track) => track.stop());
+  video.pause();
+  if (video.src) URL.revokeObjectURL(video.src);
+  video.removeAttribute("src");
+}
+
 /** Stop what runs, and take the next source. */
 function take(next: Source | null): number {
   if (recorder) recorder.stop();
   if (source && "video" in source) {
-    const stream = source.video.srcObject;
-    if (stream instanceof MediaStream) stream.getTracks().forEach((track) => track.stop());
-    source.video.pause();
-    if (source.video.src) URL.revokeObjectURL(source.video.src);
-    source.video.removeAttribute("src");
+    end(source.video);
   } else if (source) {
     source.picture.close();
   }
@@ -174,21 +182,28 @@ async function redraw(): Promise<void> {
 
 async function runVideo(video: HTMLVideoElement, live: boolean): Promise<void> {
   const own = take({ video, live });
-  await ready;
-  send({ kind: "reset" });
-  const clock = new FrameClock(video);
-  let last = -Infinity;
-  while (own === session) {
-    const mediaTime = await clock.next(() => own === session);
-    if (mediaTime === null || own !== session) return;
-    const timestamp = live ? performance.now() / 1000 : mediaTime;
-    if (timestamp <= last) send({ kind: "reset" }); // a video file begins again
-    last = timestamp;
-    await process(await createImageBitmap(video), timestamp, true);
+  try {
+    await ready;
+    send({ kind: "reset" });
+    const clock = new FrameClock(video);
+    let last = -Infinity;
+    while (own === session) {
+      const mediaTime = await clock.next(() => own === session);
+      if (mediaTime === null || own !== session) return;
+      const timestamp = live ? performance.now() / 1000 : mediaTime;
+      if (timestamp <= last) send({ kind: "reset" }); // a video file begins again
+      last = timestamp;
+      await process(await createImageBitmap(video), timestamp, true);
+    }
+  } catch (error) {
+    if (own !== session) return;
+    take(null); // the camera is free again
+    throw error;
   }
 }
 
 async function useCamera(): Promise<void> {
+  const own = take(null);
   say("Waiting for the camera…");
   const video = await openCamera(() => {
     if (source && "video" in source && source.video === video) {
@@ -196,13 +211,22 @@ async function useCamera(): Promise<void> {
       fail("The camera was disconnected.");
     }
   });
-  await runVideo(video, true);
+  if (own === session) await runVideo(video, true);
+  else end(video);
 }
 
 async function openFile(file: File): Promise<void> {
+  const own = take(null);
   say(`Opening ${file.name}…`);
-  if (file.type.startsWith("video/")) await runVideo(await openVideo(file), false);
-  else await runPicture(await openPicture(file));
+  if (file.type.startsWith("video/")) {
+    const video = await openVideo(file);
+    if (own === session) await runVideo(video, false);
+    else end(video);
+  } else {
+    const picture = await openPicture(file);
+    if (own === session) await runPicture(picture);
+    else picture.close();
+  }
 }
 
 function save(name: string, blob: Blob): void {

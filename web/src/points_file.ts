@@ -25,9 +25,9 @@ export function toCsv(frames: NotedFrame[]): string {
         face.score.toFixed(4),
         ...Array.from(face.points, (value) => value.toFixed(2)),
         ...Array.from(face.uncertainty, (value) => value.toFixed(2)),
-        ...[yaw, pitch, roll].map((angle) => (Number.isNaN(angle) ? "nan" : angle.toFixed(1).replace(/^-(0\.0)$/, "$1"))),
-        eyeOpening(face.points).toFixed(3),
-        mouthOpening(face.points).toFixed(3),
+        ...[yaw, pitch, roll].map((angle) => spelt(angle, 1).replace(/^-(0\.0)$/, "$1")),
+        spelt(eyeOpening(face.points), 3),
+        spelt(mouthOpening(face.points), 3),
       ].join(","));
     }
   }
@@ -47,13 +47,18 @@ export function toJson(frames: NotedFrame[]): string {
         score: round(face.score, 4),
         points: Array.from({ length: 68 }, (_, i) => [round(face.points[2 * i]), round(face.points[2 * i + 1])]),
         uncertainty: Array.from(face.uncertainty, (value) => round(value)),
-        yaw: round(yaw, 1), pitch: round(pitch, 1), roll: round(roll, 1), // NaN becomes null
+        yaw: round(yaw, 1), pitch: round(pitch, 1), roll: round(roll, 1), // NaN and infinity become null
         eye_opening: round(eyeOpening(face.points), 3),
         mouth_opening: round(mouthOpening(face.points), 3),
       };
     }),
   }));
   return JSON.stringify(plain, null, 1) + "\n";
+}
+
+/** A number as Python writes it: also nan, inf. */
+function spelt(value: number, digits: number): string {
+  return Number.isFinite(value) ? value.toFixed(digits) : Number.isNaN(value) ? "nan" : value > 0 ? "inf" : "-inf";
 }
 
 function poseOf(face: Face): { yaw: number; pitch: number; roll: number } {

@@ -5,6 +5,8 @@ import type { Head, Place } from "./head";
 import type { BlurLayer, BulgeLayer, PixelateLayer } from "./spec";
 import type { Frame } from "./warp";
 
+const SOFT_EDGE = 0.72; // pixels by which OpenCV's thick smooth lines reach farther than half their width
+
 /** Magnify around some landmarks, in a disc that turns with the head. */
 export function bulge(picture: Picture, head: Head, layer: BulgeLayer): void {
   const centre = head.mean(layer.points), scale = head.size * layer.radius;
@@ -45,16 +47,15 @@ export function blur(picture: Picture, head: Head, layer: BlurLayer): void {
   ]);
   const around = coverage(shrunk, width, height, (margin + sigma / 2) / factor);
   gaussian(around, width, height, 1, Math.max(sigma / 4 / factor, 0.5));
-  const smooth = new Uint8ClampedArray(4);
+  const smooth = enlarge(coarse, frame.width, frame.height);
   for (let row = 0; row < frame.height; row++) {
     const y = ((row + 0.5) * height) / frame.height - 0.5;
     for (let column = 0; column < frame.width; column++) {
-      const x = ((column + 0.5) * width) / frame.width - 0.5;
-      const weight = Math.max(core[row * frame.width + column], bilinear(around, width, height, x, y));
+      const x = ((column + 0.5) * width) / frame.width - 0.5, at = row * frame.width + column;
+      const weight = Math.max(core[at], bilinear(around, width, height, x, y));
       if (weight <= 0) continue;
-      replicate(coarse, x, y, smooth, 0);
       const to = ((frame.top + row) * picture.width + frame.left + column) * 4;
-      for (let k = 0; k < 3; k++) picture.data[to + k] += weight * (smooth[k] - picture.data[to + k]);
+      for (let k = 0; k < 3; k++) picture.data[to + k] += weight * (smooth[4 * at + k] - picture.data[to + k]);
     }
   }
 }
@@ -66,24 +67,29 @@ export function pixelate(picture: Picture, head: Head, layer: PixelateLayer): vo
   if (!frame) return;
   // The grid is fixed to the picture, so that the squares do not move with the face.
   const left = Math.floor(frame.left / block) * block, top = Math.floor(frame.top / block) * block;
-  const right = Math.min(Math.ceil((frame.left + frame.width) / block) * block, picture.width);
-  const bottom = Math.min(Math.ceil((frame.top + frame.height) / block) * block, picture.height);
-  const mask = coverage(outline.map(([x, y]): Place => [x - left, y - top]), right - left, bottom - top, margin);
+  // Squares that the border cuts go on outside with its pixels, and are touched outside too.
+  const right = Math.ceil((frame.left + frame.width) / block) * block;
+  const bottom = Math.ceil((frame.top + frame.height) / block) * block;
+  const own = outline.map(([x, y]): Place => [x - left, y - top]);
+  const mask = coverage(own, right - left, bottom - top, margin);
   for (let y = top; y < bottom; y += block) {
     for (let x = left; x < right; x += block) {
-      const endX = Math.min(x + block, right), endY = Math.min(y + block, bottom);
       const sum = [0, 0, 0];
       let touched = false;
-      for (let row = y; row < endY; row++) {
-        for (let column = x; column < endX; column++) {
+      for (let row = y; row < y + block; row++) {
+        const line = Math.min(row, picture.height - 1) * picture.width;
+        for (let column = x; column < x + block; column++) {
           touched ||= mask[(row - top) * (right - left) + column - left] > 0;
-          for (let k = 0; k < 3; k++) sum[k] += picture.data[(row * picture.width + column) * 4 + k];
+          const at = (line + Math.min(column, picture.width - 1)) * 4;
+          for (let k = 0; k < 3; k++) sum[k] += picture.data[at + k];
         }
       }
       if (!touched) continue;
-      const colour = sum.map((value) => value / ((endX - x) * (endY - y)));
-      for (let row = y; row < endY; row++) {
-        for (let column = x; column < endX; column++) picture.data.set(colour, (row * picture.width + column) * 4);
+      const colour = sum.map((value) => value / (block * block));
+      for (let row = y; row < Math.min(y + block, picture.height); row++) {
+        for (let column = x; column < Math.min(x + block, picture.width); column++) {
+          picture.data.set(colour, (row * picture.width + column) * 4);
+        }
       }
     }
   }
@@ -111,7 +117,8 @@ export function coverage(polygon: Place[], width: number, height: number, margin
     }
   }
   if (margin >= 0.5) {
-    polygon.forEach((start, i) => stroke(mask, width, height, start, polygon[(i + 1) % polygon.length], margin));
+    const reach = Math.ceil(Math.round(2 * margin) / 2) + SOFT_EDGE;
+    polygon.forEach((start, i) => stroke(mask, width, height, start, polygon[(i + 1) % polygon.length], reach));
   }
   for (let i = 0; i < mask.length; i++) mask[i] = Math.min(mask[i], 1);
   return mask;
@@ -133,9 +140,9 @@ function stroke(mask: Float32Array, width: number, height: number, a: Place, b: 
   }
 }
 
-/** Gaussian blur in place; the edge goes on outside. */
+/** Gaussian blur in place, of OpenCV's reach. Outside, colours go on, and a mask (1 channel) is mirrored. */
 function gaussian(data: Float32Array | Uint8ClampedArray, width: number, height: number, channels: number, sigma: number): void {
-  const reach = Math.ceil(3 * sigma), weights: number[] = [];
+  const reach = Math.round(6 * sigma + 1) >> 1, weights: number[] = [];
   for (let i = -reach; i <= reach; i++) weights.push(Math.exp(-(i * i) / (2 * sigma * sigma)));
   const sum = weights.reduce((total, weight) => total + weight, 0);
   const pass = (from: ArrayLike<number>, to: Float32Array | Uint8ClampedArray, length: number, step: number) => {
@@ -144,7 +151,8 @@ function gaussian(data: Float32Array | Uint8ClampedArray, width: number, height:
       for (let k = 0; k < channels; k++) {
         let value = 0;
         for (let j = -reach; j <= reach; j++) {
-          const other = Math.min(Math.max(place + j, 0), length - 1) - place;
+          const there = place + j, mirrored = channels > 1 ? there : length - 1 - Math.abs(length - 1 - Math.abs(there));
+          const other = Math.min(Math.max(mirrored, 0), length - 1) - place;
           value += weights[j + reach] * from[(i + other * step) * channels + k];
         }
         to[i * channels + k] = value / sum;
@@ -154,6 +162,38 @@ function gaussian(data: Float32Array | Uint8ClampedArray, width: number, height:
   const across = new Float32Array(data.length);
   pass(data, across, width, 1);
   pass(across, data, height, width);
+}
+
+/** `picture` made larger by cubics as of OpenCV; the edge goes on outside. */
+function enlarge({ width, height, data }: Picture, newWidth: number, newHeight: number): Uint8ClampedArray {
+  const across = cubics(width, newWidth), down = cubics(height, newHeight);
+  const lines = new Float32Array(height * newWidth * 4), large = new Uint8ClampedArray(newHeight * newWidth * 4);
+  for (let row = 0, to = 0; row < height; row++) {
+    for (const { cells, weights } of across) {
+      for (let k = 0; k < 4; k++, to++) {
+        for (let i = 0; i < 4; i++) lines[to] += weights[i] * data[(row * width + cells[i]) * 4 + k];
+      }
+    }
+  }
+  const line = newWidth * 4;
+  down.forEach(({ cells: [a, b, c, d], weights: [p, q, r, s] }, row) => {
+    for (let i = 0; i < line; i++) {
+      large[row * line + i] = p * lines[a * line + i] + q * lines[b * line + i] + r * lines[c * line + i] + s * lines[d * line + i];
+    }
+  });
+  return large;
+}
+
+/** The four cells of a short line that each cell of a long one is made of, and their weights. */
+function cubics(short: number, long: number): { cells: number[]; weights: number[] }[] {
+  const a = -0.75;
+  return Array.from({ length: long }, (_, i) => {
+    const x = ((i + 0.5) * short) / long - 0.5, left = Math.floor(x), f = x - left;
+    const cells = [-1, 0, 1, 2].map((step) => Math.min(Math.max(left + step, 0), short - 1));
+    const near = (t: number) => ((a + 2) * t - (a + 3)) * t * t + 1;
+    const far = (t: number) => ((a * t - 5 * a) * t + 8 * a) * t - 4 * a;
+    return { cells, weights: [far(f + 1), near(f), near(1 - f), far(2 - f)] };
+  });
 }
 
 function bilinear(values: Float32Array, width: number, height: number, x: number, y: number): number {
