@@ -8,11 +8,10 @@ import json
 import sys
 from pathlib import Path
 
-from keypoints import pretrained
 from keypoints.atomic import replacing, write_text
 from keypoints.filters import FOLDER
-from keypoints.inference import centerface
-from keypoints.web.constants import MODEL, constants
+from keypoints.web.constants import constants
+from keypoints.web.models import models
 
 
 def write_assets(folder: Path) -> None:
@@ -25,12 +24,7 @@ def write_assets(folder: Path) -> None:
         for layer in spec["layers"]
         if "art" in layer
     }
-    landmarks = pretrained.NAMES[MODEL] / "model-int8.onnx"
-    models = {
-        "models/landmarks.onnx": landmarks.read_bytes(),
-        "models/detector.onnx": centerface.model_bytes(centerface.model_file()),
-    }
-    for name, data in (art | models).items():
+    for name, data in (art | models()).items():
         path = public / name
         path.parent.mkdir(parents=True, exist_ok=True)
         with replacing(path) as temporary:

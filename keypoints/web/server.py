@@ -39,15 +39,21 @@ HEADERS = {
 def open_server(host: str, port: int, *, page: Path = PAGE) -> http.server.ThreadingHTTPServer:
     """A server of the folder `page` that listens on `host` and `port` (0: a free one).
 
-    Raises InputError where the page is not built, and where the address cannot be used.
+    Raises InputError where the page is not built or a model is missing or damaged, and where the
+    address cannot be used.
     """
     if not (page / "index.html").is_file():
         raise InputError(f"{page}: the page is not built; `make web` builds it (needs Node.js 20)")
     files = {path.relative_to(page).as_posix(): path for path in page.rglob("*") if path.is_file()}
     files[""] = files["index.html"]
+    own = {}
+    if page == PAGE and not (page / "models").is_dir():  # the wheel has each model once
+        from keypoints.web.models import models
+
+        own = models()
 
     class Handler(_Handler):
-        content = files
+        content, models = files, own
 
     class Server(http.server.ThreadingHTTPServer):
         address_family = socket.AF_INET6 if ":" in host else socket.AF_INET
@@ -66,6 +72,7 @@ def open_server(host: str, port: int, *, page: Path = PAGE) -> http.server.Threa
 
 class _Handler(http.server.BaseHTTPRequestHandler):
     content: dict[str, Path]  # by the path in the address
+    models: dict[str, bytes]
     protocol_version = "HTTP/1.1"
     server_version, sys_version = "keypoints", ""
 
@@ -77,13 +84,16 @@ class _Handler(http.server.BaseHTTPRequestHandler):
 
     def _answer(self, *, with_body: bool) -> None:
         name = unquote(urlsplit(self.path).path).removeprefix("/")
-        path = self.content.get(name)
-        try:
-            if path is None:
-                raise FileNotFoundError
+        path, packed = self.content.get(name, Path(name)), None
+        if "gzip" in self.headers.get("Accept-Encoding", ""):
             packed = self.content.get(f"{name or 'index.html'}.gz")
-            packed = packed if "gzip" in self.headers.get("Accept-Encoding", "") else None
-            body = (packed or path).read_bytes()
+        try:
+            if name in self.models:
+                body = self.models[name]
+            elif name in self.content:
+                body = (packed or path).read_bytes()
+            else:
+                raise FileNotFoundError
         except OSError:
             self.send_error(HTTPStatus.NOT_FOUND)
             return

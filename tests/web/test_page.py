@@ -37,10 +37,13 @@ def vectors(tmp_path_factory) -> Path:
 
 
 def run(file: str, vectors: Path, **variables: str) -> None:
+    home = vectors / "home"  # npm and Chromium write there
+    home.mkdir(exist_ok=True)
+    folders = {"HOME": str(home), "XDG_CONFIG_HOME": str(home), "XDG_CACHE_HOME": str(home)}
     command = ["npx", "vitest", "run", f"tests/{file}.test.ts"]
     done = subprocess.run(
         command, cwd=WEB, capture_output=True, text=True,
-        env={**os.environ, "VECTORS": str(vectors), "NO_COLOR": "1", **variables},
+        env={**os.environ, "VECTORS": str(vectors), "NO_COLOR": "1", **folders, **variables},
     )  # fmt: skip
     print(done.stdout)
     assert done.returncode == 0, done.stdout + done.stderr

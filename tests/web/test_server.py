@@ -1,13 +1,20 @@
+import shutil
 import threading
 import urllib.error
 import urllib.request
 
 import pytest
 
+from keypoints import pretrained
 from keypoints.commands.cli import run_command
 from keypoints.commands.web import web
+from keypoints.errors import InputError
+from keypoints.inference import centerface
 from keypoints.web import server
 from keypoints.web.constants import constants
+from keypoints.web.models import models
+
+NETWORKS = ("landmarks", "detector")
 
 
 @pytest.fixture
@@ -44,6 +51,35 @@ def test_packed_files_go_to_those_who_take_them(address):
 def test_nothing_else_is_served(address, path):
     with pytest.raises(urllib.error.HTTPError, match="404"):
         urllib.request.urlopen(address + path)
+
+
+def test_a_page_without_models_gets_those_of_the_packages(tmp_path, monkeypatch):
+    (tmp_path / "index.html").write_text("<p>page</p>")
+    monkeypatch.setattr(server, "PAGE", tmp_path)
+    with server.open_server("127.0.0.1", 0, page=tmp_path) as opened:
+        threading.Thread(target=opened.serve_forever, daemon=True).start()
+        address = f"http://127.0.0.1:{opened.server_address[1]}/models"
+        bodies = [urllib.request.urlopen(f"{address}/{name}.onnx").read() for name in NETWORKS]
+        opened.shutdown()
+    expected = [
+        (pretrained.NAMES["pretrained-small"] / "model-int8.onnx").read_bytes(),
+        centerface.model_bytes(centerface.model_file()),
+    ]
+    assert bodies == expected and len(set(bodies)) == 2
+
+
+def test_a_damaged_model_is_not_served(tmp_path, monkeypatch):
+    small = shutil.copytree(
+        pretrained.NAMES["pretrained-small"], tmp_path / "small",
+        ignore=shutil.ignore_patterns("weights"),
+    )  # fmt: skip
+    monkeypatch.setitem(pretrained.NAMES, "pretrained-small", small)
+    assert len(models()) == 2
+    with open(small / "model-int8.onnx", "r+b") as file:
+        file.seek(5000)
+        file.write(b"damaged")
+    with pytest.raises(InputError, match="is missing or damaged"):
+        models()
 
 
 def test_a_page_that_is_not_built_exits_2(tmp_path, monkeypatch, capsys):

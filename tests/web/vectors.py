@@ -179,8 +179,10 @@ def _cut(folder: Path) -> list[dict]:
             shown = load_filter(name).apply(image, points[None] * 2, ids=[0], timestamp=0)
             file = f"cut-{number}-{name}.raw"
             (folder / file).write_bytes(shown.tobytes())
-            drawn.append({"name": name, "before": f"cut-{number}.raw", "after": file,
-                          "width": width, "height": height, "points": points.ravel() * 2})  # fmt: skip
+            drawn.append({
+                "name": name, "before": f"cut-{number}.raw", "after": file,
+                "width": width, "height": height, "points": points.ravel() * 2,
+            })  # fmt: skip
     return drawn
 
 

@@ -1,6 +1,7 @@
 // The built page in the system's Chromium. PAGE: address of `keypoints web`; STATIC: of a server without its headers.
 
 import { readFileSync } from "node:fs";
+import { cpus } from "node:os";
 import { join } from "node:path";
 import { type Browser, type BrowserContext, type Page, chromium } from "playwright-core";
 import { afterAll, afterEach, beforeAll, expect, test } from "vitest";
@@ -33,23 +34,43 @@ async function open(address = PAGE, change?: (page: Page) => Promise<unknown>): 
 const status = (pattern: RegExp, timeout = 30000) =>
   page.waitForFunction((source) => new RegExp(source).test(document.getElementById("status")!.textContent!), pattern.source, { timeout });
 
-async function show(file: string): Promise<void> {
-  await page.setInputFiles("#file", join(FOLDER, file));
-  await page.waitForFunction((name) => !document.getElementById("status")!.textContent!.startsWith(`Opening ${name}`) &&
-    document.getElementById("status")!.textContent! !== "Loading the models…", file);
-  await status(/face|cannot/);
+/** Do something that draws anew, and wait for that. */
+async function redrawn(action: () => Promise<unknown>): Promise<void> {
+  await page.evaluate(() => { document.documentElement.dataset.frames = ""; });
+  await action();
+  await page.waitForFunction(() => document.documentElement.dataset.frames || document.querySelector("#status.alarm"), null, { timeout: 30000 });
 }
+
+const show = (file: string) => redrawn(() => page.setInputFiles("#file", join(FOLDER, file)));
 
 async function saved(button: string): Promise<Buffer> {
   const [download] = await Promise.all([page.waitForEvent("download"), page.click(button)]);
   return readFileSync(await download.path());
 }
 
-const pixels = () => page.evaluate(() => {
-  const canvas = document.querySelector("canvas")!;
-  const { width, height } = canvas;
-  return { width, height, data: Array.from(canvas.getContext("2d")!.getImageData(0, 0, width, height).data) };
-});
+type Place = [number, number];
+
+/** Red, green and blue of the canvas at some places. */
+const colours = (places: Place[]) => page.evaluate((list) => {
+  const own = document.querySelector("canvas")!.getContext("2d")!;
+  return list.map(([x, y]) => Array.from(own.getImageData(Math.round(x), Math.round(y), 1, 1).data.slice(0, 3)));
+}, places);
+
+/** Of the canvas within the box of some places: how many colours, and the largest step between neighbours. */
+const detail = (places: Place[]) => page.evaluate((list) => {
+  const [xs, ys] = [0, 1].map((axis) => list.map((place) => Math.round(place[axis])));
+  const left = Math.min(...xs), top = Math.min(...ys), width = Math.max(...xs) - left, height = Math.max(...ys) - top;
+  const { data } = document.querySelector("canvas")!.getContext("2d")!.getImageData(left, top, width, height);
+  const found = new Set<number>();
+  let step = 0;
+  for (let i = 0; i < data.length; i += 4) {
+    found.add((data[i] << 16) | (data[i + 1] << 8) | data[i + 2]);
+    if (i % (4 * width)) for (let k = 0; k < 3; k++) step = Math.max(step, Math.abs(data[i + k] - data[i + k - 4]));
+  }
+  return { colours: found.size, step };
+}, places);
+
+const points = async (): Promise<Place[]> => JSON.parse((await saved("#json")).toString())[0].faces[0].points;
 
 const camera = async () => {
   await context.grantPermissions(["camera"], { origin: new URL(page.url()).origin });
@@ -73,20 +94,19 @@ test("20 drawn faces have the points of Python, to half a pixel", async () => {
 });
 
 test("first points, bytes, and nothing from another origin; then offline", async () => {
-  let bytes = 0;
-  const began = Date.now();
+  const lengths: Promise<number>[] = [], began = Date.now();
   await open(PAGE, async () => {
-    const client = await context.newCDPSession(page);
-    await client.send("Network.enable");
-    client.on("Network.loadingFinished", ({ encodedDataLength }) => (bytes += encodedDataLength));
+    context.on("response", (response) => lengths.push(response.headerValue("content-length").then(Number, () => 0)));
   });
   await show(VECTORS.faces[0].file);
-  console.log(`first points after ${((Date.now() - began) / 1000).toFixed(1)} s`);
-  await page.waitForTimeout(500);
-  const answers = await page.evaluate(() => performance.getEntriesByType("resource").length);
-  expect(answers).toBeGreaterThan(2);
+  const seconds = (Date.now() - began) / 1000;
+  const bytes = (await Promise.all(lengths)).reduce((sum, length) => sum + length, 0);
+  console.log(`first points after ${seconds.toFixed(1)} s, ${(bytes / 1e6).toFixed(1)} MB`);
+  expect(seconds).toBeLessThan(12); // 3 s on a quiet machine; other tests run at the same time
+  expect(requests.filter((url) => /(landmarks|detector)\.onnx$|\.wasm$/.test(url))).toHaveLength(3);
+  expect(bytes).toBeGreaterThan(10e6); // all three are counted
+  expect(bytes).toBeLessThan(20e6);
   expect(requests.filter((url) => !url.startsWith(PAGE) && !url.startsWith("blob:"))).toEqual([]);
-  console.log(`${(bytes / 1e6).toFixed(1)} MB seen by the page itself`);
   await context.setOffline(true);
   const before = requests.filter((url) => !url.startsWith("blob:")).length;
   await page.check("input[value=crown]", { force: true });
@@ -95,19 +115,18 @@ test("first points, bytes, and nothing from another origin; then offline", async
   expect(requests.filter((url) => !url.startsWith("blob:"))).toHaveLength(before);
 });
 
-test("the overlay is where the points are", async () => {
+test("the overlay is where the points are; a picture that is dropped", async () => {
   await open();
-  await show("face.png");
-  const shown = await pixels(), [frame] = JSON.parse((await saved("#json")).toString());
-  const green = ([x, y]: [number, number]) => {
-    const at = (Math.round(y) * shown.width + Math.round(x)) * 4, [r, g, b] = shown.data.slice(at, at + 3);
-    return g > 150 && g - r > 60 && g - b > 60;
-  };
-  expect(frame.faces[0].points.filter(green).length).toBeGreaterThanOrEqual(66);
-  await page.uncheck("#points", { force: true });
-  await page.waitForTimeout(1500);
-  const bare = await pixels();
-  expect(largestDifference(bare.data, shown.data)).toBeGreaterThan(100);
+  await redrawn(() => page.evaluate((text) => {
+    const bytes = Uint8Array.from(atob(text), (letter) => letter.charCodeAt(0)), dataTransfer = new DataTransfer();
+    dataTransfer.items.add(new File([bytes], "face.png", { type: "image/png" }));
+    document.body.dispatchEvent(new DragEvent("drop", { dataTransfer, bubbles: true, cancelable: true }));
+  }, readFileSync(join(FOLDER, "face.png")).toString("base64")));
+  const places = await points();
+  const green = ([r, g, b]: number[]) => g > 150 && g - r > 60 && g - b > 60;
+  expect((await colours(places)).filter(green).length).toBeGreaterThanOrEqual(66);
+  await redrawn(() => page.uncheck("#points", { force: true }));
+  expect((await colours(places)).filter(green)).toEqual([]);
 });
 
 test("the camera: points, a filter, a snapshot of it, a recording with its table", async () => {
@@ -117,14 +136,22 @@ test("the camera: points, a filter, a snapshot of it, a recording with its table
   await page.waitForTimeout(800);
   const snapshot = await saved("#snapshot");
   expect(snapshot.subarray(1, 4).toString()).toBe("PNG");
-  const { width, height } = await pixels();
-  expect([width, height]).toEqual([640, 480]);
+  expect(await page.evaluate(() => [document.querySelector("canvas")!.width, document.querySelector("canvas")!.height])).toEqual([640, 480]);
   await page.click("#record");
   await page.waitForTimeout(1200);
-  expect((await saved("#record")).length).toBeGreaterThan(2000);
+  const video = await saved("#record"), mp4 = video.subarray(4, 8).toString() === "ftyp";
+  expect(video.length).toBeGreaterThan(2000);
   const frames = JSON.parse((await saved("#json")).toString());
   expect(frames.length).toBeGreaterThan(5);
   expect(new Set(frames.map((frame: { faces: { id: number }[] }) => frame.faces[0]?.id)).size).toBe(1);
+  // The recording lasts about 1.2 s; a file that was played to its end begins again.
+  const kind = mp4 ? "mp4" : "webm";
+  await redrawn(() => page.setInputFiles("#file", { name: `a.${kind}`, mimeType: `video/${kind}`, buffer: video }));
+  await status(/^1 face$/);
+  const time = async (): Promise<number> => JSON.parse((await saved("#json")).toString())[0].timestamp;
+  let last = -1, now = await time();
+  for (let i = 0; i < 100 && now >= last; i++) [last, now] = [now, await time()];
+  expect(now).toBeLessThan(last);
 });
 
 test.each([["threads", () => PAGE], ["no threads", () => STATIC]])("frames/s and memory with %s", async (kind, address) => {
@@ -135,20 +162,35 @@ test.each([["threads", () => PAGE], ["no threads", () => STATIC]])("frames/s and
     const start = await frames();
     await page.waitForFunction((end) => Number(document.documentElement.dataset.frames) >= end, start + count, { timeout: 300000 });
   };
-  await run(60);
-  const client = await context.newCDPSession(page);
-  const heap = async () => {
-    await client.send("HeapProfiler.collectGarbage");
-    return (await client.send("Runtime.getHeapUsage")).usedSize;
-  };
-  const before = await heap(), count = kind === "threads" ? FRAMES : 60, began = Date.now();
+  await run(30);
+  const threads = Number(await page.evaluate(() => document.documentElement.dataset.threads));
+  expect(threads).toBe(kind === "threads" ? Math.min(cpus().length, 4) : 1);
+  const long = kind === "threads", count = long ? FRAMES : 60;
+  const before = long ? await memory() : 0, began = Date.now();
   await run(count);
-  const rate = (count * 1000) / (Date.now() - began), grown = (await heap()) - before;
-  console.log(`${kind} (${await page.evaluate(() => document.documentElement.dataset.threads)}): ${rate.toFixed(1)} frames/s, ` +
-    `${await page.textContent("#speed")}; heap grew by ${(grown / 1e6).toFixed(2)} MB in ${count} frames`);
-  expect(rate).toBeGreaterThan(3); // other tests run at the same time
-  expect(grown).toBeLessThan(5e6);
+  const rate = (count * 1000) / (Date.now() - began);
+  console.log(`${kind} (${threads}): ${rate.toFixed(1)} frames/s, ${await page.textContent("#speed")}`);
+  expect(rate).toBeGreaterThan(3); // 15 on a quiet machine; other tests run at the same time
+  if (!long) return;
+  const grown = (await memory()) - before;
+  console.log(`memory ${before.toFixed(0)} MB, ${grown.toFixed(0)} MB more after ${count} frames`);
+  expect(grown).toBeLessThan(60); // one frame has 1.2 MB; 300 that are kept would be 370 MB
 }, 320000);
+
+/** MB of the page's process with its worker and WebAssembly: the least in two seconds, as garbage comes and goes. */
+async function memory(): Promise<number> {
+  const [client, whole] = [await context.newCDPSession(page), await browser.newBrowserCDPSession()];
+  const { processInfo } = await whole.send("SystemInfo.getProcessInfo");
+  const renderers = processInfo.filter(({ type }) => type === "renderer").map(({ id }) => id);
+  let least = Infinity;
+  for (let i = 0; i < 8; i++) {
+    await client.send("HeapProfiler.collectGarbage");
+    const used = renderers.map((id) => Number(/RssAnon:\s+(\d+)/.exec(readFileSync(`/proc/${id}/status`, "utf8"))![1]) / 1e3);
+    least = Math.min(least, Math.max(...used));
+    await page.waitForTimeout(250);
+  }
+  return least;
+}
 
 test.each([
   ["a denied camera", async () => { await context.clearPermissions(); await page.click("#camera"); }, /was not allowed/],
@@ -174,12 +216,14 @@ test("a privacy filter leaves no feature", async () => {
   await open();
   await page.uncheck("#points", { force: true });
   await show("face.png");
-  const before = await pixels();
-  await page.check("input[value=pixelate]", { force: true });
-  await page.waitForTimeout(1500);
-  const after = await pixels(), [frame] = JSON.parse((await saved("#json")).toString());
-  for (const [x, y] of frame.faces[0].points.slice(36, 48)) { // eyes: one colour around each point
-    const at = (Math.round(y) * after.width + Math.round(x)) * 4;
-    expect(after.data.slice(at, at + 3)).not.toEqual(before.data.slice(at, at + 3));
-  }
+  const places = await points(), before = await detail(places);
+  await redrawn(() => page.check("input[value=pixelate]", { force: true }));
+  const squares = await detail(places);
+  await redrawn(() => page.check("input[value=blur]", { force: true }));
+  const blurred = await detail(places);
+  console.log("picture, pixelate, blur:", before, squares, blurred);
+  expect(squares.colours).toBeLessThan(100); // about 9 x 9 squares of one colour each
+  expect(before.colours).toBeGreaterThan(10 * squares.colours);
+  expect(blurred.step).toBeLessThan(6);
+  expect(before.step).toBeGreaterThan(10 * blurred.step);
 });
