@@ -202,10 +202,45 @@ test.each([
   await status(message);
 });
 
-test("a damaged model says so", async () => {
-  await open(PAGE, () => context.route("**/landmarks.onnx", (route) => route.fulfill({ body: Buffer.from("damaged") })));
+test("a damaged model says so, and the camera is free again", async () => {
+  await open(PAGE, async () => {
+    await context.route("**/landmarks.onnx", (route) => route.fulfill({ body: Buffer.from("damaged") }));
+    await noteCamera();
+  });
   await status(/models\/landmarks.onnx is damaged/);
+  await context.grantPermissions(["camera"], { origin: new URL(PAGE).origin });
+  await page.click("#camera");
+  await page.waitForFunction(() => (window as unknown as Noted).tracks.length);
+  await status(/models\/landmarks.onnx is damaged/);
+  expect(await states()).toEqual(["ended"]);
 });
+
+test("a damaged picture ends the camera, and its message stays", async () => {
+  await open(PAGE, noteCamera);
+  await camera();
+  await page.setInputFiles("#file", join(FOLDER, "damaged.png"));
+  await status(/damaged.png cannot be read/);
+  await page.waitForTimeout(500);
+  expect(await page.textContent("#status")).toMatch(/damaged.png cannot be read/);
+  expect(await states()).toEqual(["ended"]);
+});
+
+interface Noted {
+  tracks: MediaStreamTrack[];
+}
+
+/** Keep the tracks of the cameras that the page opens. */
+const noteCamera = () => page.addInitScript(() => {
+  const noted = (window as unknown as Noted).tracks = [] as MediaStreamTrack[], devices = navigator.mediaDevices;
+  const own = devices.getUserMedia.bind(devices);
+  devices.getUserMedia = async (wanted) => {
+    const stream = await own(wanted);
+    noted.push(...stream.getTracks());
+    return stream;
+  };
+});
+
+const states = () => page.evaluate(() => (window as unknown as Noted).tracks.map((track) => track.readyState));
 
 test("a browser without SIMD says so", async () => {
   await open(PAGE, () => page.addInitScript(() => { WebAssembly.validate = () => false; }));
