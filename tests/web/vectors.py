@@ -68,7 +68,10 @@ def _geometry() -> dict:
     rng = np.random.default_rng(3)
     image = rng.integers(0, 256, (37, 53, 3), np.uint8)
     crops = []
-    for box, roll in (((8, 5, 20, 26), 0.0), ((-9, 3, 30, 24), 40.0), ((-300, -200, 700, 600), 0)):
+    boxes = [((8, 5, 20, 26), 0.0), ((-9, 3, 30, 24), 40.0), ((-300, -200, 700, 600), 0)]
+    # The whole picture is less than a block of 50 x 50 pixels, near sample (112, 117).
+    boxes.append(((-4005.5, -4255.5, 8010, 8010), 0))
+    for box, roll in boxes:
         matrix = geometry.crop_matrix(box, margin=1.4, roll=roll)
         crops.append({"box": box, "roll": roll, "matrix": matrix.ravel(),
                       "pixels": geometry.crop(image, matrix)[::9, ::7].ravel()})  # fmt: skip

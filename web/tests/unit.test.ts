@@ -17,7 +17,7 @@ import { FOLDER, VECTORS, largestDifference, picture } from "./vectors";
 const image = picture(VECTORS.image.width, VECTORS.image.height, VECTORS.image.data);
 
 describe("geometry", () => {
-  test.each([0, 1, 2])("crop %i has the pixels of OpenCV", (i) => {
+  test.each([0, 1, 2, 3])("crop %i has the pixels of OpenCV", (i) => {
     const { box, roll, matrix, pixels } = VECTORS.crops[i];
     const own = cropMatrix(box, roll);
     expect(largestDifference(own, matrix)).toBeLessThan(1e-9);
