@@ -138,19 +138,19 @@ test("the camera: points, a filter, a snapshot of it, a recording with its table
   expect(snapshot.subarray(1, 4).toString()).toBe("PNG");
   expect(await page.evaluate(() => [document.querySelector("canvas")!.width, document.querySelector("canvas")!.height])).toEqual([640, 480]);
   await page.click("#record");
-  await page.waitForTimeout(1200);
+  await page.waitForTimeout(3000); // a busy machine shows few frames a second
   const video = await saved("#record"), mp4 = video.subarray(4, 8).toString() === "ftyp";
   expect(video.length).toBeGreaterThan(2000);
   const frames = JSON.parse((await saved("#json")).toString());
   expect(frames.length).toBeGreaterThan(5);
   expect(new Set(frames.map((frame: { faces: { id: number }[] }) => frame.faces[0]?.id)).size).toBe(1);
-  // The recording lasts about 1.2 s; a file that was played to its end begins again.
+  // The recording lasts about 3 s; a file that was played to its end begins again.
   const kind = mp4 ? "mp4" : "webm";
   await redrawn(() => page.setInputFiles("#file", { name: `a.${kind}`, mimeType: `video/${kind}`, buffer: video }));
   await status(/^1 face$/);
   const time = async (): Promise<number> => JSON.parse((await saved("#json")).toString())[0].timestamp;
   let last = -1, now = await time();
-  for (let i = 0; i < 100 && now >= last; i++) [last, now] = [now, await time()];
+  for (let i = 0; i < 400 && now >= last; i++) [last, now] = [now, await time()];
   expect(now).toBeLessThan(last);
 });
 
