@@ -105,6 +105,7 @@ def benchmark(
 
 
 def measure_annotate(model: str, source: str, repeats: int) -> list:
+    """The rows of `annotate`, on the pictures of `source` or on drawn ones."""
     from keypoints.benchmarks.annotation import measure_annotation
     from keypoints.scale.inputs import list_sources
 

@@ -6,7 +6,9 @@ OpenCV's dnn is not.
 """
 
 import hashlib
+import math
 from collections.abc import Iterator
+from dataclasses import replace
 from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
@@ -80,13 +82,13 @@ class CenterFaceDetector:
             return found
         # As small as the faces that are looked for allow: the copies of a large picture are small.
         smallest = max(self.smallest, TURNED)
-        side = smallest * np.sqrt(image.shape[0] * image.shape[1])
-        small, scale = shrink(image, side / SMALLEST_SIDE)
+        small, scale = shrink(image, _factor(image, smallest))
         tries, ranks = [found], [_rank(found)]
         for turns in (1, 2, 3):
             turned = self._tilted(np.ascontiguousarray(np.rot90(small, turns)), smallest)
             ranks.append(_rank(turned))
-            tries.append(_enlarged(_turned_back(turned, turns, small.shape[:2]), scale))
+            back = _turned_back(turned, turns, small.shape[:2])
+            tries.append(replace(back, boxes=_enlarged(back.boxes, scale)))
         boxes, scores, rolls = (
             np.concatenate([getattr(t, part) for t in tries])
             for part in ("boxes", "scores", "rolls")
@@ -113,8 +115,7 @@ class CenterFaceDetector:
         self, image: np.ndarray, smallest: float
     ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """As of `faces`, with the five points `(n, 5, 2)` of each."""
-        side = smallest * np.sqrt(image.shape[0] * image.shape[1])
-        factor = max(side / SMALLEST_SIDE, 1.0)
+        factor = max(_factor(image, smallest), 1.0)
         found_boxes, found_scores, found_points, last = [], [], [], False
         while not last:
             level, scale = shrink(image, factor)
@@ -122,8 +123,7 @@ class CenterFaceDetector:
             for found, sure, five in self._search(level):
                 # Larger faces may be cut by a tile; the next level finds them whole.
                 fit = last | (found[:, 2:].max(axis=1) <= TILE_OVERLAP)
-                corners = (found[fit, :2] + 0.5) * scale - 0.5
-                found_boxes.append(np.concatenate([corners, found[fit, 2:] * scale], 1))
+                found_boxes.append(_enlarged(found[fit], scale))
                 found_scores.append(sure[fit])
                 found_points.append((five[fit] + 0.5) * scale - 0.5)
             factor *= LEVEL_STEP
@@ -152,11 +152,15 @@ def _rank(found: Detections) -> np.ndarray:
     return found.scores - (np.abs(found.rolls) > LYING)
 
 
-def _enlarged(found: Detections, scale: np.ndarray) -> Detections:
-    """What was found in a smaller picture, as in the one that is `scale` `(2,)` larger."""
-    corners = (found.boxes[:, :2] + 0.5) * scale - 0.5
-    boxes = np.concatenate([corners, found.boxes[:, 2:] * scale], axis=1)
-    return Detections(boxes, found.scores, found.rolls)
+def _factor(image: np.ndarray, smallest: float) -> float:
+    """How much smaller the picture is searched for faces from `smallest` on."""
+    return smallest * math.sqrt(image.shape[0] * image.shape[1]) / SMALLEST_SIDE
+
+
+def _enlarged(boxes: np.ndarray, scale: np.ndarray) -> np.ndarray:
+    """Boxes `(n, 4)` of a smaller picture in the one that is `scale` `(2,)` larger."""
+    corners = (boxes[:, :2] + 0.5) * scale - 0.5
+    return np.concatenate([corners, boxes[:, 2:] * scale], axis=1)
 
 
 def _turned_back(found: Detections, turns: int, shape: tuple[int, int]) -> Detections:
