@@ -24,7 +24,6 @@ def constants() -> dict[str, Any]:
     values = {
         "landmarks": {
             "count": landmarks.COUNT,
-            "outer_eye_corners": landmarks.OUTER_EYE_CORNERS,
             "outlines": list(landmarks.OUTLINES.values()),
             "mouth": _span(landmarks.REPORT_PARTS["mouth"]),
             "eyes": _span(landmarks.REPORT_PARTS["eyes"]),

@@ -5,7 +5,7 @@ import mimetypes
 import socket
 import sys
 from http import HTTPStatus
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from urllib.parse import unquote, urlsplit
 
 from keypoints.errors import InputError
@@ -44,16 +44,16 @@ def open_server(host: str, port: int, *, page: Path = PAGE) -> http.server.Threa
     """
     if not (page / "index.html").is_file():
         raise InputError(f"{page}: the page is not built; `make web` builds it (needs Node.js 20)")
-    files = {path.relative_to(page).as_posix(): path for path in page.rglob("*") if path.is_file()}
-    files[""] = files["index.html"]
-    own = {}
+    files: dict[str, Path | bytes] = {
+        path.relative_to(page).as_posix(): path for path in page.rglob("*") if path.is_file()
+    }
     if page == PAGE and not (page / "models").is_dir():  # the wheel has each model once
         from keypoints.web.models import models
 
-        own = models()
+        files |= models()
 
     class Handler(_Handler):
-        content, models = files, own
+        content = files
 
     class Server(http.server.ThreadingHTTPServer):
         address_family = socket.AF_INET6 if ":" in host else socket.AF_INET
@@ -71,8 +71,7 @@ def open_server(host: str, port: int, *, page: Path = PAGE) -> http.server.Threa
 
 
 class _Handler(http.server.BaseHTTPRequestHandler):
-    content: dict[str, Path]  # by the path in the address
-    models: dict[str, bytes]
+    content: dict[str, Path | bytes]  # by the path in the address
     protocol_version = "HTTP/1.1"
     server_version, sys_version = "keypoints", ""
 
@@ -83,23 +82,18 @@ class _Handler(http.server.BaseHTTPRequestHandler):
         self._answer(with_body=False)
 
     def _answer(self, *, with_body: bool) -> None:
-        name = unquote(urlsplit(self.path).path).removeprefix("/")
-        path, packed = self.content.get(name, Path(name)), None
-        if "gzip" in self.headers.get("Accept-Encoding", ""):
-            packed = self.content.get(f"{name or 'index.html'}.gz")
+        name = unquote(urlsplit(self.path).path).removeprefix("/") or "index.html"
+        accepted = "gzip" in self.headers.get("Accept-Encoding", "")
+        packed = self.content.get(f"{name}.gz") if accepted else None
         try:
-            if name in self.models:
-                body = self.models[name]
-            elif name in self.content:
-                body = (packed or path).read_bytes()
-            else:
-                raise FileNotFoundError
-        except OSError:
+            content = packed or self.content[name]
+            body = content if isinstance(content, bytes) else content.read_bytes()
+        except (KeyError, OSError):
             self.send_error(HTTPStatus.NOT_FOUND)
             return
         self.send_response(HTTPStatus.OK)
-        guess = mimetypes.guess_type(path.name)[0] or "application/octet-stream"
-        self.send_header("Content-Type", TYPES.get(path.suffix, guess))
+        guess = mimetypes.guess_type(name)[0] or "application/octet-stream"
+        self.send_header("Content-Type", TYPES.get(PurePosixPath(name).suffix, guess))
         self.send_header("Content-Length", str(len(body)))
         if packed is not None:
             self.send_header("Content-Encoding", "gzip")

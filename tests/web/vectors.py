@@ -52,13 +52,22 @@ def write_vectors(folder: Path) -> None:
         image, _ = draw_face(seed)
         two[: image.shape[0], left : left + image.shape[1]] = image[:260, :260]
     (folder / "two.png").write_bytes(encode_png(two))
+    turned = []
+    for turns in (1, 2, 3):
+        image = np.rot90(draw_face(FOUND[3])[0], turns)
+        large = np.full((700, 800, 3), 96, np.uint8)  # searched smaller
+        large[300 : 300 + image.shape[0], 90 : 90 + image.shape[1]] = image
+        (folder / f"turned{turns}.png").write_bytes(encode_png(large))
+        points = predictor.predict(large)
+        turned.append({"file": f"turned{turns}.png", "points": points[0].ravel()})
     (folder / "damaged.png").write_bytes((folder / faces[0]["file"]).read_bytes()[:400])
     with open(folder / "camera.mjpeg", "wb") as clip:
         for time, frame in drawn_clip():
             if time < 4:
                 clip.write(cv2.imencode(".jpg", frame[..., ::-1])[1].tobytes())
     values = {
-        "faces": faces, "two": len(detector.detect(two)), **_geometry(), **_sequences(),
+        "faces": faces, "two": len(detector.detect(two)),
+        "turned": turned, **_geometry(), **_sequences(),
         "filters": _filters(folder), "cut": _cut(folder),
     }  # fmt: skip
     (folder / "vectors.json").write_text(json.dumps(_plain(values)))

@@ -5,7 +5,6 @@ import type { FilterSpec } from "./filters/spec";
 
 export const LANDMARKS = constants.landmarks as {
   count: number;
-  outer_eye_corners: [number, number];
   outlines: [number[], boolean][];
   mouth: [number, number];
   eyes: [number, number];

@@ -49,11 +49,13 @@ export class CenterFace implements Detector {
     if (!this.rotations || (found.length && Math.max(...found.map((face) => Math.abs(face.roll))) <= DETECTOR.lying)) {
       return found;
     }
-    const tries = rank(found);
+    // As small as the faces that are looked for allow: the copies of a large picture are small.
+    const smallest = Math.max(this.smallest, DETECTOR.turned), small = shrink(picture, factorOf(picture, smallest));
+    const tries = rank(found), scale = scaleTo(small, picture);
     for (let turn = 1; turn < 4; turn++) {
-      const faces = await this.faces(turned(picture, turn), Math.max(this.smallest, DETECTOR.turned));
-      for (const { face, rank: place } of rank(landmarkBoxes(faces))) {
-        tries.push({ face: turnedBack(face, turn, picture), rank: place });
+      for (const { face, rank: place } of rank(landmarkBoxes(await this.faces(turned(small, turn), smallest)))) {
+        const back = turnedBack(face, turn, small);
+        tries.push({ face: { ...back, box: enlarged(back.box, scale) }, rank: place });
       }
     }
     // Of the answers on one face the one that sees it upright has its roll right.
@@ -62,22 +64,19 @@ export class CenterFace implements Detector {
   }
 
   private async faces(picture: Picture, smallest: number): Promise<Face[]> {
-    const side = smallest * Math.sqrt(picture.width * picture.height);
-    let factor = Math.max(side / DETECTOR.smallest_side, 1);
+    let factor = Math.max(factorOf(picture, smallest), 1);
     const faces: Face[] = [];
     for (let last = false; !last; factor *= DETECTOR.level_step) {
       const level = shrink(picture, factor);
       last = Math.max(level.width, level.height) <= DETECTOR.small_picture;
-      const scale = [picture.width / level.width, picture.height / level.height];
+      const scale = scaleTo(level, picture);
       for (const face of await this.search(level)) {
         // Larger faces may be cut by a tile; the next level finds them whole.
         if (!last && Math.max(face.box[2], face.box[3]) > DETECTOR.tile_overlap) continue;
-        const move = (value: number, axis: number) => (value + 0.5) * scale[axis] - 0.5;
-        const [left, top, width, height] = face.box;
         faces.push({
-          box: [move(left, 0), move(top, 1), width * scale[0], height * scale[1]],
+          box: enlarged(face.box, scale),
           score: face.score,
-          five: face.five.map((value, i) => move(value, i % 2)),
+          five: face.five.map((value, i) => (value + 0.5) * scale[i % 2] - 0.5),
         });
       }
     }
@@ -170,6 +169,20 @@ function rank(found: Detection[]): { face: Detection; rank: number }[] {
 
 function largestFirst(found: Detection[]): Detection[] {
   return found.sort((a, b) => b.box[2] * b.box[3] - a.box[2] * a.box[3]);
+}
+
+/** How much smaller the picture is searched for faces from `smallest` on. */
+function factorOf(picture: Picture, smallest: number): number {
+  return (smallest * Math.sqrt(picture.width * picture.height)) / DETECTOR.smallest_side;
+}
+
+/** From a smaller picture to the one that it was made of, in x and y. */
+function scaleTo(small: Picture, picture: Picture): [number, number] {
+  return [picture.width / small.width, picture.height / small.height];
+}
+
+function enlarged([left, top, width, height]: Box, [x, y]: [number, number]): Box {
+  return [(left + 0.5) * x - 0.5, (top + 0.5) * y - 0.5, width * x, height * y];
 }
 
 function shrink(picture: Picture, factor: number): Picture {

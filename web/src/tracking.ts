@@ -83,7 +83,7 @@ export class Tracker {
   private async look(picture: Picture, known: Box[]): Promise<{ faces: Points[]; others: Box[] }> {
     const found = (await this.detector.detect(picture)).filter(({ box }) => !among(box, known));
     const boxes = found.map(({ box }) => box);
-    const estimates = await this.estimate(picture, boxes, found.map(({ roll }) => roll));
+    const estimates = await scored(this.predictor, picture, boxes, found.map(({ roll }) => roll));
     const isSure = estimates.map(({ score }) => score >= TRACKING.score_threshold);
     return {
       faces: estimates.filter((_, i) => isSure[i]).map(({ points }) => points),
@@ -116,7 +116,7 @@ export class Tracker {
   /** Crop every face where it is expected, and answer those that are not hidden. */
   private async follow(picture: Picture, timestamp: number): Promise<Face[]> {
     const places = this.tracks.map((track) => uprightBox(track.expected(timestamp)));
-    const estimates = await this.estimate(picture, places.map(({ box }) => box), places.map(({ roll }) => roll));
+    const estimates = await scored(this.predictor, picture, places.map(({ box }) => box), places.map(({ roll }) => roll));
     const found = estimates.map(({ points }) => landmarkBox(points));
     const sure = this.tracks.map((_, i) => i).filter((i) => estimates[i].score >= TRACKING.score_threshold);
     // How weak a track's claim to its face is, should another have found the same one.
@@ -150,12 +150,6 @@ export class Tracker {
     });
     return faces;
   }
-
-  private async estimate(picture: Picture, boxes: Box[], rolls: number[]): Promise<(Estimate & { score: number })[]> {
-    if (!boxes.length) return [];
-    const estimates = await this.predictor.estimate(picture, boxes, rolls);
-    return estimates.map((found, i) => ({ ...found, score: scoreFace(found, boxes[i], picture.width, picture.height) }));
-  }
 }
 
 /** The sure faces of a single picture, largest first, and the boxes of unsure ones. */
@@ -166,10 +160,9 @@ export async function findFaces(
 ): Promise<{ faces: Face[]; ignored: Box[] }> {
   const found = await detector.detect(picture);
   const boxes = found.map(({ box }) => box);
-  const estimates = boxes.length ? await predictor.estimate(picture, boxes, found.map(({ roll }) => roll)) : [];
+  const estimates = await scored(predictor, picture, boxes, found.map(({ roll }) => roll));
   const faces: Face[] = [], ignored: Box[] = [];
-  estimates.forEach(({ points, uncertainty }, i) => {
-    const score = scoreFace({ points, uncertainty }, boxes[i], picture.width, picture.height);
+  estimates.forEach(({ points, uncertainty, score }, i) => {
     if (score < TRACKING.score_threshold) {
       ignored.push(boxes[i]);
       return;
@@ -178,6 +171,17 @@ export async function findFaces(
     faces.push({ id: faces.length, box: landmarkBox(points), points, uncertainty, score, rotation });
   });
   return { faces, ignored };
+}
+
+async function scored(
+  predictor: Predictor,
+  picture: Picture,
+  boxes: Box[],
+  rolls: number[],
+): Promise<(Estimate & { score: number })[]> {
+  if (!boxes.length) return [];
+  const estimates = await predictor.estimate(picture, boxes, rolls);
+  return estimates.map((found, i) => ({ ...found, score: scoreFace(found, boxes[i], picture.width, picture.height) }));
 }
 
 function among(box: Box, others: Box[]): boolean {

@@ -93,6 +93,18 @@ test("20 drawn faces have the points of Python, to half a pixel", async () => {
   expect(rows).toHaveLength(2);
 });
 
+test("turned faces in large pictures are where Python finds them", async () => {
+  await open();
+  for (const { file, points } of VECTORS.turned) {
+    await show(file);
+    const [frame] = JSON.parse((await saved("#json")).toString());
+    expect(frame.faces).toHaveLength(1);
+    const away = largestDifference(frame.faces[0].points.flat(), points);
+    console.log(`${file}: ${away.toFixed(2)} pixels from Python`);
+    expect(away).toBeLessThan(0.5);
+  }
+});
+
 test("first points, bytes, and nothing from another origin; then offline", async () => {
   const lengths: Promise<number>[] = [], began = Date.now();
   await open(PAGE, async () => {
