@@ -13,8 +13,8 @@ from keypoints.errors import InputError
 # One value for the whole run, whatever a stage says: what is learned from, which crop the network
 # sees, which weights it has.
 FIXED = (
-    "data", "train_split", "validation_split", "seed", "view", "margin", "backbone", "head",
-    "weights", "stages",
+    "data", "train_split", "validation_split", "seed", "view", "margin", "pipeline", "backbone",
+    "head", "weights", "stages",
 )  # fmt: skip
 
 
@@ -53,6 +53,12 @@ class Config:
         1.4, "side of the face crop, in longer sides of the box", low=1.0, high=4.0
     )
 
+    pipeline: str = _option(
+        "host",
+        "where crops are made: host: on the CPU, by tf.data; device: by JAX on the accelerator, "
+        "from faces held in its memory",
+        choices=("host", "device"),
+    )
     rotation: float = _option(30.0, "largest random rotation, degrees", low=0.0, high=180.0)
     scale: float = _option(0.2, "largest random change of scale, fraction", low=0.0, high=0.9)
     translation: float = _option(

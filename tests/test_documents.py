@@ -155,6 +155,7 @@ def test_commands_leave_their_files(workplace):
     runs = workplace / "runs"
     for path in (
         runs / "mine" / "best.weights.h5",
+        runs / "packed" / "best.weights.h5",
         runs / "youtube_faces" / "preview.png",
         runs / "youtube_faces" / "evaluation" / "validation-detector-flip" / "report.json",
         runs / "youtube_faces" / "export" / "manifest.json",

@@ -79,7 +79,7 @@ def jitter_pixels(
         crop = cv2.GaussianBlur(crop, (0, 0), _between(BLUR_SIGMA, u["blur_sigma"]))
     sigma = config.noise * u["noise"]
     if sigma > 0:
-        start = int(u["noise_start"] * (NOISE.size - crop.size))
+        start = noise_starts(draws)
         noise = NOISE[start : start + crop.size].reshape(crop.shape)
         crop = cv2.add(crop, noise * np.float32(sigma), dtype=cv2.CV_8U)
     if u["jpeg"] < config.jpeg:
@@ -89,6 +89,11 @@ def jitter_pixels(
         assert decoded is not None  # just encoded
         crop = decoded
     return crop
+
+
+def noise_starts(draws: np.ndarray) -> np.ndarray:
+    """Where in `NOISE` the noise of crops with `draws` `(..., k)` begins, int64 `(...)`."""
+    return (draws[..., COLUMN["noise_start"]] * (NOISE.size - 3 * CROP * CROP)).astype(np.int64)
 
 
 def colour_matrix(crop: np.ndarray, u: dict[str, float], config: Config) -> np.ndarray:

@@ -1,6 +1,8 @@
 """Tar shards as examples, as WebDataset has them: a picture and its points are members of one name.
 
-    0001.jpg  0001.pts    or .json {"points": [[x, y], ..], "identity": "ada"}, or .npy (68, 2)
+    0001.jpg  0001.pts    or .npy (68, 2), or .json {"points": [[x, y], ..]}
+
+The JSON may also have "identity": "ada", "box": [left, top, width, height] and "yaw": degrees.
 
 A shard is read once from start to end. Afterwards its pictures are read by their place in it, so
 that a set that does not fit in memory is trained on in the very order, with the very jitter, of one
@@ -19,8 +21,11 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from keypoints import geometry
+from keypoints.atomic import replacing
 from keypoints.data import annotations
-from keypoints.data.records import Example
+from keypoints.data.pipeline import WINDOW, windows
+from keypoints.data.records import Example, Records
 from keypoints.errors import InputError
 from keypoints.landmarks import COUNT
 from keypoints.media.pictures import SUFFIXES, decode_picture
@@ -58,14 +63,15 @@ def read_shards(pattern: str, split: str) -> Iterator[Example]:
         try:
             for place, label in _samples(path, problems):
                 try:
-                    points, identity = _parse(*label)
+                    points, identity, box, yaw = _parse(*label)
                     if not named and split not in (annotations.split_of(identity), "all"):
                         continue
                     image = _decode(place)
                 except InputError as error:
                     problems.append(str(error))
                     continue
-                yield Example(place.name, identity, image, points, read=partial(_decode, place))
+                read = partial(_decode, place)
+                yield Example(place.name, identity, image, points, box, yaw, read)
         except (tarfile.TarError, OSError) as error:
             problems.append(f"{path}: not a whole .tar file without compression: {error}")
     annotations.refuse(problems, f"shards:{pattern}")
@@ -103,8 +109,11 @@ def _decode(place: _Place) -> np.ndarray:
     return decode_picture(data, place.name)
 
 
-def _parse(data: bytes, name: str) -> tuple[np.ndarray, str]:
-    """Points `(68, 2)` and identity of a member; its name stands for an identity not told."""
+def _parse(data: bytes, name: str) -> tuple[np.ndarray, str, np.ndarray | None, float]:
+    """Points `(68, 2)`, identity, box `(4,)` if told, and yaw of a member.
+
+    Its name stands for an identity not told.
+    """
     facts: Any = {}
     try:
         if name.lower().endswith(".pts"):
@@ -115,10 +124,50 @@ def _parse(data: bytes, name: str) -> tuple[np.ndarray, str]:
             facts = json.loads(data)
             rows = [[np.nan if x is None else x for x in row] for row in facts["points"]]
             points = np.array(rows, np.float32)
+        box = np.array(facts["box"], np.float32) if facts.get("box") else None
+        yaw = float(facts.get("yaw", np.nan))
     except (ValueError, TypeError, KeyError, AttributeError, EOFError) as error:
         raise InputError(f"{name}: no points: {error!r}") from None
     if points.shape != (COUNT, 2):
         raise InputError(f"{name}: points of shape {points.shape}, ({COUNT}, 2) is expected")
     if np.isinf(points).any() or np.isfinite(points).all(axis=1).sum() < 2:
         raise InputError(f"{name}: fewer than two points are annotated, or one is infinite")
-    return points, str(facts.get("identity") or name)
+    if box is not None and not (box.shape == (4,) and np.isfinite(box).all() and box[2:].min() > 0):
+        raise InputError(f"{name}: box {facts['box']}: left, top, width, height are expected")
+    return points, str(facts.get("identity") or name), box, yaw
+
+
+def write_shard(path: Path, records: Records, *, resolution: int, quality: int) -> None:
+    """Write the faces of `records` as one shard that `read_shards` reads: WebP pictures and JSON.
+
+    Each picture is the window around a face that training with jitter can show, `resolution`
+    pixels for the side of the crop without jitter; WebP of `quality`.
+    """
+    from PIL import Image
+
+    side = round(WINDOW * resolution)
+    matrices = windows(records, side)
+    with replacing(path) as temporary, tarfile.open(temporary, "w") as shard:
+        for i, matrix in enumerate(matrices):
+            picture = io.BytesIO()
+            crop = records.crop(i, matrix, size=side)
+            Image.fromarray(crop).save(picture, "webp", quality=quality, method=6)
+            scale = float(geometry.scale_of(matrix))
+            corner = geometry.apply(matrix, records.boxes[i, None, :2])[0]
+            facts = {
+                "points": _rows(geometry.apply(matrix, records.points[i])),
+                "box": [*map(float, corner), *map(float, records.boxes[i, 2:] * scale)],
+                "identity": records.identities[i],
+                "file": records.files[i],
+            }
+            if np.isfinite(records.yaw[i]):
+                facts["yaw"] = float(records.yaw[i])
+            members = {".webp": picture.getvalue(), ".json": json.dumps(facts).encode()}
+            for suffix, data in members.items():
+                member = tarfile.TarInfo(f"{i:06d}{suffix}")
+                member.size = len(data)
+                shard.addfile(member, io.BytesIO(data))
+
+
+def _rows(points: np.ndarray) -> list[list[float | None]]:
+    return [[float(x) if np.isfinite(x) else None for x in row] for row in points.round(3)]

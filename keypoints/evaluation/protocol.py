@@ -56,7 +56,7 @@ def predict_points(
     boxes = np.where(found[:, None], boxes, records.boxes)
     matrices = view_matrices(records, boxes, rolls, view=view, margin=margin)
     batches = []
-    for crops in evaluation_pipeline(records, matrices, batch_size=batch_size).as_numpy_iterator():
+    for crops in evaluation_pipeline(records, matrices, batch_size=batch_size):
         count = len(crops)
         crops = np.pad(crops, [(0, batch_size - count), (0, 0), (0, 0), (0, 0)])
         batch = predict(crops)

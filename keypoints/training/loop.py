@@ -1,6 +1,7 @@
 """Train a network into a run folder; an interrupted run is resumed."""
 
 import dataclasses
+import itertools
 import math
 import signal
 import threading
@@ -33,6 +34,7 @@ from keypoints.training import devices
 from keypoints.training.hosts import Hosts
 
 STATISTICS = 12  # batches from which the batch statistics of averaged weights are computed
+Batches = Callable[..., Iterator[tuple[Any, Any]]]
 START: dict[str, Any] = {"epoch": 0, "step": 0, "rows": []}
 
 
@@ -117,6 +119,7 @@ def train(
     stages = config.phases()
     epochs = sum(stage.epochs for stage in stages)
     teachers = [_teacher(stage) for stage in stages]
+    batches_of = _batches(training, config)
     first = 0
     with _interruptible() as interrupted:
 
@@ -141,7 +144,9 @@ def train(
                         runs.receive_checkpoint(model, optimizer=inside, **share)
             while progress["epoch"] < last:
                 clock = time.monotonic()
-                for step in _steps(model, training, stage, teacher, progress, epochs, hosts):
+                for step in _steps(
+                    model, training, batches_of, stage, teacher, progress, epochs, hosts
+                ):
                     on_step(step)
                     if step.step < step.steps and stopping():
                         if folder:
@@ -156,8 +161,8 @@ def train(
                     "learning_rate": float(ops.convert_to_numpy(model.optimizer.learning_rate)),
                     "seconds": 0.0,
                 }
-                batches = training_pipeline(training, stage, epoch=progress["epoch"])
-                crops = (images for images, _ in batches.take(STATISTICS).as_numpy_iterator())
+                batches = batches_of(stage, epoch=progress["epoch"])
+                crops = (images for images, _ in itertools.islice(batches, STATISTICS))
                 with averaged_weights(model, crops):
                     errors = {r.name: validation_nme(model, r, stage) for r in validation}
                     row["validation_nme"] = float(np.mean(list(errors.values())))
@@ -225,6 +230,24 @@ def compiled_model(config: Config, training: Records) -> keras.Model:
     return model
 
 
+def _batches(training: Records, config: Config) -> Batches:
+    """The training pipeline of `config`: a function of a stage, `epoch`, `skip` and `rows`."""
+    if config.pipeline == "device":
+        if keras.backend.backend() != "jax":
+            raise InputError(
+                f"pipeline=device is of JAX, and Keras runs on {keras.backend.backend()}; set "
+                "KERAS_BACKEND=jax, or pipeline=host"
+            )
+        from keypoints.training.device_pipeline import DevicePipeline
+
+        return DevicePipeline(training, config).batches
+
+    def host(stage: Config, **options: Any) -> Iterator[tuple[Any, Any]]:
+        return training_pipeline(training, stage, **options).as_numpy_iterator()
+
+    return host
+
+
 def validation_nme(model: keras.Model, records: Records, config: Config) -> float:
     """Mean NME of `records` over the square root of the box's area, percent, ground-truth boxes."""
     found = predict_points(
@@ -290,6 +313,7 @@ def _teacher(config: Config) -> Predict | None:
 def _steps(
     model: keras.Model,
     training: Records,
+    batches_of: Batches,
     config: Config,
     teacher: Predict | None,
     progress: dict,
@@ -300,12 +324,12 @@ def _steps(
     steps = training.shown // config.batch_size
     epoch, done = progress["epoch"], progress["step"]
     rows = hosts.rows(config.batch_size) if hosts else ALL
-    batches = training_pipeline(training, config, epoch=epoch, skip=done, rows=rows)
+    batches = batches_of(config, epoch=epoch, skip=done, rows=rows)
     clock = time.monotonic()
     totals = {"loss": 0.0, "nme_of_outputs": 0.0}
-    for step, (images, targets) in enumerate(batches.as_numpy_iterator(), done + 1):
+    for step, (images, targets) in enumerate(batches, done + 1):
         if teacher:
-            teacher_points = teacher(images).points.reshape(-1, POINTS)
+            teacher_points = teacher(np.asarray(images)).points.reshape(-1, POINTS)
             targets = np.concatenate([targets, teacher_points], axis=1)
         model.reset_metrics()  # not every backend resets them itself
         logs = model.train_on_batch(images, targets, return_dict=True)

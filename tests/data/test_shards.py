@@ -1,5 +1,6 @@
 """Tar shards: what is read, and that a set that is not held in memory gives the very batches."""
 
+import dataclasses
 import io
 import json
 import tarfile
@@ -9,15 +10,17 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from keypoints import geometry
 from keypoints.config import Config
 from keypoints.data import records as module
+from keypoints.data import shards
 from keypoints.data.annotations import split_of
-from keypoints.data.pipeline import training_pipeline
+from keypoints.data.pipeline import training_pipeline, view_matrices
 from keypoints.data.sources import load_records, parse_sets
 from keypoints.errors import InputError
 from keypoints.media.pictures import encode_png
 from keypoints.training.hosts import Hosts, Place
-from tests.faces import dotted_faces
+from tests.faces import dotted_faces, drawn_faces
 
 CONFIG = Config(batch_size=4, seed=3)
 
@@ -163,3 +166,32 @@ def test_shards_that_are_not_there_or_damaged(tmp_path):
     (tmp_path / "bad.tar").write_bytes(b"no tar")
     with pytest.raises(InputError, match=r"bad\.tar: not a whole \.tar file"):
         load_records(f"shards:{tmp_path}/bad.tar", "all")
+
+
+def test_packed_faces_give_the_crops_points_and_facts_of_their_pictures(tmp_path):
+    """Windows of 448 pixels: what a network of 224 pixels sees, bar the losses of WebP."""
+    drawn = drawn_faces(5)
+    points = drawn.points.copy()
+    points[1, :17] = np.nan
+    yaw = np.array([-31.5, np.nan, 0.0, 5.25, 60.0], np.float32)
+    records = dataclasses.replace(drawn, points=points, yaw=yaw)
+    shards.write_shard(tmp_path / "faces-train.tar", records, resolution=224, quality=100)
+    packed = load_records(f"shards:{tmp_path}/faces-{{split}}.tar", "train")
+    assert packed.name == "faces/train" and packed.identities == records.identities
+    np.testing.assert_array_equal(packed.yaw, yaw)
+    ours, theirs = (view_matrices(faces, view="face", margin=1.4) for faces in (records, packed))
+    np.testing.assert_allclose(
+        geometry.apply(theirs, packed.points), geometry.apply(ours, records.points), atol=0.01
+    )
+    for i in range(5):
+        assert packed.shapes[i].tolist() == [448, 448]
+        away = packed.crop(i, theirs[i]).astype(float) - records.crop(i, ours[i])
+        assert np.abs(away).mean() < 3
+
+
+def test_a_box_that_is_none_is_refused(tmp_path):
+    drawn = dotted_faces(1)
+    image, label = encode_png(drawn.image(0)), described(drawn.points[0], box=[4, 5, -1, 20])
+    write_shard(tmp_path / "one.tar", {"0.json": label, "0.png": image})
+    with pytest.raises(InputError, match=r"one.tar/0.json: box \[4, 5, -1, 20\]: left, top, width"):
+        load_records(f"shards:{tmp_path}/one.tar", "all")

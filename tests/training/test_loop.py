@@ -99,6 +99,18 @@ def test_a_run_learns_and_explains_itself(tmp_path):
     assert train(config, tmp_path, dotted_faces(18), [dotted_faces(5, seed=1)]) == rows
 
 
+def test_the_pipeline_of_the_device_trains_as_that_of_the_host(tmp_path):
+    """The pixels differ by one more interpolation, and so do the losses, a little."""
+    losses = []
+    for pipeline in ("host", "device"):
+        config = configs.replace(CONFIG, {"pipeline": pipeline, "noise": 0.0})
+        rows = train(config, tmp_path / pipeline, dotted_faces(18), [dotted_faces(5, seed=1)])
+        losses.append([row["loss"] for row in rows])
+        assert runs.load_config(tmp_path / pipeline).pipeline == pipeline
+    np.testing.assert_allclose(losses[1], losses[0], rtol=0.1)
+    assert losses[1][-1] < 0.85 * losses[1][0] and losses[0] != losses[1]
+
+
 def test_the_best_epoch_is_the_one_that_is_kept(tmp_path):
     from keypoints.training.loop import validation_nme
 
