@@ -5,10 +5,10 @@ import numpy as np
 import pytest
 
 from keypoints.config import Config, replace
-from keypoints.training.device_pipeline import DevicePipeline
 from keypoints.data.pipeline import training_pipeline
 from keypoints.data.records import make_records
 from keypoints.errors import InputError
+from keypoints.training.device_pipeline import DevicePipeline
 from tests.faces import dotted_faces
 
 PLAIN = Config(
