@@ -1,12 +1,13 @@
 """The ResNet50 on three data sets, for faces in the wild: the bundled `pretrained`.
 
     python -m tools.pack youtube_faces_keypoints+folder:data/lfpw+folder:data/aflw --quality=85
-    python -m tools.train wild --weights=WEIGHTS
+    python -m tools.train wild --weights=WEIGHTS --data=SHARDS
     python -m tools.export runs/wild --formats=onnx-int8,weights
 
 `data/lfpw` and `data/aflw` are folders; experiments/README.md tells what is in them. For training
 the jaw of AFLW2000-3D was used to 15 degrees of yaw, beyond which it contradicts the other sets.
-WEIGHTS are those of the model before, from the same three data sets (18 epochs on CPUs).
+SHARDS are the packed sets with the same shares, WEIGHTS those of the model before, from the same
+three data sets (18 epochs on CPUs).
 
 Machine: one NVIDIA H100, shared with two other trainings, 41 s an epoch. Stopped in the seventh
 epoch, when the time was over; the sixth is the best. Result: keypoints/pretrained/README.md. NME,
@@ -17,8 +18,7 @@ boxes: 2.46, 2.30, 2.73 after the first epoch, 2.33, 2.17, 2.44 after the sixth.
 from keypoints.config import Config
 
 config = Config(
-    data="shards:packed/youtube_faces_keypoints-{split}.tar*9+shards:packed/lfpw-{split}.tar*27"
-    "+shards:packed/aflw-{split}.tar*18",
+    data="youtube_faces_keypoints*9+folder:data/lfpw*27+folder:data/aflw*18",
     pipeline="device",
     resolution=112,
     batch_size=128,

@@ -11,8 +11,7 @@ boxes: 2.47, 2.27, 2.63 after the first epoch, 2.42, 2.20, 2.38 after the fifth.
 from keypoints.config import Config
 
 config = Config(
-    data="shards:packed/youtube_faces_keypoints-{split}.tar*9+shards:packed/lfpw-{split}.tar*27"
-    "+shards:packed/aflw-{split}.tar*18",
+    data="youtube_faces_keypoints*9+folder:data/lfpw*27+folder:data/aflw*18",
     pipeline="device",
     backbone="lite",
     resolution=112,
