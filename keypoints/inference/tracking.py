@@ -287,4 +287,6 @@ def _apart(box: np.ndarray, track: _Track, timestamp: float) -> float:
 def _give_way() -> None:
     """Let the thread that follows faces go first. Only Linux has a priority for each thread."""
     if sys.platform == "linux":
+        # A thread of a program with real-time priority inherits that, and niceness says nothing.
+        os.sched_setscheduler(0, os.SCHED_OTHER, os.sched_param(0))
         os.nice(10)

@@ -1,13 +1,18 @@
 """Units on a real Ray: two nodes on this machine, of which one is killed."""
 
+import os
 import tempfile
+import time
 from collections import Counter
 from functools import partial
+from itertools import pairwise
 from pathlib import Path
+from statistics import median
 
 import pytest
 
 from keypoints.scale import cluster, plan, tables, work
+from keypoints.scale.inputs import Unit
 from keypoints.scale.store import Store
 from tests.scale.stand_ins import StandIn, write_pictures
 
@@ -77,6 +82,22 @@ def test_an_error_of_the_work_ends_the_run_with_its_line(nodes, tmp_path):
         pytest.raises(cluster.InputError, match=r"^output=.* was made with model=another"),
     ):
         list(cluster.annotate(units, partial(work.annotate_unit, job), count))
+
+
+def pause(unit: Unit) -> tuple[int, float, float]:
+    """A unit's process, begin and end."""
+    begin = time.monotonic()
+    time.sleep(0.02)
+    return os.getpid(), begin, time.monotonic()
+
+
+def test_no_process_waits_between_two_units(nodes):
+    units = [Unit((f"{number}.jpg",)) for number in range(60)]
+    with cluster.connected(nodes[0].address, 2) as count:
+        spans = sorted(cluster.annotate(units, pause, count))
+    assert len(spans) == 60
+    waits = [b[1] - a[2] for a, b in pairwise(spans) if a[0] == b[0]]
+    assert median(waits) < 0.05
 
 
 def test_a_node_that_is_killed_costs_no_picture(nodes, tmp_path):
