@@ -24,7 +24,7 @@ from keypoints.scale.work import Work
 
 WORKERS = (1, 2, 4)
 NICENESS = 15  # of Ray's worker processes; one process beside them must not have more of the cores
-PICTURES, UNIT = 400, 50  # drawn pictures of a sample, and of each unit
+PICTURES, UNIT = 160, 8  # drawn pictures of a sample, and of each unit
 ALONE, FREE = "one process, one core", "one process, all cores"
 
 
