@@ -74,6 +74,12 @@ FEW = (
     (gpu, "PRECISIONS", ("float32",)),
     (gpu, "CALLS", 1),
 )
+# The same of the tutorial, which trains on 384 faces and validates on 80.
+FEWER = {
+    '"train", 0, 384': '"train", 0, 64',
+    "1_000_000, 80": "1_000_000, 16",
+    "epochs=4": "epochs=2",
+}
 REPLACED = {"--weights=keypoints/pretrained/small/weights": "--weights=none"}  # of another network
 
 
@@ -245,13 +251,16 @@ def test_the_site_builds_without_a_warning(tmp_path):
 
 
 @pytest.mark.slow
-def test_the_tutorial_runs_as_it_is_printed(tmp_path, monkeypatch):
+def test_the_tutorial_runs_on_fewer_faces_and_shows_as_many_pictures(tmp_path, monkeypatch):
     import nbformat
     from nbclient import NotebookClient
 
     printed = nbformat.read(ROOT / "docs" / "tutorial.ipynb", as_version=4)
-    assert all(cell.outputs for cell in printed.cells if pictures(cell))
+    assert sum(map(pictures, printed.cells)) > 5
     run = nbformat.read(ROOT / "docs" / "tutorial.ipynb", as_version=4)
+    for size, fewer in FEWER.items():
+        (cell,) = (cell for cell in run.cells if size in cell.source)
+        cell.source = cell.source.replace(size, fewer)
     monkeypatch.setenv("IPYTHONDIR", str(tmp_path))
     folder = {"metadata": {"path": str(ROOT)}}
     NotebookClient(run, timeout=300, kernel_name="python3", resources=folder).execute()

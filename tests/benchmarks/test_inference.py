@@ -182,12 +182,32 @@ def test_the_table_of_a_gpu_on_a_small_network(monkeypatch):
 
 @pytest.mark.slow
 def test_scaling_over_devices(monkeypatch):
-    monkeypatch.setattr(training_step, "DEVICES", (1, 2))
-    monkeypatch.setattr(training_step, "BATCHES", (2,))
-    monkeypatch.setattr(training_step, "SIDES", (56,))
-    rows = training_step.measure_scaling(SMALL, repeats=1)
-    assert [row.name for row in rows] == ["devices 1", "devices 2", "batch size 2", "resolution 56"]
-    assert all(row.median > 0 for row in rows) and rows[0].ratio == 1
+    monkeypatch.setattr(training_step, "DEVICES", (2,))
+    monkeypatch.setattr(training_step, "BATCHES", ())
+    monkeypatch.setattr(training_step, "SIDES", ())
+    (row,) = training_step.measure_scaling(SMALL, repeats=1)
+    assert row.name == "devices 2" and row.median > 0 and row.ratio == 1
+
+
+def test_the_table_of_scaling_by_hand(monkeypatch):
+    """A step whose images/s fall with the pixels and rise with devices and batch size."""
+    asked = []
+
+    def measured(config, repeats, devices):
+        asked.append((config.batch_size, config.resolution, devices))
+        speed = 1e4 * devices * config.batch_size / config.resolution**2
+        return timings.timing("", "images/s", [speed] * repeats)
+
+    monkeypatch.setattr(training_step, "_in_child", measured)
+    rows = training_step.measure_scaling(SMALL, repeats=3)
+    assert asked == [
+        *[(2, 56, devices) for devices in (1, 2, 4)],
+        *[(size, 56, 1) for size in (4, 8, 16)],
+        *[(2, side, 1) for side in (56, 112, 224)],
+    ]
+    assert [row.name for row in rows[2:7:2]] == ["devices 4", "batch size 8", "resolution 56"]
+    assert [row.ratio for row in rows] == pytest.approx([1, 2, 4, 1, 2, 4, 1, 1, 1])
+    assert rows[1].median == pytest.approx(1e4 * 2 * 2 / 56**2) and rows[1].samples == 3
 
 
 def test_the_product_does_not_know_pytorch():

@@ -317,7 +317,7 @@ def test_four_devices_learn_what_one_learns(tmp_path):
     # Adam turns rounding into steps of full size where gradients vanish: keep the steps small.
     slow = configs.replace(CONFIG, {"learning_rate": 1e-3})
     train(slow, one, dotted_faces(18), [dotted_faces(5, seed=1)])
-    flags = "--xla_force_host_platform_device_count=4"
+    flags = f"{os.environ.get('XLA_FLAGS', '')} --xla_force_host_platform_device_count=4"
     finish(start(slow, four, KERAS_BACKEND="jax", XLA_FLAGS=flags))
     losses = [[row["loss"] for row in runs.read_progress(run)["rows"]] for run in (one, four)]
     np.testing.assert_allclose(losses[1], losses[0], rtol=1e-3)
