@@ -18,9 +18,10 @@ def pack(
 ) -> None:
     """Write the faces of data sets as tar shards, one for each set and split.
 
-    A shard holds of each picture only what training with jitter shows, as WebP, with points, box,
-    identity and yaw: a few kilobytes a face, to train on a machine with a GPU. `--data` of
-    tools.train, as the last line has it, needs no TensorFlow there with --pipeline=device.
+    A shard holds of each picture only what training with jitter shows, with the default view and
+    margin, as WebP with points, box, identity and yaw: a few kilobytes a face, to train on a
+    machine with a GPU. With `--data` of tools.train as the last line has it, and
+    --pipeline=device, no TensorFlow is needed there.
 
     Args:
         data: data set: a name, folder:PATH, shards:GLOB or tfds:NAME; several: A+B

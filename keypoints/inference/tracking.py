@@ -25,9 +25,9 @@ MATCH_DISTANCE = 0.8  # sides of a face between a lost one and one that is found
 # Score below which a crop is taken for no face; `face_score` says what it measures.
 SCORE_THRESHOLD = 0.5
 # `Estimate.relative_uncertainty` at which the score is a half. On the `train` splits of YouTube
-# Faces, LFPW and AFLW2000-3D any threshold from 0.030 to 0.036 leaves 0.3 to 0.5 % of the faces and
-# of the boxes beside them (`evaluation.calibration`) on the wrong side, a mean over the sets and
-# both bundled models.
+# Faces, LFPW and AFLW2000-3D any threshold from 0.030 to 0.036 leaves 0.3 % of the faces and of the
+# boxes beside them (`evaluation.calibration`) on the wrong side, a mean over the sets and both
+# bundled models.
 UNCERTAINTY_AT_HALF_SCORE = 0.035
 
 VELOCITY_CUTOFF = 2.0  # hertz, of the speed by which a hidden face goes on
@@ -288,5 +288,6 @@ def _give_way() -> None:
     """Let the thread that follows faces go first. Only Linux has a priority for each thread."""
     if sys.platform == "linux":
         # A thread of a program with real-time priority inherits that, and niceness says nothing.
-        os.sched_setscheduler(0, os.SCHED_OTHER, os.sched_param(0))
+        if os.sched_getscheduler(0) != os.SCHED_OTHER:
+            os.sched_setscheduler(0, os.SCHED_OTHER, os.sched_param(0))
         os.nice(10)

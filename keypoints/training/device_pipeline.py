@@ -38,9 +38,8 @@ class DevicePipeline:
         self.records = records
         side = round(WINDOW * max(stage.resolution for stage in config.phases()))
         self.to_window = windows(records, side, view=config.view, margin=config.margin)
-        self.windows = jnp.stack(
-            [records.crop(i, self.to_window[i], size=side) for i in range(len(records))]
-        )
+        crops = [records.crop(i, self.to_window[i], size=side) for i in range(len(records))]
+        self.windows = jnp.asarray(np.stack(crops))  # (n, side, side, 3) uint8 RGB
 
     def batches(
         self, config: Config, *, epoch: int, skip: int = 0, rows: slice = ALL
