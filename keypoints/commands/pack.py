@@ -40,6 +40,8 @@ def pack(
     if not 16 <= resolution <= 1024:
         raise InputError(f"--resolution={resolution}: 16 to 1024 is expected")
     folder = Path(output)
+    if folder.is_file():
+        raise InputError(f"--output={output} is a file; a folder is expected")
     folder.mkdir(parents=True, exist_ok=True)
     splits, packed = ("train", "validation"), []
     for source, _ in parse_sets(data):
