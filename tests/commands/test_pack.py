@@ -1,4 +1,4 @@
-"""tools.pack: bad input is named and nothing is written; what it writes is tested in test_shards."""
+"""tools.pack: bad input is named and nothing is written; what it writes: test_shards."""
 
 import pytest
 
