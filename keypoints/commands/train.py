@@ -128,7 +128,7 @@ def several(hosts: str | None) -> Iterator["Hosts | None"]:
         return
     from keypoints.training.hosts import connect
 
-    party = connect(hosts, on_loss=end)
+    party = connect(hosts, on_disconnect=end)
     try:
         yield party
     except (InputError, OSError) as error:
@@ -186,7 +186,7 @@ def check_annotations(training: Any, validation: list[Any]) -> None:
         if records is training:
             findings += agreement.check_against(records)
         else:
-            findings += plausibility.check_apart(training, records)
+            findings += plausibility.check_leakage(training, records)
         show_findings(findings, records.name)
 
 

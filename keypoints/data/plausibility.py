@@ -117,12 +117,12 @@ def check_records(records: Records) -> list[Finding]:
             "the outer eye corners coincide, so that no inter-ocular NME can be measured",
             refused=False,
         )
-    for reason, files in _doubles(records, boxes):
+    for reason, files in _duplicates(records, boxes):
         findings.append(Finding(reason, tuple(files), len(records), False))
     return findings
 
 
-def check_apart(training: Records, validation: Records) -> list[Finding]:
+def check_leakage(training: Records, validation: Records) -> list[Finding]:
     """Pictures of `validation` that are also in `training`, by their pixels."""
     known = {picture.digest for picture in training.pictures}
     pairs = zip(validation.files, validation.pictures)
@@ -194,7 +194,7 @@ def _how_mirrored(points: np.ndarray) -> str:
     )
 
 
-def _doubles(records: Records, boxes: np.ndarray) -> Iterable[tuple[str, list[str]]]:
+def _duplicates(records: Records, boxes: np.ndarray) -> Iterable[tuple[str, list[str]]]:
     """Duplicates: a face of a picture under another name, or annotated again."""
     seen: dict[bytes, list[int]] = {}
     same: list[str] = []
@@ -211,9 +211,9 @@ def _doubles(records: Records, boxes: np.ndarray) -> Iterable[tuple[str, list[st
             (same if equal else again).append(records.files[index])
         others.append(index)
     if same:
-        yield "doubles, the same picture and points as another", same
+        yield "duplicates, the same picture and points as another", same
     if again:
-        yield "doubles, a face of the same picture annotated again with other points", again
+        yield "duplicates, a face of the same picture annotated again with other points", again
 
 
 def _near(box: np.ndarray, middle: np.ndarray, size: float) -> bool:

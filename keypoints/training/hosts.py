@@ -45,17 +45,17 @@ class Place:
 class Hosts:
     """The hosts of a run, seen from one of them; made by `connect`.
 
-    `on_loss` is called in a thread of its own with one line when another host has ended. The main
-    thread may then be inside an operation of JAX that never returns, so `on_loss` must end the
-    process (`os._exit`).
+    `on_disconnect` is called in a thread of its own with one line when another host has ended. The
+    main thread may then be inside an operation of JAX that never returns, so `on_disconnect` must
+    end the process (`os._exit`).
     """
 
     def __init__(
-        self, place: Place, links: Mapping[int, socket.socket], on_loss: Callable[[str], None]
+        self, place: Place, links: Mapping[int, socket.socket], on_disconnect: Callable[[str], None]
     ):
         self.count, self.index = place.count, place.index
         self.closed = False
-        self._on_loss = on_loss
+        self._on_disconnect = on_disconnect
         self._links = dict(sorted(links.items()))  # of host 0 to all others, else to host 0
         self._values: dict[int, queue.SimpleQueue] = {n: queue.SimpleQueue() for n in self._links}
         self._threads = [
@@ -145,7 +145,7 @@ class Hosts:
             for link in self._links.values():
                 with suppress(OSError):
                     _send(link, {"failed": reason})
-        self._on_loss(reason)
+        self._on_disconnect(reason)
 
 
 def parse(hosts: str) -> Place:
@@ -171,12 +171,14 @@ def parse(hosts: str) -> Place:
     return Place(address, port, count, index)
 
 
-def connect(hosts: str, *, on_loss: Callable[[str], None], patience: float = PATIENCE) -> Hosts:
+def connect(
+    hosts: str, *, on_disconnect: Callable[[str], None], patience: float = PATIENCE
+) -> Hosts:
     """Meet the other hosts and start `jax.distributed`, before anything has started JAX.
 
-    `hosts` as `parse` takes it; `on_loss` as `Hosts` has it. Raises InputError for another backend
-    than JAX, for hosts that do not fit together, and where not all have come after `patience`
-    seconds.
+    `hosts` as `parse` takes it; `on_disconnect` as `Hosts` has it. Raises InputError for another
+    backend than JAX, for hosts that do not fit together, and where not all have come after
+    `patience` seconds.
     """
     if backend.keras_backend() != "jax":
         raise InputError(
@@ -188,7 +190,7 @@ def connect(hosts: str, *, on_loss: Callable[[str], None], patience: float = PAT
     place = parse(hosts)
     deadline = time.monotonic() + patience
     links, port = _await_others(place, deadline) if place.index == 0 else _join(place, deadline)
-    party = Hosts(place, links, on_loss)
+    party = Hosts(place, links, on_disconnect)
     jax.config.update("jax_cpu_collectives_implementation", "gloo")
     # It would take SIGTERM for itself, and a host could not be ended by it.
     jax.config.update("jax_enable_preemption_service", False)

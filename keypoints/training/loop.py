@@ -151,7 +151,7 @@ def train(
                     if step.step < step.steps and stopping():
                         if folder:
                             runs.write_checkpoint(run, model, {**progress, "step": step.step})
-                        _part(hosts)
+                        _disconnect(hosts)
                         raise KeyboardInterrupt
                 row = {
                     "epoch": step.epoch,
@@ -180,12 +180,12 @@ def train(
                     _write_history(run, progress["rows"])
                 on_epoch(row)
                 if stopping():  # where the others wait until all is written
-                    _part(hosts)
+                    _disconnect(hosts)
                     raise KeyboardInterrupt
             first = last
     if folder:
         _write_history(run, progress["rows"])  # a kill may have come between checkpoint and rows
-    _part(hosts)
+    _disconnect(hosts)
     return progress["rows"]
 
 
@@ -354,7 +354,7 @@ def _facts(config: Config, data: dict[str, dict]) -> dict[str, Any]:
     return facts
 
 
-def _part(hosts: Hosts | None) -> None:
+def _disconnect(hosts: Hosts | None) -> None:
     if hosts:
         hosts.close()
 

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from keypoints import landmarks
-from keypoints.data.plausibility import check_apart, check_records, marked, refuse
+from keypoints.data.plausibility import check_leakage, check_records, marked, refuse
 from keypoints.data.records import Records, make_records
 from keypoints.errors import InputError
 
@@ -112,7 +112,7 @@ def test_what_is_odd_is_named_and_not_refused():
     assert "eye corners coincide" in found[1][1] and found[0][2] == found[1][2] == 1
 
 
-def test_doubles_are_the_same_face_of_the_same_picture():
+def test_duplicates_are_the_same_face_of_the_same_picture():
     points = faces(4)
     points[1] = points[0]
     points[2] = points[0] + 3
@@ -121,16 +121,16 @@ def test_doubles_are_the_same_face_of_the_same_picture():
     found = check_records(
         make_records("x/train", [(f"{i}", "", picture, face) for i, face in enumerate(points)])
     )
-    assert [(finding.reason[:16], finding.files) for finding in found] == [
-        ("doubles, the sam", ("1",)),
-        ("doubles, a face ", ("2",)),
+    assert [(finding.reason[:19], finding.files) for finding in found] == [
+        ("duplicates, the sam", ("1",)),
+        ("duplicates, a face ", ("2",)),
     ]
     assert findings(points[[0, 0]]) == []  # the same points on other pictures
 
 
 def test_pictures_of_training_in_validation_are_named():
     training = records(faces(5))
-    assert check_apart(training, records(faces(3), name="mine/validation", first=5)) == []
-    (finding,) = check_apart(training, records(faces(3), name="mine/validation", first=3))
+    assert check_leakage(training, records(faces(3), name="mine/validation", first=5)) == []
+    (finding,) = check_leakage(training, records(faces(3), name="mine/validation", first=3))
     assert finding.files == ("3.png", "4.png") and not finding.refused
     assert "the same pictures are in mine/train" in finding.reason

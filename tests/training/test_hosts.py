@@ -233,7 +233,7 @@ def test_hosts_that_do_not_come_end_the_wait(monkeypatch):
         ("203.0.113.1:5000,2,0", "host 0 cannot listen on 203.0.113.1:5000"),
     ):
         with pytest.raises(InputError, match=message):
-            connect(place, on_loss=print, patience=0.6)
+            connect(place, on_disconnect=print, patience=0.6)
     monkeypatch.setattr(backend, "keras_backend", lambda: "tensorflow")
     with pytest.raises(InputError, match="need the JAX backend, but Keras runs on tensorflow"):
-        connect("127.0.0.1:5000,2,0", on_loss=print)
+        connect("127.0.0.1:5000,2,0", on_disconnect=print)
