@@ -4,6 +4,8 @@ Every draw is a number of a table made from (seed, epoch), one row per example, 
 crop does not depend on the order or the number of workers that make it.
 """
 
+from typing import Any
+
 import cv2
 import numpy as np
 
@@ -76,14 +78,14 @@ def jitter_pixels(
     if u["occlusion"] < config.occlusion:
         crop = occlude(crop, u)
     if u["blur"] < config.blur:
-        crop = cv2.GaussianBlur(crop, (0, 0), _between(BLUR_SIGMA, u["blur_sigma"]))
+        crop = cv2.GaussianBlur(crop, (0, 0), between(BLUR_SIGMA, u["blur_sigma"]))
     sigma = config.noise * u["noise"]
     if sigma > 0:
         start = noise_starts(draws)
         noise = NOISE[start : start + crop.size].reshape(crop.shape)
         crop = cv2.add(crop, noise * np.float32(sigma), dtype=cv2.CV_8U)
     if u["jpeg"] < config.jpeg:
-        quality = int(_between(JPEG_QUALITY, u["jpeg_quality"]))
+        quality = int(between(JPEG_QUALITY, u["jpeg_quality"]))
         _, encoded = cv2.imencode(".jpg", crop, [cv2.IMWRITE_JPEG_QUALITY, quality])
         decoded = cv2.imdecode(encoded, cv2.IMREAD_COLOR)
         assert decoded is not None  # just encoded
@@ -121,8 +123,8 @@ def occlude(crop: np.ndarray, u: dict[str, float]) -> np.ndarray:
     Half of the blocks are rectangles of one colour. The others are rotated ellipses, filled with
     pixels from elsewhere in the same crop: near a face these are mostly skin, as of a hand.
     """
-    width = int(CROP * _between(BLOCK_SIDE, u["block_width"]))
-    height = int(CROP * _between(BLOCK_SIDE, u["block_height"]))
+    width = int(CROP * between(BLOCK_SIDE, u["block_width"]))
+    height = int(CROP * between(BLOCK_SIDE, u["block_height"]))
     left, top = int(u["block_x"] * (CROP - width)), int(u["block_y"] * (CROP - height))
     crop = crop.copy()
     if u["block_kind"] < 0.5:
@@ -149,10 +151,10 @@ def wear_mask(crop: np.ndarray, points: np.ndarray, u: dict[str, float]) -> np.n
     first = 1 + int(3 * u["mask_tilt"])  # point of the jaw where its sides begin
     jaw = points[first : 17 - first]
     centre = (points[30] + points[8]) / 2
-    jaw = centre + (jaw - centre) * [1, 1] * _between((0.94, 1.12), u["mask_width"])
+    jaw = centre + (jaw - centre) * [1, 1] * between((0.94, 1.12), u["mask_width"])
     chin = points[8] - points[30]
     jaw[2:-2] += 0.15 * chin * (u["mask_depth"] - 0.3)
-    nose = points[27] + (points[30] - points[27]) * _between((0.25, 1.0), u["mask_top"])
+    nose = points[27] + (points[30] - points[27]) * between((0.25, 1.0), u["mask_top"])
     outline = np.concatenate([jaw, nose[None]])
     area = np.zeros((CROP, CROP), np.uint8)
     cv2.fillPoly(area, [np.rint(outline * 16).astype(np.int32)], 255, cv2.LINE_AA, 4)
@@ -173,5 +175,6 @@ def wear_mask(crop: np.ndarray, points: np.ndarray, u: dict[str, float]) -> np.n
     return covered
 
 
-def _between(limits: tuple[float, float], share: float) -> float:
+def between(limits: tuple[float, float], share: Any) -> Any:
+    """The value at `share` of the way between `limits`; `share` is a number or an array."""
     return limits[0] + (limits[1] - limits[0]) * share

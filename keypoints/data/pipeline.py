@@ -8,6 +8,7 @@ import os
 from collections import deque
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from itertools import islice
 from typing import Any
 
 import numpy as np
@@ -70,12 +71,11 @@ def evaluation_pipeline(
             indices = range(first, min(first + batch_size, len(records)))
             return [pool.submit(records.crop, i, matrices[i]) for i in indices]
 
-        starts = range(0, len(records), batch_size)
-        under_way = deque(map(start, starts[:2]))
-        for first in [*starts[2:], None, None][: len(starts)]:
+        starts = iter(range(0, len(records), batch_size))
+        under_way = deque(map(start, islice(starts, 2)))
+        while under_way:
             batch = np.stack([crop.result() for crop in under_way.popleft()])
-            if first is not None:
-                under_way.append(start(first))
+            under_way.extend(map(start, islice(starts, 1)))
             yield batch
 
 

@@ -20,8 +20,7 @@ from keypoints.scale.inputs import Unit
 Answer = TypeVar("Answer")
 
 MEMORY = 200 << 20  # bytes of Ray's own store on one machine; only units and counts are in it
-# Nothing is sent to Ray's makers; a unit whose process or machine is gone is tried again.
-ENVIRONMENT = {"RAY_USAGE_STATS_ENABLED": "0", "RAY_TASK_MAX_RETRIES": "-1"}
+ENVIRONMENT = {"RAY_USAGE_STATS_ENABLED": "0"}  # nothing is sent to Ray's makers
 # Of a Ray that this process starts: it listens on the loopback address alone, and answers those
 # only who know a token, which is kept in no file.
 LOCAL = {"RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0", "RAY_AUTH_MODE": "token"}
@@ -95,7 +94,7 @@ def annotate(
     task = ray.remote(annotate_pickled).options(
         num_cpus=1,
         num_gpus=int(1000 * min(gpus / workers, 1)) / 1000 or None,
-        max_retries=-1,
+        max_retries=-1,  # a unit whose process or machine is gone is tried again
         scheduling_strategy="SPREAD",
     )
     left = iter(units)

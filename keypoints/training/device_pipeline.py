@@ -15,7 +15,7 @@ import numpy as np
 from keypoints import geometry
 from keypoints.config import Config
 from keypoints.data import augment
-from keypoints.data.augment import BLOCK_SIDE, BLUR_SIGMA, COLUMN, MASK_COLOURS
+from keypoints.data.augment import BLOCK_SIDE, BLUR_SIGMA, COLUMN, MASK_COLOURS, between
 from keypoints.data.pipeline import ALL, WINDOW, Epoch, windows
 from keypoints.data.records import Records
 from keypoints.errors import InputError
@@ -154,15 +154,11 @@ def _colours(crop: jax.Array, u: dict[str, jax.Array], limits: dict[str, float])
     return contrast * exact(crop, colour.T) + offset
 
 
-def _between(limits: tuple[float, float], share: jax.Array) -> jax.Array:
-    return limits[0] + (limits[1] - limits[0]) * share
-
-
 def _occlude(crop: jax.Array, u: dict[str, jax.Array]) -> jax.Array:
     """`augment.occlude`."""
     x, y = _grid()
-    width = jnp.floor(CROP * _between(BLOCK_SIDE, u["block_width"]))
-    height = jnp.floor(CROP * _between(BLOCK_SIDE, u["block_height"]))
+    width = jnp.floor(CROP * between(BLOCK_SIDE, u["block_width"]))
+    height = jnp.floor(CROP * between(BLOCK_SIDE, u["block_height"]))
     left = jnp.floor(u["block_x"] * (CROP - width))
     top = jnp.floor(u["block_y"] * (CROP - height))
     block = (x >= left) & (x < left + width) & (y >= top) & (y < top + height)
@@ -172,7 +168,7 @@ def _occlude(crop: jax.Array, u: dict[str, jax.Array]) -> jax.Array:
     dx, dy = x - left - jnp.floor(width / 2), y - top - jnp.floor(height / 2)
     along, across = dx * jnp.cos(turn) + dy * jnp.sin(turn), dy * jnp.cos(turn) - dx * jnp.sin(turn)
     ellipse = (along / jnp.floor(width / 2)) ** 2 + (across / jnp.floor(height / 2)) ** 2 <= 1
-    shifts = (jnp.floor(CROP * _between((0.2, 0.8), u[f"block_{way}"])) for way in ("red", "green"))
+    shifts = (jnp.floor(CROP * between((0.2, 0.8), u[f"block_{way}"])) for way in ("red", "green"))
     rows, columns = ((jnp.arange(CROP) - shift.astype(jnp.int32)) % CROP for shift in shifts)
     other = jnp.where(ellipse[..., None], crop[rows][:, columns], crop)
     return jnp.where(u["block_kind"] < 0.5, plain, other)
@@ -183,10 +179,10 @@ def _wear_mask(crop: jax.Array, points: jax.Array, u: dict[str, jax.Array]) -> j
     first = 1 + jnp.floor(3 * u["mask_tilt"]).astype(jnp.int32)
     jaw = points[jnp.clip(jnp.arange(17), first, 16 - first)]  # its ends repeated
     centre, chin = (points[30] + points[8]) / 2, points[8] - points[30]
-    jaw = centre + (jaw - centre) * _between((0.94, 1.12), u["mask_width"])
+    jaw = centre + (jaw - centre) * between((0.94, 1.12), u["mask_width"])
     lower = (jnp.arange(17) >= first + 2) & (jnp.arange(17) <= 14 - first)
     jaw = jaw + jnp.where(lower[:, None], 0.15 * chin * (u["mask_depth"] - 0.3), 0.0)
-    nose = points[27] + (points[30] - points[27]) * _between((0.25, 1.0), u["mask_top"])
+    nose = points[27] + (points[30] - points[27]) * between((0.25, 1.0), u["mask_top"])
     area = _inside(jnp.concatenate([jaw, nose[None]]))
     tint = jnp.stack([u["mask_red"], u["mask_green"], u["mask_blue"]])
     kind = jnp.floor(u["mask_kind"] * (len(MASK_COLOURS) + 2)).astype(jnp.int32)
@@ -228,7 +224,7 @@ def _near(start: jax.Array, end: jax.Array) -> jax.Array:
 
 def _blur(crop: jax.Array, u: dict[str, jax.Array]) -> jax.Array:
     """A Gaussian blur with OpenCV's kernel size and borders."""
-    sigma = _between(BLUR_SIGMA, u["blur_sigma"])
+    sigma = between(BLUR_SIGMA, u["blur_sigma"])
     away = jnp.arange(TAPS) - TAPS // 2
     radius = jnp.round(6 * sigma + 1).astype(jnp.int32) // 2
     weights = jnp.where(jnp.abs(away) <= radius, jnp.exp(-0.5 * (away / sigma) ** 2), 0.0)
