@@ -87,7 +87,7 @@ def turn(records: Records, degrees: float) -> Records:
     """The first pictures, each turned clockwise about its middle with black in the corners."""
 
     def examples() -> Iterator[Example]:
-        whole = records.whole_points()
+        whole = records.completed_points()
         for index in range(min(TURNED_PICTURES, len(records))):
             image = records.image(index)
             height, width = image.shape[:2]

@@ -57,9 +57,9 @@ def train(
 
     if preview and hosts:
         raise InputError("--preview is drawn by one host; leave --hosts out")
-    with several(hosts) as party:
+    with several(hosts) as connected:
         sources: dict[str, Any] = {"archive": archive, "data_dir": data_dir}
-        train_into(folder, config, sources, preview, tensorboard, party)
+        train_into(folder, config, sources, preview, tensorboard, connected)
 
 
 def train_into(
@@ -128,19 +128,19 @@ def several(hosts: str | None) -> Iterator["Hosts | None"]:
         return
     from keypoints.training.hosts import connect
 
-    party = connect(hosts, on_disconnect=end)
+    connected = connect(hosts, on_disconnect=end)
     try:
-        yield party
+        yield connected
     except (InputError, OSError) as error:
-        party.fail(str(error))
+        connected.fail(str(error))
         end(str(error))
     except KeyboardInterrupt:
-        party.fail("interrupted")
+        connected.fail("interrupted")
         end("interrupted")
     except Exception as error:
         time.sleep(3)  # it may be caused by the end of another host, which ends this one too
         traceback.print_exc()
-        party.fail(repr(error))
+        connected.fail(repr(error))
         end(repr(error))
 
 
@@ -215,7 +215,7 @@ def draw_preview(config: Config, training: Any, count: int, folder: Path) -> Non
     picture_sheet(training, count, folder / "preview-pictures.png")
     print(folder / "preview-pictures.png")
     for number, stage in enumerate(config.phases()):
-        size = min(settled(stage).batch_size, training.shown)
+        size = min(settled(stage).batch_size, training.epoch_size)
         stage = replace(stage, {"batch_size": size})
         batches = training_pipeline(training, stage, epoch=number).unbatch().take(count)
         images, targets = zip(*itertools.islice(batches.as_numpy_iterator(), count))

@@ -19,7 +19,7 @@ from keypoints.paths import stays_inside
 
 SPLITS, YAWS, LABELS = "splits.csv", "yaw.csv", "labels.json"
 STANDARD_SPLITS = ("train", "validation", "test")
-MOST_YAW = 91.0  # degrees; AFLW2000-3D has a few rows of more, which are no angles
+LARGEST_YAW = 91.0  # degrees; AFLW2000-3D has a few rows of more, which are no angles
 
 Face = tuple[Path, np.ndarray, str]  # picture, points, and the person, "" where not told
 
@@ -52,8 +52,8 @@ def read_folder(
     listed, wrong = _read_splits(folder, names, [name for name in known if name != "all"])
     yaws, wrong_yaws = _read_yaws(folder, names)
     problems += wrong + wrong_yaws
-    facts = _read_facts(folder) if labels == "corrected" else {}
-    correction = Correction(share=facts.get("x_offset", 0.0))
+    errors = _read_label_errors(folder) if labels == "corrected" else {}
+    correction = Correction(inter_ocular_shift=errors.get("x_offset", 0.0))
     decode = functools.lru_cache(maxsize=1)(_decode)  # the faces of a picture follow each other
     seen: Counter[Path] = Counter()
     for path, published, person in faces:
@@ -66,7 +66,7 @@ def read_folder(
             continue
         points, yaw = correction.apply(published), yaws.get(picture, np.nan)
         box = geometry.landmark_box(landmarks.complete(points))
-        if abs(yaw) > facts.get("jaw_up_to_yaw", np.inf):
+        if abs(yaw) > errors.get("jaw_up_to_yaw", np.inf):
             points[landmarks.PARTS["jaw"]] = np.nan
         try:
             image = decode(path, picture)
@@ -163,7 +163,7 @@ def _read_yaws(folder: Path, pictures: set[str]) -> tuple[dict[str, float], list
             yaws[picture] = float(cell)
         except ValueError:
             problems.append(f"{YAWS}: {picture}: {cell!r} is not a number")
-    return {picture: yaw for picture, yaw in yaws.items() if abs(yaw) <= MOST_YAW}, problems
+    return {picture: yaw for picture, yaw in yaws.items() if abs(yaw) <= LARGEST_YAW}, problems
 
 
 def _read_pairs(path: Path, pictures: set[str], column: str) -> tuple[dict[str, str], list[str]]:
@@ -191,16 +191,16 @@ def _read_pairs(path: Path, pictures: set[str], column: str) -> tuple[dict[str, 
     return found, problems
 
 
-def _read_facts(folder: Path) -> dict[str, float]:
+def _read_label_errors(folder: Path) -> dict[str, float]:
     """What the folder's labels.json says of its annotations; empty without one."""
     path = folder / LABELS
     if not path.exists():
         return {}
     known = ["x_offset", "jaw_up_to_yaw"]
-    facts = json_object(path.read_bytes(), str(path))
-    for name, value in facts.items():
+    errors = json_object(path.read_bytes(), str(path))
+    for name, value in errors.items():
         if name not in known:
             raise InputError(f"{path}: unknown entry {name!r}{near_miss(name, known)}")
         if type(value) not in (int, float) or not math.isfinite(value):
             raise InputError(f"{path}: {name}={value!r}: a number is expected")
-    return facts
+    return errors

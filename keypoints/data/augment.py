@@ -74,7 +74,7 @@ def jitter_pixels(
     u = dict(zip(DRAWS, draws))
     crop = cv2.transform(crop, colour_matrix(crop, u, config))
     if u["mask"] < config.mask and np.isfinite(points).all():
-        crop = wear_mask(crop, points, u)
+        crop = add_mask(crop, points, u)
     if u["occlusion"] < config.occlusion:
         crop = occlude(crop, u)
     if u["blur"] < config.blur:
@@ -140,39 +140,57 @@ def occlude(crop: np.ndarray, u: dict[str, float]) -> np.ndarray:
     return np.where(area[..., None] > 0, other, crop)
 
 
-def wear_mask(crop: np.ndarray, points: np.ndarray, u: dict[str, float]) -> np.ndarray:
+def add_mask(crop: np.ndarray, points: np.ndarray, u: dict[str, float]) -> np.ndarray:
     """A copy of `crop` with a mask over mouth, chin and the lower part of the nose.
 
-    It runs along the jaw of `points` `(68, 2)`, in crop pixels, a little inside or outside of it,
-    and over the nose; straps lead to the jaw's upper ends. Its colour is one of `MASK_COLOURS` or
-    any, shaded from side to side, in some with folds.
+    Straps lead to the upper ends of the jaw of `points` `(68, 2)`, in crop pixels.
     """
     points = points.astype(np.float64)
-    first = 1 + int(3 * u["mask_tilt"])  # point of the jaw where its sides begin
-    jaw = points[first : 17 - first]
-    centre = (points[30] + points[8]) / 2
-    jaw = centre + (jaw - centre) * [1, 1] * between((0.94, 1.12), u["mask_width"])
-    chin = points[8] - points[30]
-    jaw[2:-2] += 0.15 * chin * (u["mask_depth"] - 0.3)
-    nose = points[27] + (points[30] - points[27]) * between((0.25, 1.0), u["mask_top"])
-    outline = np.concatenate([jaw, nose[None]])
+    outline = mask_outline(np, points, u)
     area = np.zeros((CROP, CROP), np.uint8)
     cv2.fillPoly(area, [np.rint(outline * 16).astype(np.int32)], 255, cv2.LINE_AA, 4)
-    kind = int(u["mask_kind"] * (len(MASK_COLOURS) + 2))
-    tint = np.array([u["mask_red"], u["mask_green"], u["mask_blue"]])
-    colour = 255 * tint if kind >= len(MASK_COLOURS) else MASK_COLOURS[kind] + 50 * (tint - 0.5)
-    across, down = np.meshgrid(*[np.linspace(-1, 1, CROP)] * 2)
-    shade = 1 + 0.3 * (u["mask_green"] - 0.5) * across - 0.15 * across**2
-    if u["mask_folds"] < 0.4:
-        shade = shade + 0.08 * np.sin(down * (60 + 100 * u["mask_folds"]))
-    cloth = np.clip(colour * shade[..., None], 0, 255)
+    colour, cloth = mask_cloth(np, u)
     cover = area[..., None] / 255
     covered = (crop * (1 - cover) + cloth * cover).astype(np.uint8)
     if u["mask_red"] < 0.5:
-        for end, corner in ((points[0], jaw[0]), (points[16], jaw[-1])):
+        for end, corner in ((points[0], outline[0]), (points[16], outline[16])):
             start, stop = (np.rint(16 * p).astype(int).tolist() for p in (end, corner))
             cv2.line(covered, start, stop, colour.clip(0, 255).tolist(), 2, cv2.LINE_AA, 4)
     return covered
+
+
+def mask_outline(xp: Any, points: Any, u: dict[str, Any]) -> Any:
+    """Corners `(18, 2)` of a mask over the face of `points` `(68, 2)`; `xp`: NumPy, or JAX's.
+
+    Along the jaw, a little inside or outside of it, and over the nose. Where the mask begins below
+    the end of the jaw, the first and last corners are the same ones.
+    """
+    number = xp.arange(17)
+    first = 1 + xp.floor(3 * u["mask_tilt"]).astype(int)  # point of the jaw where its sides begin
+    jaw = points[xp.clip(number, first, 16 - first)]
+    centre, chin = (points[30] + points[8]) / 2, points[8] - points[30]
+    jaw = centre + (jaw - centre) * between((0.94, 1.12), u["mask_width"])
+    lower = (number >= first + 2) & (number <= 14 - first)
+    jaw = jaw + xp.where(lower[:, None], 0.15 * chin * (u["mask_depth"] - 0.3), 0.0)
+    nose = points[27] + (points[30] - points[27]) * between((0.25, 1.0), u["mask_top"])
+    return xp.concatenate([jaw, nose[None]])
+
+
+def mask_cloth(xp: Any, u: dict[str, Any]) -> tuple[Any, Any]:
+    """RGB `(3,)` of a mask, and of its cloth all over the crop, `(224, 224, 3)` in 0..255.
+
+    The colour is one of `MASK_COLOURS` or any; the cloth is shaded from side to side, in some with
+    folds. `xp`: NumPy, or JAX's.
+    """
+    tint = xp.stack([u["mask_red"], u["mask_green"], u["mask_blue"]])
+    kind = xp.floor(u["mask_kind"] * (len(MASK_COLOURS) + 2)).astype(int)
+    usual = xp.asarray(MASK_COLOURS)[kind.clip(0, len(MASK_COLOURS) - 1)]
+    colour = xp.where(kind >= len(MASK_COLOURS), 255 * tint, usual + 50 * (tint - 0.5))
+    across, down = xp.meshgrid(*[xp.linspace(-1, 1, CROP)] * 2)
+    shade = 1 + 0.3 * (u["mask_green"] - 0.5) * across - 0.15 * across**2
+    folds = 0.08 * xp.sin(down * (60 + 100 * u["mask_folds"]))
+    shade = shade + xp.where(u["mask_folds"] < 0.4, folds, 0.0)
+    return colour, xp.clip(colour * shade[..., None], 0, 255)
 
 
 def between(limits: tuple[float, float], share: Any) -> Any:

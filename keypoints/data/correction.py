@@ -19,8 +19,8 @@ LABELS = ("corrected", "published")
 class Correction:
     """What is subtracted from annotated points."""
 
-    pixels: float = 0.0  # of picture x, on every face
-    share: float = 0.0  # of picture x, in inter-ocular distances
+    pixel_shift: float = 0.0  # of picture x, on every face
+    inter_ocular_shift: float = 0.0  # of picture x, in inter-ocular distances
     # (68, 2), in inter-ocular distances and the face's frame, whose x runs along the eyes
     markup: np.ndarray | None = None
 
@@ -29,7 +29,7 @@ class Correction:
         right, left = landmarks.complete(points)[list(landmarks.OUTER_EYE_CORNERS)]
         size = np.linalg.norm(left - right)
         moved = np.array(points, np.float64)
-        moved[:, 0] -= self.pixels + self.share * size
+        moved[:, 0] -= self.pixel_shift + self.inter_ocular_shift * size
         if self.markup is not None:
             x, y = left - right  # the axis of the face, `size` long
             moved -= self.markup @ np.array([[x, y], [-y, x]])
@@ -40,8 +40,8 @@ class Correction:
 # two, hand labels of LFPW the third, whose x is mirror-symmetric.
 # fmt: off
 YOUTUBE_FACES = Correction(
-    pixels=0.38,
-    share=0.0193,
+    pixel_shift=0.38,
+    inter_ocular_shift=0.0193,
     markup=np.array([
         (-0.023, 0.001), (-0.016, 0.011), (-0.003, -0.007), (-0.004, -0.026),
         (-0.011, -0.012), (-0.019, -0.007), (-0.043, -0.031), (-0.054, -0.034),

@@ -87,23 +87,23 @@ class Epoch:
     """
 
     def __init__(self, records: Records, config: Config, epoch: int):
-        shown, self.batch_size = records.shown, settled(config).batch_size
-        if shown < self.batch_size:
+        count, self.batch_size = records.epoch_size, settled(config).batch_size
+        if count < self.batch_size:
             raise InputError(
-                f"{records.name} has {shown} pictures an epoch, fewer than "
+                f"{records.name} has {count} pictures an epoch, fewer than "
                 f"batch_size={self.batch_size}"
             )
         rng = np.random.default_rng((config.seed, epoch, 1))
-        self.order = rng.permutation(shown)
+        self.order = rng.permutation(count)
         # Systematic sampling: a face of repeats 2.5 is shown twice or three times.
         ends = np.cumsum(records.repeats)
-        places = (np.arange(shown) + rng.random()) * (ends[-1] / shown)
-        self.faces = np.searchsorted(ends[:-1], places, side="right")  # (shown,), of the records
-        self.draws = augment.draw(shown, seed=config.seed, epoch=epoch)
+        places = (np.arange(count) + rng.random()) * (ends[-1] / count)
+        self.faces = np.searchsorted(ends[:-1], places, side="right")  # (count,), of the records
+        self.draws = augment.draw(count, seed=config.seed, epoch=epoch)
         jitter, mirrored = augment.jitter_matrices(self.draws, config)
         views = view_matrices(records, view=config.view, margin=config.margin)
-        self.matrices = geometry.compose(jitter, views[self.faces])  # (shown, 2, 3), to the crop
-        self.targets = geometry.apply(self.matrices, records.points[self.faces])  # (shown, 68, 2)
+        self.matrices = geometry.compose(jitter, views[self.faces])  # (count, 2, 3), to the crop
+        self.targets = geometry.apply(self.matrices, records.points[self.faces])  # (count, 68, 2)
         self.targets[mirrored] = self.targets[mirrored][:, landmarks.MIRROR]
 
 

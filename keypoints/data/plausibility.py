@@ -27,7 +27,7 @@ UNLIKE = 0.5
 MIRRORED = -0.5
 # Distance of the outer eye corners in longer sides of the box: at least 0.011 seen, in profiles.
 EYES = 0.005
-ENOUGH = 30  # annotated points that are needed to check the shape of a face
+FEWEST_POINTS = 30  # annotated points that are needed to check the shape of a face
 
 
 @dataclass(frozen=True)
@@ -162,14 +162,14 @@ def _boxes(points: np.ndarray) -> np.ndarray:
 def _shapes(points: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Difference of each of `(n, 68, 2)` from the mean face, and the signed area of the map to it.
 
-    Both `(n,)`, as of `UNLIKE` and `MIRRORED`; NaN for a face of fewer than `ENOUGH` points.
+    Both `(n,)`, as of `UNLIKE` and `MIRRORED`; NaN for a face of fewer than `FEWEST_POINTS` points.
     """
     fit, area = np.full((2, len(points)), np.nan)
     known = np.isfinite(points).all(axis=-1)
     patterns, member = np.unique(known, axis=0, return_inverse=True)
     for number, pattern in enumerate(patterns):
         faces = np.flatnonzero(member.ravel() == number)
-        if pattern.sum() < ENOUGH:
+        if pattern.sum() < FEWEST_POINTS:
             continue
         mean = landmarks.MEAN_FACE[pattern].astype(np.float64)
         mean -= mean.mean(axis=0)

@@ -15,7 +15,7 @@ from keypoints.errors import InputError
 
 # Bytes of pixels that one set may hold: half of the machine's memory. Pictures beyond it that can
 # be read again are decoded each time they are used.
-LIMIT = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") // 2
+MEMORY_LIMIT = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") // 2
 
 
 class Example(NamedTuple):
@@ -51,11 +51,11 @@ class Records:
         return len(self.files)
 
     @property
-    def shown(self) -> int:
+    def epoch_size(self) -> int:
         """Faces in an epoch of training."""
         return int(self.repeats.sum())
 
-    def whole_points(self) -> np.ndarray:
+    def completed_points(self) -> np.ndarray:
         """Points `(n, 68, 2)` with the missing ones guessed (`landmarks.complete`)."""
         return landmarks.complete(self.points)
 
@@ -96,7 +96,7 @@ def make_records(name: str, examples: Iterable[tuple]) -> Records:
         box = face.box
         if box is None:
             box = geometry.landmark_box(landmarks.complete(face.points))
-        pictures.append(store(face.image, box, read=face.read, room=held < LIMIT))
+        pictures.append(store(face.image, box, read=face.read, room=held < MEMORY_LIMIT))
         held += pictures[-1].bytes
         boxes.append(box)
         faces.append(face._replace(image=np.empty(0)))  # it would keep the whole picture in memory

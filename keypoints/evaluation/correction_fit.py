@@ -78,6 +78,8 @@ def table(correction: Correction) -> str:
     assert correction.markup is not None  # a fit always has it
     points = [f"({x:.3f}, {y:.3f})" for x, y in correction.markup]
     rows = [", ".join(points[i : i + 4]) for i in range(0, len(points), 4)]
-    return f"pixels={correction.pixels:.2f}, share={correction.share:.4f}, markup:\n" + ",\n".join(
-        rows
+    shifts = (
+        f"pixel_shift={correction.pixel_shift:.2f}, "
+        f"inter_ocular_shift={correction.inter_ocular_shift:.4f}"
     )
+    return f"{shifts}, markup:\n" + ",\n".join(rows)

@@ -1,7 +1,7 @@
 """The effect of a face mask on the errors of the visible points.
 
 Masks are drawn over the pictures of the records, at the place of surgical masks. They are drawn by
-other code than the masks of training (`data.augment.wear_mask`), so that a network is measured on
+other code than the masks of training (`data.augment.add_mask`), so that a network is measured on
 masks that it was not trained on.
 """
 
@@ -76,7 +76,7 @@ def wear(image: np.ndarray, points: np.ndarray, *, seed: int) -> np.ndarray:
 
 def masked(records: Records, *, seed: int = 0) -> Records:
     """The records with a mask on every face; a jaw that is not annotated is estimated."""
-    faces = records.whole_points()
+    faces = records.completed_points()
     pictures = tuple(
         store(wear(records.image(i), face, seed=seed + i), records.boxes[i])
         for i, face in enumerate(faces)

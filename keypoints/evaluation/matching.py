@@ -69,7 +69,7 @@ def _turned_boxes(records: Records, faces: list[int], found: Detections) -> np.n
     annotated = np.repeat(records.boxes[faces][:, None], len(found), axis=1)
     if not found.rolls.any():
         return annotated
-    whole = records.whole_points()[faces]
+    whole = records.completed_points()[faces]
     for index in np.flatnonzero(found.rolls):
         middle = found.boxes[index, :2] + found.boxes[index, 2:] / 2
         turned = (whole - middle) @ geometry.rotation(found.rolls[index]) + middle

@@ -202,7 +202,7 @@ def yaw_bins(records: Records) -> list[tuple[float, float, np.ndarray]]:
 
     The yaw is that of the records if given, else that of the annotated points.
     """
-    seen = pose.angles(pose.fit_rotation(records.whole_points())[0])[:, 0]
+    seen = pose.angles(pose.fit_rotation(records.completed_points())[0])[:, 0]
     turn = np.abs(np.where(np.isfinite(records.yaw), records.yaw, seen))
     edges = itertools.pairwise((0.0, *metrics.YAW_BINS, np.inf))
     return [(low, high, (low <= turn) & (turn < high)) for low, high in edges]

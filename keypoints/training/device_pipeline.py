@@ -6,7 +6,7 @@ cores of the host, which cannot feed a fast GPU.
 """
 
 from collections.abc import Callable, Iterator
-from functools import cache, partial
+from functools import cache, cached_property, partial
 
 import jax
 import jax.numpy as jnp
@@ -15,7 +15,7 @@ import numpy as np
 from keypoints import geometry
 from keypoints.config import Config
 from keypoints.data import augment
-from keypoints.data.augment import BLOCK_SIDE, BLUR_SIGMA, COLUMN, MASK_COLOURS, between
+from keypoints.data.augment import BLOCK_SIDE, BLUR_SIGMA, COLUMN, between
 from keypoints.data.pipeline import ALL, WINDOW, Epoch, windows
 from keypoints.data.records import Records
 from keypoints.errors import InputError
@@ -36,10 +36,16 @@ class DevicePipeline:
         if any(stage.jpeg for stage in config.phases()):
             raise InputError("jpeg: pipeline=device has no JPEG compression; set jpeg=0")
         self.records = records
-        side = round(WINDOW * max(stage.resolution for stage in config.phases()))
-        self.to_window = windows(records, side, view=config.view, margin=config.margin)
-        crops = [records.crop(i, self.to_window[i], size=side) for i in range(len(records))]
-        self.windows = jnp.asarray(np.stack(crops))  # (n, side, side, 3) uint8 RGB
+        self.side = round(WINDOW * max(stage.resolution for stage in config.phases()))
+        self.to_window = windows(records, self.side, view=config.view, margin=config.margin)
+
+    @cached_property
+    def windows(self) -> jax.Array:
+        """The faces `(n, side, side, 3)`, uint8 RGB."""
+        crops = [
+            self.records.crop(i, matrix, size=self.side) for i, matrix in enumerate(self.to_window)
+        ]
+        return jnp.asarray(np.stack(crops))
 
     def batches(
         self, config: Config, *, epoch: int, skip: int = 0, rows: slice = ALL
@@ -100,7 +106,7 @@ def _jittered_crop(
     crop = jnp.round(_sample(windows, face, to_window))
     crop = _whole(_colours(crop, u, limits))
     worn = (u["mask"] < limits["mask"]) & jnp.isfinite(points).all()
-    crop = jnp.where(worn, _wear_mask(crop, points, u), crop)
+    crop = jnp.where(worn, _add_mask(crop, points, u), crop)
     crop = jnp.where(u["occlusion"] < limits["occlusion"], _occlude(crop, u), crop)
     crop = jnp.where(u["blur"] < limits["blur"], _whole(_blur(crop, u)), crop)
     grain = jax.lax.dynamic_slice(noise, (noise_start,), (CROP * CROP * 3,))
@@ -174,27 +180,12 @@ def _occlude(crop: jax.Array, u: dict[str, jax.Array]) -> jax.Array:
     return jnp.where(u["block_kind"] < 0.5, plain, other)
 
 
-def _wear_mask(crop: jax.Array, points: jax.Array, u: dict[str, jax.Array]) -> jax.Array:
-    """`augment.wear_mask`, with hard edges."""
-    first = 1 + jnp.floor(3 * u["mask_tilt"]).astype(jnp.int32)
-    jaw = points[jnp.clip(jnp.arange(17), first, 16 - first)]  # its ends repeated
-    centre, chin = (points[30] + points[8]) / 2, points[8] - points[30]
-    jaw = centre + (jaw - centre) * between((0.94, 1.12), u["mask_width"])
-    lower = (jnp.arange(17) >= first + 2) & (jnp.arange(17) <= 14 - first)
-    jaw = jaw + jnp.where(lower[:, None], 0.15 * chin * (u["mask_depth"] - 0.3), 0.0)
-    nose = points[27] + (points[30] - points[27]) * between((0.25, 1.0), u["mask_top"])
-    area = _inside(jnp.concatenate([jaw, nose[None]]))
-    tint = jnp.stack([u["mask_red"], u["mask_green"], u["mask_blue"]])
-    kind = jnp.floor(u["mask_kind"] * (len(MASK_COLOURS) + 2)).astype(jnp.int32)
-    usual = jnp.asarray(MASK_COLOURS, jnp.float32)[kind.clip(0, len(MASK_COLOURS) - 1)]
-    colour = jnp.where(kind >= len(MASK_COLOURS), 255 * tint, usual + 50 * (tint - 0.5))
-    across, down = jnp.meshgrid(*[jnp.linspace(-1, 1, CROP)] * 2)
-    shade = 1 + 0.3 * (u["mask_green"] - 0.5) * across - 0.15 * across**2
-    folds = 0.08 * jnp.sin(down * (60 + 100 * u["mask_folds"]))
-    shade = shade + jnp.where(u["mask_folds"] < 0.4, folds, 0.0)
-    cloth = jnp.clip(colour * shade[..., None], 0, 255)
-    covered = jnp.floor(jnp.where(area[..., None], cloth, crop))
-    straps = _near(points[0], jaw[0]) | _near(points[16], jaw[16])
+def _add_mask(crop: jax.Array, points: jax.Array, u: dict[str, jax.Array]) -> jax.Array:
+    """`augment.add_mask`, with hard edges."""
+    outline = augment.mask_outline(jnp, points, u)
+    colour, cloth = augment.mask_cloth(jnp, u)
+    covered = jnp.floor(jnp.where(_inside(outline)[..., None], cloth, crop))
+    straps = _near(points[0], outline[0]) | _near(points[16], outline[16])
     strapped = (u["mask_red"] < 0.5) & straps
     return jnp.where(strapped[..., None], _whole(colour), covered)
 

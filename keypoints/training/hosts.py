@@ -24,7 +24,7 @@ from keypoints import backend
 from keypoints.errors import InputError
 from keypoints.extras import installed_version
 
-PATIENCE = 300.0  # seconds to wait for hosts that start later
+TIMEOUT = 300.0  # seconds to wait for hosts that start later
 GREETING = 10.0  # seconds to wait for the first line of a connection
 # A connection without an answer for 15 + 3 x 5 seconds is closed: the machine or network is gone.
 KEEPALIVE = {"TCP_KEEPIDLE": 15, "TCP_KEEPINTVL": 5, "TCP_KEEPCNT": 3}
@@ -33,8 +33,8 @@ SLURM = ("SLURM_STEP_NODELIST", "SLURM_JOB_ID", "SLURM_NTASKS", "SLURM_PROCID")
 
 
 @dataclass(frozen=True)
-class Place:
-    """Where host 0 listens, how many hosts there are, and which of them this is, from 0."""
+class Group:
+    """Hosts of one run: where host 0 listens, how many there are, and which this is, from 0."""
 
     address: str
     port: int
@@ -51,9 +51,12 @@ class Hosts:
     """
 
     def __init__(
-        self, place: Place, links: Mapping[int, socket.socket], on_disconnect: Callable[[str], None]
+        self,
+        group: Group,
+        links: Mapping[int, socket.socket],
+        on_disconnect: Callable[[str], None],
     ):
-        self.count, self.index = place.count, place.index
+        self.count, self.index = group.count, group.index
         self.closed = False
         self._on_disconnect = on_disconnect
         self._links = dict(sorted(links.items()))  # of host 0 to all others, else to host 0
@@ -148,13 +151,13 @@ class Hosts:
         self._on_disconnect(reason)
 
 
-def parse(hosts: str) -> Place:
-    """The place of this host: `ADDRESS:PORT,COUNT,INDEX`, or `slurm` for what srun has set.
+def parse(hosts: str) -> Group:
+    """The group of `hosts`: `ADDRESS:PORT,COUNT,INDEX`, or `slurm` for what srun has set.
 
     Raises InputError for anything else.
     """
     if hosts == "slurm":
-        return _slurm_place()
+        return _slurm_group()
     match = re.fullmatch(r"\[?([^\s,\[\]]+)\]?:(\d+),(\d+),(\d+)", hosts)
     if not match:
         raise InputError(
@@ -168,17 +171,15 @@ def parse(hosts: str) -> Place:
         raise InputError(f"hosts={hosts}: the number of hosts is {count}; 2 or more are expected")
     if index >= count:
         raise InputError(f"hosts={hosts}: of {count} hosts, INDEX is 0 to {count - 1}")
-    return Place(address, port, count, index)
+    return Group(address, port, count, index)
 
 
-def connect(
-    hosts: str, *, on_disconnect: Callable[[str], None], patience: float = PATIENCE
-) -> Hosts:
+def connect(hosts: str, *, on_disconnect: Callable[[str], None], timeout: float = TIMEOUT) -> Hosts:
     """Meet the other hosts and start `jax.distributed`, before anything has started JAX.
 
     `hosts` as `parse` takes it; `on_disconnect` as `Hosts` has it. Raises InputError for another
     backend than JAX, for hosts that do not fit together, and where not all have come after
-    `patience` seconds.
+    `timeout` seconds.
     """
     if backend.keras_backend() != "jax":
         raise InputError(
@@ -187,18 +188,18 @@ def connect(
         )
     import jax
 
-    place = parse(hosts)
-    deadline = time.monotonic() + patience
-    links, port = _await_others(place, deadline) if place.index == 0 else _join(place, deadline)
-    party = Hosts(place, links, on_disconnect)
+    group = parse(hosts)
+    deadline = time.monotonic() + timeout
+    links, port = _await_others(group, deadline) if group.index == 0 else _join(group, deadline)
+    connected = Hosts(group, links, on_disconnect)
     jax.config.update("jax_cpu_collectives_implementation", "gloo")
     # It would take SIGTERM for itself, and a host could not be ended by it.
     jax.config.update("jax_enable_preemption_service", False)
-    host = f"[{place.address}]" if ":" in place.address else place.address
+    host = f"[{group.address}]" if ":" in group.address else group.address
     jax.distributed.initialize(
         f"{host}:{port}",
-        place.count,
-        place.index,
+        group.count,
+        group.index,
         cluster_detection_method="deactivate",
         initialization_timeout=60,  # all hosts are there
         coordinator_bind_address=f"{host}:{port}",
@@ -207,30 +208,30 @@ def connect(
     device = jax.local_devices()[0]
     facts = {"devices": f"{jax.local_device_count()} x {device.device_kind}"}
     packages = {name: installed_version(name) for name in ("keypoints", "keras", "jax")}
-    party.agree(facts | packages)
-    return party
+    connected.agree(facts | packages)
+    return connected
 
 
-def _await_others(place: Place, deadline: float) -> tuple[dict[int, socket.socket], int]:
+def _await_others(group: Group, deadline: float) -> tuple[dict[int, socket.socket], int]:
     """Connections to all other hosts, and a port for JAX's own service; of host 0."""
     try:
-        family, *_, where = _resolve(place)
+        family, *_, where = _resolve(group)
         server = socket.create_server(where[:2], family=family)
     except OSError as error:
         raise InputError(
-            f"hosts: host 0 cannot listen on {place.address}:{place.port}: {error.strerror}; an "
+            f"hosts: host 0 cannot listen on {group.address}:{group.port}: {error.strerror}; an "
             "address of its own and a free port are expected"
         ) from None
     links: dict[int, socket.socket] = {}
     with server:
-        while len(links) < place.count - 1:
+        while len(links) < group.count - 1:
             server.settimeout(max(deadline - time.monotonic(), 0.01))
             try:
                 link, _ = server.accept()
             except TimeoutError:
-                missing = [n for n in range(1, place.count) if n not in links]
+                missing = [n for n in range(1, group.count) if n not in links]
                 raise InputError(
-                    f"hosts: host {', '.join(map(str, missing))} of {place.count} did not come; "
+                    f"hosts: host {', '.join(map(str, missing))} of {group.count} did not come; "
                     "start all hosts with the same address and number of hosts"
                 ) from None
             greeting = _greeting(link)
@@ -239,8 +240,8 @@ def _await_others(place: Place, deadline: float) -> tuple[dict[int, socket.socke
                 continue
             count, index = greeting
             problem = ""
-            if count != place.count:
-                problem = f"host {index} expects {count} hosts, host 0 expects {place.count}"
+            if count != group.count:
+                problem = f"host {index} expects {count} hosts, host 0 expects {group.count}"
             elif index in links or not 0 < index < count:
                 problem = f"two hosts have the index {index}"
             if problem:
@@ -267,23 +268,23 @@ def _greeting(link: socket.socket) -> tuple[int, int] | None:
     return numbers
 
 
-def _join(place: Place, deadline: float) -> tuple[dict[int, socket.socket], int]:
+def _join(group: Group, deadline: float) -> tuple[dict[int, socket.socket], int]:
     """The connection to host 0, and the port of JAX's service there."""
     while True:
         left = deadline - time.monotonic()
         try:
-            link = socket.create_connection((place.address, place.port), timeout=max(left, 0.01))
+            link = socket.create_connection((group.address, group.port), timeout=max(left, 0.01))
             break
         except OSError as error:  # host 0, or its name, is not there yet
             if left < 0.5:
                 raise InputError(
-                    f"hosts: host 0 does not answer on {place.address}:{place.port}: "
+                    f"hosts: host 0 does not answer on {group.address}:{group.port}: "
                     f"{error.strerror or error}"
                 ) from None
         time.sleep(0.2)
     link.settimeout(max(deadline - time.monotonic(), GREETING))
     try:
-        _send(link, {"hosts": place.count, "index": place.index})
+        _send(link, {"hosts": group.count, "index": group.index})
         answer = _receive(link)
     except (OSError, ValueError):
         answer = {}
@@ -318,12 +319,12 @@ def _keep(link: socket.socket) -> None:
             link.setsockopt(socket.IPPROTO_TCP, getattr(socket, name), value)
 
 
-def _resolve(place: Place) -> tuple:
-    return socket.getaddrinfo(place.address, place.port, type=socket.SOCK_STREAM)[0]
+def _resolve(group: Group) -> tuple:
+    return socket.getaddrinfo(group.address, group.port, type=socket.SOCK_STREAM)[0]
 
 
-def _slurm_place() -> Place:
-    """The place of a task of srun. The first node of the list has task 0."""
+def _slurm_group() -> Group:
+    """The group of an srun job step. The first node of the list has task 0."""
     missing = [name for name in SLURM if name not in os.environ]
     if missing:
         raise InputError(f"hosts=slurm: {', '.join(missing)} is not set; start it with srun")

@@ -197,7 +197,7 @@ def compiled_model(config: Config, training: Records) -> keras.Model:
     """
     config = devices.settle(config)
     targets = geometry.apply(
-        view_matrices(training, view=config.view, margin=config.margin), training.whole_points()
+        view_matrices(training, view=config.view, margin=config.margin), training.completed_points()
     )
     model = build_model(config, targets.mean(axis=0))
     if config.layers == "cpu" or (config.layers == "auto" and devices.have_cpu_kernels()):
@@ -205,7 +205,7 @@ def compiled_model(config: Config, training: Records) -> keras.Model:
     if Path(config.weights).is_dir():
         runs.load_weights(model, Path(config.weights))
     model = runs.flattened(model)
-    steps = max(training.shown // config.batch_size, 1)
+    steps = max(training.epoch_size // config.batch_size, 1)
     options = {
         "learning_rate": LearningRate(config, steps),
         "global_clipnorm": config.clip_norm or None,
@@ -321,7 +321,7 @@ def _steps(
     hosts: Hosts | None,
 ) -> Iterator[Step]:
     """Train the remaining steps of one epoch; yields after each step."""
-    steps = training.shown // config.batch_size
+    steps = training.epoch_size // config.batch_size
     epoch, done = progress["epoch"], progress["step"]
     rows = hosts.rows(config.batch_size) if hosts else ALL
     batches = batches_of(config, epoch=epoch, skip=done, rows=rows)
@@ -342,7 +342,7 @@ def _steps(
             )
         loss, error = (total / (step - done) for total in totals.values())
         speed = (step - done) * config.batch_size / (time.monotonic() - clock)
-        left = (epochs - epoch - 1) * training.shown + (steps - step) * config.batch_size
+        left = (epochs - epoch - 1) * training.epoch_size + (steps - step) * config.batch_size
         yield Step(epoch + 1, epochs, step, steps, loss, error, speed, left / speed)
 
 

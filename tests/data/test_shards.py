@@ -19,7 +19,7 @@ from keypoints.data.pipeline import training_pipeline, view_matrices
 from keypoints.data.sources import load_records, parse_sets
 from keypoints.errors import InputError
 from keypoints.media.pictures import encode_png
-from keypoints.training.hosts import Hosts, Place
+from keypoints.training.hosts import Group, Hosts
 from tests.faces import dotted_faces, drawn_faces
 
 CONFIG = Config(batch_size=4, seed=3)
@@ -106,7 +106,7 @@ def test_a_set_that_is_not_held_gives_the_very_batches(faces, monkeypatch):
     """Two of four batches of nine pictures; so do the rows of each of two hosts."""
     data = f"shards:{faces[1]}/train-*.tar"
     held = load_records(data, "all")
-    monkeypatch.setattr(module, "LIMIT", 0)
+    monkeypatch.setattr(module, "MEMORY_LIMIT", 0)
     streamed = load_records(data, "all")
     assert sum(picture.bytes for picture in held.pictures) > 9 * 90 * 140 * 3
     assert sum(picture.bytes for picture in streamed.pictures) == 0
@@ -117,14 +117,14 @@ def test_a_set_that_is_not_held_gives_the_very_batches(faces, monkeypatch):
         for ours, other in zip(whole, streamed_one):
             np.testing.assert_array_equal(ours, other)
     for index in range(2):
-        rows = Hosts(Place("127.0.0.1", 1, 2, index), {}, print).rows(4)
+        rows = Hosts(Group("127.0.0.1", 1, 2, index), {}, print).rows(4)
         for whole, share in zip(expected, batches(streamed, rows=rows)):
             np.testing.assert_array_equal(whole[0][rows], share[0])
 
 
 def test_memory_does_not_grow_with_the_pictures(tmp_path, monkeypatch):
     """40 pictures of 1.2 MB: less than two of them are held while and after they are listed."""
-    monkeypatch.setattr(module, "LIMIT", 0)
+    monkeypatch.setattr(module, "MEMORY_LIMIT", 0)
     image = encode_png(np.zeros((500, 800, 3), np.uint8))
     points = dotted_faces(1).points[0]
     members = {}

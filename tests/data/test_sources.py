@@ -136,7 +136,7 @@ def test_two_sets_are_one(pts, upstream):
     data = f"folder:{pts}*2+folder:{upstream}*0.5"
     records = load_records(data, "all")
     assert records.name == f"faces+{upstream.name}/all" and len(records) == 9
-    assert records.shown == 9 and records.repeats.tolist() == [2.0] * 3 + [0.5] * 6
+    assert records.epoch_size == 9 and records.repeats.tolist() == [2.0] * 3 + [0.5] * 6
     one, two = (load_records(f"folder:{folder}", "all") for folder in (pts, upstream))
     assert records.files[0] == f"faces/{one.files[0]}" and len(set(records.identities)) == 3 + 4
     for index in range(3, 9):

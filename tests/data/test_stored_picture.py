@@ -100,10 +100,10 @@ def test_a_set_beyond_the_limit_is_read_again_whenever_it_is_shown(monkeypatch):
                 f"{index}.png", "", picture, points, None, np.nan, lambda index=index: read(index)
             )  # fmt: skip
 
-    monkeypatch.setattr(module, "LIMIT", 2 * pictures[0].nbytes)
+    monkeypatch.setattr(module, "MEMORY_LIMIT", 2 * pictures[0].nbytes)
     few = make_records("few/train", examples())
     assert [picture.bytes for picture in few.pictures] == [21600, 21600, 0]
-    monkeypatch.setattr(module, "LIMIT", 10**9)
+    monkeypatch.setattr(module, "MEMORY_LIMIT", 10**9)
     many = make_records("few/train", examples())
     assert few.describe() == many.describe() and few.shapes.tolist() == [[90, 80]] * 3
     matrix = geometry.crop_matrix(few.boxes[2], margin=1.4)

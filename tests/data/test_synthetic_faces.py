@@ -105,7 +105,7 @@ def test_builder_prepares_and_reads_back(tmp_path, monkeypatch):
     assert len(load_records("synthetic_faces", "test", data_dir=tmp_path)) == 1
 
     # A set that is not held in memory gives the very batches.
-    monkeypatch.setattr(held, "LIMIT", 0)
+    monkeypatch.setattr(held, "MEMORY_LIMIT", 0)
     streamed = load_records("synthetic_faces", "train", data_dir=tmp_path)
     assert sum(picture.bytes for picture in streamed.pictures) == 0
     assert streamed.describe() == records.describe()

@@ -33,10 +33,12 @@ def test_a_known_fault_is_found_again(monkeypatch):
     found = correction_fit.fit(
         [None], dataclasses.replace(records, points=wrong.astype(np.float32)), shifted
     )
-    assert found.pixels == pytest.approx(0.4, abs=0.05)
-    assert found.share == pytest.approx(0.02, abs=0.002)
+    assert found.pixel_shift == pytest.approx(0.4, abs=0.05)
+    assert found.inter_ocular_shift == pytest.approx(0.02, abs=0.002)
     np.testing.assert_allclose(found.markup, MARKUP, atol=2e-3)
-    assert correction_fit.table(found).startswith(f"pixels={found.pixels:.2f}, share=")
+    assert correction_fit.table(found).startswith(
+        f"pixel_shift={found.pixel_shift:.2f}, inter_ocular_shift="
+    )
     corrected = np.stack([found.apply(face) for face in wrong])
     np.testing.assert_allclose(corrected, records.points, atol=0.2)
     again = dataclasses.replace(records, points=corrected)

@@ -19,7 +19,7 @@ from keypoints.data.pipeline import training_pipeline
 from keypoints.errors import InputError
 from keypoints.models import runs
 from keypoints.training import hosts
-from keypoints.training.hosts import Hosts, Place, connect, parse
+from keypoints.training.hosts import Group, Hosts, connect, parse
 from keypoints.training.loop import train
 from tests.faces import dotted_faces
 
@@ -37,10 +37,10 @@ from keypoints.commands.train import several
 from tests.faces import dotted_faces
 given = config.from_json(Path(sys.argv[1]).read_text(), sys.argv[1])
 tell = lambda step: print("step", step.epoch, step.step, flush=True)
-with several(sys.argv[3]) as party:
+with several(sys.argv[3]) as connected:
     from keypoints.training.loop import train
     faces, others = dotted_faces(9), dotted_faces(3, seed=1)
-    train(given, Path(sys.argv[2]), faces, others, on_step=tell, hosts=party)
+    train(given, Path(sys.argv[2]), faces, others, on_step=tell, hosts=connected)
 """
 
 
@@ -49,12 +49,12 @@ def free_port() -> int:
         return server.getsockname()[1]
 
 
-def start(run: Path, place: str) -> subprocess.Popen:
-    """A process that trains `CONFIG` into `run` as the host of `place`."""
+def start(run: Path, group: str) -> subprocess.Popen:
+    """A process that trains `CONFIG` into `run` as the host of `group`."""
     path = run.with_name("config.json")
     path.write_text(configs.to_json(CONFIG))
     return subprocess.Popen(
-        [sys.executable, "-c", SCRIPT, str(path), str(run), place],
+        [sys.executable, "-c", SCRIPT, str(path), str(run), group],
         cwd=ROOT,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
@@ -99,10 +99,10 @@ def meet(count: int) -> list[tuple[Hosts, queue.SimpleQueue]]:
     port, found = free_port(), {}
 
     def one(index: int) -> None:
-        place, losses = Place("127.0.0.1", port, count, index), queue.SimpleQueue()
+        group, losses = Group("127.0.0.1", port, count, index), queue.SimpleQueue()
         deadline = time.monotonic() + 20
-        links, _ = (hosts._join if index else hosts._await_others)(place, deadline)
-        found[index] = Hosts(place, links, losses.put), losses
+        links, _ = (hosts._join if index else hosts._await_others)(group, deadline)
+        found[index] = Hosts(group, links, losses.put), losses
 
     on_all(one, range(count))
     return [found[index] for index in range(count)]
@@ -127,11 +127,11 @@ def on_all(call, arguments) -> list:
 
 
 def test_hosts_exchange_values_in_order_and_agree():
-    party = [host for host, _ in meet(3)]
-    values = on_all(lambda host: host.exchange({"from": host.index}), party)
+    connected = [host for host, _ in meet(3)]
+    values = on_all(lambda host: host.exchange({"from": host.index}), connected)
     assert values == [[{"from": 0}, {"from": 1}, {"from": 2}]] * 3
-    assert on_all(lambda host: host.agree({"epochs": 3, "stages": ()}), party) == [None] * 3
-    errors = on_all(lambda host: host.agree({"epochs": 3 + (host.index == 2)}), party)
+    assert on_all(lambda host: host.agree({"epochs": 3, "stages": ()}), connected) == [None] * 3
+    errors = on_all(lambda host: host.agree({"epochs": 3 + (host.index == 2)}), connected)
     assert {str(error).partition(";")[0] for error in errors} == {
         "epochs is 4 on host 2, but 3 on host 0"
     }
@@ -150,23 +150,24 @@ def test_each_host_makes_its_rows_of_the_batch_of_one():
 
 
 def test_all_hosts_hear_why_one_ends():
-    party = meet(3)
-    party[1][0].fail("epochs=0: at least 1 is expected")
+    connected = meet(3)
+    connected[1][0].fail("epochs=0: at least 1 is expected")
     for index in (0, 2):
-        assert party[index][1].get(timeout=10) == "host 1: epochs=0: at least 1 is expected"
-    party = meet(3)
-    for link in party[2][0]._links.values():  # as the system does for a process that is killed
+        assert connected[index][1].get(timeout=10) == "host 1: epochs=0: at least 1 is expected"
+    connected = meet(3)
+    for link in connected[2][0]._links.values():  # as the system does for a process that is killed
         link.shutdown(socket.SHUT_RDWR)
     for index in (0, 1):
-        assert party[index][1].get(timeout=10).startswith("host 2 ended or cannot be reached")
+        assert connected[index][1].get(timeout=10).startswith("host 2 ended or cannot be reached")
 
 
 def test_hosts_that_expect_different_numbers_of_hosts_are_told():
     port = free_port()
-    places = [Place("127.0.0.1", port, 2, 0), Place("127.0.0.1", port, 3, 1)]
+    places = [Group("127.0.0.1", port, 2, 0), Group("127.0.0.1", port, 3, 1)]
     deadline = time.monotonic() + 20
     errors = on_all(
-        lambda place: (hosts._join if place.index else hosts._await_others)(place, deadline), places
+        lambda group: (hosts._join if group.index else hosts._await_others)(group, deadline),
+        places,
     )
     assert [str(error) for error in errors] == [
         "hosts: host 1 expects 3 hosts, host 0 expects 2"
@@ -175,7 +176,7 @@ def test_hosts_that_expect_different_numbers_of_hosts_are_told():
 
 def test_a_connection_of_something_else_is_ignored():
     port = free_port()
-    place = Place("127.0.0.1", port, 2, 0)
+    group = Group("127.0.0.1", port, 2, 0)
 
     def stranger_then_host(_):
         while True:
@@ -185,9 +186,9 @@ def test_a_connection_of_something_else_is_ignored():
             except OSError:
                 time.sleep(0.05)
         stranger.sendall(b"GET / HTTP/1.0\r\n\r\n")
-        return hosts._join(Place("127.0.0.1", port, 2, 1), time.monotonic() + 20)
+        return hosts._join(Group("127.0.0.1", port, 2, 1), time.monotonic() + 20)
 
-    calls = [lambda: hosts._await_others(place, time.monotonic() + 20)]
+    calls = [lambda: hosts._await_others(group, time.monotonic() + 20)]
     calls.append(lambda: stranger_then_host(None))
     (links, jax_port), (_, told) = on_all(lambda call: call(), calls)
     assert list(links) == [1] and jax_port == told
@@ -212,18 +213,18 @@ def test_a_wrong_place_is_refused(given, message, monkeypatch):
 
 
 def test_places_by_hand_and_of_slurm(monkeypatch):
-    assert parse("train-0.train:5000,4,3") == Place("train-0.train", 5000, 4, 3)
-    assert parse("[fd00::1]:5000,2,1") == Place("fd00::1", 5000, 2, 1)
+    assert parse("train-0.train:5000,4,3") == Group("train-0.train", 5000, 4, 3)
+    assert parse("[fd00::1]:5000,2,1") == Group("fd00::1", 5000, 2, 1)
     for name, value in zip(hosts.SLURM, ("gpu[007-010,012]", "8195", "5", "2")):
         monkeypatch.setenv(name, value)
-    assert parse("slurm") == Place("gpu007", 61440 + 3, 5, 2)  # 8195 = 2 * 4096 + 3
+    assert parse("slurm") == Group("gpu007", 61440 + 3, 5, 2)  # 8195 = 2 * 4096 + 3
     monkeypatch.setenv("SLURM_STEP_NODELIST", "node7,node9")
     assert parse("slurm").address == "node7"
 
 
 def test_hosts_that_do_not_come_end_the_wait(monkeypatch):
     port = free_port()
-    for place, message in (
+    for group, message in (
         (f"127.0.0.1:{port},3,0", "host 1, 2 of 3 did not come"),
         (
             f"127.0.0.1:{port},2,1",
@@ -233,7 +234,7 @@ def test_hosts_that_do_not_come_end_the_wait(monkeypatch):
         ("203.0.113.1:5000,2,0", "host 0 cannot listen on 203.0.113.1:5000"),
     ):
         with pytest.raises(InputError, match=message):
-            connect(place, on_disconnect=print, patience=0.6)
+            connect(group, on_disconnect=print, timeout=0.6)
     monkeypatch.setattr(backend, "keras_backend", lambda: "tensorflow")
     with pytest.raises(InputError, match="need the JAX backend, but Keras runs on tensorflow"):
         connect("127.0.0.1:5000,2,0", on_disconnect=print)
