@@ -265,7 +265,7 @@ def score_faces(estimate: Estimate, boxes: np.ndarray, shape: tuple[int, ...]) -
     score = np.clip(1 - estimate.relative_uncertainty() / (2 * UNCERTAINTY_AT_HALF_SCORE), 0, 1)
     found = geometry.landmark_box(estimate.points)
     side = boxes[:, 2:].max(axis=1, keepdims=True)
-    size = found[:, 2:].max(axis=1, keepdims=True) / np.maximum(side, 1)
+    size = np.maximum(found[:, 2:].max(axis=1, keepdims=True), 1e-6) / np.maximum(side, 1)
     moved = found[:, :2] + found[:, 2:] / 2 - boxes[:, :2] - boxes[:, 2:] / 2
     near = (np.linalg.norm(moved, axis=1, keepdims=True) < 0.6 * side) & (abs(np.log(size)) < 0.6)
     inside = (found[:, :2] < shape[1::-1]) & (found[:, :2] + found[:, 2:] > 0)

@@ -153,9 +153,12 @@ test("the camera: points, a filter, a snapshot of it, a recording with its table
   await page.waitForTimeout(3000); // a busy machine shows few frames a second
   const video = await saved("#record"), mp4 = video.subarray(4, 8).toString() === "ftyp";
   expect(video.length).toBeGreaterThan(2000);
-  const frames = JSON.parse((await saved("#json")).toString());
+  const frames: { timestamp: number; faces: { id: number }[] }[] = JSON.parse((await saved("#json")).toString());
   expect(frames.length).toBeGreaterThan(5);
-  expect(new Set(frames.map((frame: { faces: { id: number }[] }) => frame.faces[0]?.id)).size).toBe(1);
+  // A face keeps its id, unless the machine is so busy that the next frame comes when it is no longer waited for.
+  const pairs = frames.slice(1).map((frame, i) => [frames[i], frame]).filter(([a, b]) => b.timestamp - a.timestamp < 0.3);
+  expect(pairs.length).toBeGreaterThan(0);
+  for (const [a, b] of pairs) expect(b.faces[0].id).toBe(a.faces[0].id);
   // The recording lasts about 3 s; a file that was played to its end begins again.
   const kind = mp4 ? "mp4" : "webm";
   await redrawn(() => page.setInputFiles("#file", { name: `a.${kind}`, mimeType: `video/${kind}`, buffer: video }));
