@@ -4,6 +4,7 @@ import re
 import subprocess
 import sys
 import tomllib
+from importlib import metadata
 from pathlib import Path
 
 import pytest
@@ -83,10 +84,10 @@ def test_versions_of_installed_distributions(monkeypatch):
 
     def version(name: str) -> str:
         if name not in installed:
-            raise extras.metadata.PackageNotFoundError(name)
+            raise metadata.PackageNotFoundError(name)
         return installed[name]
 
-    monkeypatch.setattr(extras.metadata, "version", version)
+    monkeypatch.setattr(metadata, "version", version)
     wanted = ("numpy", "tensorflow-cpu", "jax")
     assert [extras.installed_version(name) for name in wanted] == ["2.1.0", "2.21.0", ""]
 
