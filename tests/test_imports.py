@@ -9,9 +9,9 @@ ROOT = Path(__file__).parent.parent
 FILES = [
     p for folder in ("keypoints", "experiments", "tools") for p in (ROOT / folder).rglob("*.py")
 ]
-# What each room may import of the others. The modules at the top of the package (landmarks,
-# geometry, errors, ..) are open to all rooms and import no room.
-ROOMS = {
+# What each subpackage may import of the others. The modules at the top of the package (landmarks,
+# geometry, errors, ..) are open to all of them and import no subpackage.
+SUBPACKAGES = {
     "synthetic": set(),
     "media": set(),
     "pretrained": set(),
@@ -30,7 +30,7 @@ ROOMS = {
         "data", "evaluation", "inference", "media", "models", "scale", "synthetic", "training",
     },
 }  # fmt: skip
-ROOMS["commands"] = set(ROOMS)
+SUBPACKAGES["commands"] = set(SUBPACKAGES)
 TOP = {path.stem for path in (ROOT / "keypoints").glob("[a-z]*.py")}
 TENSORFLOW = {"data", "exports", "inference/exported.py", "models/cpu_layers.py",
               "training/tensorboard.py"}  # fmt: skip
@@ -49,7 +49,7 @@ def imports(path: Path, *, top_only: bool = False) -> set[str]:
 
 
 def places(path: Path) -> set[str]:
-    """The room of a file of the package and its path there, such as `data`, `data/augment.py`."""
+    """The subpackage of a file and its path in the package, such as `data`, `data/augment.py`."""
     parts = path.relative_to(ROOT / "keypoints").parts
     return {parts[0], "/".join(parts)}
 
@@ -62,12 +62,12 @@ def test_imports_follow_the_layout(path):
     folder = path.relative_to(ROOT).parts[0]
     if folder == "keypoints":
         assert not packages & {"tools", "experiments", "tests"}
-        room = path.relative_to(ROOT).parts[1] if path.parent.name != "keypoints" else None
-        if room is None:
+        subpackage = path.relative_to(ROOT).parts[1] if path.parent.name != "keypoints" else None
+        if subpackage is None:
             assert own <= TOP or path.name == "__init__.py"
         else:
-            assert room in ROOMS
-            assert own <= ROOMS[room] | {room} | TOP
+            assert subpackage in SUBPACKAGES
+            assert own <= SUBPACKAGES[subpackage] | {subpackage} | TOP
         if "tensorflow" in packages:  # `keypoints.backend.tensorflow` imports it for all others
             assert path.name in ("backend.py", "exported.py")
         if "onnxruntime" in packages:  # likewise; `onnxruntime.quantization` after it
@@ -83,12 +83,12 @@ def test_imports_follow_the_layout(path):
         assert own <= {"config"} and packages <= {"keypoints"}
 
 
-@pytest.mark.parametrize("room", ["commands", "inference"])
-def test_heavy_packages_are_imported_where_they_are_needed(room):
+@pytest.mark.parametrize("subpackage", ["commands", "inference"])
+def test_heavy_packages_are_imported_where_they_are_needed(subpackage):
     heavy = {"keras", "tensorflow", "jax", "onnxruntime", "matplotlib"}
-    if room == "commands":
+    if subpackage == "commands":
         heavy |= {"numpy", "cv2"}
-    for path in (ROOT / "keypoints" / room).rglob("*.py"):
+    for path in (ROOT / "keypoints" / subpackage).rglob("*.py"):
         top = imports(path, top_only=True)
         assert not {name.split(".")[0] for name in top} & heavy, path
         own = {name for name in top if name.startswith("keypoints.models.")}

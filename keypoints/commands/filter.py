@@ -126,8 +126,8 @@ def beside(source: str, label: str) -> Path:
         whole = Path(source).resolve()
     if whole.is_dir():
         return whole.with_name(f"{whole.name}-{label}")
-    room = videos if "://" in source or videos.is_video(whole) else pictures
-    return whole.with_name(room.writable_name(f"{whole.stem}-{label}{whole.suffix}"))
+    kind = videos if "://" in source or videos.is_video(whole) else pictures
+    return whole.with_name(kind.writable_name(f"{whole.stem}-{label}{whole.suffix}"))
 
 
 def filter_picture(source: str, target: Path, painter: "Painter", quality: str) -> int:
