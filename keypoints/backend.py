@@ -34,6 +34,7 @@ _DEVICES = {
         "for i in range(torch.cuda.device_count()): print(torch.cuda.get_device_name(i))"
     ),
 }
+COMPILED_PROGRAMS = 2**30  # bytes of JAX's compiled programs that are kept
 # Devices of an NVIDIA driver; /dev/dxg is that of Linux inside Windows.
 DRIVERS = ("/dev/nvidiactl", "/dev/dxg")
 
@@ -160,11 +161,10 @@ def _keras_json() -> dict[str, Any]:
 def _keep_compiled_programs() -> None:
     """Let JAX keep them from one process to the next: compiling is most of a command's start.
 
-    JAX bounds the cache's size only where it finds filelock. Without it, without a home folder,
-    or in one that cannot be written, there is no cache: programs must lie where no other user
-    can write.
+    Without a home folder, or in one that cannot be written, there is no cache: programs must lie
+    where no other user can write.
     """
-    if "JAX_COMPILATION_CACHE_DIR" in os.environ or not find_spec("filelock"):
+    if "JAX_COMPILATION_CACHE_DIR" in os.environ:
         return
     if not os.environ.get("XDG_CACHE_HOME") and folders.home_folder() is None:
         return
@@ -174,7 +174,22 @@ def _keep_compiled_programs() -> None:
     folder = folders.cache_folder() / f"jax-{processor:08x}"
     with contextlib.suppress(OSError):
         folder.mkdir(parents=True, exist_ok=True)
+        prune(folder, COMPILED_PROGRAMS)
         os.environ["JAX_COMPILATION_CACHE_DIR"] = str(folder)
-        os.environ.setdefault("JAX_COMPILATION_CACHE_MAX_SIZE", str(2**30))
         # A network starts by hundreds of small programs, each too quick for JAX's limit of 1 s.
         os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0")
+
+
+def prune(folder: Path, limit: int) -> None:
+    """Delete the files of `folder` that were not used for the longest time, down to `limit` bytes.
+
+    JAX could bound its cache itself, but reads all of it before it adds a program.
+    """
+    with os.scandir(folder) as entries:
+        files = [(entry.stat(), entry.path) for entry in entries]
+    total = sum(found.st_size for found, _ in files)
+    for found, path in sorted(files, key=lambda file: max(file[0].st_atime, file[0].st_mtime)):
+        if total <= limit:
+            return
+        Path(path).unlink(missing_ok=True)  # another process may prune as well
+        total -= found.st_size

@@ -21,7 +21,7 @@ BASE = (
 DISTRIBUTIONS = {
     "train": (
         "keras", "jax", "tensorflow-cpu", "tensorflow-datasets", "importlib_resources",
-        "matplotlib", "filelock",
+        "matplotlib",
     ),
     "cuda": ("jax-cuda12-plugin",),
     "export": ("onnx", "tf2onnx"),

@@ -35,8 +35,6 @@ for name in ("TFDS_DATA_DIR", "XDG_CACHE_HOME", "XDG_CONFIG_HOME", "KERAS_HOME",
 # to make code, it takes a third of it.
 os.environ.setdefault("JAX_DISABLE_MOST_OPTIMIZATIONS", "1")
 os.environ.setdefault("XLA_FLAGS", "--xla_cpu_use_fusion_emitters=false")
-# A cache with a limit reads a file for each of its thousands of programs before it adds one.
-os.environ.setdefault("JAX_COMPILATION_CACHE_MAX_SIZE", "-1")
 backend.configure()
 
 
