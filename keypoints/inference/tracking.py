@@ -16,13 +16,13 @@ from keypoints.inference.smoothing import OneEuro, OneEuroRotation, low_pass
 from keypoints.inference.upright import upright_boxes
 from keypoints.pose import Pose, angles, fit_rotation
 
-DETECT_EVERY = 0.2  # seconds between looks for new faces
+DETECT_EVERY = 0.2  # seconds between searches for new faces
 DETECT_LOST_EVERY = 0.1  # the same while a face is lost
-LOST_AFTER = 0.4  # seconds for which an unsure face keeps its id
-HIDDEN_FOR = 1.2  # seconds for which a face behind another one does
+LOST_AFTER = 0.4  # seconds that a face with a low score keeps its id
+HIDDEN_FOR = 1.2  # the same for a face hidden by another one
 SETTLED_AFTER = 0.3  # seconds after which a new face's id is as good as any other's
-MATCH_DISTANCE = 0.8  # sides of a face between a lost one and one that is found for it
-# Score below which a crop is taken for no face; `face_score` says what it measures.
+MATCH_DISTANCE = 0.8  # between a lost face and a found one, in sides of a face
+# Crops with a lower score are not faces; see `score_faces`.
 SCORE_THRESHOLD = 0.5
 # `Estimate.relative_uncertainty` at which the score is a half. On the `train` splits of YouTube
 # Faces, LFPW and AFLW2000-3D any threshold from 0.030 to 0.036 leaves 0.3 % of the faces and of the
@@ -41,7 +41,7 @@ class Face:
     box: np.ndarray  # (4,) left, top, width, height of the points
     points: np.ndarray  # (68, 2) float32, smoothed
     uncertainty: np.ndarray  # (68,) float32, mean absolute error to expect of their x and y
-    score: float  # 0..1, how sure it is that this is a face
+    score: float  # 0..1, how likely this is a face
     rotation: np.ndarray  # (3, 3) from the head frame to the camera, smoothed; NaN: no pose
 
     @property
@@ -65,7 +65,7 @@ class _Track:
         """The points if the face goes on as it did when it was last seen."""
         return (self.points + self.speed * (timestamp - self.seen)).astype(np.float32)
 
-    def find(self, points: np.ndarray, timestamp: float) -> None:
+    def update(self, points: np.ndarray, timestamp: float) -> None:
         elapsed = timestamp - self.seen
         if elapsed > 0:
             speed = (points - self.points).mean(axis=0) / elapsed
@@ -74,19 +74,19 @@ class _Track:
 
 
 @dataclass(frozen=True)
-class _Look:
-    """What one look for new faces saw, apart from those that were followed already."""
+class _Search:
+    """The result of a search for new faces, without those that were followed already."""
 
     timestamp: float  # of the frame that was searched
-    faces: list[np.ndarray]  # points (68, 2) of each sure face
-    others: list[np.ndarray]  # the detector's boxes that were unsure, or beyond the limit
+    faces: list[np.ndarray]  # points (68, 2) of each face found
+    others: list[np.ndarray]  # the detector's other boxes: low scores, or above the limit
 
 
 class Tracker:
     """Follows the faces of one video. Frames come with their times, in seconds, in order.
 
-    A face that is unsure for a moment keeps its id and its way. Of two faces that pass each other
-    the one behind is not answered while it is hidden, and is waited for where its way leads.
+    A face that is lost for a moment keeps its id. When two faces cross, the one behind is not
+    returned while it is hidden, and is expected where its motion leads.
 
     One tracker belongs to one video and one thread; trackers in several threads may share a
     predictor and a detector.
@@ -102,18 +102,18 @@ class Tracker:
         background: bool = False,
     ):
         """`faces`: at most this many are followed; None: all of them. `detect_every`: seconds
-        between looks for new faces; 0: in every frame. Both may change between frames.
+        between searches for new faces; 0: in every frame. Both may change between frames.
 
-        `background`: look for new faces in a thread of its own, on the newest frame when it is
-        free, so that no frame waits for the detector: for live pictures. What it sees is taken up
-        a few frames later, where the face has moved to. Otherwise the same frames always give the
-        same faces. A detector for the background should compute with one thread, as the default
-        one does: further ones would have the priority of the frames.
+        `background`: search for new faces in a thread of its own, on the newest frame when it is
+        free, so that no frame waits for the detector: for live video. Its result is used a few
+        frames later, where the face has moved to. Otherwise the same frames always give the same
+        faces. A detector for the background should compute with one thread, as the default one
+        does: further threads would have the priority of the frames.
         """
         self.faces = faces
         self.detect_every = detect_every
-        # Boxes (n, 4) that the detector answered at the last look and that are not followed: not
-        # surely faces, or beyond `faces`.
+        # Boxes (n, 4) that the detector found in the last search and that are not followed: low
+        # scores, or more than `faces`.
         self.ignored = np.empty((0, 4), np.float32)
         self._predictor = predictor
         if detector is None:
@@ -121,33 +121,37 @@ class Tracker:
             detector = load_detector(smallest=MOVING, rotations=False, threads=threads)
         self._detector = detector
         self._searcher = (
-            ThreadPoolExecutor(1, "face search", initializer=_give_way) if background else None
+            ThreadPoolExecutor(1, "face search", initializer=_lower_priority)
+            if background
+            else None
         )
-        self._search: Future[_Look] | None = None  # that runs now
+        self._pending: Future[_Search] | None = None  # that runs now
         self._tracks: list[_Track] = []
         self._next_id = 0
-        self._looked = self._last = -np.inf  # times of the last look for new faces, and frame
+        self._searched = self._last = -np.inf  # times of the last search, and frame
 
     def update(self, image: np.ndarray, timestamp: float) -> list[Face]:
         """The faces of the next frame `(h, w, 3)`, oldest first."""
         image = as_rgb(image)
-        if self._search is not None and self._search.done():
-            self._take_up(self._search.result())
-            self._search = None
-        sure = self._sure()
+        if self._pending is not None and self._pending.done():
+            self._merge(self._pending.result())
+            self._pending = None
+        visible = self._visible()
         pause = self.detect_every
-        if len(sure) < len(self._tracks):
+        if len(visible) < len(self._tracks):
             pause = min(pause, DETECT_LOST_EVERY)
-        due = timestamp - self._looked >= pause - 1e-6 or not self._tracks
-        if due and self._search is None:
-            known = [geometry.landmark_box(track.points) for track in sure]
-            room = None if self.faces is None else max(self.faces - len(sure), 0)
+        due = timestamp - self._searched >= pause - 1e-6 or not self._tracks
+        if due and self._pending is None:
+            known = [geometry.landmark_box(track.points) for track in visible]
+            limit = None if self.faces is None else max(self.faces - len(visible), 0)
             if self._searcher is None:
-                self._take_up(self._look(image, timestamp, known, room))
+                self._merge(self._search_faces(image, timestamp, known, limit))
             else:
                 frame = image.copy()  # the caller may reuse its own
-                self._search = self._searcher.submit(self._look, frame, timestamp, known, room)
-            self._looked = timestamp
+                self._pending = self._searcher.submit(
+                    self._search_faces, frame, timestamp, known, limit
+                )
+            self._searched = timestamp
         faces = self._follow(image, timestamp)
         self._tracks = [
             track
@@ -158,21 +162,21 @@ class Tracker:
         alive = {track.id for track in self._tracks}
         return [face for face in faces if face.id in alive]
 
-    def _sure(self) -> list[_Track]:
+    def _visible(self) -> list[_Track]:
         """The tracks that were found in the last frame."""
         return [track for track in self._tracks if track.seen >= self._last]
 
-    def _look(
-        self, image: np.ndarray, timestamp: float, known: list[np.ndarray], room: int | None
-    ) -> _Look:
-        """Look for faces that are not in the boxes `known`, `room` at most.
+    def _search_faces(
+        self, image: np.ndarray, timestamp: float, known: list[np.ndarray], limit: int | None
+    ) -> _Search:
+        """Search for faces that are not in the boxes `known`, `limit` at most.
 
         Changes nothing of the tracker, so that it may run beside `update`.
         """
         seen = self._detector.detect(image)
-        new = [i for i, box in enumerate(seen.boxes) if not _among(box, known)]
-        others = [] if room is None else list(seen.boxes[new[room:]])
-        new = new[:room]
+        new = [i for i, box in enumerate(seen.boxes) if not _overlaps(box, known)]
+        others = [] if limit is None else list(seen.boxes[new[limit:]])
+        new = new[:limit]
         faces: list[np.ndarray] = []
         if new:
             boxes = seen.boxes[new]
@@ -182,24 +186,24 @@ class Tracker:
                     faces.append(points)
                 else:
                     others.append(box)
-        return _Look(timestamp, faces, others)
+        return _Search(timestamp, faces, others)
 
-    def _take_up(self, look: _Look) -> None:
-        """Follow the faces of a look: lost ones under their id, and new ones."""
-        then = look.timestamp
-        sure = self._sure()
-        known = [geometry.landmark_box(track.expected(then)) for track in sure]
-        lost = [track for track in self._tracks if track not in sure]
-        others = list(look.others)
-        for points in look.faces:
+    def _merge(self, search: _Search) -> None:
+        """Follow the faces of a search: lost ones under their old id, and new ones."""
+        then = search.timestamp
+        visible = self._visible()
+        known = [geometry.landmark_box(track.expected(then)) for track in visible]
+        lost = [track for track in self._tracks if track not in visible]
+        others = list(search.others)
+        for points in search.faces:
             box = geometry.landmark_box(points)
-            if _among(box, known):
+            if _overlaps(box, known):
                 continue
             known.append(box)
-            apart = [_apart(box, track, then) for track in lost]
+            apart = [_distance(box, track, then) for track in lost]
             if lost and min(apart) < MATCH_DISTANCE:
                 track = lost.pop(int(np.argmin(apart)))
-                track.find(points, then)
+                track.update(points, then)
                 track.filter = OneEuro()
             elif self.faces is None or len(self._tracks) < self.faces:
                 self._tracks.append(_Track(self._next_id, points, then, then, then))
@@ -207,11 +211,11 @@ class Tracker:
             else:
                 others.append(box)
         followed = [geometry.landmark_box(track.expected(then)) for track in self._tracks]
-        ignored = [box for box in others if not _among(box, followed)]
+        ignored = [box for box in others if not _overlaps(box, followed)]
         self.ignored = np.array(ignored, np.float32).reshape(-1, 4)
 
     def _follow(self, image: np.ndarray, timestamp: float) -> list[Face]:
-        """Crop every face where it is expected, and answer those that are not hidden."""
+        """Crop every face where it is expected; returns those that are not hidden."""
         if not self._tracks:
             return []
         boxes, rolls = upright_boxes(np.stack([t.expected(timestamp) for t in self._tracks]))
@@ -220,10 +224,10 @@ class Tracker:
         found = geometry.landmark_box(points)
 
         def claim(number: int) -> tuple:
-            """How weak a track's claim to its face is, should another have found the same one."""
+            """How weak a track's claim to its face is, if another one found the same face."""
             track = self._tracks[number]
             settled = timestamp - track.born >= SETTLED_AFTER
-            return track.seen < self._last, not settled, _apart(found[number], track, timestamp)
+            return track.seen < self._last, not settled, _distance(found[number], track, timestamp)
 
         faces: list[Face] = []
         owners: list[int] = []
@@ -231,11 +235,11 @@ class Tracker:
         claims = {number: claim(number) for number in sure}
         for number in sorted(sure, key=lambda number: claims[number]):
             track = self._tracks[number]
-            if _among(found[number], [found[owner] for owner in owners]):
+            if _overlaps(found[number], [found[owner] for owner in owners]):
                 track.known, track.filter = timestamp, OneEuro()
                 continue
             owners.append(number)
-            track.find(points[number], timestamp)
+            track.update(points[number], timestamp)
         for number, track in enumerate(self._tracks):
             if number in owners or number not in sure:
                 smooth = track.filter.smooth(track.expected(timestamp), timestamp)
@@ -272,22 +276,22 @@ def score_faces(estimate: Estimate, boxes: np.ndarray, shape: tuple[int, ...]) -
     return score * near[:, 0] * inside.all(axis=1)
 
 
-def _among(box: np.ndarray, others: list[np.ndarray]) -> bool:
+def _overlaps(box: np.ndarray, others: list[np.ndarray]) -> bool:
     return any(overlap(box, other) >= SAME_FACE_IOU for other in others)
 
 
-def _apart(box: np.ndarray, track: _Track, timestamp: float) -> float:
+def _distance(box: np.ndarray, track: _Track, timestamp: float) -> float:
     """How far a box is from where a track is expected, in sides, its change of size included."""
     other = geometry.landmark_box(track.expected(timestamp))
     side = max(other[2:].max(), 1.0)
-    way = np.linalg.norm(box[:2] + box[2:] / 2 - other[:2] - other[2:] / 2) / side
-    return float(way + abs(np.log(max(box[2:].max(), 1.0) / side)))
+    moved = np.linalg.norm(box[:2] + box[2:] / 2 - other[:2] - other[2:] / 2) / side
+    return float(moved + abs(np.log(max(box[2:].max(), 1.0) / side)))
 
 
-def _give_way() -> None:
+def _lower_priority() -> None:
     """Let the thread that follows faces go first. Only Linux has a priority for each thread."""
     if sys.platform == "linux":
-        # A thread of a program with real-time priority inherits that, and niceness says nothing.
+        # A thread inherits real-time priority, under which niceness has no effect.
         if os.sched_getscheduler(0) != os.SCHED_OTHER:
             os.sched_setscheduler(0, os.SCHED_OTHER, os.sched_param(0))
         os.nice(10)

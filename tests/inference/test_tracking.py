@@ -234,8 +234,8 @@ def numbered(frame):
 
 def settle(tracker):
     """Wait until the look that runs has its result, which the next frame takes up."""
-    if tracker._search is not None:
-        tracker._search.result(10)
+    if tracker._pending is not None:
+        tracker._pending.result(10)
 
 
 def test_in_the_background_no_frame_waits_and_a_face_is_met_where_it_went(scene):
