@@ -28,7 +28,7 @@ PARTS = {
 }
 
 
-def wear(image: np.ndarray, points: np.ndarray, *, seed: int) -> np.ndarray:
+def draw_mask(image: np.ndarray, points: np.ndarray, *, seed: int) -> np.ndarray:
     """`image` `(h, w, 3)` uint8 with a surgical mask over the face of `points` `(68, 2)`.
 
     Its upper edge runs from the cheeks over the bridge of the nose, its lower one below the chin;
@@ -78,7 +78,7 @@ def masked(records: Records, *, seed: int = 0) -> Records:
     """The records with a mask on every face; a jaw that is not annotated is estimated."""
     faces = records.completed_points()
     pictures = tuple(
-        store(wear(records.image(i), face, seed=seed + i), records.boxes[i])
+        store(draw_mask(records.image(i), face, seed=seed + i), records.boxes[i])
         for i, face in enumerate(faces)
     )
     return replace(records, name=f"{records.name} with masks", pictures=pictures)

@@ -77,15 +77,17 @@ def _turned_boxes(records: Records, faces: list[int], found: Detections) -> np.n
     return annotated
 
 
-def matched_points(records: Records, answers: Mapping[str, np.ndarray]) -> tuple[np.ndarray, float]:
+def matched_points(
+    records: Records, found_faces: Mapping[str, np.ndarray]
+) -> tuple[np.ndarray, float]:
     """Points `(n, 68, 2)` of each record, NaN: not found; and false faces per picture.
 
-    `answers`: the faces `(k, 68, 2)` that were found in each of `pictures`, in any order.
+    `found_faces`: the faces `(k, 68, 2)` that were found in each of `pictures`, in any order.
     """
     points = np.full((len(records), *records.points.shape[1:]), np.nan, np.float32)
     groups, false_faces = pictures(records), 0
     for picture, faces in groups.items():
-        found = answers[picture]
+        found = found_faces[picture]
         boxes = geometry.landmark_box(found)
         matched = match(overlap(records.boxes[faces][:, None], boxes[None]))
         for face, index in zip(faces, matched):

@@ -126,13 +126,13 @@ def _warped(
     matrix = warp.fit_matrix(layer.fit, source, target)
     if matrix is None:
         return None
-    if layer.dangle is not None:
-        start = math.radians(layer.dangle.start)
+    if layer.loose is not None:
+        start = math.radians(layer.loose.start)
         ball = balls.setdefault(number, Ball(np.array([math.cos(start), math.sin(start)])))
-        to_dish = np.linalg.inv(matrix[:2, :2] * max(layer.dangle.radius, 1e-3))
+        to_dish = np.linalg.inv(matrix[:2, :2] * max(layer.loose.radius, 1e-3))
         centre = warp.move(matrix, source.mean(axis=0)[None])[0]
         shift = np.eye(3)
-        shift[:2, 2] = ball.step(timestamp, centre, to_dish) * layer.dangle.radius
+        shift[:2, 2] = ball.step(timestamp, centre, to_dish) * layer.loose.radius
         matrix = matrix @ shift
     return warp.draw_plane(layer.levels, matrix, width, height)
 

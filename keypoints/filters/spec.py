@@ -26,7 +26,7 @@ class Anchor:
 
 
 @dataclass(frozen=True)
-class Dangle:
+class Loose:
     """Loose art in a round dish."""
 
     radius: float  # largest distance from its centre, pixels of the art
@@ -47,7 +47,7 @@ class Sticker:
     grow: float  # scales the anchor positions around their mean
     opacity: float
     normal: np.ndarray | None  # (3,) outward; the head hides art that faces away
-    dangle: Dangle | None
+    loose: Loose | None
 
 
 @dataclass(frozen=True)
@@ -160,13 +160,13 @@ def _read_sticker(folder: Path, table: "_Table") -> Sticker:
     spread = np.linalg.svd(source - source.mean(axis=0), compute_uv=False)
     if spread[0] < 1e-6 or (fit != "similarity" and spread[1] < 1e-6):
         raise InputError(f"{table.name}: the anchors' `at` pixels all lie on one spot or one line")
-    dangle = None
-    if "dangle" in table.content:
-        inner = _Table(f"{table.name}: dangle", table.take("dangle"))
-        dangle = Dangle(inner.number("radius", low=0), inner.number("start", default=90.0))
+    loose = None
+    if "loose" in table.content:
+        inner = _Table(f"{table.name}: loose", table.take("loose"))
+        loose = Loose(inner.number("radius", low=0), inner.number("start", default=90.0))
         inner.close()
         if fit == "piecewise":
-            raise InputError(f"{table.name}: dangle: art with fit = 'piecewise' cannot dangle")
+            raise InputError(f"{table.name}: loose: art with fit = 'piecewise' cannot be loose")
     return Sticker(
         art=name,
         levels=pyramid(art),
@@ -176,7 +176,7 @@ def _read_sticker(folder: Path, table: "_Table") -> Sticker:
         grow=table.number("grow", default=1.0, low=0.01, high=100),
         opacity=table.number("opacity", default=1.0, low=0, high=1),
         normal=table.numbers("normal", 3) if "normal" in table.content else None,
-        dangle=dangle,
+        loose=loose,
     )
 
 

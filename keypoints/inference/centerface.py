@@ -38,7 +38,7 @@ FREE_INPUT = bytes.fromhex("0a07696e7075742e3112160a14080112100a0212000a0208030a
 # weights are constant by definition. The answers differ by 1e-5 at most.
 VERSION, VERSION_3 = bytes.fromhex("0804"), bytes.fromhex("0803")
 
-SURE = 0.4  # score from which on an answer is a face
+MIN_SCORE = 0.4  # a face has this score or more
 # Centre and size of the landmark box in units of CenterFace's box, from its top-left corner: means
 # of the medians (`fit_conversion`) of `train` of youtube_faces_keypoints, (0.509, 0.635) and
 # (1.054, 0.776), and of LFPW's training faces, (0.497, 0.625) and (1.003, 0.774), but for the
@@ -120,11 +120,11 @@ class CenterFaceDetector:
         while not last:
             level, scale = shrink(image, factor)
             last = max(level.shape[:2]) <= SMALL_PICTURE
-            for found, sure, five in self._search(level):
+            for found, scores, five in self._search(level):
                 # Larger faces may be cut by a tile; the next level finds them whole.
                 fit = last | (found[:, 2:].max(axis=1) <= TILE_OVERLAP)
                 found_boxes.append(_enlarged(found[fit], scale))
-                found_scores.append(sure[fit])
+                found_scores.append(scores[fit])
                 found_points.append((five[fit] + 0.5) * scale - 0.5)
             factor *= LEVEL_STEP
         boxes, scores = np.concatenate(found_boxes), np.concatenate(found_scores)
@@ -137,7 +137,7 @@ class CenterFaceDetector:
         for top, bottom in _spans(image.shape[0]):
             for left, right in _spans(image.shape[1]):
                 tile = image[top:bottom, left:right]
-                boxes, scores, five = find(self._session, tile, threshold=SURE)
+                boxes, scores, five = find(self._session, tile, threshold=MIN_SCORE)
                 boxes[:, :2] += (left, top)
                 centre = boxes[:, :2] + boxes[:, 2:] / 2
                 low = np.where(np.array([left, top]) > 0, (left + half, top + half), -np.inf)

@@ -1,4 +1,4 @@
-"""What every face detector answers, and what boxes of faces need: overlap, conversion, order."""
+"""The result of every face detector, and operations on face boxes: overlap, conversion, order."""
 
 import threading
 from collections.abc import Callable
@@ -15,7 +15,7 @@ class Detections:
     """The faces of one picture, largest first."""
 
     boxes: np.ndarray  # (n, 4) float32, tight landmark boxes: left, top, width, height in pixels
-    scores: np.ndarray  # (n,) float32, 0..1, how sure the detector is
+    scores: np.ndarray  # (n,) float32, 0..1, confidence of the detector
     # (n,) float32, degrees clockwise by which heads are tilted; boxes are those of the picture
     # turned back about their centres (`inference.upright`). 0 for heads that are about upright.
     rolls: np.ndarray

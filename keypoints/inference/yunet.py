@@ -14,7 +14,7 @@ FILE = "face_detection_yunet_2023mar.onnx"
 URL = "https://github.com/opencv/opencv_zoo/raw/main/models/face_detection_yunet/" + FILE
 SHA256 = "8f2383e4dd3cfbb4553ea8718107fc0423210dc964f9f4280604804ed2552fa4"
 LONG_SIDE = 640  # larger pictures are searched at this size
-SURE = 0.6  # score from which on it is a face
+MIN_SCORE = 0.6  # a face has this score or more
 
 
 class YuNetDetector:
@@ -30,7 +30,7 @@ class YuNetDetector:
 
         try:
             self._network = PerThread(
-                lambda: cv2.FaceDetectorYN.create(str(path), "", (320, 320), SURE)
+                lambda: cv2.FaceDetectorYN.create(str(path), "", (320, 320), MIN_SCORE)
             )
         except cv2.error as error:
             raise InputError(f"{path}: OpenCV cannot read it as YuNet: {error.err}") from None

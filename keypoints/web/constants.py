@@ -35,7 +35,7 @@ def constants() -> dict[str, Any]:
             "multiple": centerface.MULTIPLE,
             "still": detectors.STILL,
             "moving": detectors.MOVING,
-            "sure": centerface.SURE,
+            "min_score": centerface.MIN_SCORE,
             "same_face_iou": detections.SAME_FACE_IOU,
             "centre": centerface.CENTRE,
             "size": centerface.SIZE,
@@ -111,7 +111,7 @@ def _layer(name: str, layer: Layer) -> dict[str, Any]:
         del values["levels"]
         values["art"] = f"filters/{name}/{layer.art}"
         values["anchors"] = [vars(anchor) for anchor in layer.anchors]
-        values["dangle"] = layer.dangle and vars(layer.dangle)
+        values["loose"] = layer.loose and vars(layer.loose)
     return values
 
 

@@ -16,7 +16,7 @@ def image():
 def test_a_mask_lies_over_mouth_and_nose_alone(image):
     for seed in range(5):
         before = image.copy()
-        worn = masks.wear(image, POINTS, seed=seed)
+        worn = masks.draw_mask(image, POINTS, seed=seed)
         assert worn.shape == image.shape and worn.dtype == np.uint8 and (image == before).all()
         changed = (worn != image).any(axis=-1)
         x, y = np.rint(POINTS).astype(int).T
@@ -26,8 +26,8 @@ def test_a_mask_lies_over_mouth_and_nose_alone(image):
 
 
 def test_masks_are_drawn_by_their_seed(image):
-    assert (masks.wear(image, POINTS, seed=3) == masks.wear(image, POINTS, seed=3)).all()
-    assert (masks.wear(image, POINTS, seed=3) != masks.wear(image, POINTS, seed=4)).any()
+    assert (masks.draw_mask(image, POINTS, seed=3) == masks.draw_mask(image, POINTS, seed=3)).all()
+    assert (masks.draw_mask(image, POINTS, seed=3) != masks.draw_mask(image, POINTS, seed=4)).any()
 
 
 def test_every_face_gets_one_and_points_stay():

@@ -89,7 +89,7 @@ export class CenterFace implements Detector {
     for (const [top, bottom] of spans(picture.height)) {
       for (const [left, right] of spans(picture.width)) {
         const { input, width, height } = padded(cut(picture, left, top, right - left, bottom - top));
-        for (const face of decode(await this.network(input, height, width), DETECTOR.sure)) {
+        for (const face of decode(await this.network(input, height, width), DETECTOR.min_score)) {
           face.box[0] += left;
           face.box[1] += top;
           const [x, y] = centreOf(face.box);

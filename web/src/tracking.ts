@@ -36,7 +36,7 @@ class Track {
     return this.points.map((value, i) => value + this.speed[i % 2] * (timestamp - this.seen));
   }
 
-  find(points: Points, timestamp: number): void {
+  update(points: Points, timestamp: number): void {
     const elapsed = timestamp - this.seen;
     if (elapsed > 0) {
       const moved = [0, 0];
@@ -50,22 +50,22 @@ class Track {
 }
 
 export class Tracker {
-  /** Boxes that the detector answered at the last look and that are not followed: not surely faces. */
+  /** Boxes that the detector found in the last search and that are not followed: low scores. */
   ignored: Box[] = [];
   private tracks: Track[] = [];
   private nextId = 0;
-  private looked = -Infinity;
+  private searched = -Infinity;
   private last = -Infinity;
 
   constructor(private readonly predictor: Predictor, private readonly detector: Detector) {}
 
   /** The faces of the next frame, oldest first; frames come with their times in seconds, in order. */
   async update(picture: Picture, timestamp: number): Promise<Face[]> {
-    const sure = this.sure();
-    const pause = sure.length < this.tracks.length ? TRACKING.detect_lost_every : TRACKING.detect_every;
-    if (timestamp - this.looked >= pause - 1e-6 || !this.tracks.length) {
-      this.takeUp(await this.look(picture, sure.map((track) => landmarkBox(track.points))), timestamp);
-      this.looked = timestamp;
+    const visible = this.visible();
+    const pause = visible.length < this.tracks.length ? TRACKING.detect_lost_every : TRACKING.detect_every;
+    if (timestamp - this.searched >= pause - 1e-6 || !this.tracks.length) {
+      this.merge(await this.searchFaces(picture, visible.map((track) => landmarkBox(track.points))), timestamp);
+      this.searched = timestamp;
     }
     const faces = await this.follow(picture, timestamp);
     this.tracks = this.tracks.filter(
@@ -75,55 +75,55 @@ export class Tracker {
     return faces.filter((face) => this.tracks.some((track) => track.id === face.id));
   }
 
-  private sure(): Track[] {
+  private visible(): Track[] {
     return this.tracks.filter((track) => track.seen >= this.last);
   }
 
-  /** The points of sure faces that are not in the boxes `known`, and the boxes of unsure ones. */
-  private async look(picture: Picture, known: Box[]): Promise<{ faces: Points[]; others: Box[] }> {
-    const found = (await this.detector.detect(picture)).filter(({ box }) => !among(box, known));
+  /** The points of new faces, those that are not in the boxes `known`, and the boxes with low scores. */
+  private async searchFaces(picture: Picture, known: Box[]): Promise<{ faces: Points[]; others: Box[] }> {
+    const found = (await this.detector.detect(picture)).filter(({ box }) => !overlaps(box, known));
     const boxes = found.map(({ box }) => box);
     const estimates = await scored(this.predictor, picture, boxes, found.map(({ roll }) => roll));
-    const isSure = estimates.map(({ score }) => score >= TRACKING.score_threshold);
+    const likely = estimates.map(({ score }) => score >= TRACKING.score_threshold);
     return {
-      faces: estimates.filter((_, i) => isSure[i]).map(({ points }) => points),
-      others: boxes.filter((_, i) => !isSure[i]),
+      faces: estimates.filter((_, i) => likely[i]).map(({ points }) => points),
+      others: boxes.filter((_, i) => !likely[i]),
     };
   }
 
-  /** Follow the faces of a look: lost ones under their id, and new ones. */
-  private takeUp({ faces, others }: { faces: Points[]; others: Box[] }, then: number): void {
-    const sure = this.sure(), known = sure.map((track) => landmarkBox(track.expected(then)));
-    const lost = this.tracks.filter((track) => !sure.includes(track));
+  /** Follow the faces of a search: lost ones under their old id, and new ones. */
+  private merge({ faces, others }: { faces: Points[]; others: Box[] }, then: number): void {
+    const visible = this.visible(), known = visible.map((track) => landmarkBox(track.expected(then)));
+    const lost = this.tracks.filter((track) => !visible.includes(track));
     for (const points of faces) {
       const box = landmarkBox(points);
-      if (among(box, known)) continue;
+      if (overlaps(box, known)) continue;
       known.push(box);
-      const distances = lost.map((track) => apart(box, track, then));
+      const distances = lost.map((track) => distance(box, track, then));
       const nearest = distances.indexOf(Math.min(...distances));
       if (nearest >= 0 && distances[nearest] < TRACKING.match_distance) {
         const [track] = lost.splice(nearest, 1);
-        track.find(points, then);
+        track.update(points, then);
         track.filter = new OneEuro();
       } else {
         this.tracks.push(new Track(this.nextId++, points, then, then));
       }
     }
     const followed = this.tracks.map((track) => landmarkBox(track.expected(then)));
-    this.ignored = others.filter((box) => !among(box, followed));
+    this.ignored = others.filter((box) => !overlaps(box, followed));
   }
 
-  /** Crop every face where it is expected, and answer those that are not hidden. */
+  /** Crop every face where it is expected; returns those that are not hidden. */
   private async follow(picture: Picture, timestamp: number): Promise<Face[]> {
     const places = this.tracks.map((track) => uprightBox(track.expected(timestamp)));
     const estimates = await scored(this.predictor, picture, places.map(({ box }) => box), places.map(({ roll }) => roll));
     const found = estimates.map(({ points }) => landmarkBox(points));
     const sure = this.tracks.map((_, i) => i).filter((i) => estimates[i].score >= TRACKING.score_threshold);
-    // How weak a track's claim to its face is, should another have found the same one.
+    // How weak a track's claim to its face is, if another one found the same face.
     const claims = new Map(sure.map((i) => {
       const track = this.tracks[i];
       const lost = Number(track.seen < this.last), fresh = Number(timestamp - track.born < TRACKING.settled_after);
-      return [i, [lost, fresh, apart(found[i], track, timestamp)]];
+      return [i, [lost, fresh, distance(found[i], track, timestamp)]];
     }));
     const weaker = (a: number, b: number) => {
       const [first, second] = [claims.get(a)!, claims.get(b)!];
@@ -132,12 +132,12 @@ export class Tracker {
     const owners: number[] = [];
     for (const i of [...sure].sort(weaker)) {
       const track = this.tracks[i];
-      if (among(found[i], owners.map((owner) => found[owner]))) {
+      if (overlaps(found[i], owners.map((owner) => found[owner]))) {
         track.known = timestamp;
         track.filter = new OneEuro();
       } else {
         owners.push(i);
-        track.find(estimates[i].points, timestamp);
+        track.update(estimates[i].points, timestamp);
       }
     }
     const faces: Face[] = [];
@@ -152,7 +152,7 @@ export class Tracker {
   }
 }
 
-/** The sure faces of a single picture, largest first, and the boxes of unsure ones. */
+/** The faces of a single picture, largest first, and the boxes with low scores. */
 export async function findFaces(
   picture: Picture,
   predictor: Predictor,
@@ -184,12 +184,12 @@ async function scored(
   return estimates.map((found, i) => ({ ...found, score: scoreFace(found, boxes[i], picture.width, picture.height) }));
 }
 
-function among(box: Box, others: Box[]): boolean {
+function overlaps(box: Box, others: Box[]): boolean {
   return others.some((other) => overlap(box, other) >= TRACKING.same_face_iou);
 }
 
 /** How far a box is from where a track is expected, in sides, its change of size included. */
-function apart(box: Box, track: Track, timestamp: number): number {
+function distance(box: Box, track: Track, timestamp: number): number {
   const other = landmarkBox(track.expected(timestamp)), side = Math.max(other[2], other[3], 1);
   const [x, y] = centreOf(box), [otherX, otherY] = centreOf(other);
   return Math.hypot(x - otherX, y - otherY) / side + Math.abs(Math.log(Math.max(box[2], box[3], 1) / side));

@@ -88,8 +88,8 @@ export class Filter {
     if (layer.triangles) return drawMesh(levels, layer.triangles, source, target, width, height);
     let plane = fitPlane(layer.fit, source, target);
     if (!plane) return null;
-    if (layer.dangle) {
-      const start = (layer.dangle.start * Math.PI) / 180, radius = layer.dangle.radius;
+    if (layer.loose) {
+      const start = (layer.loose.start * Math.PI) / 180, radius = layer.loose.radius;
       const ball = balls.get(number) ?? new Ball([Math.cos(start), Math.sin(start)]);
       balls.set(number, ball);
       const [a, b, , c, d] = plane.map((value) => value * Math.max(radius, 1e-3)), det = a * d - b * c;

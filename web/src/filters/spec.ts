@@ -15,7 +15,7 @@ export interface StickerLayer {
   grow: number;
   opacity: number;
   normal: [number, number, number] | null;
-  dangle: { radius: number; start: number } | null;
+  loose: { radius: number; start: number } | null;
 }
 
 export interface BulgeLayer {
