@@ -76,7 +76,7 @@ def _keras_rows(config: Config, repeats: int) -> list[Timing]:
         program,
         *arguments,
         failure=failure,
-        JAX_ENABLE_COMPILATION_CACHE="false",  # so that the first call tells the time to compile
+        JAX_ENABLE_COMPILATION_CACHE="false",  # so that the first call includes the time to compile
         XLA_PYTHON_CLIENT_PREALLOCATE="false",  # so that the peak of the memory is what is used
     )
     return [Timing(**row) for row in json.loads(printed.splitlines()[-1])]

@@ -34,15 +34,15 @@ def read_folder(
     (`picture,split`), where there is one, else the hash of its identity decides; the split `all`
     is every picture. splits.csv may name the standard splits, `split` and `splits`. The identity is
     the name up to its last underscore in a folder of upstream's layout, whose pictures are
-    PERSON_vf; any other picture is taken for a person of its own, since `indoor_001` is nobody.
+    PERSON_vf; every other picture is a person of its own, since `indoor_001` names nobody.
 
-    yaw.csv (`picture,degrees`) tells how far heads are turned. labels.json tells what is wrong with
-    the folder's annotations, and `labels` `published` leaves it be: `x_offset` is how far they lie
-    to the right, in inter-ocular distances; `jaw_up_to_yaw` is the yaw, in degrees, beyond which
-    the points of the jaw mark something else. Boxes are those of all points, that jaw included.
+    yaw.csv (`picture,degrees`) has the yaw of each head. labels.json has the known errors of the
+    folder's annotations, which `labels` `published` does not correct: `x_offset` is their offset to
+    the right, in inter-ocular distances; `jaw_up_to_yaw` is the yaw, in degrees, beyond which the
+    points of the jaw mark something else. Boxes are those of all points, that jaw included.
 
-    Pictures are decoded as they are asked for. Raises InputError where there is nothing, and at the
-    end one for all that is wrong with the files.
+    Pictures are decoded when they are read. Raises InputError for an empty folder, and at the end
+    one error with all problems of the files.
     """
     if not folder.is_dir():
         raise InputError(f"data=folder:{folder}: no such folder")

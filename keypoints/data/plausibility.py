@@ -162,7 +162,7 @@ def _boxes(points: np.ndarray) -> np.ndarray:
 def _shapes(points: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Difference of each of `(n, 68, 2)` from the mean face, and the signed area of the map to it.
 
-    Both `(n,)`, as of `UNLIKE` and `MIRRORED`; NaN for a face of fewer than `FEWEST_POINTS` points.
+    Both `(n,)`, as in `UNLIKE` and `MIRRORED`; NaN for a face of fewer than `FEWEST_POINTS` points.
     """
     fit, area = np.full((2, len(points)), np.nan)
     known = np.isfinite(points).all(axis=-1)

@@ -26,7 +26,7 @@ class Example(NamedTuple):
     image: np.ndarray  # (h, w, 3) uint8 RGB
     points: np.ndarray  # (68, 2), pixels of the picture; NaN where a point is not annotated
     box: np.ndarray | None = None  # (4,), where it is not that of the points
-    yaw: float = np.nan  # degrees, where the source tells
+    yaw: float = np.nan  # degrees, where the source has it
     read: Callable[[], np.ndarray] | None = None  # decodes the image again, where that is possible
 
 

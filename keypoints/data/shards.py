@@ -112,7 +112,7 @@ def _decode(place: _Place) -> np.ndarray:
 def _parse(data: bytes, name: str) -> tuple[np.ndarray, str, np.ndarray | None, float]:
     """Points `(68, 2)`, identity, box `(4,)` if told, and yaw of a member.
 
-    Its name stands for an identity not told.
+    Without an identity its name is used.
     """
     facts: Any = {}
     try:

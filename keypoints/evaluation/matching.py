@@ -17,7 +17,7 @@ class FoundBoxes(NamedTuple):
 
     boxes: np.ndarray  # (n, 4) float32, tight landmark boxes in pixels; NaN: not found
     annotated: np.ndarray  # (n, 4) float32, the boxes they were compared with
-    rolls: np.ndarray  # (n,) float32, degrees, as of `Detections`
+    rolls: np.ndarray  # (n,) float32, degrees, as in `Detections`
     false_faces: float  # boxes per picture that match no annotated face
 
 

@@ -21,7 +21,7 @@ class Coverage:
     def add(self, points: np.ndarray, ignored: np.ndarray, timestamp: float) -> None:
         """Count a frame: `points` `(n, 68, 2)` that a filter was given, `ignored` `(m, 4)` boxes.
 
-        `ignored` are boxes of faces that were seen and not followed, as of `Tracker.ignored`.
+        `ignored` are boxes of faces that were seen and not followed, as in `Tracker.ignored`.
         Points without a pose count as not drawn on.
         """
         drawn = int(np.isfinite(fit_rotation(points)[1]).sum())

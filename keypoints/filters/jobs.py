@@ -48,7 +48,7 @@ class Painter:
     predictor: Predictor
     detector: Detector
     faces: int | None = None  # at most this many are drawn on; None: all
-    note: Callable | None = None  # takes frame, timestamp and faces, as of `landmark_csv.writing`
+    note: Callable | None = None  # takes frame, timestamp and faces, as in `landmark_csv.writing`
 
     def tracker(self, *, live: bool = False) -> Tracker:
         """A new tracker; `live`: frames do not wait for the detector.

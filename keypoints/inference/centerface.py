@@ -35,7 +35,7 @@ FREE_INPUT = bytes.fromhex("0a07696e7075742e3112160a14080112100a0212000a0208030a
 # The file lists its weights among its inputs, from which ONNX Runtime concludes that they may
 # change: it does not merge batch normalisations into convolutions, and takes twice the time (25
 # instead of 13 ms at 320 x 256 on one core). In version 3 of the file format, its first field,
-# weights are constant by definition. The answers differ by 1e-5 at most.
+# weights are constant by definition. The results differ by 1e-5 at most.
 VERSION, VERSION_3 = bytes.fromhex("0804"), bytes.fromhex("0803")
 
 MIN_SCORE = 0.4  # a face has this score or more
@@ -114,7 +114,7 @@ class CenterFaceDetector:
     def _faces(
         self, image: np.ndarray, smallest: float
     ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """As of `faces`, with the five points `(n, 5, 2)` of each."""
+        """As in `faces`, with the five points `(n, 5, 2)` of each."""
         factor = max(_factor(image, smallest), 1.0)
         found_boxes, found_scores, found_points, last = [], [], [], False
         while not last:
@@ -148,7 +148,7 @@ class CenterFaceDetector:
 
 
 def _rank(found: Detections) -> np.ndarray:
-    """Of the answers on one face the one that sees it upright has its roll right."""
+    """Of several detections of one face, the upright one has the correct roll."""
     return found.scores - (np.abs(found.rolls) > LYING)
 
 
@@ -201,7 +201,7 @@ def model_file() -> Path:
 def load_session(path: Path, threads: int | None = None) -> Any:
     """ONNX Runtime's session of the file at `path`, for pictures of any size; made once.
 
-    `threads`: as of `backend.onnx_session`. Raises InputError as `model_bytes`.
+    `threads`: as in `backend.onnx_session`. Raises InputError as `model_bytes`.
     """
     # Memory that one large picture needed would be kept for ever.
     return backend.onnx_session(model_bytes(path), threads=threads, keep_memory=False)

@@ -25,7 +25,7 @@ def detect(
     smallest: float = STILL,
     rotations: bool = True,
 ) -> Detections:
-    """The faces in `image`: RGB, gray, or either with alpha, any size, as of `as_rgb`.
+    """The faces in `image`: RGB, gray, or either with alpha, any size, as in `as_rgb`.
 
     The options are those of `load_detector`.
     """
@@ -68,5 +68,5 @@ def _load(name: str, smallest: float, rotations: bool, threads: int | None) -> D
             f"detector={name}: centerface, haar, yunet or the path of YuNet's .onnx file"
         )
     if not Path(name).is_file():
-        raise InputError(f"detector={name}: no such file; {yunet.URL} has it")
+        raise InputError(f"detector={name}: no such file; it can be downloaded from {yunet.URL}")
     return YuNetDetector(Path(name))

@@ -110,7 +110,7 @@ def _check_digest(file: Path, folder: Path, manifest: dict[str, Any]) -> None:
     if not file.is_file():
         raise InputError(f"{file}: no such file")
     if name not in manifest["sha256"]:
-        raise InputError(f"{folder / MANIFEST} says nothing of {name}")
+        raise InputError(f"{folder / MANIFEST} has no entry for {name}")
     if weights_digest(file) != manifest["sha256"][name]:
         raise InputError(f"{file} is damaged: its SHA-256 is not that of {MANIFEST}")
 

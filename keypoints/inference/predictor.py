@@ -87,12 +87,12 @@ class Predictor:
     ) -> Estimate:
         """Points and uncertainties in pixels of `image`, one face for each box.
 
-        `image`: RGB, gray, or either with alpha (which is dropped), any size, as of `as_rgb`.
+        `image`: RGB, gray, or either with alpha (which is dropped), any size, as in `as_rgb`.
         `boxes` `(n, 4)`: tight landmark boxes, left, top, width, height, and `rolls` `(n,)`: by how
         much each crop is turned (`inference.upright`), 0 unless given; both those that a detector
         finds unless boxes are given. A box that is not finite stands for the whole picture, one
         without extent for one pixel, a roll that is not finite for 0; pixels off the picture are
-        black. So the answer is always finite, and says nothing where there is no face.
+        black. So the result is always finite; where there is no face it has no meaning.
         """
         image = as_rgb(image)
         if boxes is None:
@@ -107,7 +107,7 @@ class Predictor:
     def matrices(
         self, image: np.ndarray, boxes: np.ndarray, rolls: np.ndarray | None = None
     ) -> np.ndarray:
-        """Matrices `(n, 2, 3)` from `image` `(h, w, 3)` to the crops of `boxes`, as of `estimate`.
+        """Matrices `(n, 2, 3)` from `image` `(h, w, 3)` to the crops of `boxes`, as in `estimate`.
 
         With `geometry.crop` and `predict_crops`, crops of several pictures share a batch.
         """

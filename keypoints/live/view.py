@@ -32,7 +32,7 @@ class View:
     ) -> np.ndarray:
         """The frame `(h, w, 3)` uint8 RGB to show; `image` is left as it is.
 
-        `ignored`: boxes of faces that were seen and are not in `found`, as of `Tracker.ignored`.
+        `ignored`: boxes of faces that were seen and are not in `found`, as in `Tracker.ignored`.
         """
         shown, self.warning = image, ""
         if self.filter is not None:

@@ -21,7 +21,7 @@ def writing(path: Path) -> Iterator[Callable[[int, float, Sequence[Any]], None]]
 
     `frame` counts from 0, `timestamp` is in seconds; a face has `id`, `box` `(4,)` left, top,
     width, height, `score`, `points` `(68, 2)` and their `uncertainty` `(68,)`, in pixels of the
-    frame, and its `pose` in degrees, as of `keypoints.pose`. The last two columns are ratios of
+    frame, and its `pose` in degrees, as in `keypoints.pose`. The last two columns are ratios of
     `keypoints.expression`. The file appears whole when the block ends well, and also when Ctrl-C
     ends it; a frame without faces adds no row.
     """

@@ -33,7 +33,7 @@ def draw_points(
 def draw_axes(image: np.ndarray, points: np.ndarray, rotation: np.ndarray) -> np.ndarray:
     """A copy of `image` with a head's axes: x red, y green, z blue.
 
-    `rotation` `(3, 3)` is that from the head frame to the camera, as of `keypoints.pose`: x points
+    `rotation` `(3, 3)` is that from the head frame to the camera, as in `keypoints.pose`: x points
     to the viewer's right for a frontal face, y down and z out of the face. Each is half as long as
     the face of `points` `(68, 2)`, from its middle. Unchanged where `rotation` is NaN.
     """

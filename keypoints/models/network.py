@@ -120,7 +120,7 @@ def build_model(config: Config, mean_face: np.ndarray) -> keras.Model:
 
 
 def pooled(maps: list[keras.KerasTensor], mean_face: np.ndarray, width: int) -> keras.KerasTensor:
-    """One dense layer on the averaged coarsest map; output `(b, 68, 3)` as of `SoftArgmax`."""
+    """One dense layer on the averaged coarsest map; output `(b, 68, 3)` as in `SoftArgmax`."""
     start = np.concatenate([mean_face, np.log(np.full((landmarks.COUNT, 1), 10.0))], axis=1)
     x = layers.GlobalAveragePooling2D(dtype="float32", name="head_pool")(maps[-1])
     x = layers.Dense(

@@ -29,7 +29,7 @@ TARS, TABLES = (".tar", ".tar.gz", ".tgz"), (".parquet",)
 # path, or both as in the tables of Hugging Face.
 COLUMNS = ("image", "bytes", "path")
 MAX_BYTES = 500_000_000  # of a picture file: beyond it it is a mistake or an attack
-PAUSES = (1.0, 4.0)  # seconds before a file that a server does not give is asked for again
+PAUSES = (1.0, 4.0)  # seconds before a file is requested again from a server
 
 
 @dataclass(frozen=True)
@@ -219,7 +219,7 @@ def _decode_file(source: str) -> np.ndarray:
 
 
 def _read(source: str) -> bytes:
-    """The bytes of a file. What a server fails to give is asked for again, `PAUSES` apart."""
+    """The bytes of a file. What a server does not give is requested again, `PAUSES` apart."""
     for pause in (*PAUSES, None):
         try:
             with _open(source) as file:
@@ -234,7 +234,7 @@ def _read(source: str) -> bytes:
 
 
 def _lasts(error: Exception) -> bool:
-    """Whether a server would answer the same again."""
+    """Whether a server would give the same error again."""
     if isinstance(error, FileNotFoundError) and error.__cause__ is not None:
         # What fsspec makes of any answer of a server, and of none.
         return 400 <= getattr(error.__cause__, "status", 0) < 500

@@ -154,7 +154,7 @@ def read_table(output: str, table: str = FACES) -> pa.Table:
 
 
 def read_counts(store: Store, unit: str, keep: int) -> Counts | None:
-    """The counts of a unit as of `write_parts`; None where it is not finished."""
+    """The counts of a unit as in `write_parts`; None where it is not finished."""
     table = _read_part(store, part_name(PICTURES, unit), ["faces", "error"])
     if table is None:
         return None

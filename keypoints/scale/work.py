@@ -37,10 +37,10 @@ REASONS = 5  # of pictures that could not be read, told for each unit
 
 @dataclass(frozen=True)
 class Work:
-    """What a process is told, on whatever machine it runs."""
+    """What every worker process gets, on whatever machine it runs."""
 
     output: str  # path or URL of the output's folder
-    facts: tuple[tuple[str, str | None], ...]  # of the output, as of `plan.check_facts`
+    facts: tuple[tuple[str, str | None], ...]  # of the output, as in `plan.check_facts`
     model: str  # name of a bundled model or path of another
     version: str  # SHA-256 of its file
     filter: str | None = None  # drawn on the pictures

@@ -21,7 +21,7 @@ from keypoints.data.records import Records
 from keypoints.errors import InputError
 from keypoints.geometry import CROP
 
-TAPS = 17  # of the longest blur, as OpenCV has it for the largest sigma
+TAPS = 17  # of the longest blur, as in OpenCV for the largest sigma
 Jitter = Callable[..., jax.Array]
 
 

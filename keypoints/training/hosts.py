@@ -120,7 +120,7 @@ class Hosts:
                 thread.join(timeout=2)
 
     def close(self) -> None:
-        """Part when all hosts have called it."""
+        """Disconnect once all hosts have called it."""
         import jax
 
         self.exchange(None)
@@ -177,7 +177,7 @@ def parse(hosts: str) -> Group:
 def connect(hosts: str, *, on_disconnect: Callable[[str], None], timeout: float = TIMEOUT) -> Hosts:
     """Meet the other hosts and start `jax.distributed`, before anything has started JAX.
 
-    `hosts` as `parse` takes it; `on_disconnect` as `Hosts` has it. Raises InputError for another
+    `hosts` as in `parse`; `on_disconnect` as in `Hosts`. Raises InputError for another
     backend than JAX, for hosts that do not fit together, and where not all have come after
     `timeout` seconds.
     """

@@ -96,12 +96,12 @@ def train(
     `validation`, each of which has its own column where there are several. NMEs of training are
     normalised by the square root of the box's area, which is also valid for profile faces.
 
-    What the config leaves to the device is settled first (`devices.settle`), and stands in the
-    config.json of the run.
+    What the config leaves to the device is settled first (`devices.settle`) and written to
+    the config.json of the run.
 
     With several `hosts` (`hosts.connect`) all call this with the same arguments. Each makes its
     rows of every batch, and the weights are the same on all. Only host 0 reads and writes `run`.
-    The call parts from the other hosts at its end.
+    It disconnects from the other hosts at the end.
     """
     config = devices.settle(config)
     validation = [validation] if isinstance(validation, Records) else validation

@@ -110,7 +110,7 @@ class Builder(tfds.core.GeneratorBasedBuilder):
 def archive_digest(path: Path) -> str:
     """SHA-256 over names, sizes and CRC-32s of an archive's entries, as its directory lists them.
 
-    It tells archives apart as the hash of the whole file does, without reading 200 MB.
+    It differs between archives as the hash of the whole file does, without reading 200 MB.
     """
     with _open(path) as archive:
         entries = sorted((entry.filename, entry.file_size, entry.CRC) for entry in archive.filelist)
