@@ -65,16 +65,16 @@ def measure(name: str, detect: Detect, records: Records) -> Timing:
         samples.append((time.perf_counter() - start) * 1e3)
         return found
 
-    answer = detected_boxes(records, timed)
-    found = np.isfinite(answer.boxes).all(axis=1)
+    detected = detected_boxes(records, timed)
+    found = np.isfinite(detected.boxes).all(axis=1)
     by_yaw = [
         f"{low:.0f}°+ {found[chosen].mean():.1%}"
         for low, _, chosen in yaw_bins(records)
         if chosen.any()
     ]
-    note = f"recall {found.mean():.1%} ({', '.join(by_yaw)}), false {answer.false_faces:.3f}"
+    note = f"recall {found.mean():.1%} ({', '.join(by_yaw)}), false {detected.false_faces:.3f}"
     if found.any():
-        boxes, annotated = answer.boxes[found], answer.annotated[found]
+        boxes, annotated = detected.boxes[found], detected.annotated[found]
         side = annotated[:, 2:].max(axis=1)
         apart = boxes[:, :2] + boxes[:, 2:] / 2 - annotated[:, :2] - annotated[:, 2:] / 2
         centre = np.median(np.linalg.norm(apart, axis=1) / side)

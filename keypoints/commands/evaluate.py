@@ -101,8 +101,8 @@ def evaluate(
         measure(kind, predictor, records, folder, model=str(source))
         return
     if predictor is None:
-        answers = protocol.read_predictions(source, records)
-        predicted, false_faces = matching.matched_points(records, answers)
+        faces = protocol.read_predictions(source, records)
+        predicted, false_faces = matching.matched_points(records, faces)
         facts: dict[str, Any] = {
             "model": str(source),
             "predictions_sha256": runs.weights_digest(source),

@@ -17,7 +17,7 @@ from typing import Any, TypeVar
 from keypoints.errors import InputError
 from keypoints.scale.inputs import Unit
 
-Answer = TypeVar("Answer")
+Result = TypeVar("Result")
 
 MEMORY = 200 << 20  # bytes of Ray's own store on one machine; only units and counts are in it
 ENVIRONMENT = {"RAY_USAGE_STATS_ENABLED": "0"}  # nothing is sent to Ray's makers
@@ -71,9 +71,9 @@ def _knock(address: str) -> None:
 
 
 def annotate(
-    units: Sequence[Unit], function: Callable[[Unit], Answer], workers: int
-) -> Iterator[Answer]:
-    """The answer for each unit as it is finished, by `workers` processes of the connected Ray.
+    units: Sequence[Unit], function: Callable[[Unit], Result], workers: int
+) -> Iterator[Result]:
+    """The result for each unit as it is finished, by `workers` processes of the connected Ray.
 
     `function` annotates a unit; done twice it must leave what it leaves once. GPUs are shared
     evenly. Raises the InputError of `function`.
@@ -84,10 +84,10 @@ def annotate(
 
     def annotate_pickled(unit: bytes) -> bytes:
         try:
-            answer: Answer | InputError = function(pickle.loads(unit))
+            result: Result | InputError = function(pickle.loads(unit))
         except InputError as error:  # Ray would wrap it
-            answer = error
-        return pickle.dumps(answer)
+            result = error
+        return pickle.dumps(result)
 
     # Tasks and not actors: an actor whose machine is gone would wait for another one. Not Ray Data:
     # it looks for finished tasks every 0.1 s, and a core waits so long between two units.
@@ -103,7 +103,7 @@ def annotate(
         done, running = ray.wait(running)
         running += [task.remote(pickle.dumps(unit)) for unit in islice(left, len(done))]
         for data in ray.get(done):
-            answer = pickle.loads(data)
-            if isinstance(answer, InputError):
-                raise answer
-            yield answer
+            result = pickle.loads(data)
+            if isinstance(result, InputError):
+                raise result
+            yield result
