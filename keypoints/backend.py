@@ -5,14 +5,17 @@ import json
 import os
 import sys
 import zlib
+from collections.abc import Iterator
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 from keypoints import folders
+from keypoints.errors import InputError
 from keypoints.processes import run_python
 
 DEFAULT = "jax"
+BACKENDS = ("jax", "tensorflow", "torch")
 # What Keras writes into a user's keras.json by itself when it is first imported, whatever backend
 # it runs on then.
 KERAS_OWN_CHOICE = {
@@ -45,7 +48,11 @@ def configure() -> None:
     Keras runs on JAX unless the user chose another backend: by KERAS_BACKEND, by a keras.json
     that is not the one that Keras writes by itself, or by importing Keras first. JAX keeps its
     compiled programs for the next command. Environment variables that are set stay as they are.
+    Raises InputError for a KERAS_BACKEND that is none of `BACKENDS`.
     """
+    given = os.environ.get("KERAS_BACKEND")
+    if given and given not in BACKENDS:
+        raise InputError(f"KERAS_BACKEND={given}: one of {', '.join(BACKENDS)} is expected")
     if "keras" not in sys.modules and not _chosen_backend():
         os.environ["KERAS_BACKEND"] = DEFAULT
     # TensorFlow's start-up notes would drown a command's own output. Where it only feeds data, its
@@ -98,6 +105,19 @@ def tensorflow() -> Any:
         with contextlib.suppress(RuntimeError):
             tf.config.set_visible_devices([], "GPU")
     return tf
+
+
+@contextlib.contextmanager
+def quiet_opencv() -> Iterator[None]:
+    """In the block OpenCV prints nothing: its errors are raised or found in other ways."""
+    import cv2
+
+    level = cv2.utils.logging.getLogLevel()
+    cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
+    try:
+        yield
+    finally:
+        cv2.utils.logging.setLogLevel(level)
 
 
 def onnxruntime() -> Any:

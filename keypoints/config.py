@@ -182,7 +182,7 @@ def settled(config: Config, *, precision: str = "float32", batch_size: int = 32)
 def near_miss(name: str, known: list[str]) -> str:
     """A suggestion to append to an error message: the closest known name, or all of them."""
     close = difflib.get_close_matches(name, known, n=1)
-    return f"; did you mean {close[0]!r}?" if close else f"; known: {', '.join(known)}"
+    return f"; did you mean {close[0]!r}?" if close else f"; known: {', '.join(known) or 'none'}"
 
 
 def to_json(config: Config) -> str:

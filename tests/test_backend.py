@@ -37,6 +37,12 @@ print(time.process_time() - start < 0.1, dict(os.environ) == before)
     assert list(tmp_path.iterdir()) == []
 
 
+def test_an_unknown_backend_is_named(monkeypatch):
+    monkeypatch.setenv("KERAS_BACKEND", "jaks")
+    with pytest.raises(InputError, match="KERAS_BACKEND=jaks: one of jax, tensorflow, torch"):
+        backend.configure()
+
+
 @pytest.mark.parametrize(
     ("variable", "keras_json", "expected"),
     [

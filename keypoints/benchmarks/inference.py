@@ -148,7 +148,7 @@ def measure_predictions(run: Path, *, export: Path, repeats: int = 30) -> list[T
         if export.is_dir() and format in read_manifest(export)["formats"]:
             networks[name] = load_exported(export, format=format)[0]
         else:
-            note = f"{export} has no {format}; run python -m tools.export {run}"
+            note = f"{export} has no {format}; run keypoints export {run}"
             skipped.append(Timing(name, "ms", note=note))
     subjects: dict[str, Callable[[], Any]] = {
         name: partial(network, crop) for name, network in networks.items()

@@ -33,13 +33,14 @@ def annotate(
     An INPUT is a picture, a video, a tar shard of pictures, a Parquet table with pictures or their
     paths, a folder or a glob of those, or a URL of any. If a run was interrupted, the same command
     resumes it and does only what is missing; more inputs may be added. docs/scale.md lists the
-    columns of the tables. Exit codes: 0 all done; 1 some pictures could not be read, and the table
-    of pictures lists them; 2 invalid input.
+    columns of the tables. Exit codes: 0 all done; 1 this command could not read some pictures; 2
+    invalid input. The table of pictures lists all that could not be read, by whatever command.
 
     Args:
         input: what to annotate, one or several
         output: folder for the tables, a path or a URL such as s3://bucket/folder
-        model: pretrained, pretrained-small (quicker), an export or one of its .onnx files
+        model: pretrained, pretrained-small (quicker), a run folder, an export or one of its .onnx
+            files
         filter: also write each picture with this filter on its faces, into the output
         workers: number of worker processes, each on one core; default: one per core
         ray: address of a running Ray cluster, or auto; default: only this machine

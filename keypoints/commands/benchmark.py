@@ -66,7 +66,9 @@ def benchmark(
     if repeats < 1:
         raise InputError(f"--repeats={repeats}: a whole number of at least 1 is expected")
     if subject in ("predict", "webcam") and not model:
-        raise InputError("--model is missing: a run folder; tools.train makes one")
+        raise InputError(
+            "--model is missing: a run folder or, but for predict, pretrained or pretrained-small"
+        )
     start = {"detect": DETECT, "scaling": SCALING, "gpu": GPU}.get(subject, STEP)
     if subject == "pipeline":  # with the augmentation and batch size of its first stage
         start = load_experiment("youtube_faces").phases()[0]

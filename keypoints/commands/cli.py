@@ -16,6 +16,7 @@ import sys
 import types
 import typing
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 from keypoints import backend
@@ -79,10 +80,10 @@ def run_command(
     """Run `function` on the command line; bad input ends in one line and exit code 2."""
     import fire
 
-    backend.configure()
     argv = sys.argv[1:] if argv is None else argv
     name = name or function.__name__
     try:
+        backend.configure()
         if {"-h", "--help"} & set(argv):
             print(_help(function, name), flush=True)
             sys.exit(0)
@@ -92,7 +93,10 @@ def run_command(
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # for the flush at the exit
         sys.exit(128 + signal.SIGPIPE)
     except (InputError, OSError) as error:
-        print(f"error: {error}", file=sys.stderr)
+        reason = str(error)
+        if isinstance(error, OSError) and error.filename and error.strerror:
+            reason = f"{error.filename}: {error.strerror}"
+        print(f"error: {reason}", file=sys.stderr)
         sys.exit(2)
     except ModuleNotFoundError as error:
         extra = missing_extra(error)
@@ -105,11 +109,27 @@ def run_command(
         sys.exit(130)
 
 
+def check_csv(points: str | None) -> None:
+    """Raise InputError if the file of --points has another ending than .csv."""
+    if points is not None and Path(points).suffix.lower() != ".csv":
+        raise InputError(f"--points={points}: a .csv file is expected")
+
+
 def _help(function: Callable[..., None], name: str) -> str:
     """Fire's help page without a pager and without short forms of flags, which may be ambiguous."""
     from fire import helptext, trace
 
     page = helptext.HelpText(function, trace.FireTrace(function, name=name))
+    words = []
+    for parameter in inspect.signature(function).parameters.values():
+        word = parameter.name.upper()
+        if parameter.kind == inspect.Parameter.VAR_POSITIONAL:
+            words.append(f"{word} ...")
+        elif parameter.kind == inspect.Parameter.POSITIONAL_OR_KEYWORD:
+            required = parameter.default is inspect.Parameter.empty
+            words.append(word if required else f"[{word}]")
+    synopsis = f"SYNOPSIS\n    {' '.join([name, *words])} [--FLAG=VALUE ...]"
+    page = re.sub(r"(?m)^SYNOPSIS\n.*$", lambda _: synopsis, page)
     return re.sub(r"(?m)^    -\w, --", "    --", page)
 
 
@@ -202,6 +222,8 @@ def _converted(name: str, text: str, kind: Any) -> Any:
         if text.lower() not in ("true", "false"):
             raise InputError(f"--{name}={text}: write --{name}=True or --{name}=False")
         return text.lower() == "true"
+    if not text:
+        raise InputError(f"--{name}= has no value; write --{name}=VALUE")
     if kind in (int, float):
         try:
             return kind(text)

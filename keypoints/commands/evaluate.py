@@ -1,5 +1,6 @@
 """Evaluate a model or predictions of another program: `python -m tools.evaluate --model=RUN`."""
 
+import importlib
 import json
 from pathlib import Path
 from typing import Any
@@ -84,7 +85,7 @@ def evaluate(
     if not resolve(source).exists():
         raise InputError(f"{source}: no such file or folder")
 
-    from keypoints.data.sources import load_records, parse_sets
+    from keypoints.data.sources import load_records, parse_sets, refuse_output
     from keypoints.evaluation import matching, protocol, reports
     from keypoints.inference.predictor import Predictor
     from keypoints.models import runs
@@ -94,6 +95,10 @@ def evaluate(
         raise InputError(f"--boxes={boxes}: this model sees the whole frame and needs no boxes")
     if not data:
         data = parse_sets(predictor.data)[0][0] if predictor else "youtube_faces_keypoints"
+    if not kinds:
+        importlib.import_module("matplotlib")  # for the report: if it is missing, fail at once
+    if output is not None:
+        refuse_output(data, "--output", Path(output))
     records = load_records(data, split, labels=labels, archive=archive, data_dir=data_dir)
     if kinds:
         (kind,) = kinds

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import unquote, urlsplit
 
 from keypoints.atomic import keep_apart
+from keypoints.commands.cli import check_csv
 from keypoints.commands.progress import Progress, count_of
 from keypoints.errors import InputError
 from keypoints.pretrained import DEFAULT
@@ -66,11 +67,14 @@ def filter(
     target = Path(output) if output is not None else beside(input, loaded.spec.name)
     pairs = [(Path(input), target)]
     if job is filter_folder:
+        if target.is_file():
+            raise InputError(f"--output={target} is a file; a folder is expected for a folder")
         pairs = jobs.folder_pictures(Path(input), target)
     outputs = [("--output", written) for _, written in pairs]
     if points is not None:
         outputs.append(("--points", Path(points)))
     keep_apart([*(read for read, _ in pairs), Path(model), Path(detector)], outputs)
+    check_csv(points)
     with contextlib.ExitStack() as stack:
         still = job in (filter_picture, filter_folder)
         smallest = STILL if still else MOVING
@@ -178,7 +182,9 @@ def filter_video(source: str, target: Path, painter: "Painter", quality: str) ->
     progress.clear()
     warn(result.notes)
     size = f"{result.width} x {result.height}, {result.rate:.4g} a second"
-    print(f"{target}: {result.frames} frames, {size}; {counted(result.coverage, painter)}")
+    print(
+        f"{target}: {count_of(result.frames, 'frame')}, {size}; {counted(result.coverage, painter)}"
+    )
     if result.interrupted:
         print(f"{target} ends at {result.seconds:.1f} seconds", file=sys.stderr)
         raise KeyboardInterrupt

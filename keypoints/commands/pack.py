@@ -2,7 +2,9 @@
 
 import shlex
 from pathlib import Path
+from typing import Any
 
+from keypoints.commands.progress import count_of
 from keypoints.errors import InputError
 
 
@@ -20,8 +22,8 @@ def pack(
 
     A shard holds of each picture only what training with jitter shows, with the default view and
     margin, as WebP with points, box, identity and yaw: a few kilobytes a face, to train on a
-    machine with a GPU. With `--data` of tools.train as the last line has it, and
-    --pipeline=device, no TensorFlow is needed there.
+    machine with a GPU. The last line printed is the `--data` for `keypoints train` there; with
+    --pipeline=device it needs no TensorFlow.
 
     Args:
         data: data set: a name, folder:PATH, shards:GLOB or tfds:NAME; several: A+B
@@ -32,8 +34,12 @@ def pack(
         archive: path of the YouTube Faces archive; or set KEYPOINTS_ARCHIVE
         data_dir: folder of prepared data sets; default: ~/tensorflow_datasets
     """
-    from keypoints.data.shards import write_shard
-    from keypoints.data.sources import load_set, parse_sets
+    import shutil
+    import tempfile
+
+    from keypoints.atomic import keep_apart
+    from keypoints.data.shards import shard_paths, write_shard
+    from keypoints.data.sources import load_set, parse_sets, refuse_output, set_name
 
     if not 1 <= quality <= 100:
         raise InputError(f"--quality={quality}: 1 to 100 is expected")
@@ -42,16 +48,34 @@ def pack(
     folder = Path(output)
     if folder.is_file():
         raise InputError(f"--output={output} is a file; a folder is expected")
-    folder.mkdir(parents=True, exist_ok=True)
-    splits, packed = ("train", "validation"), []
-    for source, _ in parse_sets(data):
-        for split in splits:
-            records = load_set(
-                source, split, labels=labels, splits=splits, archive=archive, data_dir=data_dir
-            )
-            name = records.name.rpartition("/")[0]
-            path = folder / f"{name}-{split}.tar"
-            write_shard(path, records, resolution=resolution, quality=quality)
-            print(f"{path}: {len(records)} faces, {path.stat().st_size / 1e6:.1f} MB", flush=True)
-        packed.append(f"shards:{folder / name}-{{split}}.tar")
-    print(f"done: {shlex.quote('--data=' + '+'.join(packed))}")
+    refuse_output(data, "--output", folder)
+    splits, packed = ("train", "validation"), {}
+    for source, share in parse_sets(data):
+        name = set_name(source)
+        if share != 1:
+            raise InputError(f"--data={source}*{share:g}: shares are for training, not for pack")
+        if name in packed:
+            raise InputError(f"--data={data}: two data sets have the name {name}; rename a folder")
+        packed[name] = source
+        inputs = [path for split in splits for path in shard_paths(source, split)]
+        outputs = [("--output", folder / f"{name}-{split}.tar") for split in splits]
+        keep_apart(inputs, outputs)
+    options: dict[str, Any] = {"labels": labels, "splits": splits, "archive": archive}
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    # All shards or none: they are moved to their folder when the last one is written.
+    with tempfile.TemporaryDirectory(prefix=".pack-", dir=folder.parent) as new:
+        for name, source in packed.items():
+            for split in splits:
+                records = load_set(source, split, data_dir=data_dir, **options)
+                path = Path(new) / f"{name}-{split}.tar"
+                write_shard(path, records, resolution=resolution, quality=quality)
+                size = path.stat().st_size / 1e6
+                print(
+                    f"{folder / path.name}: {count_of(len(records), 'face')}, {size:.1f} MB",
+                    flush=True,
+                )
+        folder.mkdir(exist_ok=True)
+        for path in Path(new).iterdir():
+            shutil.move(path, folder / path.name)
+    sets = [f"shards:{folder / name}-{{split}}.tar" for name in packed]
+    print(f"done: {shlex.quote('--data=' + '+'.join(sets))}")

@@ -71,8 +71,9 @@ def train_into(
     hosts: "Hosts | None",
 ) -> None:
     """Load the data, then train or draw the preview."""
-    from keypoints.data.sources import load_records, load_set, parse_sets
+    from keypoints.data.sources import load_records, load_set, parse_sets, refuse_output
 
+    refuse_output(config.data, "--run", folder)
     splits = (config.train_split, config.validation_split)
     sources = {"labels": config.labels, "splits": splits, **sources}
     training = load_records(config.data, config.train_split, **sources)
@@ -117,7 +118,7 @@ def train_into(
         sys.exit(130)
     if shows:
         print(f"{folder}: weights, config.json, metrics.csv and curves.png")
-        print(f"done: python -m tools.evaluate --model={folder}")
+        print(f"done: keypoints evaluate --model={folder}")
 
 
 @contextmanager
@@ -155,14 +156,17 @@ def end(reason: str) -> None:
 def load_experiment(name: str) -> Config:
     """The `config` of an experiment: a name in experiments/, or the path of a Python file.
 
+    experiments/ is that of this checkout or, where the package is installed, of the current folder.
+
     Raises InputError for a name or file that is not there, and for a file without a `config`.
     """
-    path = Path(name) if name.endswith(".py") else EXPERIMENTS / f"{name}.py"
+    folder = EXPERIMENTS if EXPERIMENTS.is_dir() else Path("experiments")
+    path = Path(name) if name.endswith(".py") else folder / f"{name}.py"
     if not path.is_file():
-        known = sorted(path.stem for path in EXPERIMENTS.glob("[a-z]*.py"))
+        known = sorted(path.stem for path in folder.glob("[a-z]*.py"))
         elsewhere = (
-            ": experiments/ is in the source repository, not in the wheel; work in a checkout, or "
-            "give the path of a .py file with a `config`"
+            ": experiments/ is in the source repository, not in the wheel; change to the folder of "
+            "a checkout, or give the path of a .py file with a `config`"
         )
         hint = near_miss(name, known) if known else elsewhere
         raise InputError(f"unknown experiment {name!r}{hint}")

@@ -6,6 +6,8 @@ from pathlib import Path
 from typing import Any
 
 from keypoints.atomic import keep_apart
+from keypoints.commands.cli import check_csv
+from keypoints.commands.progress import count_of
 from keypoints.errors import InputError
 from keypoints.pretrained import DEFAULT
 
@@ -48,6 +50,7 @@ def webcam(
     files = {"--output": output, "--points": points}
     outputs = [(flag, Path(path)) for flag, path in files.items() if path is not None]
     keep_apart([Path(source), Path(model), Path(detector)], outputs)
+    check_csv(points)
     require_window = (lambda: None) if headless else try_window()
 
     from keypoints.filters import load_filter
@@ -76,7 +79,7 @@ def webcam(
         report=report,
     )
     if speed.frames:
-        print(f"{speed.frames} frames; {speed}")
+        print(f"{count_of(speed.frames, 'frame')}; {speed}")
         if view.coverage.uncovered:
             count, first = view.coverage.uncovered, view.coverage.first_uncovered
             print(f"at most {count} more seen and NOT covered, first at {first:.1f} s")

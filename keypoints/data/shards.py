@@ -33,6 +33,16 @@ from keypoints.media.pictures import SUFFIXES, decode_picture
 LABELS = (".pts", ".json", ".npy")
 
 
+def shard_paths(data: str, split: str) -> list[Path]:
+    """The shards of one split of the data set `shards:GLOB`, by name; none of any other set."""
+    kind, _, pattern = data.partition(":")
+    if kind != "shards":
+        return []
+    return [
+        Path(path) for path in sorted(glob(os.path.expanduser(pattern.replace("{split}", split))))
+    ]
+
+
 class _Place(NamedTuple):
     """Where the bytes of a member lie in its shard."""
 
@@ -51,12 +61,12 @@ def read_shards(pattern: str, split: str) -> Iterator[Example]:
     is, and at the end one for all that is wrong with them.
     """
     named = "{split}" in pattern
-    paths = sorted(glob(os.path.expanduser(pattern.replace("{split}", split))))
+    paths = shard_paths(f"shards:{pattern}", split)
     if not paths:
         raise InputError(f"data=shards:{pattern}: no such file")
     problems: list[str] = []
     names: set[str] = set()
-    for path in map(Path, paths):
+    for path in paths:
         if path.name in names:
             problems.append(f"{path}: two shards have this name")
         names.add(path.name)

@@ -11,6 +11,7 @@ from typing import Any
 from keypoints.backend import tensorflow
 from keypoints.config import near_miss
 from keypoints.data.annotated_folder import SPLITS, read_folder
+from keypoints.data.correction import LABELS
 from keypoints.data.records import Example, Records, join, make_records
 from keypoints.data.shards import read_shards
 from keypoints.data.tfrecords import reader
@@ -43,12 +44,37 @@ def parse_sets(data: str) -> list[tuple[str, float]]:
     return sets
 
 
+def set_name(data: str) -> str:
+    """The name of one data set of `parse_sets` in reports and in the names of files."""
+    kind, _, rest = data.partition(":")
+    if kind == "folder" and rest:
+        return _folder(rest).name
+    if kind == "shards" and rest:
+        return re.sub(r"\W*(\{split\}|[*?]|\[.*?\])\W*", "", Path(rest).stem) or kind
+    return rest if kind == "tfds" else data.replace("/", "-")
+
+
+def _folder(path: str) -> Path:
+    return Path(os.path.normpath(Path(path).expanduser().absolute()))
+
+
 def load_records(data: str, split: str, **options: Any) -> Records:
     """The records of one split of all sets in `data`; `options` are those of `load_set`."""
     sets = parse_sets(data)
     return join(
         [load_set(name, split, **options) for name, _ in sets], [share for _, share in sets]
     )
+
+
+def refuse_output(data: str, field: str, path: Path) -> None:
+    """Raise InputError if `path` is, or lies in, a folder of `data`, which reads all its files.
+
+    `field` is what the message calls the path.
+    """
+    for name, _ in parse_sets(data):
+        kind, _, rest = name.partition(":")
+        if kind == "folder" and rest and path.resolve().is_relative_to(_folder(rest).resolve()):
+            raise InputError(f"{field}={path} lies in the data set {name}; choose another folder")
 
 
 def load_set(
@@ -73,24 +99,22 @@ def load_set(
         archive = Path(archive).expanduser()
         if not archive.is_file():
             raise InputError(f"archive={archive}: no such file")
+    if labels not in LABELS:
+        raise InputError(f"labels={labels}: one of {', '.join(LABELS)} is expected")
     data_dir = Path(data_dir).expanduser() if data_dir else data_folder()
     kind, _, rest = data.partition(":")
-    name = data
     if kind == "folder" and rest:
-        folder = Path(os.path.normpath(Path(rest).expanduser().absolute()))
-        name, examples = folder.name, read_folder(folder, split, labels=labels, splits=splits)
+        examples = read_folder(_folder(rest), split, labels=labels, splits=splits)
     elif kind == "shards" and rest:
-        stem = re.sub(r"\W*(\{split\}|[*?]|\[.*?\])\W*", "", Path(rest).stem)
-        name, examples = stem or kind, read_shards(rest, split)
+        examples = read_shards(rest, split)
     elif kind == "tfds" and rest:
-        name, examples = rest, _tfds(rest, split, data_dir)
+        examples = _tfds(rest, split, data_dir)
     elif data in BUILDERS:
-        name = data.replace("/", "-")
         examples = _prepared(data, split, labels, archive, data_dir)
     else:
         known = [*BUILDERS, "folder:PATH", "shards:GLOB", *(f"tfds:{name}" for name in TFDS_NAMES)]
         raise InputError(f"data={data} is not known{near_miss(data, known)}")
-    records = make_records(f"{name}/{split}", examples)
+    records = make_records(f"{set_name(data)}/{split}", examples)
     if not len(records):
         hint = f"; say which pictures it has in {SPLITS}: picture,split" * (kind == "folder")
         raise InputError(f"data={data}: the split {split!r} is empty{hint}")

@@ -65,12 +65,14 @@ def disagreement(records: Records, first: int, second: int) -> tuple[float, floa
 def measure(records: Records) -> list[dict[str, Any]]:
     """A row per level: correlation, pairs, mean and median disagreement as inter-ocular NME.
 
-    Raises InputError where no two files are frames of one video.
+    Raises InputError where no two files are frames of one video in which a face looks the same.
     """
     found = [disagreement(records, *pair) for pair in frame_pairs(records.files)]
     if not found:
         raise InputError(f"{records.name}: no two files are frames of one video (NAME_vf.jpg)")
     correlation, error = np.array(found).T
+    if correlation.max() < LEVELS[0]:
+        raise InputError(f"{records.name}: in no two frames of a video does a face look the same")
     rows = []
     for level in LEVELS:
         alike = error[correlation >= level]

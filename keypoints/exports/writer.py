@@ -96,7 +96,7 @@ def check_formats(formats: list[str]) -> None:
     missing = [package for package in needed if find_spec(package) is None]
     if missing:
         raise InputError(
-            f"formats={','.join(formats)} needs {', '.join(missing)}, which is not installed; "
+            f"formats={','.join(formats)} needs {', '.join(missing)}: "
             "pip install 'keypoints[export]'"
         )
 

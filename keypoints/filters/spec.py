@@ -219,8 +219,7 @@ class _Table:
         value = self.take(key, default)
         if not isinstance(value, str) or (choices and value not in choices):
             expected = f"one of {', '.join(choices)}" if choices else "text"
-            hint = near_miss(value, list(choices)) if isinstance(value, str) and choices else ""
-            raise InputError(f"{self.name}: {key} = {value!r}: {expected} is expected{hint}")
+            raise InputError(f"{self.name}: {key} = {value!r}: {expected} is expected")
         return value
 
     def number(

@@ -15,7 +15,7 @@ from keypoints.models.runs import BEST, CONFIG, load_predict, weights_digest
 from keypoints.paths import stays_inside
 
 MANIFEST = "manifest.json"
-EXPECTED = "a run of tools.train, an export of tools.export, or an .onnx file of one"
+EXPECTED = "a run of `keypoints train`, or an export of `keypoints export` or an .onnx file in it"
 # Operations in a SavedModel of this project: compiled arithmetic (XlaCallModule) and reading of its
 # own variables. A SavedModel is a program, and other operations could access files.
 OPERATIONS = {
@@ -54,7 +54,9 @@ def load_exported(
         raise InputError(f"{path}: no such file or folder")
     folder = path if path.is_dir() else path.parent
     if path.is_file() and path.suffix != ".onnx":
-        raise InputError(f"{path}: {EXPECTED} is expected")
+        raise InputError(f"model={path}: {EXPECTED} is expected")
+    if path.is_file() and not (folder / MANIFEST).is_file():
+        raise InputError(f"model={path}: it needs the {MANIFEST} of its export beside it")
     manifest = read_manifest(folder)
     formats = manifest["formats"]
     if path.suffix == ".onnx":

@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 
 from keypoints import folders, landmarks
+from keypoints.backend import quiet_opencv
 from keypoints.errors import InputError
 from keypoints.inference import upright
 from keypoints.inference.detections import Detections, PerThread, largest_first, shrink
@@ -29,9 +30,11 @@ class YuNetDetector:
         import cv2
 
         try:
-            self._network = PerThread(
-                lambda: cv2.FaceDetectorYN.create(str(path), "", (320, 320), MIN_SCORE)
-            )
+            with quiet_opencv():
+                self._network = PerThread(
+                    lambda: cv2.FaceDetectorYN.create(str(path), "", (320, 320), MIN_SCORE)
+                )
+                self.detect(np.zeros((64, 64, 3), np.uint8))  # fails for another kind of network
         except cv2.error as error:
             raise InputError(f"{path}: OpenCV cannot read it as YuNet: {error.err}") from None
 

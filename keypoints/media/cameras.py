@@ -8,10 +8,11 @@ from pathlib import Path
 
 import numpy as np
 
+from keypoints.backend import quiet_opencv
 from keypoints.errors import InputError
 from keypoints.processes import run_python
 
-PATIENCE = 2.0  # seconds without a readable frame after which a camera counts as gone
+TIMEOUT = 2.0  # seconds without a readable frame after which a camera counts as gone
 
 
 def is_live(source: str) -> bool:
@@ -52,12 +53,13 @@ def live_frames(source: str) -> Iterator[tuple[float, np.ndarray]]:
 
     Frames that arrive while the last one is processed are dropped: a queue would add delay. Yields
     the seconds since the first frame and `(h, w, 3)` uint8 RGB, all of the size of the first one. A
-    frame that cannot be read is skipped, and after `PATIENCE` seconds without a frame the source
+    frame that cannot be read is skipped, and after `TIMEOUT` seconds without a frame the source
     has ended. Raises InputError if it cannot be opened, sends nothing, or cannot be read.
     """
     import cv2
 
-    capture = cv2.VideoCapture(int(source) if source.isdigit() else source)
+    with quiet_opencv():
+        capture = cv2.VideoCapture(int(source) if source.isdigit() else source)
     newest: list[tuple[float, np.ndarray]] = []  # at most one
     failure: list[Exception] = []  # at most one
     arrival, stopped = threading.Condition(), threading.Event()
@@ -65,7 +67,7 @@ def live_frames(source: str) -> Iterator[tuple[float, np.ndarray]]:
     def pump() -> None:
         last = time.monotonic()
         try:
-            while not stopped.is_set() and time.monotonic() - last < PATIENCE:
+            while not stopped.is_set() and time.monotonic() - last < TIMEOUT:
                 good, frame = capture.read()
                 if not good:
                     time.sleep(0.01)
@@ -104,8 +106,8 @@ def live_frames(source: str) -> Iterator[tuple[float, np.ndarray]]:
     finally:
         stopped.set()
         if thread.ident is not None:
-            thread.join(PATIENCE)
+            thread.join(TIMEOUT)
     if failure:
-        raise InputError(f"{source}: reading failed: {failure[0]}") from failure[0]
+        raise InputError(f"source={source}: reading failed: {failure[0]}") from failure[0]
     if start is None:
-        raise InputError(f"{source}: no frame comes from this camera or stream")
+        raise InputError(f"source={source}: no frame comes from this camera or stream")

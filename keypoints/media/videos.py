@@ -327,8 +327,8 @@ class Reading:
         notes = []
         if missing or self._corrupt:
             notes.append(
-                f"{self.name}: {missing + self._corrupt} damaged frames: {missing} could not be "
-                f"decoded and are left out, {self._corrupt} show errors"
+                f"{self.name}: frames are damaged: {missing} could not be decoded and are left "
+                f"out, {self._corrupt} show errors"
             )
         end = (self.stream.start_time or 0) + (self.stream.duration or 0)
         if self._container.format.name == "avi":

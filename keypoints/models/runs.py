@@ -23,6 +23,7 @@ import re
 import subprocess
 import sys
 import threading
+import warnings
 import zipfile
 import zlib
 from collections.abc import Callable, Iterator, Sequence
@@ -55,7 +56,8 @@ def check_run(run: Path, config: Config, data: dict[str, dict]) -> None:
     `data`: the content of data.json.
     """
     started = any((run / name).exists() for name in (CHECKPOINT, BEST))
-    if started and (run / CONFIG).exists() and (saved := load_config(run)) != config:
+    saved = load_config(run) if (run / CONFIG).exists() else config
+    if started and saved != config:
         raise InputError(
             f"run={run} holds a run with another config ({_differences(saved, config)}); "
             "choose another folder, or use the same fields to resume it"
@@ -102,7 +104,7 @@ def load_config(run: Path) -> Config:
     path = Path(run) / CONFIG
     if not path.is_file():
         raise InputError(
-            f"{run} is not a run folder: {CONFIG} is missing; create one with tools.train"
+            f"{run} is not a run folder: {CONFIG} is missing; create one with `keypoints train`"
         )
     return configs.from_json(path.read_bytes(), str(path))
 
@@ -126,9 +128,12 @@ def load_weights(model: "keras.Model", run: Path) -> None:
     if not path.is_file():
         raise InputError(f"{run} has no {BEST}: it is not a run folder, or no epoch has finished")
     try:
-        model.load_weights(path)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # Keras warns of each array before it raises
+            model.load_weights(path)
     except (OSError, ValueError, KeyError, RuntimeError) as error:  # h5py raises all of them
-        raise InputError(f"{path} does not contain the weights of this network: {error}") from None
+        reason = str(error).partition(". Example")[0]  # Keras adds all arrays
+        raise InputError(f"{path} does not contain the weights of this network: {reason}") from None
 
 
 def load_predict(path: str | Path) -> tuple[Predict, Config]:

@@ -8,6 +8,7 @@ import pickle
 import secrets
 import socket
 import tempfile
+import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from itertools import islice
@@ -21,8 +22,8 @@ Result = TypeVar("Result")
 
 MEMORY = 200 << 20  # bytes of Ray's own store on one machine; only units and counts are in it
 ENVIRONMENT = {"RAY_USAGE_STATS_ENABLED": "0"}  # nothing is sent to Ray's makers
-# Of a Ray that this process starts: it listens on the loopback address alone, and answers those
-# only who know a token, which is kept in no file.
+# Of a Ray that this process starts: it listens on the loopback address alone, and serves
+# only those who know a token, which is kept in no file.
 LOCAL = {"RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0", "RAY_AUTH_MODE": "token"}
 
 
@@ -42,6 +43,8 @@ def connected(address: str | None, workers: int | None) -> Iterator[int]:
     import ray
 
     quiet: dict[str, Any] = {"log_to_driver": False, "logging_level": logging.ERROR}
+    # Python warns that JAX has threads; Ray's processes only replace themselves by other programs.
+    warnings.filterwarnings("ignore", r"os\.fork\(\)", RuntimeWarning)
     with tempfile.TemporaryDirectory(prefix="keypoints-", ignore_cleanup_errors=True) as folder:
         try:
             if address is None:

@@ -76,6 +76,7 @@ def test_text_stays_what_was_typed(text):
         (["ann", "--times=2.5"], "--times=2.5: a whole number is expected"),
         (["ann", "--rate=fast"], "--rate=fast: a number is expected"),
         (["ann", "--times"], "--times is given without a value"),
+        (["ann", "--file="], "--file= has no value"),
         (["--name"], "--name is given without a value"),
         (["ann", "-t", "3"], "unknown flag --t"),
     ],
@@ -156,3 +157,19 @@ def test_a_reader_that_ends_early_costs_no_traceback():
     done = subprocess.run(["bash", "-o", "pipefail", "-c", command], capture_output=True, text=True)
     assert (done.stdout.strip(), done.stderr) == ("NAME", "")
     assert done.returncode in (0, 141)
+
+
+def test_help_shows_the_arguments_without_a_flag(capsys):
+    for tool, line in (("filter", "[INPUT] [--FLAG"), ("annotate", "INPUT ... [--FLAG")):
+        with pytest.raises(SystemExit):
+            run_command(load_command(tool), ["--help"], name=f"keypoints {tool}")
+        assert f"SYNOPSIS\n    keypoints {tool} {line}" in capsys.readouterr().out
+
+
+def test_a_file_that_may_not_be_read_is_named(capsys):
+    def closed() -> None:
+        raise PermissionError(13, "Permission denied", "model.onnx")
+
+    with pytest.raises(SystemExit):
+        run_command(closed, [])
+    assert capsys.readouterr().err == "error: model.onnx: Permission denied\n"

@@ -320,6 +320,8 @@ def test_list_on_a_picture_of_ones_own(tmp_path, capsys):
         (["me.png", "--filter=crown", "--points=me-crown.png"], "replace the file of --output"),
         (["full", "--points=full/me.png"], "--points=full/me.png: would replace the input"),
         (["full", "--output=full"], "would replace the input"),
+        (["full", "--output=me.png"], "--output=me.png is a file; a folder is expected"),
+        (["me.png", "--points=p.png"], "--points=p.png: a .csv file is expected"),
         (["full", "--output=o", "--points=o/me.png"], "would replace the file of --output"),
         (["me.png", "--output=folder.png"], "cannot write folder.png: Is a directory"),
         (["me.png", "--quality=best"], "--quality=best: one of high, medium, small"),

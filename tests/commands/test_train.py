@@ -13,7 +13,9 @@ from pathlib import Path
 import cv2
 import pytest
 
+from keypoints.commands import train
 from keypoints.commands.cli import run_tool
+from keypoints.errors import InputError
 from keypoints.media.pictures import encode_png
 from keypoints.models import runs
 from tests.faces import drawn_faces
@@ -219,9 +221,23 @@ def test_webcam_without_a_window_writes_what_was_asked_for(run, tmp_path):
         ),
         (
             "tools.evaluate --model=README.md",
-            "README.md: a run of tools.train, an export",
+            "README.md: a run of `keypoints train`, or an export",
         ),
         ("tools.evaluate --model=tests --boxes=guess", "--boxes=guess"),
+        ("tools.train smoke --data=folder:{folder} --run={folder}/run", "lies in the data set"),
+        (
+            "tools.evaluate --data=folder:{folder} --output={folder}",
+            "lies in the data set",
+        ),
+        (
+            "tools.train smoke --data=folder:{folder} --run={run} "
+            "--weights=keypoints/pretrained/small/weights",
+            "best.weights.h5 does not contain the weights of this network: A total of",
+        ),
+        (
+            "tools.webcam --model=pretrained-small --headless=True --source=99",
+            "source=99: no frame comes",
+        ),
     ],
 )
 def test_bad_input_is_one_line_and_exit_code_2(line, message, tmp_path, folder, monkeypatch):
@@ -240,3 +256,11 @@ def test_another_config_for_the_same_folder_is_refused(run, folder):
     done = here(f"python -m tools.train smoke --run={run} --data=folder:{folder} --epochs=9")
     assert done.returncode == 2 and "epochs 2, now 9" in done.stderr
     assert {path: path.stat().st_mtime_ns for path in run.iterdir()} == before
+
+
+def test_an_installed_package_finds_the_experiments_of_the_current_folder(tmp_path, monkeypatch):
+    monkeypatch.setattr(train, "EXPERIMENTS", tmp_path / "site-packages" / "experiments")
+    assert train.load_experiment("smoke").backbone == "tiny"
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(InputError, match="is in the source repository, not in the wheel"):
+        train.load_experiment("smoke")

@@ -153,7 +153,7 @@ def test_every_row_of_the_split_file_must_mean_something(folder, rows, line, rea
     (folder / "splits.csv").write_text(start + line + "\n")
     with pytest.raises(InputError) as error:
         load(folder, "train", splits=("mine",))
-    assert "1 bad entries" in str(error.value) and reason in str(error.value)
+    assert "1 bad entry" in str(error.value) and reason in str(error.value)
 
 
 def test_a_first_row_with_a_fault_is_no_header(folder, rows):

@@ -34,9 +34,10 @@ def test_disagreement_is_what_the_points_differ_by_beyond_the_motion():
 def test_other_pictures_do_not_count():
     image, points = draw_face(3)
     noise = np.random.default_rng(0).integers(0, 256, image.shape, dtype=np.uint8)
-    rows = label_noise.measure(records_of((image, points), (noise, points)))
-    assert [row["pairs"] for row in rows] == [0] * len(label_noise.LEVELS)
-    assert "nan" in label_noise.table(rows)
+    with pytest.raises(InputError, match="in no two frames of a video does a face look the same"):
+        label_noise.measure(records_of((image, points), (noise, points)))
+    rows = label_noise.measure(records_of((image, points), (image, points), (noise, points)))
+    assert [row["pairs"] for row in rows] == [1] * len(label_noise.LEVELS)
 
 
 def test_data_without_videos_are_refused():

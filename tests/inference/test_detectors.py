@@ -9,6 +9,7 @@ from keypoints import geometry
 from keypoints.errors import InputError
 from keypoints.inference import centerface, detectors, haar
 from keypoints.inference.detections import fit_conversion, overlap
+from keypoints.pretrained import resolve
 from keypoints.synthetic.drawing import draw_face
 
 
@@ -55,7 +56,11 @@ def test_threads_may_share_a_detector(name):
 
 @pytest.mark.parametrize(
     ("name", "message"),
-    [("harr", "centerface, haar, yunet or the path"), ("missing.onnx", "no such file; https://")],
+    [
+        ("harr", "centerface, haar, yunet or the path"),
+        ("missing.onnx", "no such file; it can be downloaded from https://"),
+        (str(resolve("pretrained-small") / "model-int8.onnx"), "OpenCV cannot read it as YuNet"),
+    ],
 )
 def test_what_is_no_detector_is_named(name, message):
     with pytest.raises(InputError, match=message):

@@ -173,7 +173,7 @@ def test_what_is_no_model_is_named(tmp_path):
     with pytest.raises(InputError, match="did you mean 'pretrained-small'"):
         Predictor.load("pretraned-small")
     (tmp_path / "best.weights.h5").write_text("")
-    with pytest.raises(InputError, match=r"best\.weights\.h5: a run of tools\.train"):
+    with pytest.raises(InputError, match=r"best\.weights\.h5: a run of `keypoints train`"):
         Predictor.load(tmp_path / "best.weights.h5")
     (tmp_path / "manifest.json").write_text("{}")
     with pytest.raises(InputError, match="is damaged"):

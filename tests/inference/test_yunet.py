@@ -19,7 +19,8 @@ class FakeYuNet:
         self.size = size
 
     def detect(self, image):
-        assert image.shape[1::-1] == tuple(self.size) and image[0, 0].tolist() == [3, 2, 1]
+        assert image.shape[1::-1] == tuple(self.size)
+        assert image[0, 0].tolist() in ([3, 2, 1], [0, 0, 0])  # black: the first try
         face = (self.face + 0.5) * image.shape[0] / 960 - 0.5
         eyes = [face[36:42].mean(0), face[42:48].mean(0)]
         five = np.array([*eyes, face[30], face[48], face[54]])

@@ -30,7 +30,7 @@ class FakeCamera:
 def camera(monkeypatch, script, **more):
     made = FakeCamera(script, **more)
     monkeypatch.setattr("cv2.VideoCapture", lambda source: made)
-    monkeypatch.setattr(cameras, "PATIENCE", 0.4)
+    monkeypatch.setattr(cameras, "TIMEOUT", 0.4)
     return made
 
 

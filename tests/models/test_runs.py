@@ -86,6 +86,13 @@ def test_a_run_that_has_learnt_nothing_yet_can_be_started_otherwise(tmp_path):
     assert runs.load_config(tmp_path).weights == "none"
 
 
+def test_a_folder_with_another_config_json_is_no_place_for_a_run(tmp_path):
+    (tmp_path / runs.CONFIG).write_text('{"compilerOptions": {}}')
+    with pytest.raises(InputError, match=r"config\.json: unknown field 'compilerOptions'"):
+        runs.start_run(tmp_path, Config(), {})
+    assert (tmp_path / runs.CONFIG).read_text() == '{"compilerOptions": {}}'
+
+
 def test_missing_and_damaged_files_are_named(run, tmp_path):
     with pytest.raises(InputError, match=r"nowhere is not a run folder"):
         runs.load_predict(tmp_path / "nowhere")

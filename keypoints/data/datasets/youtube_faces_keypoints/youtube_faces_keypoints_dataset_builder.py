@@ -94,7 +94,9 @@ class Builder(tfds.core.GeneratorBasedBuilder):
 
     def _archive(self, folder: Path) -> Path:
         if self.archive:
-            return Path(str(self.archive))
+            if not Path(self.archive).is_file():  # an `archive` was looked for before
+                raise InputError(f"{ARCHIVE_VARIABLE}={self.archive}: no such file")
+            return Path(self.archive)
         try:
             return download(self.url, folder / "archive.zip")
         except InputError as error:
