@@ -63,7 +63,7 @@ SMALL = {
 ADDED = {
     "webcam": ["--source=synthetic", "--headless=True", "--max_frames=3"],
     "benchmark": ["--repeats=1", "--batch_size=2"],
-    "label_noise": ["--data=folder:my_faces"],  # the small archive has one frame per video
+    "label_noise": ["--data=folder:frames"],  # the small archive has one frame per video
 }
 # Sizes of what has no flags for them.
 FEW = (
@@ -136,6 +136,7 @@ def workplace(tmp_path_factory) -> Iterator[Path]:
                 module, "load_experiment", lambda name: configs.replace(whole(name), SMALL)
             )
         write_folder(folder / "my_faces")
+        write_frames(folder / "frames")
         (folder / "selfie.png").write_bytes(encode_png(draw_face(FACE)[0]))
         done = set()
         for program, *words in COMMANDS:
@@ -271,6 +272,18 @@ def test_the_tutorial_runs_on_fewer_faces_and_shows_as_many_pictures(tmp_path, m
 def pictures(cell) -> int:
     """How many pictures a cell of a notebook shows."""
     return sum("data" in output for output in cell.get("outputs", []))
+
+
+def write_frames(folder: Path) -> None:
+    """Two frames of one video, with the same drawn face."""
+    folder.mkdir()
+    image, points = draw_face(FACE)
+    cells = ",".join(map(str, points.ravel()))
+    names = ["ada_11.png", "ada_12.png"]
+    for name in names:
+        (folder / name).write_bytes(encode_png(image))
+    (folder / "faces.csv").write_text("".join(f"{name},{cells}\n" for name in names))
+    (folder / "splits.csv").write_text("".join(f"{name},train\n" for name in names))
 
 
 def write_predictions(run: Path, path: Path) -> None:

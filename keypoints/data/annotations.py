@@ -141,8 +141,8 @@ def refuse(problems: list[str], source: str) -> None:
         rest = len(problems) - MAX_MESSAGES
         more = f"\n  and {rest} more" if rest > 0 else ""
         listed = "\n  ".join(problems[:MAX_MESSAGES])
-        entries = "entry" if len(problems) == 1 else "entries"
-        raise InputError(f"{source} has {len(problems)} bad {entries}:\n  {listed}{more}")
+        entries = "bad entry" if len(problems) == 1 else "bad entries"
+        raise InputError(f"{source} has {len(problems)} {entries}:\n  {listed}{more}")
 
 
 def _points(cells: list[str]) -> np.ndarray:
