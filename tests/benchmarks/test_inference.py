@@ -121,7 +121,7 @@ def test_steps_beside_a_program_that_stands_for_pytorch(tmp_path):
 def test_predictions_and_what_is_not_exported(run):
     live, onnx, int8 = inference.measure_predictions(run, export=run / "export", repeats=2)
     assert live.ratio == 1 and live.samples == 2 and not onnx.samples
-    assert int8.note == f"{run}/export has no onnx-int8; run python -m tools.export {run}"
+    assert int8.note == f"{run}/export has no onnx-int8; run keypoints export {run}"
 
 
 def test_the_tool_prints_and_writes_json(run, tmp_path, capsys, monkeypatch):

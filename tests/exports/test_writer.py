@@ -244,7 +244,7 @@ def test_weights_beyond_float16_are_refused_by_name(tmp_path, value):
 
 def test_a_missing_package_is_named_before_anything_is_done(run, tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "tensorflow", None)  # as if it were not installed
-    with pytest.raises(InputError, match="formats=savedmodel needs tensorflow, which is not"):
+    with pytest.raises(InputError, match="formats=savedmodel needs tensorflow: pip install"):
         writer.export(run, tmp_path / "x", ["savedmodel"])
     assert list(tmp_path.iterdir()) == []
 
