@@ -97,13 +97,18 @@ def evaluate(
         data = parse_sets(predictor.data)[0][0] if predictor else "youtube_faces_keypoints"
     if not kinds:
         importlib.import_module("matplotlib")  # for the report: if it is missing, fail at once
+    if predictor and predictor.view == "frame":
+        boxes = "none"
     if output is not None:
-        refuse_output(data, "--output", Path(output))
+        folder = Path(output)
+    elif predictor is None:
+        folder = Path("runs") / "evaluation" / f"{source.stem}-{split}"
+    else:
+        folder = report_folder(source, split, *(kinds or [boxes + "-flip" * flip]))
+    refuse_output(data, "--output", folder)
     records = load_records(data, split, labels=labels, archive=archive, data_dir=data_dir)
     if kinds:
-        (kind,) = kinds
-        folder = Path(output) if output is not None else report_folder(source, split, kind)
-        measure(kind, predictor, records, folder, model=str(source))
+        measure(kinds[0], predictor, records, folder, model=str(source))
         return
     if predictor is None:
         faces = protocol.read_predictions(source, records)
@@ -114,7 +119,6 @@ def evaluate(
             "boxes": "the predictions' own",
             "false_faces": false_faces,
         }
-        folder = Path("runs") / "evaluation" / f"{source.stem}-{split}"
     else:
         places, rolls, detected = records.boxes, None, {}
         if boxes == "jittered":
@@ -134,7 +138,6 @@ def evaluate(
             margin=predictor.margin,
             flip=flip,
         ).points
-        boxes = "none" if predictor.view == "frame" else boxes
         facts = {
             "model": str(source),
             "weights_sha256": predictor.file and runs.weights_digest(predictor.file),
@@ -142,9 +145,7 @@ def evaluate(
             **detected,
             "flip": flip,
         }
-        folder = report_folder(source, split, f"{boxes}{'-flip' if flip else ''}")
     report = protocol.evaluate(records, predicted, normaliser=normaliser, labels=labels, **facts)
-    folder = Path(output) if output is not None else folder
     print(reports.table(report))
     reports.write_report(folder, report, records, predicted)
     print(f"report: {folder}, with per_image.csv, ced.png, worst.jpg and faces.jpg")

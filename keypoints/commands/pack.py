@@ -34,7 +34,6 @@ def pack(
         archive: path of the YouTube Faces archive; or set KEYPOINTS_ARCHIVE
         data_dir: folder of prepared data sets; default: ~/tensorflow_datasets
     """
-    import shutil
     import tempfile
 
     from keypoints.atomic import keep_apart
@@ -76,6 +75,6 @@ def pack(
                 )
         folder.mkdir(exist_ok=True)
         for path in Path(new).iterdir():
-            shutil.move(path, folder / path.name)
+            path.replace(folder / path.name)
     sets = [f"shards:{folder / name}-{{split}}.tar" for name in packed]
     print(f"done: {shlex.quote('--data=' + '+'.join(sets))}")

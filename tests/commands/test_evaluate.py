@@ -13,7 +13,7 @@ from keypoints.commands.evaluate import evaluate
 from keypoints.config import Config
 from keypoints.errors import InputError
 from keypoints.models import runs
-from tests.faces import dotted_faces, estimated
+from tests.faces import dotted_faces, estimated, write_folder
 
 COUNT = 35  # one batch of 32 and a last one of 3
 
@@ -170,3 +170,11 @@ def test_a_report_cannot_be_a_file(tmp_path):
     (tmp_path / "p.csv").write_text("file")
     with pytest.raises(InputError, match="is a file; a folder is expected"):
         evaluate(predictions=str(tmp_path / "p.csv"), output=str(tmp_path / "p.csv"))
+
+
+def test_a_report_does_not_go_into_the_data(tmp_path, monkeypatch):
+    write_folder(tmp_path / "faces")
+    monkeypatch.chdir(tmp_path / "faces")
+    with pytest.raises(InputError, match="--output=runs/evaluation/pretrained-validation-truth li"):
+        evaluate(data="folder:.")
+    assert not (tmp_path / "faces" / "runs").exists()
