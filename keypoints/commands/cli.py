@@ -83,10 +83,10 @@ def run_command(
     argv = sys.argv[1:] if argv is None else argv
     name = name or function.__name__
     try:
-        backend.configure()
         if {"-h", "--help"} & set(argv):
             print(_help(function, name), flush=True)
             sys.exit(0)
+        backend.configure()
         fire.Fire(_checked(function), command=_explicit(function, argv), name=name)
         sys.stdout.flush()
     except BrokenPipeError:  # who reads the output, such as `head`, has ended
