@@ -62,7 +62,7 @@ def __getattr__(name: str) -> Any:
     try:
         return getattr(importlib.import_module(_HOMES[name]), name)
     except ModuleNotFoundError as error:
-        from keypoints.extras import missing_extra
+        from keypoints.system.extras import missing_extra
 
         command = missing_extra(error)
         if command is None:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from keypoints import backend
+from keypoints.system import backend
 
 ROOT = Path(__file__).parent.parent
 # Kept by Keras, by Matplotlib and by JAX for us, and by pip, which asks Rust's compiler for its

@@ -18,20 +18,22 @@ SUBPACKAGES = {
     "models": set(),
     "data": {"media", "synthetic"},
     # Of `models` only the run folder, which imports Keras when a run is loaded.
-    "inference": {"media", "models", "pretrained"},
+    "inference": {"models", "pretrained"},
     "evaluation": {"data", "inference", "media"},
     "training": {"data", "evaluation", "inference", "models"},
     "exports": {"data", "inference", "models"},
     "filters": {"inference", "media", "synthetic"},
-    "scale": {"filters", "inference", "media", "models"},
+    "bulk": {"filters", "inference", "media", "models"},
     "web": {"filters", "inference", "media", "pretrained"},
     "live": {"filters", "inference", "media", "synthetic"},
     "benchmarks": {
-        "data", "evaluation", "inference", "media", "models", "scale", "synthetic", "training",
+        "data", "evaluation", "inference", "media", "models", "bulk", "synthetic", "training",
     },
 }  # fmt: skip
 SUBPACKAGES["commands"] = set(SUBPACKAGES)
-TOP = {path.stem for path in (ROOT / "keypoints").glob("[a-z]*.py")}
+# Plumbing (files, processes, devices), open to all as the modules at the top are.
+SUBPACKAGES["system"] = set()
+TOP = {path.stem for path in (ROOT / "keypoints").glob("[a-z]*.py")} | {"system"}
 TENSORFLOW = {"data", "exports", "inference/exported.py", "models/cpu_layers.py",
               "training/tensorboard.py"}  # fmt: skip
 KERAS = {"models", "training", "exports"}
@@ -68,11 +70,13 @@ def test_imports_follow_the_layout(path):
         else:
             assert subpackage in SUBPACKAGES
             assert own <= SUBPACKAGES[subpackage] | {subpackage} | TOP
-        if "tensorflow" in packages:  # `keypoints.backend.tensorflow` imports it for all others
+        if (
+            "tensorflow" in packages
+        ):  # `keypoints.system.backend.tensorflow` imports it for all others
             assert path.name in ("backend.py", "exported.py")
         if "onnxruntime" in packages:  # likewise; `onnxruntime.quantization` after it
             assert path.name in ("backend.py", "writer.py")
-        if packages & {"tensorflow_datasets"} or "keypoints.backend.tensorflow" in names:
+        if packages & {"tensorflow_datasets"} or "keypoints.system.backend.tensorflow" in names:
             assert places(path) & TENSORFLOW
         if packages & {"keras", "jax"}:
             assert places(path) & KERAS

@@ -12,13 +12,13 @@ import pyarrow.parquet as pq
 import pytest
 
 from keypoints import landmarks
+from keypoints.bulk import tables
 from keypoints.config import Config
 from keypoints.exports import writer
 from keypoints.inference.exported import MANIFEST
 from keypoints.media.pictures import encode_png
 from keypoints.models import runs
 from keypoints.models.network import build_model
-from keypoints.scale import tables
 from keypoints.synthetic.drawing import draw_face
 from tests import kills
 from tests.faces import FOUND

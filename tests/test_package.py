@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 
 import keypoints
-from keypoints import extras
-from keypoints.extras import BASE as BASE_DISTRIBUTIONS
-from keypoints.extras import DISTRIBUTIONS, EXTRAS, missing_extra
+from keypoints.system import extras
+from keypoints.system.extras import BASE as BASE_DISTRIBUTIONS
+from keypoints.system.extras import DISTRIBUTIONS, EXTRAS, missing_extra
 
 ROOT = Path(__file__).parent.parent
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
@@ -166,8 +166,8 @@ def test_the_wheel(tmp_path):
     names = set(zipfile.ZipFile(wheel).namelist())
     assert {
         "keypoints/py.typed",
-        "keypoints/filters/crown/filter.toml",
-        "keypoints/filters/crown/inside.png",
+        "keypoints/filters/bundled/crown/filter.toml",
+        "keypoints/filters/bundled/crown/inside.png",
         "keypoints/pretrained/resnet50/model-int8.onnx",
         "keypoints/pretrained/small/manifest.json",
     } <= names

@@ -18,9 +18,9 @@ from pathlib import Path
 from statistics import median
 
 from keypoints.benchmarks.timings import Timing, compared, timing
-from keypoints.processes import run_python
-from keypoints.scale.inputs import Unit
-from keypoints.scale.work import Work
+from keypoints.bulk.inputs import Unit
+from keypoints.bulk.work import Work
+from keypoints.system.processes import run_python
 
 WORKERS = (1, 2, 4)
 NICENESS = 15  # of Ray's worker processes; one process beside them must not have more of the cores
@@ -82,7 +82,7 @@ def steady_rate(spans: Sequence[Span]) -> float:
 
 def annotate_span(work: Work, unit: Unit) -> Span:
     """Annotate a unit in this process."""
-    from keypoints.scale.work import annotate_unit
+    from keypoints.bulk.work import annotate_unit
 
     begin, cpu = time.monotonic(), time.process_time()
     counts = annotate_unit(work, unit)
@@ -115,7 +115,7 @@ def _one_process(work: Work, units: Sequence[Unit], pin: bool) -> list[Span]:
 
 
 def _on_ray(work: Work, units: Sequence[Unit], workers: int) -> list[Span]:
-    from keypoints.scale import cluster
+    from keypoints.bulk import cluster
 
     with cluster.connected(None, workers) as count:
         return list(cluster.annotate(units, partial(annotate_span, work), count))
@@ -123,9 +123,9 @@ def _on_ray(work: Work, units: Sequence[Unit], workers: int) -> list[Span]:
 
 def _begin(output: str, model: str) -> Work:
     """The work of a new output."""
+    from keypoints.bulk import plan, work
+    from keypoints.bulk.store import Store
     from keypoints.inference.predictor import Predictor
-    from keypoints.scale import plan, work
-    from keypoints.scale.store import Store
 
     plan.write_facts(Store(output), {"model": model})
     version = work.digest(Predictor.load(model, threads=1))

@@ -19,7 +19,7 @@ from keypoints.benchmarks.timings import Timing, timing
 from keypoints.benchmarks.training_step import torch_process, training_model
 from keypoints.config import Config
 from keypoints.geometry import CROP
-from keypoints.processes import run_python
+from keypoints.system.processes import run_python
 
 SIDES, PRECISIONS = (224, 112), ("float32", "mixed_bfloat16")
 KINDS = {"step": "training", "infer": "inference"}

@@ -20,7 +20,7 @@ from keypoints.benchmarks.timings import Timing, compared, interleaved, timing
 from keypoints.config import Config
 from keypoints.errors import InputError
 from keypoints.geometry import CROP
-from keypoints.processes import run_python
+from keypoints.system.processes import run_python
 
 TORCH_PROGRAM = Path(__file__).parent / "torch_baseline.py"  # run by an interpreter with PyTorch
 TORCH_FIELDS = ("batch_size", "resolution", "trainable", "precision")

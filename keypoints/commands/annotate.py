@@ -12,8 +12,8 @@ from keypoints.errors import InputError
 from keypoints.pretrained import DEFAULT, NAMES
 
 if TYPE_CHECKING:
-    from keypoints.scale.inputs import Unit
-    from keypoints.scale.tables import Counts
+    from keypoints.bulk.inputs import Unit
+    from keypoints.bulk.tables import Counts
 
 SHOWN = 10  # at most so many unreadable pictures are listed
 
@@ -53,8 +53,8 @@ def annotate(
 
     from functools import partial
 
-    from keypoints.scale import cluster, inputs, plan, work
-    from keypoints.scale.store import Store
+    from keypoints.bulk import cluster, inputs, plan, work
+    from keypoints.bulk.store import Store
 
     store = Store(output)
     facts, version = what_makes(model, filter)
@@ -87,7 +87,7 @@ def annotate(
 
 def follow(counts: "Iterable[Counts]", units: "Sequence[Unit]") -> int:
     """Show the progress until the end; returns the number of pictures that could not be read."""
-    from keypoints.scale.inputs import is_picture
+    from keypoints.bulk.inputs import is_picture
 
     progress, start = Progress("pictures"), time.monotonic()
     pictures = faces = unreadable = shown = 0
@@ -120,10 +120,10 @@ def what_makes(model: str, filter: str | None) -> tuple[dict[str, str | None], s
     Raises InputError where there is no such model or filter.
     """
     import keypoints
+    from keypoints.bulk import work
     from keypoints.filters import load_filter
     from keypoints.inference import centerface
     from keypoints.inference.predictor import Predictor
-    from keypoints.scale import work
 
     version = work.digest(Predictor.load(model, threads=1))
     if filter is not None:
@@ -141,7 +141,7 @@ def what_makes(model: str, filter: str | None) -> tuple[dict[str, str | None], s
 
 def counted(sources: Sequence[str]) -> str:
     """What kinds of files there are, such as `12 pictures and 1 other file`."""
-    from keypoints.scale.inputs import is_picture
+    from keypoints.bulk.inputs import is_picture
 
     kinds = Counter("picture" if is_picture(source) else "container" for source in sources)
     return " and ".join(count_of(number, kind) for kind, number in sorted(kinds.items()))

@@ -109,7 +109,7 @@ def benchmark(
 def measure_annotate(model: str, source: str, repeats: int) -> list:
     """The rows of `annotate`, on the pictures of `source` or on drawn ones."""
     from keypoints.benchmarks.annotation import measure_annotation
-    from keypoints.scale.inputs import list_sources
+    from keypoints.bulk.inputs import list_sources
 
     sources = None if source == "synthetic" else list_sources([source])
     return measure_annotation(model, sources, repeats=repeats)
@@ -146,7 +146,7 @@ def settings(subject: str, config: Config) -> str:
 
 def write(path: Path, subject: str, rows: list, facts: dict[str, Any], config: Config) -> None:
     """Write everything as JSON; NaN becomes null."""
-    from keypoints.atomic import write_text
+    from keypoints.system.atomic import write_text
 
     lines = [
         {name: None if value != value else value for name, value in dataclasses.asdict(row).items()}

@@ -19,10 +19,10 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from keypoints import backend
 from keypoints.config import near_miss
 from keypoints.errors import InputError
-from keypoints.extras import missing_extra
+from keypoints.system import backend
+from keypoints.system.extras import missing_extra
 
 # Names of the commands, with the line that `keypoints --help` shows.
 COMMANDS = {

@@ -62,7 +62,7 @@ def _system() -> list[str]:
 
 
 def _packages() -> list[str]:
-    from keypoints.extras import BASE, DISTRIBUTIONS, installed_version
+    from keypoints.system.extras import BASE, DISTRIBUTIONS, installed_version
 
     lines = []
     for extra, names in {"": BASE, **DISTRIBUTIONS}.items():
@@ -77,7 +77,7 @@ def _packages() -> list[str]:
 def _backend() -> list[str]:
     from importlib.util import find_spec
 
-    from keypoints.backend import keras_backend
+    from keypoints.system.backend import keras_backend
 
     if find_spec("keras") is None:
         return ["none: Keras is not installed; predictions do not need it"]
@@ -87,7 +87,7 @@ def _backend() -> list[str]:
 def _devices() -> list[str]:
     from importlib.util import find_spec
 
-    from keypoints.backend import devices, keras_backend
+    from keypoints.system.backend import devices, keras_backend
 
     if find_spec("keras") is None or find_spec(keras_backend()) is None:
         return ["none"]
@@ -110,9 +110,9 @@ def _encoders() -> list[str]:
 def _detectors() -> list[str]:
     from functools import partial
 
-    from keypoints.folders import cache_folder
     from keypoints.inference import yunet
     from keypoints.inference.detectors import load_detector
+    from keypoints.system.folders import cache_folder
 
     def read(name: str) -> list[str]:
         load_detector(name)
@@ -138,7 +138,7 @@ def _models() -> list[str]:
 def _folders() -> list[str]:
     import os
 
-    from keypoints.folders import cache_folder, data_folder
+    from keypoints.system.folders import cache_folder, data_folder
 
     lines = {
         "data sets": str(data_folder()),

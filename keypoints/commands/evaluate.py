@@ -161,9 +161,9 @@ def report_folder(source: Path, split: str, kind: str) -> Path:
 
 def measure(kind: str, predictor: Any, records: Any, folder: Path, **facts: Any) -> None:
     """Print a model's stability, reliability or errors with masks; writes `folder`/KIND.json."""
-    from keypoints.atomic import write_text
     from keypoints.evaluation import calibration, masks, stability
     from keypoints.models import runs
+    from keypoints.system.atomic import write_text
 
     facts["weights_sha256"] = runs.weights_digest(predictor.file)
     measures = {"stability": stability, "reliability": calibration, "masks": masks}[kind]

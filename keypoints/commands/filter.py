@@ -7,11 +7,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import unquote, urlsplit
 
-from keypoints.atomic import keep_apart
 from keypoints.commands.cli import check_csv
 from keypoints.commands.progress import Progress, count_of
 from keypoints.errors import InputError
 from keypoints.pretrained import DEFAULT
+from keypoints.system.atomic import keep_apart
 
 if TYPE_CHECKING:
     from keypoints.filters.coverage import Coverage

@@ -36,9 +36,9 @@ def pack(
     """
     import tempfile
 
-    from keypoints.atomic import keep_apart
     from keypoints.data.shards import shard_paths, write_shard
     from keypoints.data.sources import load_set, parse_sets, refuse_output, set_name
+    from keypoints.system.atomic import keep_apart
 
     if not 1 <= quality <= 100:
         raise InputError(f"--quality={quality}: 1 to 100 is expected")

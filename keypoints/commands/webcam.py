@@ -5,11 +5,11 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from keypoints.atomic import keep_apart
 from keypoints.commands.cli import check_csv
 from keypoints.commands.progress import count_of
 from keypoints.errors import InputError
 from keypoints.pretrained import DEFAULT
+from keypoints.system.atomic import keep_apart
 
 
 def webcam(

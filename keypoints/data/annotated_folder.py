@@ -15,7 +15,7 @@ from keypoints.data.correction import Correction
 from keypoints.data.records import Example
 from keypoints.errors import InputError
 from keypoints.media.pictures import SUFFIXES, decode_picture
-from keypoints.paths import stays_inside
+from keypoints.system.paths import stays_inside
 
 SPLITS, YAWS, LABELS = "splits.csv", "yaw.csv", "labels.json"
 STANDARD_SPLITS = ("train", "validation", "test")

@@ -14,11 +14,11 @@ from typing import Any
 import numpy as np
 
 from keypoints import geometry, landmarks
-from keypoints.backend import tensorflow
 from keypoints.config import Config, settled
 from keypoints.data import augment
 from keypoints.data.records import Records
 from keypoints.errors import InputError
+from keypoints.system.backend import tensorflow
 
 ALL = slice(None)
 # Side of the part of a picture that jittered crops show, in sides of the crop without jitter. A

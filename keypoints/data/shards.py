@@ -22,13 +22,13 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from keypoints import geometry
-from keypoints.atomic import replacing
 from keypoints.data import annotations
 from keypoints.data.pipeline import WINDOW, windows
 from keypoints.data.records import Example, Records
 from keypoints.errors import InputError
 from keypoints.landmarks import COUNT
 from keypoints.media.pictures import SUFFIXES, decode_picture
+from keypoints.system.atomic import replacing
 
 LABELS = (".pts", ".json", ".npy")
 

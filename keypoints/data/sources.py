@@ -8,7 +8,6 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from keypoints.backend import tensorflow
 from keypoints.config import near_miss
 from keypoints.data.annotated_folder import SPLITS, read_folder
 from keypoints.data.correction import LABELS
@@ -16,7 +15,8 @@ from keypoints.data.records import Example, Records, join, make_records
 from keypoints.data.shards import read_shards
 from keypoints.data.tfrecords import reader
 from keypoints.errors import InputError
-from keypoints.folders import data_folder
+from keypoints.system.backend import tensorflow
+from keypoints.system.folders import data_folder
 
 BUILDERS = ("youtube_faces_keypoints", "synthetic_faces", "synthetic_faces/large")
 TFDS_NAMES = ("the300w_lp", "aflw2k3d")

@@ -9,10 +9,10 @@ from typing import Any
 import numpy as np
 
 from keypoints import landmarks, metrics
-from keypoints.atomic import replacing, write_text
 from keypoints.data.records import Records
 from keypoints.evaluation.matching import FOUND_IOU
 from keypoints.evaluation.protocol import mean_face
+from keypoints.system.atomic import replacing, write_text
 
 NORMALISERS = {
     "inter_ocular": "inter-ocular",

@@ -15,7 +15,7 @@ from keypoints.data.records import Records
 from keypoints.estimate import Predict, unflatten
 from keypoints.inference.exported import load_exported, read_manifest
 from keypoints.models import runs
-from keypoints.processes import run_python
+from keypoints.system.processes import run_python
 
 TOLERANCE = 0.05  # crop pixels by which a float format may differ from the live model
 # Allowed rise of the NME of a rounded format, relative to that of the run. The two bundled models

@@ -17,8 +17,6 @@ from typing import Any
 import numpy as np
 
 from keypoints import config as configs
-from keypoints.atomic import write_text
-from keypoints.backend import onnxruntime, tensorflow
 from keypoints.config import Config
 from keypoints.data.pipeline import view_matrices
 from keypoints.data.records import Records
@@ -26,7 +24,9 @@ from keypoints.errors import InputError
 from keypoints.geometry import CROP
 from keypoints.inference.exported import MANIFEST
 from keypoints.models import runs
-from keypoints.processes import run_python
+from keypoints.system.atomic import write_text
+from keypoints.system.backend import onnxruntime, tensorflow
+from keypoints.system.processes import run_python
 
 # File or folder of each format within an export.
 FORMATS = {

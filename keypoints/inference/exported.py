@@ -6,13 +6,13 @@ from typing import Any
 import numpy as np
 
 from keypoints import config as configs
-from keypoints.backend import onnx_session, tensorflow
 from keypoints.config import Config
 from keypoints.errors import InputError
 from keypoints.estimate import Estimate, Predict
 from keypoints.landmarks import COUNT
 from keypoints.models.runs import BEST, CONFIG, load_predict, weights_digest
-from keypoints.paths import stays_inside
+from keypoints.system.backend import onnx_session, tensorflow
+from keypoints.system.paths import stays_inside
 
 MANIFEST = "manifest.json"
 EXPECTED = "a run of `keypoints train`, or an export of `keypoints export` or an .onnx file in it"

@@ -5,11 +5,12 @@ from pathlib import Path
 
 import numpy as np
 
-from keypoints import folders, landmarks
-from keypoints.backend import quiet_opencv
+from keypoints import landmarks
 from keypoints.errors import InputError
 from keypoints.inference import upright
 from keypoints.inference.detections import Detections, PerThread, largest_first, shrink
+from keypoints.system import folders
+from keypoints.system.backend import quiet_opencv
 
 FILE = "face_detection_yunet_2023mar.onnx"
 URL = "https://github.com/opencv/opencv_zoo/raw/main/models/face_detection_yunet/" + FILE
@@ -70,7 +71,7 @@ def fetch() -> Path:
 
     Raises InputError where it cannot be had, and where it is not the file that it should be.
     """
-    from keypoints.download import download
+    from keypoints.system.download import download
 
     path = folders.cache_folder() / FILE
     if not path.is_file():

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import numpy as np
 
-from keypoints.backend import quiet_opencv
 from keypoints.errors import InputError
-from keypoints.processes import run_python
+from keypoints.system.backend import quiet_opencv
+from keypoints.system.processes import run_python
 
 TIMEOUT = 2.0  # seconds without a readable frame after which a camera counts as gone
 

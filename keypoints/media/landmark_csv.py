@@ -6,8 +6,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from keypoints.atomic import replacing
 from keypoints.expression import eye_opening, mouth_opening
+from keypoints.system.atomic import replacing
 
 COLUMNS = ["frame", "timestamp", "id", "left", "top", "width", "height", "score"]
 COLUMNS += [f"{axis}{number}" for number in range(68) for axis in "xy"]

@@ -12,9 +12,9 @@ from typing import Any
 
 import numpy as np
 
-from keypoints.atomic import replacing
 from keypoints.errors import InputError
 from keypoints.media.orientation import of_exif, upright
+from keypoints.system.atomic import replacing
 
 # A decoded picture of this size takes 300 MB: a larger file is a mistake or an attack.
 MAX_PIXELS = 100_000_000

@@ -11,12 +11,12 @@ from typing import Any
 
 import numpy as np
 
-from keypoints.atomic import replacing
 from keypoints.errors import InputError
 from keypoints.media import tracks
 from keypoints.media.colours import SDR, Colours, ToneMapper, colours_of, conversion_matrix
 from keypoints.media.orientation import Orientation, of_display_matrix, upright
 from keypoints.media.pictures import MAX_PIXELS
+from keypoints.system.atomic import replacing
 
 FORMATS = {
     ".mp4": "mp4", ".mov": "mov", ".m4v": "mp4", ".mkv": "matroska", ".avi": "avi", ".webm": "webm"

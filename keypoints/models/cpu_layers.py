@@ -5,7 +5,7 @@ from typing import Any
 import keras
 from keras import backend, layers, ops
 
-from keypoints.backend import tensorflow
+from keypoints.system.backend import tensorflow
 
 
 def use_cpu_kernels(model: keras.Model) -> keras.Model:

@@ -33,14 +33,15 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from keypoints import backend, landmarks
 from keypoints import config as configs
-from keypoints.atomic import replacing, reserve, write_text
+from keypoints import landmarks
 from keypoints.config import Config
 from keypoints.errors import InputError
 from keypoints.estimate import Estimate, Predict, unflatten
-from keypoints.extras import installed_version
 from keypoints.geometry import CROP
+from keypoints.system import backend
+from keypoints.system.atomic import replacing, reserve, write_text
+from keypoints.system.extras import installed_version
 
 if TYPE_CHECKING:
     import keras

@@ -20,9 +20,9 @@ from typing import Any
 
 import numpy as np
 
-from keypoints import backend
 from keypoints.errors import InputError
-from keypoints.extras import installed_version
+from keypoints.system import backend
+from keypoints.system.extras import installed_version
 
 TIMEOUT = 300.0  # seconds to wait for hosts that start later
 GREETING = 10.0  # seconds to wait for the first line of a connection

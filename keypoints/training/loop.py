@@ -17,7 +17,6 @@ import numpy as np
 from keras import ops
 
 from keypoints import geometry, metrics
-from keypoints.atomic import replacing
 from keypoints.config import Config
 from keypoints.data.pipeline import ALL, training_pipeline, view_matrices
 from keypoints.data.records import Records
@@ -30,6 +29,7 @@ from keypoints.models import runs
 from keypoints.models.cpu_layers import use_cpu_kernels
 from keypoints.models.losses import LOSSES, POINTS, nme_of_outputs, objective
 from keypoints.models.network import build_model
+from keypoints.system.atomic import replacing
 from keypoints.training import devices
 from keypoints.training.hosts import Hosts
 

@@ -5,7 +5,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from keypoints.backend import tensorflow
+from keypoints.system.backend import tensorflow
 
 
 def event_writer(folder: Path) -> Callable[[dict[str, float]], None]:

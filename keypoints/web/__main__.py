@@ -8,8 +8,8 @@ import json
 import sys
 from pathlib import Path
 
-from keypoints.atomic import replacing, write_text
 from keypoints.filters import FOLDER
+from keypoints.system.atomic import replacing, write_text
 from keypoints.web.constants import constants
 from keypoints.web.models import models
 

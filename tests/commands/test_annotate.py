@@ -1,4 +1,4 @@
-"""The command before Ray is started; with it in test_kills.py and tests/scale/test_cluster.py."""
+"""The command before Ray is started; with it in test_kills.py and tests/bulk/test_cluster.py."""
 
 import json
 import subprocess
@@ -7,11 +7,11 @@ from pathlib import Path
 
 import pytest
 
+from keypoints.bulk import plan, tables
+from keypoints.bulk.inputs import Unit
+from keypoints.bulk.store import Store
 from keypoints.commands import annotate, cli
-from keypoints.scale import plan, tables
-from keypoints.scale.inputs import Unit
-from keypoints.scale.store import Store
-from tests.scale.stand_ins import write_pictures
+from tests.bulk.stand_ins import write_pictures
 
 ROOT = Path(__file__).parents[2]
 MODEL = "--model=pretrained-small"

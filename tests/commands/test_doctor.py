@@ -23,7 +23,7 @@ def parts(printed: str) -> dict[str, list[str]]:
 
 
 def test_it_tells_what_is_installed(monkeypatch, capsys, tmp_path):
-    monkeypatch.setattr("keypoints.backend.devices", lambda: ["cpu", "NVIDIA H100"])
+    monkeypatch.setattr("keypoints.system.backend.devices", lambda: ["cpu", "NVIDIA H100"])
     monkeypatch.setattr("keypoints.media.cameras.local_cameras", lambda: {0: True, 3: False})
     monkeypatch.setenv("TFDS_DATA_DIR", str(tmp_path / "sets"))
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
@@ -68,6 +68,8 @@ def test_a_broken_installation_is_told_and_is_no_failure(tmp_path):
 
 
 def test_missing_packages_name_their_extra(monkeypatch, capsys):
-    monkeypatch.setattr("keypoints.extras.installed_version", lambda name: "1" * (name != "onnx"))
+    monkeypatch.setattr(
+        "keypoints.system.extras.installed_version", lambda name: "1" * (name != "onnx")
+    )
     (line,) = [line for line in doctor._packages() if line.startswith("extra export")]
     assert line == "extra export: onnx missing, tf2onnx 1 (pip install 'keypoints[export]')"

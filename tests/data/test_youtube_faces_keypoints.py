@@ -11,9 +11,9 @@ from keypoints.data.datasets.youtube_faces_keypoints import (
     youtube_faces_keypoints_dataset_builder as module,
 )
 from keypoints.data.sources import load_records
-from keypoints.download import download
 from keypoints.errors import InputError
 from keypoints.media.pictures import decode_picture
+from keypoints.system.download import download
 from tests.archives import PEOPLE, picture, points, write_archive
 
 FILES = [f"{source}/{name}" for source, names in PEOPLE.items() for name in names]
@@ -22,7 +22,7 @@ FILES = [f"{source}/{name}" for source, names in PEOPLE.items() for name in name
 @pytest.fixture(autouse=True)
 def no_waiting(monkeypatch):
     monkeypatch.delenv(module.ARCHIVE_VARIABLE, raising=False)
-    monkeypatch.setattr("keypoints.download.PAUSE", 0)
+    monkeypatch.setattr("keypoints.system.download.PAUSE", 0)
 
 
 @pytest.fixture

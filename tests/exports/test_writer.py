@@ -8,7 +8,7 @@ import keras
 import numpy as np
 import pytest
 
-from keypoints import backend, landmarks, pretrained
+from keypoints import landmarks, pretrained
 from keypoints.commands.evaluate import evaluate
 from keypoints.config import Config
 from keypoints.errors import InputError
@@ -17,6 +17,7 @@ from keypoints.geometry import landmark_box
 from keypoints.inference.predictor import Predictor
 from keypoints.models import runs
 from keypoints.models.network import build_model
+from keypoints.system import backend
 from tests.faces import dotted_faces
 
 pytestmark = pytest.mark.slow

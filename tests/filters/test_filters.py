@@ -9,11 +9,11 @@ import pytest
 from keypoints import filters
 from keypoints.errors import InputError
 from keypoints.filters import effects, warp
-from keypoints.filters.art import __main__ as catalogue
 from keypoints.filters.head import find_head
 from keypoints.filters.loose_pupil import Ball
 from keypoints.head_shape import MEAN_SHAPE
 from keypoints.synthetic.shape import pose_head
+from tools.filter_art import __main__ as catalogue
 
 GOLDEN = Path(__file__).parent / "filters_golden.png"
 WIDTH, HEIGHT = 320, 220
@@ -551,7 +551,7 @@ def test_a_folder_of_ones_own_needs_no_code(tmp_path):
 
 
 def test_the_example_of_the_readme_works(tmp_path):
-    text = (catalogue.FOLDER / "README.md").read_text()
+    text = (catalogue.FOLDER.parent / "README.md").read_text()
     nose = np.zeros((129, 129, 4), np.uint8)
     cv2.circle(nose, (64, 64), 54, (40, 30, 220, 255), -1)
     cv2.imwrite(str(tmp_path / "nose.png"), nose)

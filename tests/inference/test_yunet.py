@@ -4,10 +4,11 @@ import cv2
 import numpy as np
 import pytest
 
-from keypoints import download, geometry, landmarks
+from keypoints import geometry, landmarks
 from keypoints.errors import InputError
 from keypoints.inference import detectors, upright
 from keypoints.inference import yunet as network
+from keypoints.system import download
 
 
 class FakeYuNet:

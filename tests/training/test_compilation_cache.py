@@ -3,11 +3,11 @@ import subprocess
 import sys
 from pathlib import Path
 
-from keypoints import backend
+from keypoints.system import backend
 
 ROOT = Path(__file__).parents[2]
 SCRIPT = """
-from keypoints import backend
+from keypoints.system import backend
 backend.configure()
 import jax
 hits = []

@@ -12,12 +12,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from keypoints import backend
 from keypoints import config as configs
 from keypoints.config import Config
 from keypoints.data.pipeline import training_pipeline
 from keypoints.errors import InputError
 from keypoints.models import runs
+from keypoints.system import backend
 from keypoints.training import hosts
 from keypoints.training.hosts import Group, Hosts, connect, parse
 from keypoints.training.loop import train

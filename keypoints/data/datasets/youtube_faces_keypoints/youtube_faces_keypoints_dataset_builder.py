@@ -16,10 +16,10 @@ import tensorflow_datasets as tfds
 
 from keypoints.data.annotations import parse_rows, refuse, split_of
 from keypoints.data.correction import YOUTUBE_FACES
-from keypoints.download import download
 from keypoints.errors import InputError
 from keypoints.media.pictures import decode_picture, encode_png
-from keypoints.paths import stays_inside
+from keypoints.system.download import download
+from keypoints.system.paths import stays_inside
 
 URL = "https://github.com/udacity/P1_Facial_Keypoints/archive/refs/heads/master.zip"
 ARCHIVE_VARIABLE = "KEYPOINTS_ARCHIVE"

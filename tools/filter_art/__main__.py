@@ -1,17 +1,14 @@
-"""Draw the art of all filters: `python -m keypoints.filters.art` writes the PNG files again.
+"""Draw the art of all filters: `python -m tools.filter_art` writes the PNG files again.
 
 All art is drawn by code, so the project owns it.
 """
 
-from pathlib import Path
-
 import cv2
 import numpy as np
 
-from keypoints.atomic import replacing
-from keypoints.filters.art import accessories, comic
-
-FOLDER = Path(__file__).parents[1]  # of the filters
+from keypoints.filters import FOLDER
+from keypoints.system.atomic import replacing
+from tools.filter_art import accessories, comic
 
 
 def draw_all() -> dict[str, np.ndarray]:

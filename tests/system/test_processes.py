@@ -3,7 +3,7 @@ import os
 import pytest
 
 from keypoints.errors import InputError
-from keypoints.processes import run_python
+from keypoints.system.processes import run_python
 
 
 def test_a_child_has_its_arguments_our_package_and_the_users_path(tmp_path, monkeypatch):

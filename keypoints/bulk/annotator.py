@@ -11,13 +11,13 @@ from typing import Any
 import numpy as np
 
 from keypoints import geometry
+from keypoints.bulk.inputs import Picture
+from keypoints.bulk.tables import Annotated, text_of
 from keypoints.estimate import Estimate, in_picture
 from keypoints.inference.detections import Detections, Detector
 from keypoints.inference.predictor import BATCH, Predictor
 from keypoints.inference.tracking import score_faces
 from keypoints.pose import angles, fit_rotation
-from keypoints.scale.inputs import Picture
-from keypoints.scale.tables import Annotated, text_of
 
 READERS = 4  # threads that read and decode pictures; most of their time they wait for files
 AHEAD = 4  # pictures that are decoded before their turn

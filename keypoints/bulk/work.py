@@ -18,11 +18,11 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from keypoints.bulk import plan, tables
+from keypoints.bulk.annotator import Annotator, Draw
+from keypoints.bulk.inputs import Picture, Unit, read_unit, refuse
+from keypoints.bulk.store import Store
 from keypoints.errors import InputError
-from keypoints.scale import plan, tables
-from keypoints.scale.annotator import Annotator, Draw
-from keypoints.scale.inputs import Picture, Unit, read_unit, refuse
-from keypoints.scale.store import Store
 
 if TYPE_CHECKING:
     from keypoints.filters.engine import Filter

@@ -8,11 +8,11 @@ from pathlib import Path
 
 import numpy as np
 
+from keypoints.bulk.annotator import Annotator
+from keypoints.bulk.work import Work
 from keypoints.inference.detections import Detections
 from keypoints.inference.predictor import Predictor
 from keypoints.media.pictures import encode_png
-from keypoints.scale.annotator import Annotator
-from keypoints.scale.work import Work
 from tests.faces import detections, estimated
 
 POISON, ODD = 255, 254  # red of the first pixel: ends the process, makes the detector fail

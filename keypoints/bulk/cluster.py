@@ -15,8 +15,8 @@ from itertools import islice
 from pathlib import Path
 from typing import Any, TypeVar
 
+from keypoints.bulk.inputs import Unit
 from keypoints.errors import InputError
-from keypoints.scale.inputs import Unit
 
 Result = TypeVar("Result")
 

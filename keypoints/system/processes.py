@@ -18,7 +18,7 @@ def run_python(
     set on top of ours. Raises InputError, "FAILURE: REASON", if it fails: the
     signal that killed it, the last line of its error output, or that `timeout` seconds passed.
     """
-    path = [str(Path(__file__).parents[1]), os.environ.get("PYTHONPATH", "")]
+    path = [str(Path(__file__).parents[2]), os.environ.get("PYTHONPATH", "")]
     try:
         done = subprocess.run(
             [sys.executable, "-c", code, *arguments],

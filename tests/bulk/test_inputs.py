@@ -13,10 +13,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from keypoints.bulk import inputs
+from keypoints.bulk.inputs import Unit, list_sources, make_units, read_unit
 from keypoints.errors import InputError
 from keypoints.media.pictures import encode_png
-from keypoints.scale import inputs
-from keypoints.scale.inputs import Unit, list_sources, make_units, read_unit
 
 PNG = encode_png(np.full((3, 5, 3), 90, np.uint8))
 

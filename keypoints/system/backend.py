@@ -10,9 +10,9 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from keypoints import folders
 from keypoints.errors import InputError
-from keypoints.processes import run_python
+from keypoints.system import folders
+from keypoints.system.processes import run_python
 
 DEFAULT = "jax"
 BACKENDS = ("jax", "tensorflow", "torch")

@@ -2,8 +2,8 @@
 
 import numpy as np
 
-from keypoints.filters.art.paint import Sheet
 from keypoints.synthetic.canvas import smooth
+from tools.filter_art.paint import Sheet
 
 
 def glasses_front() -> np.ndarray:

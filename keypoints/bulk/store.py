@@ -10,8 +10,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from keypoints.atomic import replacing
 from keypoints.errors import InputError
+from keypoints.system.atomic import replacing
 
 
 class Store:

@@ -9,17 +9,17 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from keypoints.bulk import plan, tables, work
+from keypoints.bulk.inputs import list_sources, make_units, read_unit
+from keypoints.bulk.store import Store
 from keypoints.inference.detectors import MOVING, load_detector
 from keypoints.inference.predictor import Predictor
 from keypoints.media import pictures, videos
 from keypoints.media.pictures import encode_png
-from keypoints.scale import plan, tables, work
-from keypoints.scale.inputs import list_sources, make_units, read_unit
-from keypoints.scale.store import Store
 from keypoints.synthetic.drawing import draw_face
+from tests.bulk.stand_ins import ODD, Network, make_annotator, write_pictures
 from tests.clips import write_clip
 from tests.faces import FOUND
-from tests.scale.stand_ins import ODD, Network, make_annotator, write_pictures
 
 
 def test_batches_cross_pictures(tmp_path):

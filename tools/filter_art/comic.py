@@ -3,8 +3,8 @@
 import cv2
 import numpy as np
 
-from keypoints.filters.art.paint import Sheet
 from keypoints.synthetic.canvas import smooth
+from tools.filter_art.paint import Sheet
 
 
 def googly_eye() -> tuple[np.ndarray, np.ndarray, np.ndarray]:

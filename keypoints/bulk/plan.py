@@ -10,10 +10,10 @@ import json
 from collections.abc import Sequence
 from typing import Any
 
+from keypoints.bulk.inputs import Unit, make_units
+from keypoints.bulk.store import Store
+from keypoints.bulk.tables import PICTURES
 from keypoints.errors import InputError
-from keypoints.scale.inputs import Unit, make_units
-from keypoints.scale.store import Store
-from keypoints.scale.tables import PICTURES
 
 FACTS, UNITS = "annotation.json", "units.jsonl"
 SIZE = 200  # most picture files of a unit: about 10 s of one core

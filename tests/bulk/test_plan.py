@@ -5,11 +5,11 @@ import uuid
 
 import pytest
 
+from keypoints.bulk import plan, tables
+from keypoints.bulk.inputs import read_unit
+from keypoints.bulk.store import Store
 from keypoints.errors import InputError
-from keypoints.scale import plan, tables
-from keypoints.scale.inputs import read_unit
-from keypoints.scale.store import Store
-from tests.scale.stand_ins import Network, make_annotator, write_pictures
+from tests.bulk.stand_ins import Network, make_annotator, write_pictures
 
 
 @pytest.fixture(params=["disk", "memory"])

@@ -1,6 +1,6 @@
 import pytest
 
-from keypoints.paths import stays_inside
+from keypoints.system.paths import stays_inside
 
 
 @pytest.mark.parametrize("name", ["a.png", "a/b.png", "a\\b.png", "a..b/..c", "...", "é (1).png"])

@@ -2,8 +2,8 @@ import os
 
 import pytest
 
-from keypoints.atomic import replacing, write_text
 from keypoints.errors import InputError
+from keypoints.system.atomic import replacing, write_text
 
 
 def test_a_failed_write_keeps_what_was_there(tmp_path):

@@ -7,10 +7,10 @@ from types import SimpleNamespace
 
 import pytest
 
-from keypoints import backend, folders
 from keypoints.errors import InputError
+from keypoints.system import backend, folders
 
-ROOT = Path(__file__).parent.parent
+ROOT = Path(__file__).parents[2]
 
 
 def python(script: str, **environment: str) -> str:
@@ -91,7 +91,7 @@ def test_settings_of_the_user_stand(monkeypatch):
 
 
 def test_keras_runs_on_what_configure_chose_and_its_own_file_is_no_choice(tmp_path):
-    script = "from keypoints import backend; backend.configure(); import keras; "
+    script = "from keypoints.system import backend; backend.configure(); import keras; "
     script += "print(keras.config.backend())"
     assert python(script, KERAS_HOME=str(tmp_path), XDG_CACHE_HOME=str(tmp_path)) == "jax"
     written = json.loads((tmp_path / "keras.json").read_text())
@@ -124,7 +124,8 @@ def test_a_tensorflow_that_runs_already_keeps_its_devices(monkeypatch):
 def test_onnx_runtime_reports_nothing_to_its_maker(tmp_path):
     model = ROOT / "keypoints" / "pretrained" / "small" / "model-int8.onnx"
     script = (
-        f"from keypoints import backend; backend.onnxruntime().InferenceSession({str(model)!r})"
+        "from keypoints.system import backend; "
+        f"backend.onnxruntime().InferenceSession({str(model)!r})"
     )
     python(script, HOME=str(tmp_path))
     assert list(tmp_path.iterdir()) == []  # it keeps an identifier of the user there

@@ -11,10 +11,10 @@ from statistics import median
 
 import pytest
 
-from keypoints.scale import cluster, plan, tables, work
-from keypoints.scale.inputs import Unit
-from keypoints.scale.store import Store
-from tests.scale.stand_ins import StandIn, write_pictures
+from keypoints.bulk import cluster, plan, tables, work
+from keypoints.bulk.inputs import Unit
+from keypoints.bulk.store import Store
+from tests.bulk.stand_ins import StandIn, write_pictures
 
 # A node that does not answer is given up after about a second, not after half a minute.
 HEALTH = {

@@ -10,9 +10,9 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from keypoints.bulk.store import Store
 from keypoints.errors import InputError
 from keypoints.landmarks import COUNT
-from keypoints.scale.store import Store
 
 FACES, PICTURES = "faces", "pictures"  # folders of an output
 ROWS = 2000  # of a row group: about 2 MB

@@ -1,0 +1,1 @@
+"""Files, folders, processes, devices and optional packages; nothing about faces."""
