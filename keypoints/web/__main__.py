@@ -19,7 +19,7 @@ def write_assets(folder: Path) -> None:
     public = folder / "public"
     values = constants()
     art = {
-        layer["art"]: (FOLDER.parent / layer["art"]).read_bytes()
+        layer["art"]: (FOLDER / layer["art"].removeprefix("filters/")).read_bytes()
         for spec in values["filters"]
         for layer in spec["layers"]
         if "art" in layer
