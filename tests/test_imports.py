@@ -43,11 +43,58 @@ def imports(path: Path, *, top_only: bool = False) -> set[str]:
     tree = ast.parse(path.read_text())
     names = set()
     for node in tree.body if top_only else ast.walk(tree):
-        if isinstance(node, ast.Import):
-            names |= {alias.name for alias in node.names}
-        elif isinstance(node, ast.ImportFrom):
-            names |= {f"{node.module}.{alias.name}" for alias in node.names}
+        names |= imported(node)
     return names
+
+
+def imported(node: ast.AST) -> set[str]:
+    """The names that an import statement imports; none of other nodes."""
+    if isinstance(node, ast.Import):
+        return {alias.name for alias in node.names}
+    if isinstance(node, ast.ImportFrom):
+        return {f"{node.module}.{alias.name}" for alias in node.names}
+    return set()
+
+
+def needed(node: ast.AST) -> set[str]:
+    """The names that run code imports below `node`, inside functions too; not those for types."""
+    if isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING":
+        return set()
+    return imported(node).union(*map(needed, ast.iter_child_nodes(node)))
+
+
+def module_graph() -> dict[str, set[str]]:
+    """Each module of the package, and the modules of the package that it imports at any time."""
+    paths = {
+        ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__"): path
+        for path in (ROOT / "keypoints").rglob("*.py")
+    }
+    return {
+        name: {
+            target if target in paths else target.rpartition(".")[0]
+            for target in needed(ast.parse(path.read_text()))
+            if target.startswith("keypoints.")
+        }
+        for name, path in paths.items()
+    }
+
+
+def circles(graph: dict[str, set[str]]) -> list[list[str]]:
+    """Every import that leads back to where it starts, as the modules along one way."""
+    found = []
+
+    def follow(name: str, way: list[str]) -> None:
+        if name in way:
+            found.append([*way[way.index(name) :], name])
+        elif name not in done:
+            for target in sorted(graph.get(name, ())):
+                follow(target, [*way, name])
+            done.add(name)
+
+    done: set[str] = set()
+    for name in graph:
+        follow(name, [])
+    return found
 
 
 def places(path: Path) -> set[str]:
@@ -97,6 +144,12 @@ def test_heavy_packages_are_imported_where_they_are_needed(subpackage):
         assert not {name.split(".")[0] for name in top} & heavy, path
         own = {name for name in top if name.startswith("keypoints.models.")}
         assert all(name.startswith("keypoints.models.runs") for name in own), path
+
+
+def test_no_import_leads_back_to_where_it_starts():
+    """Imports inside functions count: a late import hides a circle, it does not break it."""
+    assert circles({"a": {"b"}, "b": {"c"}, "c": {"b"}}) == [["b", "c", "b"]]
+    assert not circles(module_graph())
 
 
 def test_no_junk_drawers():

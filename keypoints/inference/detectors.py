@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 
 from keypoints.errors import InputError
+from keypoints.images import as_rgb
 from keypoints.inference import yunet
 from keypoints.inference.centerface import CenterFaceDetector
 from keypoints.inference.detections import Detections, Detector
@@ -29,8 +30,6 @@ def detect(
 
     The options are those of `load_detector`.
     """
-    from keypoints.inference.predictor import as_rgb
-
     loaded = load_detector(detector, smallest=smallest, rotations=rotations)
     return loaded.detect(as_rgb(image))
 

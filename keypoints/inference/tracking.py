@@ -9,9 +9,10 @@ import numpy as np
 
 from keypoints import geometry
 from keypoints.estimate import Estimate
+from keypoints.images import as_rgb
 from keypoints.inference.detections import SAME_FACE_IOU, Detector, overlap
 from keypoints.inference.detectors import MOVING, load_detector
-from keypoints.inference.predictor import Predictor, as_rgb
+from keypoints.inference.predictor import Predictor
 from keypoints.inference.smoothing import OneEuro, OneEuroRotation, low_pass
 from keypoints.inference.upright import upright_boxes
 from keypoints.pose import Pose, angles, fit_rotation

@@ -5,7 +5,7 @@ import pytest
 
 from keypoints import geometry, landmarks
 from keypoints.errors import InputError
-from keypoints.inference.predictor import Predictor, as_rgb
+from keypoints.inference.predictor import Predictor
 from keypoints.inference.tracking import Tracker
 from tests.faces import estimated
 
@@ -76,42 +76,6 @@ def test_a_crowd_is_cut_into_batches_in_order():
     expected = landmarks.MEAN_FACE * 50 + (boxes[:, :2] + 25)[:, None]
     np.testing.assert_allclose(found, expected, atol=0.02)
     assert sizes == {16, 8}  # twelve times 16, and 8
-
-
-@pytest.mark.parametrize(
-    ("image", "pixel"),
-    [
-        (np.full((4, 6), 90, np.uint8), [90] * 3),
-        (np.full((4, 6, 1), 90, np.uint8), [90] * 3),
-        (np.full((4, 6, 2), 90, np.uint8), [90] * 3),
-        (np.dstack([np.full((4, 6), v, np.uint8) for v in (1, 2, 3, 77)]), [1, 2, 3]),
-        (np.full((4, 6, 3), 0.5), [128] * 3),
-        (np.full((4, 6, 3), 200.0), [200] * 3),
-        (np.full((4, 6, 3), 40_000, np.uint16), [155] * 3),
-        (np.full((4, 6, 3), 200, np.uint16), [0] * 3),
-        (np.full((4, 6, 3), 200, np.int32), [200] * 3),
-        (np.full((4, 6, 3), 200), [200] * 3),
-        (np.full((4, 6, 3), 40_000, np.int32), [155] * 3),
-        (np.full((4, 6, 3), 2**62), [127] * 3),
-        (np.full((4, 6, 3), 100, np.int8), [100] * 3),
-        (np.full((4, 6, 3), True), [255] * 3),
-        (np.full((4, 6, 3), np.nan), [0] * 3),
-        (np.full((4, 6, 3), -5, np.int64), [0] * 3),
-        (np.zeros((0, 6, 3), np.uint8), [0] * 3),
-    ],
-)
-def test_any_picture_becomes_rgb(image, pixel):
-    found = as_rgb(image)
-    assert found.dtype == np.uint8 and found.shape[2] == 3
-    assert found[0, 0].tolist() == pixel
-
-
-@pytest.mark.parametrize(
-    "image", [np.zeros((2, 3, 5), np.uint8), np.zeros(4), np.array([["a"]]), np.zeros((1, 2, 3, 3))]
-)
-def test_what_is_no_picture_is_refused(image):
-    with pytest.raises(InputError, match="is not known"):
-        as_rgb(image)
 
 
 def test_none_and_boxes_of_another_shape_are_refused():
