@@ -95,11 +95,9 @@ class Config:
     trainable: str = _option("all", "layers that are trained", choices=("all", "conv5", "head"))
 
     loss: str = _option(
-        "l1", "regression loss in crop pixels", choices=("l1", "mse", "smooth_l1", "wing")
+        "l1", "point loss, in crop pixels", choices=("l1", "mse", "smooth_l1", "wing")
     )
-    teacher: str = _option(
-        "none", "distillation teacher (half of the regression loss): a model or none"
-    )
+    teacher: str = _option("none", "distillation teacher (half of the point loss): a model or none")
     optimizer: str = _option("adamw", "optimizer", choices=("adam", "adamw"))
     learning_rate: float = _option(1e-3, "peak learning rate", low=0.0, high=10.0)
     schedule: str = _option(
@@ -119,9 +117,9 @@ class Config:
         "precision of the layers; auto: mixed_bfloat16 on GPUs with bfloat16 units, else float32",
         choices=("auto", "float32", "mixed_bfloat16"),
     )
-    layers: str = _option(
+    kernels: str = _option(
         "auto",
-        "keras: built-in layers; cpu: the same with faster CPU kernels; auto: cpu without GPU",
+        "keras: the built-in layers; cpu: the same, with faster CPU kernels; auto: cpu without GPU",
         choices=("auto", "keras", "cpu"),
     )
     batch_size: int = _option(0, "images per step, over all devices; 0: 64 on GPUs, else 32", low=0)
@@ -144,7 +142,7 @@ class Config:
                     )
             replace(self, {**stage, "stages": ()})
 
-    def phases(self) -> list["Config"]:
+    def stage_configs(self) -> list["Config"]:
         """The stages of the run as one config each; the config itself if it has no stages."""
         return [replace(self, {**stage, "stages": ()}) for stage in self.stages or ({},)]
 
@@ -168,7 +166,7 @@ def override(config: Config, changes: dict[str, Any]) -> Config:
     return replace(config, {"stages": tuple(stages), **changes})
 
 
-def settled(config: Config, *, precision: str = "float32", batch_size: int = 32) -> Config:
+def resolved(config: Config, *, precision: str = "float32", batch_size: int = 32) -> Config:
     """`config` with `precision` and `batch_size` where it leaves them to the device."""
     left = {"precision": ("auto", precision), "batch_size": (0, batch_size)}
 

@@ -10,13 +10,13 @@ def test_json_round_trip():
     assert configs.from_json(configs.to_json(config), "x") == config
 
 
-def test_phases_replace_fields_of_the_config():
+def test_stage_configs_replace_fields_of_the_config():
     config = Config(rotation=9.0, stages=({"epochs": 1}, {"epochs": 2, "rotation": 5.0}))
-    assert [(p.epochs, p.rotation, p.stages) for p in config.phases()] == [
+    assert [(p.epochs, p.rotation, p.stages) for p in config.stage_configs()] == [
         (1, 9.0, ()),
         (2, 5.0, ()),
     ]
-    assert Config(epochs=7).phases() == [Config(epochs=7)]
+    assert Config(epochs=7).stage_configs() == [Config(epochs=7)]
 
 
 @pytest.mark.parametrize(
@@ -48,7 +48,7 @@ def test_a_whole_number_is_a_float_where_one_is_expected():
 def test_an_override_wins_in_every_stage():
     config = Config(stages=({"epochs": 2, "rotation": 5.0}, {"epochs": 3, "resolution": 112}))
     found = configs.override(config, {"epochs": 1, "batch_size": 4})
-    assert [(p.epochs, p.batch_size, p.rotation, p.resolution) for p in found.phases()] == [
+    assert [(p.epochs, p.batch_size, p.rotation, p.resolution) for p in found.stage_configs()] == [
         (1, 4, 5.0, 224),
         (1, 4, 30.0, 112),
     ]

@@ -24,7 +24,7 @@ from keypoints.system.processes import run_python
 
 TORCH_PROGRAM = Path(__file__).parent / "torch_baseline.py"  # run by an interpreter with PyTorch
 TORCH_FIELDS = ("batch_size", "resolution", "trainable", "precision")
-LAYERS = {"CPU kernels": "cpu", "Keras' own layers": "keras"}
+KERNELS = {"CPU kernels": "cpu", "Keras' own layers": "keras"}
 DEVICES, BATCHES, SIDES = (1, 2, 4), (4, 8, 16), (56, 112, 224)  # of the scaling table
 
 
@@ -43,11 +43,11 @@ def measure_steps(
     subjects: dict[str, Callable[[], Any]] = {}
     skipped = []
     with ExitStack() as stack:
-        for name, layers in LAYERS.items():
-            if config.layers not in ("auto", layers):
-                skipped.append(Timing(name, "images/s", note=f"layers={config.layers} is given"))
+        for name, kernels in KERNELS.items():
+            if config.kernels not in ("auto", kernels):
+                skipped.append(Timing(name, "images/s", note=f"kernels={config.kernels} is given"))
                 continue
-            model = training_model(configs.replace(config, {"layers": layers}))
+            model = training_model(configs.replace(config, {"kernels": kernels}))
             # A dict, because a float would count as seconds.
             subjects[name] = partial(model.train_on_batch, crops, targets, return_dict=True)
         if (config.backbone, config.head) != ("resnet50", "pooled"):

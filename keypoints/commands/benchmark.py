@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from keypoints.commands.train import load_experiment, show_fields
-from keypoints.config import Config, field_names, near_miss, override, settled
+from keypoints.config import Config, field_names, near_miss, override, resolved
 from keypoints.errors import InputError
 from keypoints.pretrained import DEFAULT
 
@@ -19,7 +19,7 @@ GPU = Config(head="pooled", batch_size=64)
 SCALING = Config(backbone="tiny", head="pooled", resolution=112, batch_size=16, precision="float32")
 FIELDS = (
     "data", "train_split", "batch_size", "backbone", "head", "resolution", "trainable", "precision",
-    "layers", "learning_rate", "jpeg",
+    "kernels", "learning_rate", "jpeg",
 )  # fmt: skip
 SUBJECTS = ("pipeline", "step", "predict", "webcam", "detect", "scaling", "annotate", "gpu")
 
@@ -71,8 +71,8 @@ def benchmark(
         )
     start = {"detect": DETECT, "scaling": SCALING, "gpu": GPU}.get(subject, STEP)
     if subject == "pipeline":  # with the augmentation and batch size of its first stage
-        start = load_experiment("youtube_faces").phases()[0]
-    config = settled(override(start, fields))
+        start = load_experiment("youtube_faces").stage_configs()[0]
+    config = resolved(override(start, fields))
 
     from keypoints.benchmarks import detection, gpu, inference, timings, training_step
     from keypoints.data.sources import load_records
@@ -137,7 +137,7 @@ def settings(subject: str, config: Config) -> str:
         "detect": ("data", "train_split"),
         "step": ("backbone", "head", "resolution", "batch_size", "trainable", "precision"),
         "gpu": ("backbone", "head", "batch_size"),
-        "scaling": ("backbone", "head", "resolution", "batch_size", "layers"),
+        "scaling": ("backbone", "head", "resolution", "batch_size", "kernels"),
     }.get(subject, ())
     if subject == "annotate":
         return "one thread for each network"

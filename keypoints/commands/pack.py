@@ -20,7 +20,7 @@ def pack(
 ) -> None:
     """Write the faces of data sets as tar shards, one for each set and split.
 
-    A shard holds of each picture only what training with jitter shows, with the default view and
+    A shard holds of each picture only what augmented crops show, with the default view and
     margin, as WebP with points, box, identity and yaw: a few kilobytes a face, to train on a
     machine with a GPU. The last line printed is the `--data` for `keypoints train` there; with
     --pipeline=device it needs no TensorFlow.

@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from keypoints.config import Config, near_miss, override, replace, settled
+from keypoints.config import Config, near_miss, override, replace, resolved
 from keypoints.errors import InputError
 
 if TYPE_CHECKING:
@@ -92,7 +92,7 @@ def train_into(
     from keypoints.training import devices
     from keypoints.training import loop as trainer
 
-    config = devices.settle(config)
+    config = devices.resolve(config)
     if shows:
         print(f"{', '.join(devices.names())}; {config.precision}, batch size {config.batch_size}")
 
@@ -218,12 +218,12 @@ def draw_preview(config: Config, training: Any, count: int, folder: Path) -> Non
     folder.mkdir(parents=True, exist_ok=True)
     picture_sheet(training, count, folder / "preview-pictures.png")
     print(folder / "preview-pictures.png")
-    for number, stage in enumerate(config.phases()):
-        size = min(settled(stage).batch_size, training.epoch_size)
+    for number, stage in enumerate(config.stage_configs()):
+        size = min(resolved(stage).batch_size, training.epoch_size)
         stage = replace(stage, {"batch_size": size})
         batches = training_pipeline(training, stage, epoch=number).unbatch().take(count)
         images, targets = zip(*itertools.islice(batches.as_numpy_iterator(), count))
-        name = "preview.png" if len(config.phases()) == 1 else f"preview-{number + 1}.png"
+        name = "preview.png" if len(config.stage_configs()) == 1 else f"preview-{number + 1}.png"
         contact_sheet(images, [target.reshape(-1, 2) for target in targets], folder / name)
         print(folder / name)
 

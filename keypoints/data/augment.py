@@ -1,4 +1,4 @@
-"""Seeded jitter of training crops: where the crop is taken, and how its pixels look.
+"""Seeded augmentation of training crops: where the crop is taken, and how its pixels look.
 
 Every draw is a number of a table made from (seed, epoch), one row per example, so an example's
 crop does not depend on the order or the number of workers that make it.
@@ -42,7 +42,7 @@ def draw(count: int, *, seed: int, epoch: int) -> np.ndarray:
     return np.random.default_rng((seed, epoch)).random((count, len(DRAWS)))
 
 
-def jitter_matrices(draws: np.ndarray, config: Config) -> tuple[np.ndarray, np.ndarray]:
+def augmentation_matrices(draws: np.ndarray, config: Config) -> tuple[np.ndarray, np.ndarray]:
     """Crop-to-crop matrices `(n, 2, 3)` of the draws `(n, k)`, and which of them flip `(n,)`.
 
     Rotation, scaling and flip are about the crop's centre, the translation comes last. Callers
@@ -51,18 +51,18 @@ def jitter_matrices(draws: np.ndarray, config: Config) -> tuple[np.ndarray, np.n
     signed = 2 * draws - 1
     angle = np.radians(config.rotation * signed[:, COLUMN["rotation"]])
     scale = (1 + config.scale) ** signed[:, COLUMN["scale"]]
-    mirrored = draws[:, COLUMN["flip"]] < config.flip
+    flips = draws[:, COLUMN["flip"]] < config.flip
     cos, sin = scale * np.cos(angle), scale * np.sin(angle)
     linear = np.stack([np.stack([cos, -sin], -1), np.stack([sin, cos], -1)], axis=-2)
-    linear[mirrored, :, 0] *= -1  # reflect x first, then rotate
+    linear[flips, :, 0] *= -1  # reflect x first, then rotate
     centre = np.full(2, (CROP - 1) / 2)
     shift = (
         config.translation * CROP * signed[:, [COLUMN["translation_x"], COLUMN["translation_y"]]]
     )
-    return np.concatenate([linear, (centre - linear @ centre + shift)[..., None]], -1), mirrored
+    return np.concatenate([linear, (centre - linear @ centre + shift)[..., None]], -1), flips
 
 
-def jitter_pixels(
+def augment_pixels(
     crop: np.ndarray, draws: np.ndarray, config: Config, points: np.ndarray
 ) -> np.ndarray:
     """`crop` `(224, 224, 3)` uint8 RGB with the colours, blur, noise and blocks of `draws` `(k,)`.

@@ -14,16 +14,16 @@ from typing import Any
 import numpy as np
 
 from keypoints import geometry, landmarks
-from keypoints.config import Config, settled
+from keypoints.config import Config, resolved
 from keypoints.data import augment
 from keypoints.data.records import Records
 from keypoints.errors import InputError
 from keypoints.system.backend import tensorflow
 
 ALL = slice(None)
-# Side of the part of a picture that jittered crops show, in sides of the crop without jitter. A
-# crop that is turned by 30 degrees, shows 1.2 times as much and is shifted by a tenth reaches 1.9.
-WINDOW = 2.0
+# Side of the part of a picture that augmented crops show, in sides of the plain crop. A crop that
+# is turned by 30 degrees, shows 1.2 times as much and is shifted by a tenth reaches 1.9.
+WINDOW_SIDE = 2.0
 
 
 def view_matrices(
@@ -49,9 +49,9 @@ def view_matrices(
 def windows(records: Records, side: int, *, view: str = "face", margin: float = 1.4) -> np.ndarray:
     """Matrices `(n, 2, 3)` from pictures to square windows of `side` pixels around the crops.
 
-    A window has the centre of the crop without jitter and `WINDOW` times its side.
+    A window has the centre of the plain crop and `WINDOW_SIDE` times its side.
     """
-    scale, middle = side / (WINDOW * geometry.CROP), (WINDOW - 1) / 2 * geometry.CROP
+    scale, middle = side / (WINDOW_SIDE * geometry.CROP), (WINDOW_SIDE - 1) / 2 * geometry.CROP
     moved = np.array([[1, 0, middle], [0, 1, middle]], np.float64)
     shrunk = geometry.invert(geometry.enlargement(1 / scale))
     views = view_matrices(records, view=view, margin=margin)
@@ -80,14 +80,14 @@ def evaluation_pipeline(
 
 
 class Epoch:
-    """The plan of one epoch: which faces are shown, in which order, how each is jittered.
+    """The plan of one epoch: which faces are shown, in which order, how each is augmented.
 
     A function of (config.seed, epoch) and the records alone. Raises InputError for an epoch of
     fewer pictures than one batch.
     """
 
     def __init__(self, records: Records, config: Config, epoch: int):
-        count, self.batch_size = records.epoch_size, settled(config).batch_size
+        count, self.batch_size = records.epoch_size, resolved(config).batch_size
         if count < self.batch_size:
             raise InputError(
                 f"{records.name} has {count} pictures an epoch, fewer than "
@@ -100,11 +100,12 @@ class Epoch:
         places = (np.arange(count) + rng.random()) * (ends[-1] / count)
         self.faces = np.searchsorted(ends[:-1], places, side="right")  # (count,), of the records
         self.draws = augment.draw(count, seed=config.seed, epoch=epoch)
-        jitter, mirrored = augment.jitter_matrices(self.draws, config)
+        augmentation, flips = augment.augmentation_matrices(self.draws, config)
         views = view_matrices(records, view=config.view, margin=config.margin)
-        self.matrices = geometry.compose(jitter, views[self.faces])  # (count, 2, 3), to the crop
+        # (count, 2, 3), from the picture to the crop.
+        self.matrices = geometry.compose(augmentation, views[self.faces])
         self.targets = geometry.apply(self.matrices, records.points[self.faces])  # (count, 68, 2)
-        self.targets[mirrored] = self.targets[mirrored][:, landmarks.MIRROR]
+        self.targets[flips] = self.targets[flips][:, landmarks.MIRROR]
 
 
 def training_pipeline(
@@ -115,15 +116,15 @@ def training_pipeline(
     skip: int = 0,
     rows: slice = ALL,
 ) -> Any:
-    """One epoch of jittered batches: crops `(b, 224, 224, 3)` uint8, targets `(b, 136)` float32.
+    """One epoch of augmented batches: crops `(b, 224, 224, 3)` uint8, targets `(b, 136)` float32.
 
-    Order and jitter are functions of (config.seed, epoch, example): the same call gives the same
-    bits, however many workers there are. `skip` batches are left out at the start, to go on with
-    an epoch that was stopped. `rows` are the rows of each batch that are made, for one of several
-    hosts. The last partial batch is dropped, so that every step has one shape; the order changes,
-    so no picture is always left out. `records.repeats` says how often a picture is shown, each time
-    with a jitter of its own. Targets of missing points are NaN. Raises InputError for an epoch of
-    fewer pictures than one batch.
+    Order and augmentation are functions of (config.seed, epoch, example): the same call gives the
+    same bits, however many workers there are. `skip` batches are left out at the start, to go on
+    with an epoch that was stopped. `rows` are the rows of each batch that are made, for one of
+    several hosts. The last partial batch is dropped, so that every step has one shape; the order
+    changes, so no picture is always left out. `records.repeats` says how often a picture is shown,
+    each time with an augmentation of its own. Targets of missing points are NaN. Raises InputError
+    for an epoch of fewer pictures than one batch.
     """
     tf = tensorflow()
     plan = Epoch(records, config, epoch)
@@ -132,7 +133,7 @@ def training_pipeline(
         sampled = (records.crop(plan.faces[i], plan.matrices[i]) for i in indices)
         return np.stack(
             [
-                augment.jitter_pixels(crop, plan.draws[i], config, plan.targets[i])
+                augment.augment_pixels(crop, plan.draws[i], config, plan.targets[i])
                 for crop, i in zip(sampled, indices)
             ]
         )

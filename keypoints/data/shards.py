@@ -5,8 +5,8 @@
 The JSON may also have "identity": "ada", "box": [left, top, width, height] and "yaw": degrees.
 
 A shard is read once from start to end. Afterwards its pictures are read by their place in it, so
-that a set that does not fit in memory is trained on in the very order, with the very jitter, of one
-that does.
+that a set that does not fit in memory is trained on in the very order, with the very augmentation,
+of one that does.
 """
 
 import io
@@ -23,7 +23,7 @@ import numpy as np
 
 from keypoints import geometry
 from keypoints.data import annotations
-from keypoints.data.pipeline import WINDOW, windows
+from keypoints.data.pipeline import WINDOW_SIDE, windows
 from keypoints.data.records import Example, Records
 from keypoints.errors import InputError
 from keypoints.landmarks import COUNT
@@ -150,12 +150,12 @@ def _parse(data: bytes, name: str) -> tuple[np.ndarray, str, np.ndarray | None, 
 def write_shard(path: Path, records: Records, *, resolution: int, quality: int) -> None:
     """Write the faces of `records` as one shard that `read_shards` reads: WebP pictures and JSON.
 
-    Each picture is the window around a face that training with jitter can show, `resolution`
-    pixels for the side of the crop without jitter; WebP of `quality`.
+    Each picture is the window around a face that augmented crops can show, `resolution`
+    pixels for the side of the plain crop; WebP of `quality`.
     """
     from PIL import Image
 
-    side = round(WINDOW * resolution)
+    side = round(WINDOW_SIDE * resolution)
     matrices = windows(records, side)
     with replacing(path) as temporary, tarfile.open(temporary, "w") as shard:
         for i, matrix in enumerate(matrices):

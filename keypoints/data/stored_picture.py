@@ -12,7 +12,7 @@ from keypoints import geometry
 WHOLE = 1_000_000
 # Side of the part of a larger one that is kept around a face, in longer sides of its box. A crop
 # of margin 1.4, rotated, 1.15 times enlarged and shifted by 0.08 of itself, shows 2.5 of them.
-WINDOW = 3.0
+PART_SIDE = 3.0
 # Pixels across a face's longer side that are kept: what a crop of margin 1.4 has, enlarged by
 # 1.15. The part is reduced by whole factors, so it has at most twice as many: 1,104 pixels a side.
 FACE = geometry.CROP * 1.15 / 1.4
@@ -82,8 +82,8 @@ def store(
     side = max(float(box[2:].max()), 1.0)
     factor = max(int(side / FACE), 1)
     middle = box[:2] + box[2:] / 2
-    low = np.floor((middle - WINDOW / 2 * side) / factor).astype(int) * factor
-    high = low + int(np.ceil(WINDOW * side / factor)) * factor
+    low = np.floor((middle - PART_SIDE / 2 * side) / factor).astype(int) * factor
+    high = low + int(np.ceil(PART_SIDE * side / factor)) * factor
     left, top = np.clip(low, 0, np.array(shape[::-1]) - 1)
     right, bottom = np.clip(high, [left + 1, top + 1], shape[::-1])
     part = geometry.reduce(image[top:bottom, left:right], factor)

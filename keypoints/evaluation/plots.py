@@ -23,7 +23,7 @@ def training_curves(rows: Sequence[dict[str, float]], path: Path) -> None:
     epochs = [row["epoch"] for row in rows]
     left.plot(epochs, [row["loss"] for row in rows], color="tab:gray")
     left.set(xlabel="epoch", ylabel="training loss, crop pixels", yscale="log")
-    for name, label in (("training_nme", "training, jittered"), ("validation_nme", "validation")):
+    for name, label in (("training_nme", "training, augmented"), ("validation_nme", "validation")):
         right.plot(epochs, [row[name] for row in rows], label=label)
     best = min(rows, key=lambda row: row["validation_nme"])
     label = f"best: {best['validation_nme']:.2f} % in epoch {best['epoch']}"

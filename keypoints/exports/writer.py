@@ -102,7 +102,7 @@ def check_formats(formats: list[str]) -> None:
 
 
 def calibration_crops(records: Records, config: Config, count: int) -> np.ndarray:
-    """Up to `count` crops `(n, 224, 224, 3)` uint8, spread evenly over `records`, not jittered."""
+    """Up to `count` crops `(n, 224, 224, 3)` uint8, spread evenly over `records`, not augmented."""
     matrices = view_matrices(records, view=config.view, margin=config.margin)
     chosen = np.linspace(0, len(records) - 1, min(count, len(records))).round().astype(int)
     return np.stack([records.crop(i, matrices[i]) for i in chosen])

@@ -1,8 +1,8 @@
-"""Regression losses of `(b, 136)` coordinates in crop pixels, and the training objective.
+"""Point losses of `(b, 136)` coordinates in crop pixels, and the training loss, which has one.
 
-The objective compares the flat output `(b, 204)` of a network (`estimate.unflatten`) with targets:
-annotated coordinates `(b, 136)`, or `(b, 272)` with those of a distillation teacher after them.
-A coordinate that is not annotated is NaN; loss and metric leave it out.
+The training loss compares the flat output `(b, 204)` of a network (`estimate.unflatten`) with
+targets: annotated coordinates `(b, 136)`, or `(b, 272)` with those of a distillation teacher after
+them. A coordinate that is not annotated is NaN; loss and metric leave it out.
 """
 
 import math
@@ -76,13 +76,13 @@ def laplace(truth: Any, predicted: Any, uncertainty: Any) -> Any:
     return ops.mean(ops.where(known, each, 0.0), axis=-1)
 
 
-LOSSES = {"l1": l1, "mse": mse, "smooth_l1": smooth_l1, "wing": wing}
+POINT_LOSSES = {"l1": l1, "mse": mse, "smooth_l1": smooth_l1, "wing": wing}
 
 
-def objective(regression: Callable) -> Callable:
-    """`loss(targets, outputs)` `(b,)`: a regression loss plus the likelihood of the uncertainties.
+def training_loss(point_loss: Callable) -> Callable:
+    """`loss(targets, outputs)` `(b,)`: a point loss plus the likelihood of the uncertainties.
 
-    With a distillation teacher, half of the regression loss is the distance to its points (Hinton
+    With a distillation teacher, half of the point loss is the distance to its points (Hinton
     et al., "Distilling the Knowledge in a Neural Network", 2015). The likelihood uses only the
     annotations: the network is closer to its teacher than to them, so the uncertainty would come
     out too small. Every annotated coordinate has the same weight, however many a face has.
@@ -92,7 +92,7 @@ def objective(regression: Callable) -> Callable:
         points, uncertainty = outputs[:, :POINTS], outputs[:, POINTS:]
         truth, teacher = targets[:, :POINTS], targets[:, -POINTS:]  # the same without a teacher
         total = sum(
-            regression(ops.where(ops.isfinite(aim), aim, points), points)
+            point_loss(ops.where(ops.isfinite(aim), aim, points), points)
             for aim in (truth, teacher)
         )
         return total / 2 + laplace(truth, points, uncertainty)

@@ -12,7 +12,7 @@ import numpy as np
 from keras import layers, ops
 
 from keypoints import landmarks
-from keypoints.config import Config, settled
+from keypoints.config import Config, resolved
 from keypoints.geometry import CROP
 from keypoints.models.backbones import BACKBONES, check_weights, convolution
 
@@ -73,12 +73,26 @@ class SoftArgmax(layers.Layer):
         )
         away = ops.sum(ops.square(ops.subtract(self.centre[:, None], self.cells)), axis=-1)
         prior = -0.5 * away * ops.exp(-2.0 * self.log_sigma)[:, None]
-        means = ops.matmul(ops.softmax(flat + prior), self.moments)
+        means = _exact_product(ops.softmax(flat + prior), self.moments)
         positions, squares = means[..., :2], means[..., 2]
         variance = ops.maximum(squares - ops.sum(ops.square(positions), axis=-1), 0.0) / 2
         spread = 0.5 * ops.log(variance * CROP**2 + LEAST_SPREAD**2)  # logarithm, per axis
         uncertainty = ops.exp(self.log_factor + self.exponent * spread)
         return ops.concatenate([positions * CROP - 0.5, uncertainty[..., None]], axis=-1)
+
+
+def _exact_product(first: Any, second: Any) -> Any:
+    """The matrix product in full float32.
+
+    JAX's default on recent GPUs rounds the factors to TF32: positions would move by up to a tenth
+    of a pixel, and the variance, a difference of two large means, by more than itself.
+    """
+    if keras.backend.backend() != "jax":
+        return ops.matmul(first, second)
+    import jax
+
+    with jax.default_matmul_precision("highest"):
+        return ops.matmul(first, second)
 
 
 def build_model(config: Config, mean_face: np.ndarray) -> keras.Model:
@@ -91,7 +105,7 @@ def build_model(config: Config, mean_face: np.ndarray) -> keras.Model:
     `config.trainable` excludes are frozen, including their batch statistics. Raises InputError for
     weights that are not available.
     """
-    config = settled(config)
+    config = resolved(config)
     check_weights(config)
     keras.utils.set_random_seed(config.seed)
     policy = keras.config.dtype_policy()

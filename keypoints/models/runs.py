@@ -94,8 +94,8 @@ def start_run(
     write_text(run / DATA, json.dumps(data, indent=2) + "\n")
     used = {
         "devices": list(devices),
-        "precision": [stage.precision for stage in config.phases()],
-        "batch_size": [stage.batch_size for stage in config.phases()],
+        "precision": [stage.precision for stage in config.stage_configs()],
+        "batch_size": [stage.batch_size for stage in config.stage_configs()],
     }
     write_text(run / ENVIRONMENT, json.dumps(environment() | used, indent=2) + "\n")
 
@@ -116,7 +116,7 @@ def load_model(run: Path) -> tuple["keras.Model", Config]:
 
     config = load_config(run)
     inference = configs.replace(
-        config.phases()[-1], {"weights": "none", "precision": "float32", "trainable": "all"}
+        config.stage_configs()[-1], {"weights": "none", "precision": "float32", "trainable": "all"}
     )
     model = build_model(inference, landmarks.MEAN_FACE * CROP)
     load_weights(model, Path(run))

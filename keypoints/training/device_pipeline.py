@@ -1,7 +1,7 @@
 """Training batches made on the accelerator by JAX, from faces that lie in its memory.
 
 The draws, matrices and targets are those of `pipeline.training_pipeline`; only the pixels are
-sampled and jittered elsewhere, so they differ by rounding. It needs neither TensorFlow nor the
+sampled and augmented elsewhere, so they differ by rounding. It needs neither TensorFlow nor the
 cores of the host, which cannot feed a fast GPU.
 """
 
@@ -16,27 +16,27 @@ from keypoints import geometry
 from keypoints.config import Config
 from keypoints.data import augment
 from keypoints.data.augment import BLOCK_SIDE, BLUR_SIGMA, COLUMN, between
-from keypoints.data.pipeline import ALL, WINDOW, Epoch, windows
+from keypoints.data.pipeline import ALL, WINDOW_SIDE, Epoch, windows
 from keypoints.data.records import Records
 from keypoints.errors import InputError
 from keypoints.geometry import CROP
 
 TAPS = 17  # of the longest blur, as in OpenCV for the largest sigma
-Jitter = Callable[..., jax.Array]
+Augment = Callable[..., jax.Array]
 
 
 class DevicePipeline:
     """The training faces of `records` in the memory of the accelerator.
 
-    Each face takes `WINDOW * config.resolution` pixels a side: 150 kB at a resolution of 112.
+    Each face takes `WINDOW_SIDE * config.resolution` pixels a side: 150 kB at a resolution of 112.
     Raises InputError for JPEG artefacts, which the accelerator cannot make.
     """
 
     def __init__(self, records: Records, config: Config):
-        if any(stage.jpeg for stage in config.phases()):
+        if any(stage.jpeg for stage in config.stage_configs()):
             raise InputError("jpeg: pipeline=device has no JPEG compression; set jpeg=0")
         self.records = records
-        self.side = round(WINDOW * max(stage.resolution for stage in config.phases()))
+        self.side = round(WINDOW_SIDE * max(stage.resolution for stage in config.stage_configs()))
         self.to_window = windows(records, self.side, view=config.view, margin=config.margin)
 
     @cached_property
@@ -57,12 +57,12 @@ class DevicePipeline:
         plan = Epoch(self.records, config, epoch)
         size = plan.batch_size
         matrices = geometry.compose(plan.matrices, geometry.invert(self.to_window[plan.faces]))
-        jitter = _jitter(_settings(config))
+        augment_batch = _augmentation(_settings(config))
         made: list[tuple[jax.Array, np.ndarray]] = []
         for first in range(skip * size, len(plan.order) - size + 1, size):
             indices = plan.order[first : first + size][rows]
             targets = plan.targets[indices]
-            crops = jitter(
+            crops = augment_batch(
                 self.windows,
                 plan.faces[indices],
                 geometry.invert(matrices[indices]).astype(np.float32),
@@ -85,13 +85,13 @@ def _settings(config: Config) -> tuple[tuple[str, float], ...]:
 
 
 @cache
-def _jitter(settings: tuple[tuple[str, float], ...]) -> Jitter:
-    """The compiled jitter of a batch."""
-    one = partial(_jittered_crop, dict(settings), jnp.asarray(augment.NOISE))
+def _augmentation(settings: tuple[tuple[str, float], ...]) -> Augment:
+    """The compiled augmentation of a batch."""
+    one = partial(_augmented_crop, dict(settings), jnp.asarray(augment.NOISE))
     return jax.jit(jax.vmap(one, in_axes=(None, 0, 0, 0, 0, 0)))
 
 
-def _jittered_crop(
+def _augmented_crop(
     limits: dict[str, float],
     noise: jax.Array,
     windows: jax.Array,
@@ -101,7 +101,7 @@ def _jittered_crop(
     noise_start: jax.Array,
     points: jax.Array,
 ) -> jax.Array:
-    """One crop `(224, 224, 3)` float32 0..255; the steps are those of `augment.jitter_pixels`."""
+    """One crop `(224, 224, 3)` float32 0..255; the steps are those of `augment.augment_pixels`."""
     u = {name: draws[column] for name, column in COLUMN.items()}
     crop = jnp.round(_sample(windows, face, to_window))
     crop = _whole(_colours(crop, u, limits))

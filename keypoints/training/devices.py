@@ -12,9 +12,9 @@ GPU_BATCH = 64
 BFLOAT16_SINCE = 8.0  # compute capability of the first NVIDIA GPUs with bfloat16 units, Ampere
 
 
-def settle(config: Config) -> Config:
+def resolve(config: Config) -> Config:
     """`config` with the precision and batch size for the device in use, where it sets none."""
-    return configs.settled(config, **defaults(_jax_devices()[0] if _on_jax() else None))
+    return configs.resolved(config, **defaults(_jax_devices()[0] if _on_jax() else None))
 
 
 def defaults(device: Any) -> dict[str, Any]:

@@ -27,7 +27,7 @@ from keypoints.evaluation.protocol import predict_points
 from keypoints.inference.predictor import Predictor
 from keypoints.models import runs
 from keypoints.models.cpu_layers import use_cpu_kernels
-from keypoints.models.losses import LOSSES, POINTS, nme_of_outputs, objective
+from keypoints.models.losses import POINT_LOSSES, POINTS, nme_of_outputs, training_loss
 from keypoints.models.network import build_model
 from keypoints.system.atomic import replacing
 from keypoints.training import devices
@@ -96,14 +96,14 @@ def train(
     `validation`, each of which has its own column where there are several. NMEs of training are
     normalised by the square root of the box's area, which is also valid for profile faces.
 
-    What the config leaves to the device is settled first (`devices.settle`) and written to
+    What the config leaves to the device is resolved first (`devices.resolve`) and written to
     the config.json of the run.
 
     With several `hosts` (`hosts.connect`) all call this with the same arguments. Each makes its
     rows of every batch, and the weights are the same on all. Only host 0 reads and writes `run`.
     It disconnects from the other hosts at the end.
     """
-    config = devices.settle(config)
+    config = devices.resolve(config)
     validation = [validation] if isinstance(validation, Records) else validation
     data = {"training": training.describe()}
     data |= {records.name: records.describe() for records in validation}
@@ -116,7 +116,7 @@ def train(
     progress = (runs.read_progress(run) if folder else None) or START
     if hosts:
         progress = hosts.exchange(progress)[0]
-    stages = config.phases()
+    stages = config.stage_configs()
     epochs = sum(stage.epochs for stage in stages)
     teachers = [_teacher(stage) for stage in stages]
     batches_of = _batches(training, config)
@@ -195,12 +195,12 @@ def compiled_model(config: Config, training: Records) -> keras.Model:
     Its initial output is the mean face of `training`. It has one flat output `(b, 204)`, which both
     the loss and the metric need.
     """
-    config = devices.settle(config)
+    config = devices.resolve(config)
     targets = geometry.apply(
         view_matrices(training, view=config.view, margin=config.margin), training.completed_points()
     )
     model = build_model(config, targets.mean(axis=0))
-    if config.layers == "cpu" or (config.layers == "auto" and devices.have_cpu_kernels()):
+    if config.kernels == "cpu" or (config.kernels == "auto" and devices.have_cpu_kernels()):
         model = use_cpu_kernels(model)
     if Path(config.weights).is_dir():
         runs.load_weights(model, Path(config.weights))
@@ -223,7 +223,7 @@ def compiled_model(config: Config, training: Records) -> keras.Model:
     # XLA compiles JAX's step anyway; TensorFlow's own CPU kernels are faster than XLA's.
     model.compile(
         optimizer,
-        objective(LOSSES[config.loss]),
+        training_loss(POINT_LOSSES[config.loss]),
         metrics=[nme_of_outputs],
         jit_compile=keras.backend.backend() == "jax",
     )

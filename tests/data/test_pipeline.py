@@ -34,7 +34,7 @@ def dot_contrast(images, targets):
 
 
 @pytest.mark.parametrize("view", ["face", "frame"])
-def test_dots_stay_under_their_points_after_every_jitter(records, view):
+def test_dots_stay_under_their_points_after_every_augmentation(records, view):
     config = Config(view=view, rotation=180.0, scale=0.3, translation=0.1, batch_size=5, **PLAIN)
     for epoch in range(3):
         for images, targets in batches(records, config, epoch=epoch):
@@ -109,7 +109,7 @@ def test_a_share_says_how_often_a_face_is_shown(records):
     np.testing.assert_allclose(counts / 40, repeats, atol=0.25)
 
 
-def test_faces_of_one_picture_have_each_a_jitter_of_its_own(records):
+def test_faces_of_one_picture_have_each_an_augmentation_of_its_own(records):
     given = dataclasses.replace(records, repeats=np.array([11.0] + [0.0] * 10))
     ((_, targets),) = batches(given, Config(batch_size=11), epoch=0)
     assert len(np.unique(targets[:, 0])) == 11

@@ -5,7 +5,7 @@ import pytest
 from keypoints import geometry
 from keypoints.data import records as module
 from keypoints.data.records import make_records
-from keypoints.data.stored_picture import WHOLE, WINDOW, store
+from keypoints.data.stored_picture import PART_SIDE, WHOLE, store
 
 BOX = np.array([700.0, 350.0, 410.0, 500.0])  # of a face in a picture of 1600 x 1200
 
@@ -33,17 +33,17 @@ def test_a_photograph_keeps_what_crops_of_its_face_show(photograph):
     picture, reads = kept(photograph)
     # The window of 3 x 500 pixels ends at the picture's edges; the face has 2 x 184 pixels, so
     # blocks of 2 x 2 become one.
-    assert max(picture.part.shape[:2]) <= WINDOW * 500 / 2 + 1
+    assert max(picture.part.shape[:2]) <= PART_SIDE * 500 / 2 + 1
     assert picture.bytes < photograph.nbytes / 3 and picture.shape == (1200, 1600)
     rng = np.random.default_rng(1)
     for _ in range(20):
         matrix = geometry.crop_matrix(BOX, margin=1.4)
         turn, scale = rng.uniform(-np.pi, np.pi), 1.15 ** rng.uniform(-1, 1)
-        jitter = np.zeros((2, 3))
-        jitter[:, :2] = [[np.cos(turn), -np.sin(turn)], [np.sin(turn), np.cos(turn)]]
-        jitter[:, :2] *= scale
-        jitter[:, 2] = 111.5 - jitter[:, :2] @ [111.5, 111.5] + rng.uniform(-18, 18, 2)
-        matrix = geometry.compose(jitter, matrix)
+        turned = np.zeros((2, 3))
+        turned[:, :2] = [[np.cos(turn), -np.sin(turn)], [np.sin(turn), np.cos(turn)]]
+        turned[:, :2] *= scale
+        turned[:, 2] = 111.5 - turned[:, :2] @ [111.5, 111.5] + rng.uniform(-18, 18, 2)
+        matrix = geometry.compose(turned, matrix)
         shown, whole = picture.crop(matrix), geometry.crop(photograph, matrix)
         # Other blocks are averaged: the same picture, not the same bits.
         assert shown.any() and np.abs(shown.astype(int) - whole).mean() < 1

@@ -11,7 +11,7 @@ def loss_of(name, *errors):
     """The loss of one row with these coordinate errors."""
     truth = np.arange(len(errors), dtype=np.float32)[None]
     predicted = truth + np.array([errors], np.float32)
-    return float(ops.convert_to_numpy(losses.LOSSES[name](truth, predicted))[0])
+    return float(ops.convert_to_numpy(losses.POINT_LOSSES[name](truth, predicted))[0])
 
 
 @pytest.mark.parametrize(
@@ -54,16 +54,16 @@ def test_nme_by_hand():
     np.testing.assert_allclose(ops.convert_to_numpy(found), [5, 0.5, 0.5], rtol=1e-5)
 
 
-@pytest.mark.parametrize("name", losses.LOSSES)
+@pytest.mark.parametrize("name", losses.POINT_LOSSES)
 def test_missing_points_have_no_say(name):
     """Loss and gradient are those of answers that agree with whatever was not annotated."""
     truth = np.zeros((1, 136), np.float32)
     truth[0, 4:6] = np.nan
     answer = np.full((1, 204), 3, np.float32)
-    regression = losses.LOSSES[name]
-    found = ops.convert_to_numpy(losses.objective(regression)(truth, answer))[0]
+    point_loss = losses.POINT_LOSSES[name]
+    found = ops.convert_to_numpy(losses.training_loss(point_loss)(truth, answer))[0]
     filled = np.where(np.isnan(truth), 3, truth)
-    alone = ops.convert_to_numpy(regression(filled, answer[:, :136]))[0]
+    alone = ops.convert_to_numpy(point_loss(filled, answer[:, :136]))[0]
     # 67 points are 3 off where 3 is expected: 1 and the logarithm of 3 each.
     assert found == pytest.approx(alone + 67 / 68 * (1 + math.log(3)), rel=1e-5)
 
@@ -72,7 +72,7 @@ def test_missing_points_have_no_gradient():
     import keras
 
     def loss(answer):
-        return losses.objective(losses.l1)(truth, answer)[0]
+        return losses.training_loss(losses.l1)(truth, answer)[0]
 
     truth = np.zeros((1, 136), np.float32)
     truth[0, 4:6] = np.nan
@@ -93,10 +93,10 @@ def test_missing_points_have_no_gradient():
     assert (gradient[none] == 0).all() and (np.delete(gradient[:136], none[:2]) > 0).all()
 
 
-def test_a_teacher_has_half_of_the_regression_loss_and_no_say_in_the_likelihood():
+def test_a_teacher_has_half_of_the_point_loss_and_no_say_in_the_likelihood():
     truth = np.zeros((1, 136), np.float32)
     answer = np.concatenate([truth + 3, np.full((1, 68), 2, np.float32)], axis=1)
-    loss, likelihood = losses.objective(losses.l1), 3 / 2 + math.log(2)
+    loss, likelihood = losses.training_loss(losses.l1), 3 / 2 + math.log(2)
     alone = float(ops.convert_to_numpy(loss(truth, answer))[0])
     assert alone == pytest.approx(3 + likelihood)
     taught = np.concatenate([truth, truth + 8], axis=1)  # 5 away from the answer

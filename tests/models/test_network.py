@@ -62,6 +62,19 @@ def test_soft_argmax_finds_a_peak_where_it_is():
     np.testing.assert_allclose(found[0, 0, 2], 0.4 * 224 / 5 / np.sqrt(2), atol=1e-2)  # x alone
 
 
+@pytest.mark.skipif(keras.backend.backend() != "jax", reason="the precision is JAX's")
+def test_soft_argmax_and_its_gradient_are_computed_in_full_float32():
+    """GPUs round the factors of a product to TF32, unless the program says otherwise."""
+    import jax
+
+    layer = SoftArgmax(FACE)
+    maps = np.zeros((2, 7, 5, 68), np.float32)
+    layer(maps)  # builds it
+    program = jax.jit(jax.grad(lambda x: layer(x).sum())).lower(maps).as_text()
+    products = [line for line in program.splitlines() if "dot_general" in line]
+    assert len(products) == 2 and all("[HIGHEST, HIGHEST]" in line for line in products)
+
+
 def test_frozen_layers_are_those_named():
     names = {}
     for trainable in ("all", "conv5", "head"):

@@ -4,9 +4,9 @@ from types import SimpleNamespace
 
 import pytest
 
-from keypoints.config import Config, settled
+from keypoints.config import Config, resolved
 from keypoints.training import devices
-from keypoints.training.devices import defaults, settle
+from keypoints.training.devices import defaults, resolve
 
 GPU = {"precision": "mixed_bfloat16", "batch_size": 64}
 
@@ -40,17 +40,17 @@ def test_what_is_set_stands_and_the_rest_is_for_the_device(monkeypatch):
     gpu = device("gpu", compute_capability="8.0")
     monkeypatch.setattr(devices, "_jax_devices", lambda: [gpu])
     monkeypatch.setattr(devices, "_on_jax", lambda: True)
-    free = settle(Config())
+    free = resolve(Config())
     assert (free.precision, free.batch_size) == ("mixed_bfloat16", 64)
-    fixed = settle(Config(precision="float32", batch_size=12))
+    fixed = resolve(Config(precision="float32", batch_size=12))
     assert (fixed.precision, fixed.batch_size) == ("float32", 12)
     stages = ({"batch_size": 8}, {"precision": "auto", "epochs": 2})
-    first, second = settle(Config(precision="float32", stages=stages)).phases()
+    first, second = resolve(Config(precision="float32", stages=stages)).stage_configs()
     assert (first.precision, first.batch_size) == ("float32", 8)
     assert (second.precision, second.batch_size) == ("mixed_bfloat16", 64)
 
 
 def test_without_a_gpu():
-    config = settled(Config())
+    config = resolved(Config())
     assert (config.precision, config.batch_size) == ("float32", 32)
-    assert settled(config) == config
+    assert resolved(config) == config
