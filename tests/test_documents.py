@@ -249,6 +249,10 @@ def test_the_site_builds_without_a_warning(tmp_path):
     done = subprocess.run(command, cwd=ROOT, env=quiet, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     assert "load_filter" in (tmp_path / "reference" / "filters.html").read_text()
+    for page in tmp_path.rglob("*.html"):
+        for target in re.findall(r'<a [^>]*?href="([\w./-]+)["#]', page.read_text()):
+            if page.name != "404.html":  # whose links are relative to the root of a server
+                assert (page.parent / target).exists(), f"{page.name} leads to {target}"
 
 
 @pytest.mark.slow
