@@ -50,17 +50,23 @@ class Work:
         """Load the networks. Raises InputError where the model's file is not `version`."""
         import cv2
 
-        from keypoints.inference.detectors import MOVING, STILL, load_detector
+        from keypoints.filters.policy import search_policy
+        from keypoints.inference import detectors
         from keypoints.inference.predictor import Predictor
 
         cv2.setNumThreads(self.threads)
         predictor = Predictor.load(self.model, threads=self.threads)
         if digest(predictor) != self.version:
             raise InputError(f"model={self.model}: on this machine it is another file")
+        filter = None if self.filter is None else _load_filter(self.filter)
+        still, moving = (
+            search_policy(filter, moving=moving).load(detectors.DEFAULT, threads=self.threads)
+            for moving in (False, True)
+        )
         return Annotator(
             predictor,
-            load_detector(smallest=STILL, threads=self.threads),
-            load_detector(smallest=MOVING, rotations=False, threads=self.threads),
+            still,
+            moving,
             model=self.model,
             version=self.version,
         )

@@ -78,11 +78,18 @@ def annotate(
             facts=tuple(facts.items()),
             model=model if model in NAMES else str(Path(model).resolve()),
             version=version,
-            filter=filter,
+            filter=everywhere(filter),
         )
         unreadable = follow(cluster.annotate(units, partial(work.annotate_unit, job), count), units)
     if unreadable:
         sys.exit(1)
+
+
+def everywhere(filter: str | None) -> str | None:
+    """A filter as other processes and machines find it: its bundled name, or its whole path."""
+    from keypoints.filters import list_filters
+
+    return filter if filter is None or filter in list_filters() else str(Path(filter).resolve())
 
 
 def follow(counts: "Iterable[Counts]", units: "Sequence[Unit]") -> int:

@@ -96,10 +96,10 @@ def benchmark(
         rows = inference.measure_predictions(Path(model), export=folder, repeats=10 * repeats)
     else:
         from keypoints.inference.predictor import Predictor
-        from keypoints.live.sources import open_source
+        from keypoints.live.sources import Source
 
         predictor = Predictor.load(model)
-        rows = inference.measure_webcam(predictor, open_source(source), most=10 * repeats)
+        rows = inference.measure_webcam(predictor, Source.parse(source).frames(), most=10 * repeats)
     facts = timings.environment()
     show(subject, rows, facts, config)
     if json is not None:

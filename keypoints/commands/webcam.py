@@ -18,7 +18,7 @@ def webcam(
     source: str = "0",
     filter: str | None = None,
     axes: bool = False,
-    faces: int | None = None,
+    max_faces: int | None = None,
     detector: str = "centerface",
     output: str | None = None,
     points: str | None = None,
@@ -37,14 +37,14 @@ def webcam(
         source: number of a camera, a video file, a stream's URL, or synthetic for a drawn face
         filter: name of a filter to start with, or a folder with one of your own
         axes: draw the axes of each head: x red, y green, z (out of the face) blue
-        faces: maximum number of faces; default: 4, with blur or pixelate all
+        max_faces: maximum number of faces; default: 4, with blur or pixelate all
         detector: centerface, haar (OpenCV's cascade), yunet (a download), or YuNet's .onnx file
         output: video file to record what is shown
         points: CSV file for box, score, 68 points, head pose and eye and mouth opening of each face
         headless: open no window; for servers, with --output or --points
         max_frames: stop after this many frames; 0: no limit
     """
-    for name, value, low in (("faces", faces, 1), ("max_frames", max_frames, 0)):
+    for name, value, low in (("max_faces", max_faces, 1), ("max_frames", max_frames, 0)):
         if value is not None and value < low:
             raise InputError(f"--{name}={value}: a whole number of at least {low} is expected")
     files = {"--output": output, "--points": points}
@@ -54,36 +54,44 @@ def webcam(
     require_window = (lambda: None) if headless else try_window()
 
     from keypoints.filters import load_filter
-    from keypoints.inference.detectors import MOVING, load_detector
+    from keypoints.filters.pipeline import Pipeline
     from keypoints.inference.predictor import Predictor
-    from keypoints.inference.tracking import Tracker
-    from keypoints.live import loop
-    from keypoints.live.view import View
-    from keypoints.media import cameras
+    from keypoints.live import loop, window
+    from keypoints.live.sources import Source
+    from keypoints.media import landmark_csv
 
-    view = View(load_filter(filter) if filter is not None else None, axes=axes)
-    live = cameras.is_live(source)
-    threads = 1 if live else None  # as `Tracker` says
-    finder = load_detector(detector, smallest=MOVING, rotations=False, threads=threads)
-    tracker = Tracker(Predictor.load(model), detector=finder, background=live)
-    require_window()
-    speed = loop.run(
-        source,
-        tracker,
-        view,
-        faces=faces,
-        output=Path(output) if output is not None else None,
-        points=Path(points) if points is not None else None,
-        headless=headless,
-        max_frames=max_frames,
-        report=report,
+    parsed = Source.parse(source)
+    pipeline = Pipeline(
+        Predictor.load(model),
+        load_filter(filter) if filter is not None else None,
+        detector=detector,
+        max_faces=max_faces,
+        live=True,
+        background=parsed.live,
     )
+    pipeline.axes = axes
+    require_window()
+    table = Path(points) if points is not None else None
+    with landmark_csv.writing(table) as write_row:
+        played = loop.run(
+            parsed,
+            pipeline,
+            output=Path(output) if output is not None else None,
+            write_row=write_row,
+            show=None if headless else window.show,
+            max_frames=max_frames,
+            report=report,
+        )
+    speed, coverage = played.speed, pipeline.coverage
     if speed.frames:
         print(f"{count_of(speed.frames, 'frame')}; {speed}")
-        if view.coverage.uncovered:
-            count, first = view.coverage.uncovered, view.coverage.first_uncovered
-            print(f"at most {count} more seen and NOT covered, first at {first:.1f} s")
-            sys.exit(1)
+    if coverage.uncovered:
+        first = coverage.first_uncovered
+        print(f"at most {coverage.uncovered} more seen and NOT covered, first at {first:.1f} s")
+    if played.failure is not None:
+        raise played.failure
+    if coverage.uncovered:
+        sys.exit(1)
 
 
 def try_window() -> Callable[[], None]:

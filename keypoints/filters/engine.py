@@ -27,6 +27,10 @@ class Filter:
         """Whether it is a privacy filter: then no face may be left out."""
         return any(isinstance(layer, Blur | Pixelate) for layer in self.spec.layers)
 
+    def reset(self) -> None:
+        """Forget all faces: another video begins."""
+        self._balls, self._hidden = {}, {}
+
     def apply(
         self,
         image: np.ndarray,

@@ -97,13 +97,14 @@ class Tracker:
         self,
         predictor: Predictor,
         *,
-        faces: int | None = None,
+        max_faces: int | None = None,
         detector: Detector | None = None,
         detect_every: float = DETECT_EVERY,
         background: bool = False,
     ):
-        """`faces`: at most this many are followed; None: all of them. `detect_every`: seconds
-        between searches for new faces; 0: in every frame. Both may change between frames.
+        """`max_faces`: at most this many are followed; None: all of them. `detect_every`: seconds
+        between searches for new faces; 0: in every frame. These, and `detector`, may change between
+        frames.
 
         `background`: search for new faces in a thread of its own, on the newest frame when it is
         free, so that no frame waits for the detector: for live video. Its result is used a few
@@ -111,16 +112,16 @@ class Tracker:
         faces. A detector for the background should compute with one thread, as the default one
         does: further threads would have the priority of the frames.
         """
-        self.faces = faces
+        self.max_faces = max_faces
         self.detect_every = detect_every
         # Boxes (n, 4) that the detector found in the last search and that are not followed: low
-        # scores, or more than `faces`.
+        # scores, or more than `max_faces`.
         self.ignored = np.empty((0, 4), np.float32)
         self._predictor = predictor
         if detector is None:
             threads = 1 if background else None
             detector = load_detector(smallest=MOVING, rotations=False, threads=threads)
-        self._detector = detector
+        self.detector = detector
         self._searcher = (
             ThreadPoolExecutor(1, "face search", initializer=_lower_priority)
             if background
@@ -144,7 +145,7 @@ class Tracker:
         due = timestamp - self._searched >= pause - 1e-6 or not self._tracks
         if due and self._pending is None:
             known = [geometry.landmark_box(track.points) for track in visible]
-            limit = None if self.faces is None else max(self.faces - len(visible), 0)
+            limit = None if self.max_faces is None else max(self.max_faces - len(visible), 0)
             if self._searcher is None:
                 self._merge(self._search_faces(image, timestamp, known, limit))
             else:
@@ -174,7 +175,7 @@ class Tracker:
 
         Changes nothing of the tracker, so that it may run beside `update`.
         """
-        seen = self._detector.detect(image)
+        seen = self.detector.detect(image)
         new = [i for i, box in enumerate(seen.boxes) if not _overlaps(box, known)]
         others = [] if limit is None else list(seen.boxes[new[limit:]])
         new = new[:limit]
@@ -206,7 +207,7 @@ class Tracker:
                 track = lost.pop(int(np.argmin(apart)))
                 track.update(points, then)
                 track.filter = OneEuro()
-            elif self.faces is None or len(self._tracks) < self.faces:
+            elif self.max_faces is None or len(self._tracks) < self.max_faces:
                 self._tracks.append(_Track(self._next_id, points, then, then, then))
                 self._next_id += 1
             else:

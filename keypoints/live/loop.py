@@ -1,4 +1,4 @@
-"""The live loop: finds faces in frames, draws them, shows and records the result."""
+"""The live loop: the frames of a source through the pipeline, shown and recorded."""
 
 import contextlib
 import time
@@ -6,17 +6,21 @@ from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Protocol
 
 import numpy as np
 
 from keypoints.errors import InputError
-from keypoints.inference.tracking import DETECT_EVERY, Tracker
-from keypoints.live import sources, window
-from keypoints.live.view import View
-from keypoints.media import cameras, landmark_csv, videos
+from keypoints.filters.pipeline import Pipeline
+from keypoints.live.keys import QUIT, Keys
+from keypoints.live.sources import Source
+from keypoints.media import videos
+from keypoints.media.landmark_csv import WriteRow, no_rows
 
-FACES = 4  # faces that are followed: more would delay each frame
 LATEST = 100  # frames over which speed is measured
+# Shortest display time of the first frame, seconds: a window that is not painted before late frames
+# arrive may stay black and ignore keys.
+FIRST_WAIT = 0.3
 
 
 @dataclass
@@ -42,74 +46,122 @@ class Speed:
         return f"{rate:.0f} frames/s, {middle:.0f} ms (95 %: {slow:.0f} ms), {count}"
 
 
-def run(
-    source: str,
-    tracker: Tracker,
-    view: View,
-    *,
-    faces: int | None = None,
-    output: Path | None = None,
-    points: Path | None = None,
-    headless: bool = False,
-    max_frames: int = 0,
-    report: Callable[[str | InputError], None],
-) -> Speed:
-    """Show a source until it ends, a key or Ctrl-C quits, or `max_frames` were shown (0: no limit).
+class Show(Protocol):
+    """Shows a frame, as `window.show`, for `wait` seconds; returns the pressed key, or ""."""
 
-    At most `faces` are followed; None: `FACES`, or all of them while a filter protects people. Then
-    every frame of a file is searched.
-    `output` records what is shown, `points` gets the table of landmarks; both are kept when the
-    loop is interrupted or the source fails. `headless` opens no window. `report` gets the
-    messages of keys, and errors of files that could not be written; the loop continues after them.
-    Raises InputError where the source cannot be read or a file cannot be written.
+    def __call__(
+        self, image: np.ndarray, text: str, wait: float, *, help: bool, recording: Path | None
+    ) -> str: ...
+
+
+@dataclass
+class Played:
+    """What came of a source."""
+
+    speed: Speed = field(default_factory=Speed)
+    seconds: float = 0.0  # time of the last frame
+    width: int = 0
+    height: int = 0
+    interrupted: bool = False  # whether Ctrl-C ended it
+    failure: InputError | None = None  # why the source ended early; the files so far are kept
+
+
+def run(
+    source: Source,
+    pipeline: Pipeline,
+    *,
+    output: Path | None = None,
+    quality: str = "high",
+    write_row: WriteRow = no_rows,
+    show: Show | None = None,
+    max_frames: int = 0,
+    report: Callable[[str | InputError], None] = print,
+    progress: Callable[[int, int], None] = lambda done, total: None,
+) -> Played:
+    """Play a source until it ends, a key or Ctrl-C quits, or `max_frames` were shown (0: no limit).
+
+    `output` records what is shown in `quality`; it is kept when the loop is interrupted or the
+    source fails. `show` opens a window, in which keys act. `report` gets the messages of keys, and
+    errors of files that could not be written; the loop continues after them. `progress` gets the
+    number of frames done, at first 0. Raises InputError where the source cannot be read or a file
+    cannot be written.
     """
-    speed, record, opened, live = Speed(), None, None, cameras.is_live(source)
-    failure = None
-    with contextlib.ExitStack() as stack:
-        stack.enter_context(view.recorder)
-        note = None if points is None else stack.enter_context(landmark_csv.writing(points))
+    played, keys = Played(), Keys(pipeline)
+    with contextlib.ExitStack() as files:
+        files.enter_context(keys.recorder)
+        record: Callable[[np.ndarray, float], None] | None = None
+        opened = 0.0
         try:
-            for number, (timestamp, image) in enumerate(sources.open_source(source)):
+            for number, (timestamp, image) in enumerate(source.frames()):
                 started = time.monotonic()
-                opened = started - timestamp if opened is None else opened
-                protects = view.filter is not None and view.filter.protects
-                tracker.faces = FACES if faces is None and not protects else faces
-                tracker.detect_every = 0.0 if protects and not live else DETECT_EVERY
-                found = tracker.update(image, timestamp)
-                if note is not None:
-                    note(number, timestamp, found)
-                shown = view.paint(image, found, timestamp, ignored=tracker.ignored)
-                speed.add(started, time.monotonic(), len(found))
-                if output is not None:
-                    if record is None:
-                        height, width = image.shape[:2]
-                        rate = sources.source_rate(source)
-                        record = stack.enter_context(videos.recording(output, width, height, rate))
+                if number == 0:
+                    opened = started - timestamp
+                    played.height, played.width = image.shape[:2]
+                    progress(0, 0)
+                shown = _process(pipeline, image, number, timestamp, write_row, played, started)
+                if record is None and output is not None:
+                    size = (played.width, played.height)
+                    record = files.enter_context(
+                        videos.recording(output, *size, source.rate, quality=quality)
+                    )
+                if record is not None:
                     record(shown, timestamp)
-                view.recorder.add(shown, timestamp)
-                if not headless:
-                    # A file plays at its own speed if the machine is fast enough.
-                    wait = 0.0 if live else opened + timestamp - time.monotonic()
-                    wait = max(wait, window.FIRST_WAIT) if number == 0 else wait
-                    text = f"{speed}{view.warning}"
-                    path = view.recorder.path
-                    key = window.show(shown, text, wait, help=view.help, recording=path)
-                    if key in ("q", "\x1b"):
-                        break
-                    try:
-                        message = view.press(key, shown)
-                        if message is not None:
-                            report(message)
-                    except InputError as error:
-                        report(error)
+                keys.recorder.add(shown, timestamp)
+                progress(number + 1, 0)
+                # A file plays at its own speed if the machine is fast enough.
+                wait = 0.0 if source.live else opened + timestamp - time.monotonic()
+                wait = max(wait, FIRST_WAIT) if number == 0 else wait
+                if show is not None and _serve(show, keys, shown, played.speed, wait, report):
+                    break
                 if max_frames and number + 1 >= max_frames:
                     break
         except KeyboardInterrupt:
-            pass
+            played.interrupted = True
         except InputError as error:
-            if not speed.frames:
+            if not played.speed.frames:
                 raise
-            failure = error  # the files so far are kept
-    if failure is not None:
-        raise failure
-    return speed
+            played.failure = error
+    return played
+
+
+def _process(
+    pipeline: Pipeline,
+    image: np.ndarray,
+    number: int,
+    timestamp: float,
+    write_row: WriteRow,
+    played: Played,
+    started: float,
+) -> np.ndarray:
+    """The frame to show, counted in `pipeline` and `played`."""
+    faces = pipeline.find(image, timestamp)
+    write_row(number, timestamp, faces)
+    pipeline.count(faces, timestamp)
+    shown = pipeline.draw(image, faces, timestamp)
+    played.speed.add(started, time.monotonic(), len(faces))
+    played.seconds = timestamp
+    return shown
+
+
+def _serve(
+    show: Show,
+    keys: Keys,
+    shown: np.ndarray,
+    speed: Speed,
+    wait: float,
+    report: Callable[[str | InputError], None],
+) -> bool:
+    """Show a frame and do what the pressed key says; returns whether it quits."""
+    pipeline, text = keys.pipeline, str(speed)
+    if pipeline.protects and len(pipeline.ignored):
+        text += f", {len(pipeline.ignored)} NOT covered"
+    key = show(shown, text, wait, help=keys.help, recording=keys.recorder.path)
+    if key in QUIT:
+        return True
+    try:
+        message = keys.press(key, shown)
+        if message is not None:
+            report(message)
+    except InputError as error:
+        report(error)
+    return False

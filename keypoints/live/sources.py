@@ -1,31 +1,93 @@
-"""Sources of frames: a camera, a stream, a video file or the synthetic clip."""
+"""Sources of frames: a camera, a stream, a video file or URL, or the synthetic clip."""
 
 from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import unquote, urlsplit
+from urllib.request import url2pathname
 
 import numpy as np
 
-from keypoints.media import cameras, videos
+from keypoints.errors import InputError
+from keypoints.media import cameras, pictures, videos
 
 SYNTHETIC = "synthetic"  # name of the synthetic clip
 
 
-def open_source(source: str) -> Iterator[tuple[float, np.ndarray]]:
-    """Times in seconds and frames `(h, w, 3)` uint8 RGB of a source.
+@dataclass(frozen=True)
+class Source:
+    """What a user named as the input, parsed once."""
 
-    `source`: number of a camera, a stream's URL, a video file or its http URL, or `synthetic`.
-    Raises InputError where nothing can be read.
-    """
-    if source == SYNTHETIC:
-        from keypoints.synthetic.clip import drawn_clip
+    text: str  # a camera's number, a URL, a path or `SYNTHETIC`
+    kind: str  # camera, stream, synthetic, url, video, picture or folder
 
-        return drawn_clip()
-    if cameras.is_live(source):
-        return cameras.live_frames(source)
-    return videos.read_frames(source)
+    @classmethod
+    def parse(cls, text: str) -> "Source":
+        """The source that `text` names; a `file://` URL is the path in it.
 
+        Raises InputError for a file that is not there, and for one that is neither a picture nor
+        a video by its name.
+        """
+        if text == SYNTHETIC:
+            return cls(text, "synthetic")
+        if cameras.is_live(text):
+            return cls(text, "camera" if text.isdigit() else "stream")
+        scheme, separator, _ = text.partition("://")
+        if separator and scheme.lower() == "file":
+            text = url2pathname(urlsplit(text).path)
+        elif separator:
+            return cls(text, "url")
+        path = Path(text)
+        if path.is_dir():
+            return cls(text, "folder")
+        if not path.exists():
+            raise InputError(f"{path}: no such file or folder")
+        if videos.is_video(path):
+            return cls(text, "video")
+        if pictures.is_picture(path):
+            return cls(text, "picture")
+        known = ", ".join(pictures.SUFFIXES + videos.INPUTS)
+        raise InputError(f"{path}: neither a picture nor a video by its name; known: {known}")
 
-def source_rate(source: str) -> float:
-    """Frames/s to record a source at: a file's own, or the default."""
-    if cameras.is_live(source) or source == SYNTHETIC:
+    @property
+    def live(self) -> bool:
+        """Whether frames come at their own time, and are lost if they are not taken."""
+        return self.kind in ("camera", "stream")
+
+    @property
+    def rate(self) -> float:
+        """Frames/s to record the source at: a file's own, or the default."""
+        if self.kind in ("video", "url"):
+            return videos.probe(self.text).rate
         return videos.DEFAULT_RATE
-    return videos.probe(source).rate
+
+    def frames(self) -> Iterator[tuple[float, np.ndarray]]:
+        """Times in seconds and frames `(h, w, 3)` uint8 RGB.
+
+        Raises InputError where nothing can be read, and for a folder.
+        """
+        if self.kind == "synthetic":
+            from keypoints.synthetic.clip import drawn_clip
+
+            return drawn_clip()
+        if self.live:
+            return cameras.live_frames(self.text)
+        if self.kind == "folder":
+            raise InputError(f"source={self.text}: a folder; a camera or a video is expected")
+        return videos.read_frames(self.text)
+
+    def default_name(self, label: str) -> Path:
+        """The file or folder for an edited copy: beside the source, with `label` in its name.
+
+        For a camera or a URL it is in the current folder.
+        """
+        if self.live:
+            return Path(f"camera-{label}.mp4")
+        if self.kind == "url":
+            whole = Path(unquote(urlsplit(self.text).path).rpartition("/")[2] or "video.mp4")
+        else:
+            whole = Path(self.text).resolve()
+        if self.kind == "folder":
+            return whole.with_name(f"{whole.name}-{label}")
+        writer = pictures if self.kind == "picture" else videos
+        return whole.with_name(writer.writable_name(f"{whole.stem}-{label}{whole.suffix}"))

@@ -9,12 +9,9 @@ from pathlib import Path
 import numpy as np
 
 from keypoints.errors import InputError
+from keypoints.live.keys import HELP
 
 NAME = "keypoints"
-KEYS = "q quit   l landmarks   a axes   f filter   s snapshot   r record   h help"
-# Shortest display time of the first frame, seconds: a window that is not painted before late frames
-# arrive may stay black and ignore keys.
-FIRST_WAIT = 0.3
 
 
 def try_window() -> Callable[[], None]:
@@ -45,7 +42,7 @@ def show(image: np.ndarray, text: str, wait: float, *, help: bool, recording: Pa
     import cv2
 
     frame = image[..., ::-1].copy()
-    for line, words in enumerate([text, KEYS] if help else [text]):
+    for line, words in enumerate([text, HELP] if help else [text]):
         for colour, width in (((0, 0, 0), 3), ((255, 255, 255), 1)):
             place = (8, 20 + 20 * line)
             cv2.putText(frame, words, place, cv2.FONT_HERSHEY_SIMPLEX, 0.5, colour, width,

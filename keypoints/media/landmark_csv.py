@@ -15,16 +15,26 @@ COLUMNS += [f"uncertainty{number}" for number in range(68)]
 COLUMNS += ["yaw", "pitch", "roll", "eye_opening", "mouth_opening"]
 
 
+WriteRow = Callable[[int, float, Sequence[Any]], None]  # of frame, timestamp and faces
+
+
+def no_rows(frame: int, timestamp: float, faces: Sequence[Any]) -> None:
+    """In place of the function of `writing`, where nobody asked for a table."""
+
+
 @contextmanager
-def writing(path: Path) -> Iterator[Callable[[int, float, Sequence[Any]], None]]:
+def writing(path: Path | None) -> Iterator[WriteRow]:
     """A function `(frame, timestamp, faces)` that adds the faces of one frame to `path`.
 
     `frame` counts from 0, `timestamp` is in seconds; a face has `id`, `box` `(4,)` left, top,
     width, height, `score`, `points` `(68, 2)` and their `uncertainty` `(68,)`, in pixels of the
     frame, and its `pose` in degrees, as in `keypoints.pose`. The last two columns are ratios of
     `keypoints.expression`. The file appears whole when the block ends well, and also when Ctrl-C
-    ends it; a frame without faces adds no row.
+    ends it; a frame without faces adds no row. Without a path there is no table.
     """
+    if path is None:
+        yield no_rows
+        return
     interrupt = None
     with replacing(path) as temporary, open(temporary, "w", newline="", encoding="utf-8") as file:
         rows = csv.writer(file)

@@ -119,3 +119,9 @@ def test_without_the_extra_it_is_named(tmp_path, package):
     assert done.stderr.startswith(f"error: keypoints annotate needs {package}")
     assert done.stderr.endswith("pip install 'keypoints[scale]'\n")
     assert not (tmp_path / "out").exists()
+
+
+def test_a_filter_of_ones_own_is_named_so_that_every_machine_finds_it(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert annotate.everywhere("./mine") == str(tmp_path / "mine")
+    assert annotate.everywhere("blur") == "blur" and annotate.everywhere(None) is None

@@ -10,7 +10,7 @@ from keypoints import filters, geometry
 from keypoints.commands import filter as tool
 from keypoints.commands.cli import run_command
 from keypoints.errors import InputError
-from keypoints.filters import jobs
+from keypoints.filters import pipeline
 from keypoints.head_shape import MEAN_SHAPE
 from keypoints.inference import tracking
 from keypoints.inference.predictor import Predictor
@@ -28,8 +28,8 @@ class MarkedFaces:
     A blue dot is a face that the detector sees and that is not followed.
     """
 
-    def __init__(self, predictor=None, *, faces=None, **options):
-        self.faces = faces
+    def __init__(self, predictor=None, *, max_faces=None, **options):
+        self.max_faces = max_faces
         self.ignored = np.empty((0, 4))
 
     def update(self, image, timestamp):
@@ -54,12 +54,12 @@ class MarkedFaces:
                 )
         blue = (image[..., 2] > 200) & (image[..., :2] < 100).all(axis=2)
         self.ignored = np.zeros((int(blue.any()), 4))
-        return faces[: self.faces]
+        return faces[: self.max_faces]
 
 
 @pytest.fixture(autouse=True)
 def no_network(monkeypatch):
-    monkeypatch.setattr(jobs, "Tracker", MarkedFaces)
+    monkeypatch.setattr(pipeline, "Tracker", MarkedFaces)
     monkeypatch.setattr(tracking, "Tracker", MarkedFaces)
     monkeypatch.setattr(Predictor, "load", lambda path: None)
 
@@ -166,9 +166,9 @@ def test_a_face_that_stays_uncovered_is_said(tmp_path, capsys):
 
 def test_faces_limits_how_many_are_drawn_on(tmp_path, capsys):
     path = save(tmp_path / "crowd.png", crowd())
-    run(path, "--filter=crown", "--faces=1")
+    run(path, "--filter=crown", "--max_faces=1")
     assert capsys.readouterr().out.endswith("crowd-crown.png: 1 face\n")
-    assert "--faces=0: a whole number of at least 1" in fail(capsys, path, "--faces=0")
+    assert "--max_faces=0: a whole number of at least 1" in fail(capsys, path, "--max_faces=0")
 
 
 def test_a_video_says_when_faces_stay_uncovered(tmp_path, capsys):
@@ -281,9 +281,9 @@ def test_a_camera_that_fails_keeps_what_was_recorded(tmp_path, monkeypatch, caps
 
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(cameras, "live_frames", live_frames)
-    run("0", "--filter=moustache")
+    stop(2, "0", "--filter=moustache")
     assert len(list(videos.read_frames("camera-moustache.mp4"))) == 2
-    assert "warning: 0: reading failed: the cable is loose" in capsys.readouterr().err
+    assert "error: 0: reading failed: the cable is loose" in capsys.readouterr().err
 
 
 def test_list_prints_all_and_writes_a_picture(tmp_path, capsys):

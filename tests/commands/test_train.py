@@ -194,8 +194,8 @@ def test_webcam_without_a_window_writes_what_was_asked_for(run, tmp_path):
     ("line", "message"),
     [
         (
-            "tools.webcam --model=tests --faces=0",
-            "--faces=0: a whole number of at least 1",
+            "tools.webcam --model=tests --max_faces=0",
+            "--max_faces=0: a whole number of at least 1",
         ),
         ("tools.webcam --model=tests", "add --headless=True"),
         (

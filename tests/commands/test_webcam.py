@@ -95,7 +95,7 @@ def test_ctrl_c_keeps_what_was_recorded(tmp_path, monkeypatch, capsys):
             yield next(clip)
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(sources, "open_source", lambda source: interrupted())
+    monkeypatch.setattr(sources.Source, "frames", lambda source: interrupted())
     webcam("model", source="synthetic", headless=True, output="out.mp4", points="out.csv")
     assert videos.probe(tmp_path / "out.mp4").count == 5
     assert len((tmp_path / "out.csv").read_text().splitlines()) == 1 + 5
@@ -159,7 +159,7 @@ def test_memory_does_not_grow(monkeypatch):
             yield number / 30, frames[abs(number % 58 - 29)].copy()  # to and fro
 
     resident: list[int] = []
-    monkeypatch.setattr(sources, "open_source", lambda source: many())
+    monkeypatch.setattr(sources.Source, "frames", lambda source: many())
     webcam("model", source="synthetic", headless=True, filter="googly_orange", points="points.csv")
     assert resident[1] < 1.02 * resident[0]
 

@@ -157,9 +157,9 @@ def test_a_wall_is_no_face(scene):
 
 def test_no_more_faces_than_asked_for(scene):
     scene.faces = {str(i): (np.array([100.0 + 150 * i, 200]), 90.0) for i in range(4)}
-    tracker = Tracker(scene.predictor, faces=2)
+    tracker = Tracker(scene.predictor, max_faces=2)
     assert len(tracker.update(IMAGE, 0.0)) == 2 and len(tracker.ignored) == 2
-    tracker.faces = None  # from now on all
+    tracker.max_faces = None  # from now on all
     assert len(tracker.update(IMAGE, 1.0)) == 4 and len(tracker.ignored) == 0
 
 
