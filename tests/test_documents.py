@@ -15,8 +15,10 @@ import numpy as np
 import pytest
 
 import keypoints
+from benchmarks import __main__ as own_benchmarks
+from benchmarks import gpu
 from keypoints import config as configs
-from keypoints.benchmarks import annotation, gpu
+from keypoints.benchmarks import annotation
 from keypoints.commands import benchmark, cli, train
 from keypoints.evaluation import stability
 from keypoints.inference.predictor import Predictor
@@ -88,8 +90,10 @@ def words_of(line: str) -> list[str]:
     words = shlex.split(line)
     while words and re.fullmatch(r"[A-Z_]+=\S*", words[0]):
         words.pop(0)
-    if words[:2] == ["python", "-m"] and words[2].startswith("tools."):
-        return ["keypoints", words[2].removeprefix("tools."), *words[3:]]
+    if words[:2] == ["python", "-m"]:
+        words = words[2:]
+        if words[0].startswith("tools."):
+            words = ["keypoints", words[0].removeprefix("tools."), *words[1:]]
     return words
 
 
@@ -97,7 +101,7 @@ COMMANDS = [words_of(line) for line in LINES]
 
 
 def test_all_lines_are_of_a_kind_that_is_checked_here():
-    assert {words[0] for words in COMMANDS} <= {"keypoints", "make", "pip", "."}
+    assert {words[0] for words in COMMANDS} <= {"keypoints", "benchmarks", "make", "pip", "."}
     unknown = {words[1] for words in COMMANDS if words[0] == "keypoints"} - set(cli.COMMANDS)
     assert not unknown - {"--help", "--version"}
 
@@ -140,6 +144,9 @@ def workplace(tmp_path_factory) -> Iterator[Path]:
         (folder / "selfie.png").write_bytes(encode_png(draw_face(FACE)[0]))
         done = set()
         for program, *words in COMMANDS:
+            if program == "benchmarks":
+                few = ["--repeats=1", "--batch_size=2", "--backbone=tiny", "--resolution=56"]
+                cli.run_command(own_benchmarks.benchmark, words + few)
             if program != "keypoints" or words[0].startswith("-") or tuple(words) in done:
                 continue
             if words == ["web"]:  # serves until it is interrupted: tests/web
@@ -149,10 +156,6 @@ def workplace(tmp_path_factory) -> Iterator[Path]:
                 write_predictions(folder / "runs" / "youtube_faces", folder / "predictions.csv")
             name, *arguments = [REPLACED.get(word, word) for word in words]
             arguments += ADDED.get(name, [])
-            if name == "benchmark" and "step" in words:
-                arguments += ["--backbone=tiny", "--resolution=56"]
-            if name == "benchmark" and "gpu" in words:
-                arguments += ["--backbone=tiny"]
             cli.run_command(cli.load_command(name), arguments, name=" ".join(words))
         yield folder
 

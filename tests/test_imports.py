@@ -7,7 +7,9 @@ import pytest
 
 ROOT = Path(__file__).parent.parent
 FILES = [
-    p for folder in ("keypoints", "experiments", "tools") for p in (ROOT / folder).rglob("*.py")
+    p
+    for folder in ("keypoints", "experiments", "tools", "benchmarks")
+    for p in (ROOT / folder).rglob("*.py")
 ]
 # What each subpackage may import of the others. The modules at the top of the package (landmarks,
 # geometry, errors, ..) are open to all of them and import no subpackage.
@@ -27,7 +29,7 @@ SUBPACKAGES = {
     "web": {"filters", "inference", "media", "pretrained"},
     "live": {"filters", "inference", "media", "synthetic"},
     "benchmarks": {
-        "data", "evaluation", "inference", "media", "models", "bulk", "synthetic", "training",
+        "data", "evaluation", "inference", "media", "models", "bulk", "synthetic",
     },
 }  # fmt: skip
 SUBPACKAGES["commands"] = set(SUBPACKAGES)
@@ -110,7 +112,7 @@ def test_imports_follow_the_layout(path):
     own = {name.split(".")[1] for name in names if name.startswith("keypoints.")}
     folder = path.relative_to(ROOT).parts[0]
     if folder == "keypoints":
-        assert not packages & {"tools", "experiments", "tests"}
+        assert not packages & {"tools", "experiments", "tests", "benchmarks", "torch"}
         subpackage = path.relative_to(ROOT).parts[1] if path.parent.name != "keypoints" else None
         if subpackage is None:
             assert own <= TOP or path.name == "__init__.py"
@@ -127,7 +129,6 @@ def test_imports_follow_the_layout(path):
             assert places(path) & TENSORFLOW
         if packages & {"keras", "jax"}:
             assert places(path) & KERAS
-        assert "torch" not in packages or path.name == "torch_baseline.py"
     else:
         assert not packages & {"tensorflow", "tensorflow_datasets", "keras", "jax"}
     if folder == "experiments":

@@ -1,1 +1,1 @@
-"""Benchmarks: speed of the pipeline, training and inference, compared with baselines."""
+"""Benchmarks: speed of the pipeline, inference and annotation, compared with baselines."""

@@ -16,11 +16,12 @@ from functools import partial
 from itertools import islice
 from pathlib import Path
 from statistics import median
+from typing import Any
 
 from keypoints.benchmarks.timings import Timing, compared, timing
 from keypoints.bulk.inputs import Unit
 from keypoints.bulk.work import Work
-from keypoints.system.processes import run_python
+from keypoints.system.processes import call_python
 
 WORKERS = (1, 2, 4)
 NICENESS = 15  # of Ray's worker processes; one process beside them must not have more of the cores
@@ -91,27 +92,27 @@ def annotate_span(work: Work, unit: Unit) -> Span:
     return Span(os.getpid(), begin, end, cpu, counts.pictures, peak)
 
 
-def annotate_alone(work: dict, sources: Sequence[Sequence[str]], pin: bool) -> list[Span]:
-    """Annotate units one after the other in this process, which `pin` keeps on one core."""
+def annotate_alone(path: str) -> list[dict[str, Any]]:
+    """Annotate units one after the other in this process.
+
+    `path` is of JSON: the work, the sources of each unit, and whether one core is to be used.
+    """
+    work, units, pin = json.loads(Path(path).read_text())
     os.nice(NICENESS)
     if pin:
         os.sched_setaffinity(0, {max(os.sched_getaffinity(0))})
     facts = tuple((name, value) for name, value in work.pop("facts"))
     job = Work(facts=facts, **work)
-    return [annotate_span(job, Unit(tuple(names))) for names in sources]
+    return [asdict(annotate_span(job, Unit(tuple(sources)))) for sources in units]
 
 
 def _one_process(work: Work, units: Sequence[Unit], pin: bool) -> list[Span]:
-    program = (
-        "import sys, json, dataclasses; from keypoints.benchmarks import annotation; "
-        "spans = annotation.annotate_alone(*json.load(open(sys.argv[1]))); "
-        "print(json.dumps([dataclasses.asdict(span) for span in spans]))"
-    )
-    with tempfile.NamedTemporaryFile("w", suffix=".json") as file:
-        json.dump([asdict(work), [unit.sources for unit in units], pin], file)
-        file.flush()
-        printed = run_python(program, file.name, failure="the annotation failed")
-    return [Span(**span) for span in json.loads(printed.splitlines()[-1])]
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "work.json"
+        path.write_text(json.dumps([asdict(work), [unit.sources for unit in units], pin]))
+        function = "keypoints.benchmarks.annotation.annotate_alone"
+        spans = call_python(function, str(path), failure="the annotation failed")
+    return [Span(**span) for span in spans]
 
 
 def _on_ray(work: Work, units: Sequence[Unit], workers: int) -> list[Span]:

@@ -2,7 +2,7 @@
 
 Each function interleaves samples of a subject and of its baselines in one process, so that other
 load on the machine affects all of them alike. Compare the ratios to the baseline: the times hold
-for one machine at one moment. Training steps are in `training_step`.
+for one machine at one moment.
 """
 
 import itertools

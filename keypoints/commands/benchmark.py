@@ -1,4 +1,4 @@
-"""Measure speed: `python -m tools.benchmark [pipeline|step|predict|webcam|detect|..]`."""
+"""Measure speed: `python -m tools.benchmark [pipeline|predict|webcam|detect|annotate]`."""
 
 import dataclasses
 import functools
@@ -12,16 +12,14 @@ from keypoints.config import Config, field_names, near_miss, override, resolved
 from keypoints.errors import InputError
 from keypoints.pretrained import DEFAULT
 
-# Config of the measured network unless flags change it: all of a ResNet50 at full size.
-STEP = Config(head="pooled", batch_size=16, precision="float32")
-DETECT = Config(train_split="validation")  # the conversion of boxes was fitted on train
-GPU = Config(head="pooled", batch_size=64)
-SCALING = Config(backbone="tiny", head="pooled", resolution=112, batch_size=16, precision="float32")
-FIELDS = (
-    "data", "train_split", "batch_size", "backbone", "head", "resolution", "trainable", "precision",
-    "kernels", "learning_rate", "jpeg",
-)  # fmt: skip
-SUBJECTS = ("pipeline", "step", "predict", "webcam", "detect", "scaling", "annotate", "gpu")
+FIELDS = ("data", "train_split", "batch_size", "jpeg")
+# The fields of the config that a subject depends on, where it does.
+SETTINGS = {
+    "pipeline": ("data", "train_split", "batch_size"),
+    "detect": ("data", "train_split"),
+}
+SUBJECTS = ("pipeline", "predict", "webcam", "detect", "annotate")
+ELSEWHERE = ("step", "scaling", "gpu")  # of networks in training: benchmarks/ of a checkout
 
 
 def benchmark(
@@ -31,7 +29,6 @@ def benchmark(
     model: str = "",
     export: str | None = None,
     source: str = "synthetic",
-    torch_python: str | None = None,
     json: str | None = None,
     archive: str | None = None,
     data_dir: str | None = None,
@@ -40,27 +37,29 @@ def benchmark(
     """Measure one part of the program and compare it with a baseline; prints a table.
 
     pipeline: loading of training images, compared with the loader of the original project, and for
-    steps that need a number of images/s, as on a GPU. step: a training step, compared with Keras'
-    own layers and PyTorch. predict: one crop in Keras and in ONNX. webcam: frames through the
-    tracker, compared with a detector in every frame. detect: speed and accuracy of face detectors
-    on the split --train_split of --data. scaling: a training step by devices, batch size and
-    resolution. annotate: pictures/s by the number of Ray workers, compared with one process on one
-    core. gpu: training step and inference in float32 and mixed_bfloat16, compared with PyTorch.
-    Close other programs first. The defaults of config fields shown here are those of an empty
-    config; step, scaling and gpu use other defaults.
+    steps that need a number of images/s, as on a GPU. predict: one crop in Keras and in ONNX.
+    webcam: frames through the tracker, compared with a detector in every frame. detect: speed and
+    accuracy of face detectors on the split --train_split of --data. annotate: pictures/s by the
+    number of Ray workers, compared with one process on one core. Close other programs first. The
+    defaults of config fields shown here are those of an empty config; pipeline has those of
+    experiments/youtube_faces.py, and detect the split validation.
 
     Args:
-        subject: pipeline, step, predict, webcam, detect, scaling, annotate or gpu
+        subject: pipeline, predict, webcam, detect or annotate
         repeats: samples of each, interleaved; ten times as many of single crops and frames
         model: for predict a run folder; for webcam and annotate a run folder or an export
         export: folder of the exports for predict; default: MODEL/export
         source: for webcam: a video file; for annotate: a folder of pictures; or synthetic for
             drawn ones
-        torch_python: for step and gpu: a Python interpreter with PyTorch (requirements-bench.txt)
         json: also write the result to this file
         archive: path of the YouTube Faces archive; or set KEYPOINTS_ARCHIVE
         data_dir: folder of prepared data sets; default: ~/tensorflow_datasets
     """
+    if subject in ELSEWHERE:
+        raise InputError(
+            f"{subject}: is measured by `python -m benchmarks {subject}` in a checkout of the "
+            "source repository"
+        )
     if subject not in SUBJECTS:
         raise InputError(f"unknown subject {subject!r}{near_miss(subject, list(SUBJECTS))}")
     if repeats < 1:
@@ -69,12 +68,14 @@ def benchmark(
         raise InputError(
             "--model is missing: a run folder or, but for predict, pretrained or pretrained-small"
         )
-    start = {"detect": DETECT, "scaling": SCALING, "gpu": GPU}.get(subject, STEP)
+    start = Config()
     if subject == "pipeline":  # with the augmentation and batch size of its first stage
         start = load_experiment("youtube_faces").stage_configs()[0]
+    elif subject == "detect":  # the conversion of boxes was fitted on train
+        start = Config(train_split="validation")
     config = resolved(override(start, fields))
 
-    from keypoints.benchmarks import detection, gpu, inference, timings, training_step
+    from keypoints.benchmarks import detection, inference
     from keypoints.data.sources import load_records
 
     sources = {"labels": config.labels, "archive": archive, "data_dir": data_dir}
@@ -83,27 +84,16 @@ def benchmark(
         rows = inference.measure_pipeline(load, config, epochs=repeats)
     elif subject == "detect":
         rows = detection.measure_detectors(load(), repeats=repeats)
-    elif subject == "step":
-        rows = training_step.measure_steps(config, repeats=repeats, torch_python=torch_python)
-    elif subject == "gpu":
-        rows = gpu.measure_gpu(config, repeats=repeats, torch_python=torch_python)
     elif subject == "annotate":
         rows = measure_annotate(model or DEFAULT, source, repeats)
-    elif subject == "scaling":
-        rows = training_step.measure_scaling(config, repeats=repeats)
     elif subject == "predict":
         folder = Path(export) if export is not None else Path(model) / "export"
         rows = inference.measure_predictions(Path(model), export=folder, repeats=10 * repeats)
     else:
-        from keypoints.inference.predictor import Predictor
-        from keypoints.live.sources import Source
-
-        predictor = Predictor.load(model)
-        rows = inference.measure_webcam(predictor, Source.parse(source).frames(), most=10 * repeats)
-    facts = timings.environment()
-    show(subject, rows, facts, config)
-    if json is not None:
-        write(Path(json), subject, rows, facts, config)
+        rows = measure_webcam(model, source, most=10 * repeats)
+    settings = ", ".join(f"{name} {getattr(config, name)}" for name in SETTINGS.get(subject, ()))
+    settings = settings or ("one thread for each network" if subject == "annotate" else "one face")
+    report(subject, rows, config, settings=settings, json=Path(json) if json else None)
 
 
 def measure_annotate(model: str, source: str, repeats: int) -> list:
@@ -115,9 +105,21 @@ def measure_annotate(model: str, source: str, repeats: int) -> list:
     return measure_annotation(model, sources, repeats=repeats)
 
 
-def show(subject: str, rows: list, facts: dict[str, Any], config: Config) -> None:
-    """Print the settings, the machine and one line for each row."""
-    print(f"{subject}: {settings(subject, config)}")
+def measure_webcam(model: str, source: str, *, most: int) -> list:
+    """The rows of `webcam` for the frames of `source`."""
+    from keypoints.benchmarks.inference import measure_webcam
+    from keypoints.inference.predictor import Predictor
+    from keypoints.live.sources import Source
+
+    return measure_webcam(Predictor.load(model), Source.parse(source).frames(), most=most)
+
+
+def report(subject: str, rows: list, config: Config, *, settings: str, json: Path | None) -> None:
+    """Print the settings, the machine and one line for each row; write all to the file `json`."""
+    from keypoints.benchmarks.timings import environment
+
+    facts = environment()
+    print(f"{subject}: {settings}")
     packages = ", ".join(f"{name} {version}" for name, version in facts["packages"].items())
     print(f"{facts['machine']}, load {facts['load']}; backend {facts['backend']}; {packages}")
     width = max(len(row.name) for row in rows)
@@ -128,20 +130,8 @@ def show(subject: str, rows: list, facts: dict[str, Any], config: Config) -> Non
             print(f"{row.name:<{width}} {figures}{ratio}{'  ' * bool(row.note)}{row.note}")
         else:
             print(f"{row.name:<{width}}   skipped: {row.note}")
-
-
-def settings(subject: str, config: Config) -> str:
-    """The fields of the config that the subject depends on."""
-    names = {
-        "pipeline": ("data", "train_split", "batch_size"),
-        "detect": ("data", "train_split"),
-        "step": ("backbone", "head", "resolution", "batch_size", "trainable", "precision"),
-        "gpu": ("backbone", "head", "batch_size"),
-        "scaling": ("backbone", "head", "resolution", "batch_size", "kernels"),
-    }.get(subject, ())
-    if subject == "annotate":
-        return "one thread for each network"
-    return ", ".join(f"{name} {getattr(config, name)}" for name in names) or "one face"
+    if json is not None:
+        write(json, subject, rows, facts, config)
 
 
 def write(path: Path, subject: str, rows: list, facts: dict[str, Any], config: Config) -> None:

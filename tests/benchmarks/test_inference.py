@@ -2,15 +2,12 @@ import itertools
 import json
 import math
 import shlex
-import subprocess
-import sys
-from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
-from keypoints.benchmarks import gpu, inference, timings, training_step
+from keypoints.benchmarks import inference, timings
 from keypoints.commands.benchmark import benchmark
 from keypoints.commands.cli import run_command
 from keypoints.commands.train import load_experiment
@@ -23,15 +20,6 @@ from tests.faces import dotted_faces, write_folder
 SMALL = Config(
     backbone="tiny", head="pooled", resolution=56, batch_size=2, epochs=1, precision="float32"
 )
-# Answers as PyTorch's program does, and shows what it was given.
-STAND_IN = """#!{python}
-import json, sys
-assert json.loads(sys.argv[2]) == dict(
-    batch_size=2, resolution=56, trainable="all", precision="float32"
-)
-for line in sys.stdin:
-    print(0.5, flush=True)
-"""
 
 
 @pytest.fixture(scope="module")
@@ -100,24 +88,6 @@ def test_a_clip_is_played_to_and_fro_without_an_end():
     assert [time for time, _ in played] == pytest.approx(times)
 
 
-def test_steps_beside_a_program_that_stands_for_pytorch(tmp_path):
-    python = tmp_path / "python"
-    python.write_text(STAND_IN.format(python=sys.executable))
-    python.chmod(0o755)
-    rows = training_step.measure_steps(SMALL, repeats=1)
-    assert rows[-1].note == "only resnet50 with the pooled head" and rows[1].ratio == 1
-    with training_step.ExitStack() as stack:
-        ask = training_step.torch_process(SMALL, str(python), stack)
-        assert ask("step") == ask("infer") == 0.5
-    with (
-        training_step.ExitStack() as stack,
-        pytest.raises(InputError, match="is PyTorch installed"),
-    ):
-        training_step.torch_process(SMALL, "/bin/true", stack)("step")
-    with training_step.ExitStack() as stack, pytest.raises(InputError, match="No such file"):
-        training_step.torch_process(SMALL, str(tmp_path / "none"), stack)
-
-
 def test_predictions_and_what_is_not_exported(run):
     live, onnx, int8 = inference.measure_predictions(run, export=run / "export", repeats=2)
     assert live.ratio == 1 and live.samples == 2 and not onnx.samples
@@ -141,18 +111,16 @@ def test_the_tool_prints_and_writes_json(run, tmp_path, capsys, monkeypatch):
     monkeypatch.setattr("keypoints.commands.train.EXPERIMENTS", tmp_path)  # the wheel has none
     shown, written = result(f"webcam --model={run} --repeats=1")
     assert "live, new faces" in shown and "95 %: " in written["rows"][0]["note"]
-    shown, written = result("step --backbone=tiny --resolution=56 --batch_size=2 --repeats=1")
-    assert "skipped: only resnet50" in shown and written["rows"][2]["median"] is None
-    assert written["config"]["resolution"] == 56
 
 
 @pytest.mark.parametrize(
     ("line", "message"),
     [
         ("pipline", "did you mean 'pipeline'"),
-        ("step --repeats=0", "--repeats=0"),
+        ("pipeline --repeats=0", "--repeats=0"),
+        ("step", "step: is measured by `python -m benchmarks step` in a checkout"),
         ("predict", "--model is missing"),
-        ("step --batchsize=3", "did you mean '--batch_size'"),
+        ("pipeline --batchsize=3", "did you mean '--batch_size'"),
     ],
 )
 def test_mistakes_end_in_one_line(line, message, capsys):
@@ -167,53 +135,3 @@ def test_without_a_checkout_experiments_are_said_to_be_elsewhere(tmp_path, monke
         InputError, match="unknown experiment 'smoke': experiments/ is in the source"
     ):
         load_experiment("smoke")
-
-
-@pytest.mark.slow
-def test_the_table_of_a_gpu_on_a_small_network(monkeypatch):
-    monkeypatch.setattr(gpu, "SIDES", (56,))
-    monkeypatch.setattr(gpu, "CALLS", 2)
-    rows = gpu.measure_gpu(SMALL, repeats=2)
-    assert len(rows) == 8 and rows[0].name.startswith("56, float32, training, Keras, ")
-    assert rows[6].name.startswith("56, mixed_bfloat16, inference, Keras, ")
-    assert all(row.samples == 2 and "first call" in row.note for row in rows[::2])
-    assert {row.note for row in rows[1::2]} == {"torch_python=PATH is not given"}
-
-
-@pytest.mark.slow
-def test_scaling_over_devices(monkeypatch):
-    monkeypatch.setattr(training_step, "DEVICES", (2,))
-    monkeypatch.setattr(training_step, "BATCHES", ())
-    monkeypatch.setattr(training_step, "SIDES", ())
-    (row,) = training_step.measure_scaling(SMALL, repeats=1)
-    assert row.name == "devices 2" and row.median > 0 and row.ratio == 1
-
-
-def test_the_table_of_scaling_by_hand(monkeypatch):
-    """A step whose images/s fall with the pixels and rise with devices and batch size."""
-    asked = []
-
-    def measured(config, repeats, devices):
-        asked.append((config.batch_size, config.resolution, devices))
-        speed = 1e4 * devices * config.batch_size / config.resolution**2
-        return timings.timing("", "images/s", [speed] * repeats)
-
-    monkeypatch.setattr(training_step, "_in_child", measured)
-    rows = training_step.measure_scaling(SMALL, repeats=3)
-    assert asked == [
-        *[(2, 56, devices) for devices in (1, 2, 4)],
-        *[(size, 56, 1) for size in (4, 8, 16)],
-        *[(2, side, 1) for side in (56, 112, 224)],
-    ]
-    assert [row.name for row in rows[2:7:2]] == ["devices 4", "batch size 8", "resolution 56"]
-    assert [row.ratio for row in rows] == pytest.approx([1, 2, 4, 1, 2, 4, 1, 1, 1])
-    assert rows[1].median == pytest.approx(1e4 * 2 * 2 / 56**2) and rows[1].samples == 3
-
-
-def test_the_product_does_not_know_pytorch():
-    root = Path(__file__).parents[2]
-    found = subprocess.run(
-        ["grep", "-rlE", "^ *(import|from) torch", "--include=*.py", "keypoints", "tools"],
-        cwd=root, capture_output=True, text=True,
-    )  # fmt: skip
-    assert found.stdout.split() == ["keypoints/benchmarks/torch_baseline.py"]

@@ -1,5 +1,6 @@
 import shutil
 import threading
+from concurrent.futures import ThreadPoolExecutor
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import numpy as np
@@ -129,7 +130,18 @@ def test_the_download_is_tried_again_when_cut_half_way(archive, tmp_path, server
     server.data, server.cuts, server.chunked = archive.read_bytes(), cuts, chunked
     path = download(server.url, tmp_path / "fetched.zip")
     assert path.read_bytes() == server.data and server.requests == cuts + 1
-    assert not list(tmp_path.glob("*.part"))
+    assert sorted(tmp_path.iterdir()) == sorted([archive, path])
+
+
+def test_two_downloads_of_one_file_at_once_do_not_mix(archive, tmp_path, server):
+    server.data = archive.read_bytes()
+    path = tmp_path / "fetched.zip"
+    with ThreadPoolExecutor(4) as pool:
+        for done in [pool.submit(download, server.url, path) for _ in range(8)]:
+            assert done.result() == path
+    assert path.read_bytes() == server.data and sorted(tmp_path.iterdir()) == sorted(
+        [archive, path]
+    )
 
 
 def test_a_builder_downloads_what_it_does_not_find(archive, tmp_path, server, monkeypatch):

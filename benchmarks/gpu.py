@@ -4,22 +4,21 @@ Training step and inference at 224 and 112 pixels, in float32 and mixed_bfloat16
 compile and the peak of the GPU's memory. On a machine without a GPU it measures the CPU.
 """
 
-import json
 import time
 from collections.abc import Callable
 from contextlib import ExitStack
-from dataclasses import replace
+from dataclasses import asdict, replace
 from functools import partial
 from typing import Any
 
 import numpy as np
 
+from benchmarks.step import torch_process, training_model
 from keypoints import config as configs
 from keypoints.benchmarks.timings import Timing, timing
-from keypoints.benchmarks.training_step import torch_process, training_model
 from keypoints.config import Config
 from keypoints.geometry import CROP
-from keypoints.system.processes import run_python
+from keypoints.system.processes import call_python
 
 SIDES, PRECISIONS = (224, 112), ("float32", "mixed_bfloat16")
 KINDS = {"step": "training", "infer": "inference"}
@@ -44,10 +43,11 @@ def measure_gpu(
     return rows
 
 
-def keras_cell(config: Config, repeats: int) -> list[Timing]:
-    """The rows of `config` for Keras in this process."""
+def keras_cell(config_json: str, repeats: str) -> list[dict[str, Any]]:
+    """The rows of a config for Keras in this process."""
     from keypoints.training import devices
 
+    config = configs.from_json(config_json, "argv")
     model = training_model(config)
     crops = np.zeros((config.batch_size, CROP, CROP, 3), np.uint8)
     targets = np.zeros((config.batch_size, 136), np.float32)
@@ -57,29 +57,22 @@ def keras_cell(config: Config, repeats: int) -> list[Timing]:
     }
     name = f"Keras, {devices.names()[0]}"
     measured = {
-        kind: _sampled(call, name, kind, config, repeats, devices.peak_memory)
+        kind: _sampled(call, name, kind, config, int(repeats), devices.peak_memory)
         for kind, call in calls.items()
     }
-    return [measured[kind] for kind in KINDS]
+    return [asdict(measured[kind]) for kind in KINDS]
 
 
 def _keras_rows(config: Config, repeats: int) -> list[Timing]:
-    program = (
-        "import sys, json, dataclasses; from keypoints import config; "
-        "from keypoints.benchmarks import gpu; "
-        "rows = gpu.keras_cell(config.from_json(sys.argv[1], 'argv'), int(sys.argv[2])); "
-        "print(json.dumps([dataclasses.asdict(row) for row in rows]))"
-    )
-    failure = f"ResNet50 at {config.resolution} in {config.precision}"
-    arguments = (configs.to_json(config), str(repeats))
-    printed = run_python(
-        program,
-        *arguments,
-        failure=failure,
+    rows = call_python(
+        "benchmarks.gpu.keras_cell",
+        configs.to_json(config),
+        str(repeats),
+        failure=f"ResNet50 at {config.resolution} in {config.precision}",
         JAX_ENABLE_COMPILATION_CACHE="false",  # so that the first call includes the time to compile
         XLA_PYTHON_CLIENT_PREALLOCATE="false",  # so that the peak of the memory is what is used
     )
-    return [Timing(**row) for row in json.loads(printed.splitlines()[-1])]
+    return [Timing(**row) for row in rows]
 
 
 def _torch_rows(config: Config, repeats: int, python: str | None) -> list[Timing]:

@@ -1,6 +1,6 @@
 """Benchmarks of a training step against PyTorch, and by devices, batch size and resolution.
 
-Timed as in `inference`; PyTorch runs in a separate process.
+Timed as in `keypoints.benchmarks.inference`; PyTorch runs in a separate process.
 """
 
 import json
@@ -20,7 +20,7 @@ from keypoints.benchmarks.timings import Timing, compared, interleaved, timing
 from keypoints.config import Config
 from keypoints.errors import InputError
 from keypoints.geometry import CROP
-from keypoints.system.processes import run_python
+from keypoints.system.processes import call_python
 
 TORCH_PROGRAM = Path(__file__).parent / "torch_baseline.py"  # run by an interpreter with PyTorch
 TORCH_FIELDS = ("batch_size", "resolution", "trainable", "precision")
@@ -140,31 +140,25 @@ def measure_scaling(config: Config, *, repeats: int = 5) -> list[Timing]:
     return rows
 
 
-def scaling_cell(config: Config, repeats: int) -> Timing:
+def scaling_cell(config_json: str, repeats: str) -> dict[str, Any]:
     """Images/s of the training step on all devices of this process."""
     from keypoints.training import devices
 
+    config = configs.from_json(config_json, "argv")
     devices.use_all(config)
     model = training_model(config)
     batch = config.batch_size
     crops = np.zeros((batch, CROP, CROP, 3), np.uint8)
     targets = np.zeros((batch, 136), np.float32)
-    seconds = interleaved({"": lambda: (model.train_on_batch(crops, targets), None)[1]}, repeats)[
-        ""
-    ]
-    return timing("", "images/s", batch / np.array(seconds))
+    step = partial(model.train_on_batch, crops, targets, return_dict=True)
+    (seconds,) = interleaved({"": step}, int(repeats)).values()
+    return asdict(timing("", "images/s", batch / np.array(seconds)))
 
 
 def _in_child(config: Config, repeats: int, devices: int) -> Timing:
-    program = (
-        "import sys, json, dataclasses; from keypoints import config; "
-        "from keypoints.benchmarks import training_step; "
-        "config = config.from_json(sys.argv[1], 'argv'); "
-        "cell = training_step.scaling_cell(config, int(sys.argv[2])); "
-        "print(json.dumps(dataclasses.asdict(cell)))"
-    )
     flags = f"{os.environ.get('XLA_FLAGS', '')} --xla_force_host_platform_device_count={devices}"
     failure = f"the step failed on {devices} devices"
     arguments = (configs.to_json(config), str(repeats))
-    printed = run_python(program, *arguments, failure=failure, XLA_FLAGS=flags)
-    return Timing(**json.loads(printed.splitlines()[-1]))
+    return Timing(
+        **call_python("benchmarks.step.scaling_cell", *arguments, failure=failure, XLA_FLAGS=flags)
+    )
