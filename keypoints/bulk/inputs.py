@@ -22,7 +22,7 @@ from urllib.parse import urlsplit
 import numpy as np
 
 from keypoints.errors import InputError
-from keypoints.media import pictures, videos
+from keypoints.media import formats, pictures, videos
 
 TARS, TABLES = (".tar", ".tar.gz", ".tgz"), (".parquet",)
 # Columns of a Parquet table that hold pictures, the first choice first: the bytes of a file, its
@@ -122,18 +122,18 @@ def read_unit(unit: Unit) -> Iterator[Picture]:
 
 
 def _contained(source: str, group: int) -> Iterator[Picture]:
-    if _ends(source, videos.INPUTS):
+    if formats.is_video(_path(source)):
         return _frames(source)
     return _members(source) if _ends(source, TARS) else _rows(source, group)
 
 
 def is_known(name: str) -> bool:
     """Whether a file's name ends as those of pictures, videos, tar shards or tables do."""
-    return is_picture(name) or _ends(name, videos.INPUTS + TARS + TABLES)
+    return is_picture(name) or formats.is_video(_path(name)) or _ends(name, TARS + TABLES)
 
 
 def is_picture(name: str) -> bool:
-    return _ends(name, pictures.SUFFIXES)
+    return formats.is_picture(_path(name))
 
 
 def _frames(source: str) -> Iterator[Picture]:
@@ -293,5 +293,9 @@ def _hidden(name: str) -> bool:
 
 
 def _ends(name: str, suffixes: tuple[str, ...]) -> bool:
-    path = urlsplit(name).path if "://" in name else name
-    return path.lower().endswith(suffixes)
+    return _path(name).lower().endswith(suffixes)
+
+
+def _path(name: str) -> str:
+    """A file's name, or the part of a URL that names a file."""
+    return urlsplit(name).path if "://" in name else name

@@ -184,14 +184,14 @@ def _draw_filter(
     likely to be a face. The file's name has nothing of the input's.
     """
     from keypoints.inference.tracking import SCORE_THRESHOLD
-    from keypoints.media import pictures
+    from keypoints.media import picture_writer, pictures
 
     filter = _load_filter(name)
     drawn = points if filter.protects else points[scores >= SCORE_THRESHOLD]
     target = f"{FILTERED}/{unit}/{number:06d}.jpg"
     with store.replacing(target) as temporary:
         shown = pictures.Still(filter.apply(image, drawn))
-        pictures.save(Path(temporary), [shown])
+        picture_writer.save(Path(temporary), [shown])
     return target
 
 

@@ -58,10 +58,10 @@ def filter(
     from keypoints.filters.pipeline import Pipeline
     from keypoints.inference.predictor import Predictor
     from keypoints.live.sources import Source
-    from keypoints.media import landmark_csv, pictures
+    from keypoints.media import formats, landmark_csv
 
-    if quality not in pictures.QUALITIES:
-        known = ", ".join(pictures.QUALITIES)
+    if quality not in formats.QUALITIES:
+        known = ", ".join(formats.QUALITIES)
         raise InputError(f"--quality={quality}: one of {known} is expected")
     source, loaded = Source.parse(input), load_filter(filter)
     target = Path(output) if output is not None else source.default_name(loaded.spec.name)
@@ -227,11 +227,11 @@ def list_filters(input: str | None, output: str | None, model: str, detector: st
     from keypoints.inference.detectors import load_detector
     from keypoints.inference.predictor import Predictor
     from keypoints.inference.tracking import Tracker
-    from keypoints.media import pictures
+    from keypoints.media import formats, picture_writer, pictures
 
     target = Path(output) if output is not None else Path("filters.png")
-    if target.suffix.lower() not in pictures.SUFFIXES:
-        known = ", ".join(pictures.SUFFIXES)
+    if target.suffix.lower() not in formats.PICTURES:
+        known = ", ".join(formats.PICTURES)
         raise InputError(f"--output={target}: a picture's name ends in {known}")
     faces = None
     if input is not None:
@@ -246,5 +246,5 @@ def list_filters(input: str | None, output: str | None, model: str, detector: st
             raise InputError(f"{path}: no face was found to show the filters on")
     for name in filters.list_filters():
         print(f"{name:<15}{filters.load_filter(name).spec.description}")
-    pictures.save(target, [pictures.Still(draw_sheet(faces))], quality="medium")
+    picture_writer.save(target, [pictures.Still(draw_sheet(faces))], quality="medium")
     print(f"a picture of them: {target}")

@@ -14,7 +14,8 @@ from keypoints.data import annotations
 from keypoints.data.correction import Correction
 from keypoints.data.records import Example
 from keypoints.errors import InputError
-from keypoints.media.pictures import SUFFIXES, decode_picture
+from keypoints.media.formats import is_picture
+from keypoints.media.pictures import decode_picture
 from keypoints.system.paths import stays_inside
 
 SPLITS, YAWS, LABELS = "splits.csv", "yaw.csv", "labels.json"
@@ -101,7 +102,7 @@ def _find_faces(folder: Path) -> tuple[list[Face], list[str]]:
         suffix = path.suffix.lower()
         if suffix in files and path.name not in (SPLITS, YAWS):
             files[suffix].append(path)
-        elif suffix in SUFFIXES:
+        elif is_picture(path):
             pictures[path.with_suffix("")] = path
     found: list[Face] = []
     problems: list[str] = []

@@ -27,7 +27,8 @@ from keypoints.data.pipeline import WINDOW_SIDE, windows
 from keypoints.data.records import Example, Records
 from keypoints.errors import InputError
 from keypoints.landmarks import COUNT
-from keypoints.media.pictures import SUFFIXES, decode_picture
+from keypoints.media.formats import is_picture
+from keypoints.media.pictures import decode_picture
 from keypoints.system.atomic import replacing
 
 LABELS = (".pts", ".json", ".npy")
@@ -99,7 +100,7 @@ def _samples(path: Path, problems: list[str]) -> Iterator[tuple[_Place, tuple[by
                 continue
             kind, key = name.suffix.lower(), str(name.with_suffix(""))
             whole = f"{path.name}/{member.name}"
-            if kind in SUFFIXES:
+            if is_picture(member.name):
                 pictures[key] = _Place(path, member.offset_data, member.size, whole)
             elif kind in LABELS:
                 file = shard.extractfile(member)

@@ -8,9 +8,8 @@ from pathlib import Path
 from keypoints.errors import InputError
 from keypoints.filters.coverage import Coverage
 from keypoints.filters.pipeline import Pipeline
-from keypoints.media import pictures, videos
+from keypoints.media import formats, picture_writer, pictures, videos
 from keypoints.media.landmark_csv import WriteRow, no_rows
-from keypoints.media.pictures import SUFFIXES
 
 Progress = Callable[[int, int], None]  # of frames done and, 0 where unknown, of all frames
 
@@ -41,12 +40,12 @@ def filter_picture(
     number: int = 0,
     quality: str = "high",
 ) -> Result:
-    """Filter every frame or page of a picture file; `pictures.save` says what is kept.
+    """Filter every frame or page of a picture file; `picture_writer.save` says what is kept.
 
     `number` is the first frame's in the table of landmarks. Raises InputError for a target whose
     name is no picture's or that cannot be written, and for a damaged picture.
     """
-    pictures.format_of(target)
+    formats.picture_format(target)
     picture = pictures.open_picture(path)
     pipeline.restart(moving=False)
     seconds, painted = 0.0, []
@@ -62,7 +61,7 @@ def filter_picture(
         )
         painted.append(still.painted(draw))
         seconds += still.seconds
-    warnings = pictures.save(target, painted, source=picture, quality=quality)
+    warnings = picture_writer.save(target, painted, source=picture, quality=quality)
     height, width = image.shape[:2]
     return Result(
         target, width, height, warnings=picture.notes + warnings, coverage=pipeline.coverage
@@ -78,10 +77,12 @@ def folder_pictures(path: Path, target: Path) -> list[tuple[Path, Path]]:
         entries = sorted(path.iterdir())
     except OSError as error:
         raise InputError(f"{path}: {error.strerror or error}") from None
-    known = [p for p in entries if pictures.is_picture(p) and not p.name.startswith(".")]
+    known = [p for p in entries if formats.is_picture(p) and not p.name.startswith(".")]
     if not known:
-        raise InputError(f"{path}: no picture in this folder; known: {', '.join(SUFFIXES)}")
-    return [(p, target / pictures.writable_name(p.name)) for p in known]
+        raise InputError(
+            f"{path}: no picture in this folder; known: {', '.join(formats.picture_inputs())}"
+        )
+    return [(p, target / formats.writable_picture(p.name)) for p in known]
 
 
 def filter_folder(

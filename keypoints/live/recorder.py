@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from keypoints.media import pictures, videos
+from keypoints.media import picture_writer, pictures, videos
 
 
 class Recorder:
@@ -52,7 +52,7 @@ def snapshot(image: np.ndarray) -> Path:
     Raises InputError where it cannot be written.
     """
     path = Path(f"snapshot-{now()}.png")
-    pictures.save(path, [pictures.Still(image)])
+    picture_writer.save(path, [pictures.Still(image)])
     return path
 
 

@@ -9,7 +9,7 @@ from urllib.request import url2pathname
 import numpy as np
 
 from keypoints.errors import InputError
-from keypoints.media import cameras, pictures, videos
+from keypoints.media import cameras, formats, videos
 
 SYNTHETIC = "synthetic"  # name of the synthetic clip
 
@@ -42,11 +42,11 @@ class Source:
             return cls(text, "folder")
         if not path.exists():
             raise InputError(f"{path}: no such file or folder")
-        if videos.is_video(path):
+        if formats.is_video(path):
             return cls(text, "video")
-        if pictures.is_picture(path):
+        if formats.is_picture(path):
             return cls(text, "picture")
-        known = ", ".join(pictures.SUFFIXES + videos.INPUTS)
+        known = ", ".join(formats.picture_inputs() + formats.VIDEO_INPUTS)
         raise InputError(f"{path}: neither a picture nor a video by its name; known: {known}")
 
     @property
@@ -89,5 +89,7 @@ class Source:
             whole = Path(self.text).resolve()
         if self.kind == "folder":
             return whole.with_name(f"{whole.name}-{label}")
-        writer = pictures if self.kind == "picture" else videos
-        return whole.with_name(writer.writable_name(f"{whole.stem}-{label}{whole.suffix}"))
+        name = f"{whole.stem}-{label}{whole.suffix}"
+        if self.kind == "picture":
+            return whole.with_name(formats.writable_picture(name))
+        return whole.with_name(formats.writable_video(name))

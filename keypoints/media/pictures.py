@@ -1,10 +1,7 @@
-"""Picture files: their pixels as displayed, and everything that an edited copy must keep."""
+"""Picture files: their pixels as displayed, with the values of the file."""
 
-import functools
 import io
-import re
-import struct
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -13,59 +10,17 @@ from typing import Any
 import numpy as np
 
 from keypoints.errors import InputError
+from keypoints.media import formats, icc, metadata
+from keypoints.media.deep_colour import deep_pixels
 from keypoints.media.orientation import of_exif, upright
-from keypoints.system.atomic import replacing
 
 # A decoded picture of this size takes 300 MB: a larger file is a mistake or an attack.
 MAX_PIXELS = 100_000_000
 MAX_ANIMATION = 3 * MAX_PIXELS  # of all frames of a file together
 
-_ORIENTATION, _EXIF_IFD, _GPS_IFD, _WIDTH, _HEIGHT = 0x0112, 0x8769, 0x8825, 0xA002, 0xA003
-# Tags that describe the picture: title, camera, program, date, artist, copyright. The other tags of
-# the first directory describe how the file is stored.
-_DESCRIPTIVE = {0x010E, 0x010F, 0x0110, 0x0131, 0x0132, 0x013B, 0x8298}
-_OWN_TEXTS = {"XML:com.adobe.xmp"}  # PNG texts that are kept in another way
-
-
-@dataclass(frozen=True)
-class Format:
-    """What a picture format can store."""
-
-    name: str  # Pillow's
-    alpha: bool = False
-    profile: bool = False  # an ICC profile
-    exif: bool = False
-    gray: bool = False
-    cmyk: bool = False
-    deep: bool = False  # 16 bits a value
-    several: bool = False  # frames of an animation, or pages
-    side: int = 0  # the most pixels of a side; 0: no limit of its own
-
-
-_JPEG = Format("JPEG", profile=True, exif=True, gray=True, cmyk=True, side=65500)
-_PNG = Format("PNG", alpha=True, profile=True, exif=True, gray=True, deep=True, several=True)
-_WEBP = Format("WEBP", alpha=True, profile=True, exif=True, several=True, side=16383)
-_AVIF = Format("AVIF", alpha=True, profile=True, exif=True, several=True)
-_HEIF = Format("HEIF", alpha=True, profile=True, exif=True)
-_TIFF = Format("TIFF", *[True] * 7)
-# Formats that are written, by the file's extension; more can be read (`is_picture`).
-FORMATS = {
-    ".jpg": _JPEG, ".jpeg": _JPEG, ".png": _PNG, ".webp": _WEBP, ".bmp": Format("BMP"),
-    ".tif": _TIFF, ".tiff": _TIFF, ".gif": Format("GIF", alpha=True, several=True, side=65535),
-    ".avif": _AVIF, ".heic": _HEIF, ".heif": _HEIF, ".apng": _PNG,
-}  # fmt: skip
-SUFFIXES = tuple(FORMATS)
-# Qualities of JPEG, WebP, and AVIF and HEIC. `high` is visually lossless.
-QUALITIES = {"high": (95, 95, 90), "medium": (88, 85, 75), "small": (75, 70, 55)}
-
-
-def is_picture(path: Path) -> bool:
-    """Whether the extension of a file is that of a picture format that can be read."""
-    from PIL import Image
-
-    suffix = path.suffix.lower()
-    known = Image.registered_extensions()
-    return suffix in FORMATS or (known.get(suffix) in Image.OPEN and known[suffix] != "MPEG")
+_HEIF_BRANDS = {b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"hevm", b"hevs", b"mif1",
+                b"mif2", b"msf1"}  # fmt: skip
+_AVIF_BRANDS = {b"avif", b"avis"}
 
 
 def decode_picture(data: bytes, name: str) -> np.ndarray:
@@ -79,6 +34,13 @@ def decode_picture(data: bytes, name: str) -> np.ndarray:
     return next(Picture(data, name).stills()).rgb()
 
 
+def encode_png(image: np.ndarray) -> bytes:
+    """`image` `(h, w, 3)` uint8 RGB as a PNG file, compressed for speed rather than size."""
+    import cv2
+
+    return cv2.imencode(".png", image[..., ::-1], [cv2.IMWRITE_PNG_COMPRESSION, 1])[1].tobytes()
+
+
 def open_picture(path: Path) -> "Picture":
     """The picture file at `path`; raises InputError where it cannot be read or is no picture."""
     try:
@@ -86,18 +48,6 @@ def open_picture(path: Path) -> "Picture":
     except OSError as error:
         raise InputError(f"{path}: {error.strerror or error}") from None
     return Picture(data, str(path))
-
-
-def writable_name(name: str) -> str:
-    """`name`, with `.png` appended if its extension is of a format that can only be read."""
-    return name if Path(name).suffix.lower() in FORMATS else f"{name}.png"
-
-
-def encode_png(image: np.ndarray) -> bytes:
-    """`image` `(h, w, 3)` uint8 RGB as a PNG file, compressed for speed rather than size."""
-    import cv2
-
-    return cv2.imencode(".png", image[..., ::-1], [cv2.IMWRITE_PNG_COMPRESSION, 1])[1].tobytes()
 
 
 @dataclass(frozen=True)
@@ -109,12 +59,17 @@ class Still:
     profile: bytes | None = None  # ICC profile of the pixels; None: sRGB
     seconds: float = 0.0  # for which a frame of an animation is shown
 
+    @property
+    def transparent(self) -> bool:
+        """Whether a pixel is not opaque."""
+        return self.alpha is not None and bool(high_byte(self.alpha).min() < 255)
+
     def rgb(self, background: int = 255) -> np.ndarray:
         """`(h, w, 3)` uint8 sRGB, blended with a gray of `background`."""
-        colours = _to_srgb(_bytes(self.pixels), self.profile)
+        colours = icc.to_srgb(high_byte(self.pixels), self.profile)
         if self.alpha is None:
             return colours
-        share = _bytes(self.alpha).astype(np.uint16)[..., None]
+        share = high_byte(self.alpha).astype(np.uint16)[..., None]
         return ((colours * share + background * (255 - share) + 127) // 255).astype(np.uint8)
 
     def painted(self, paint: Callable[[np.ndarray], np.ndarray]) -> "Still":
@@ -127,7 +82,7 @@ class Still:
         before, alpha = self.rgb(), self.alpha
         after = paint(before)
         changed = (after != before).any(axis=-1)
-        if alpha is not None and _bytes(alpha).min() < 255:
+        if alpha is not None and self.transparent:
             dark_before = self.rgb(0)
             dark = paint(dark_before)
             changed |= (dark != dark_before).any(axis=-1)
@@ -142,19 +97,24 @@ class Still:
         still = self
         if self.pixels.shape[-1] == 1 and np.ptp(after[changed].astype(int), axis=-1).any():
             still = self.in_srgb()  # colours on a gray picture
-        values = _from_srgb(after, still.profile, still.pixels.shape[-1])
+        values = icc.from_srgb(after, still.profile, still.pixels.shape[-1])
         if still.pixels.dtype == np.uint16:
             values = values.astype(np.uint16) * 257
         pixels = np.where(changed[..., None], values, still.pixels)
         return replace(still, pixels=pixels, alpha=alpha)
+
+    def in_bytes(self) -> "Still":
+        """The same with 8 bits a value."""
+        alpha = None if self.alpha is None else high_byte(self.alpha)
+        return replace(self, pixels=high_byte(self.pixels), alpha=alpha)
 
     def in_srgb(self) -> "Still":
         """The same in RGB without a profile; 16 bits stay unless a profile must be applied."""
         if self.pixels.dtype == np.uint16 and self.profile is None and self.pixels.shape[-1] != 4:
             pixels = np.broadcast_to(self.pixels, (*self.pixels.shape[:2], 3))
             return replace(self, pixels=pixels)
-        alpha = None if self.alpha is None else _bytes(self.alpha)
-        return replace(self, pixels=replace(self, alpha=None).rgb(), alpha=alpha, profile=None)
+        still = self.in_bytes()
+        return replace(still, pixels=replace(still, alpha=None).rgb(), profile=None)
 
 
 class Picture:
@@ -169,7 +129,7 @@ class Picture:
             self._file = _open(data)
             self.format: str = self._file.format or ""
             total = int(getattr(self._file, "n_frames", 1))
-            several = {format.name for format in FORMATS.values() if format.several}
+            several = {format.name for format in formats.PICTURES.values() if format.several}
             self.count = total if self.format in several else 1  # frames or pages
             self._limit()
         self.animated = self.count > 1 and self.format != "TIFF"
@@ -199,50 +159,31 @@ class Picture:
 
     def _still(self, index: int) -> Still:
         file = self._file
-        pixels, alpha = _deep_pixels(self._data, file, index), None
         if file.mode in ("I", "F"):
             self.notes.append(f"{self.name}: 32 bits a value are kept as 16")
-        if pixels is None:
-            shown = _plain(file)
-            pixels = np.asarray(shown).reshape(shown.height, shown.width, -1)
-            if shown.mode in ("LA", "RGBA"):
-                pixels, alpha = pixels[..., :-1], pixels[..., -1]
-        elif pixels.shape[-1] == 4:
-            pixels, alpha = pixels[..., :3], pixels[..., 3]
-        turn = of_exif(file.getexif().get(_ORIENTATION, 1))
+        deep_animation = self.animated and self.format == "PNG" and self._data[24] == 16
+        if deep_animation and index == 0:
+            self.notes.append(f"{self.name}: 16 bits a value of its frames are read as 8")
+        pixels = None if deep_animation else deep_pixels(self._data, file, index)
+        pixels, alpha = _plain(file) if pixels is None else pixels, None
+        if pixels.shape[-1] in (2, 4) and file.mode != "CMYK":
+            pixels, alpha = pixels[..., :-1], pixels[..., -1]
+        elif isinstance(key := file.info.get("transparency"), int | tuple):
+            alpha = _keyed_alpha(pixels, key, self._data[24] if self.format == "PNG" else 8)
+        turn = of_exif(metadata.orientation_of(file))
         profile = file.info.get("icc_profile") or None
         return Still(
             np.ascontiguousarray(upright(pixels, turn)),
             None if alpha is None else np.ascontiguousarray(upright(alpha, turn)),
-            profile if _usable(profile, pixels.shape[-1]) else None,
+            profile if icc.usable(profile, pixels.shape[-1]) else None,
             file.info.get("duration", 0) / 1000 if self.animated else 0.0,
         )
 
-    def metadata(self, width: int, height: int) -> dict[str, Any]:
-        """EXIF, XMP, resolution, comment and texts for a copy of `width` x `height` pixels.
-
-        As options of Pillow's writers. The orientation is left out, since copies are upright,
-        and so are thumbnails, which would show the picture as it was before it was painted.
-        """
-        file = self._file
-        exif = file.getexif()
-        copy = type(exif)()
-        copy.update({tag: exif[tag] for tag in exif if tag in _DESCRIPTIVE})
-        for tag in (_EXIF_IFD, _GPS_IFD):
-            entries = dict(exif.get_ifd(tag))
-            if _WIDTH in entries:
-                entries |= {_WIDTH: width, _HEIGHT: height}
-            if entries:
-                copy[tag] = entries
-        kept = {key: file.info[key] for key in ("dpi", "comment") if key in file.info}
-        if len(copy):
-            kept["exif"] = copy.tobytes()
-        xmp = file.info.get("xmp") or b""
-        xmp = xmp.encode() if isinstance(xmp, str) else xmp
-        if xmp and not re.search(rb"xmpGImg|GImage", xmp):
-            kept["xmp"] = re.sub(rb"(tiff:Orientation(?:=[\"']|>))\d", rb"\g<1>1", xmp)
-        texts = getattr(file, "text", {})
-        return kept | {"texts": {key: text for key, text in texts.items() if key not in _OWN_TEXTS}}
+    def metadata(self, width: int, height: int, *, private: bool) -> tuple[dict[str, Any], str]:
+        """Options as from `metadata.kept_metadata`, and a line about what is left out, or ""."""
+        kept, lost = metadata.kept_metadata(self._file, width, height, private=private)
+        reason = "may show or name people" if private else "may hold a preview of the unpainted"
+        return kept, f"{self.name}: left out, since it {reason}: {', '.join(lost)}" if lost else ""
 
     def timing(self) -> dict[str, Any]:
         """Timing of an animation, as options of Pillow's writers."""
@@ -272,219 +213,13 @@ class Picture:
             raise InputError(f"{self.name}: not a whole picture: {reason.strip()}") from None
 
 
-def save(
-    target: Path, stills: Sequence[Still], *, source: Picture | None = None, quality: str = "high"
-) -> list[str]:
-    """Write a picture, or its frames, in the format of `target`'s extension; atomic.
-
-    Everything in `source` besides the pixels is kept. `quality` is one of `QUALITIES`. Returns a
-    line for each thing that the format cannot store. Raises InputError if the file
-    cannot be written.
-    """
-    format = format_of(target)
-    if quality not in QUALITIES:
-        raise InputError(f"quality={quality!r}: one of {', '.join(QUALITIES)} is expected")
-    for still in stills:
-        height, width = still.pixels.shape[:2]
-        if format.side and max(width, height) > format.side:
-            raise InputError(
-                f"cannot write {target}: {width} x {height} pixels; {format.name} holds at most "
-                f"{format.side} a side"
-            )
-    notes = []
-    if len(stills) > 1 and not format.several:
-        several = [suffix for suffix, other in FORMATS.items() if other.several]
-        notes.append(f"only the first of {len(stills)} frames; {', '.join(several)} hold all")
-        stills = stills[:1]
-    fitted = [_fit(still, format, len(stills) > 1, notes) for still in stills]
-    if format.name == "GIF" and (source is None or source.format != "GIF"):
-        notes.append("GIF has 256 colours a frame, and transparency is all or nothing")
-    if format is _TIFF and source is not None and source.animated:
-        notes.append("the times of an animation are left out: TIFF has pages alone")
-    notes = [f"{target}: {note}" for note in dict.fromkeys(notes)]
-    try:
-        data = _encode(fitted, format, source, quality)
-    except Exception as error:  # Pillow's encoders raise errors of any kind
-        raise InputError(f"cannot write {target}: {error or type(error).__name__}") from error
-    with replacing(target) as temporary:
-        temporary.write_bytes(data)
-    return notes
+def high_byte(values: np.ndarray) -> np.ndarray:
+    """uint8 of uint8 or uint16 `values`."""
+    return (values >> 8).astype(np.uint8) if values.dtype == np.uint16 else values
 
 
-def format_of(path: Path) -> Format:
-    """The format for a file name; raises InputError for another extension."""
-    format = FORMATS.get(path.suffix.lower())
-    if format is None:
-        raise InputError(f"{path}: a picture's name ends in {', '.join(SUFFIXES)}")
-    if format is _HEIF:
-        _register_heif()
-    return format
-
-
-def _fit(still: Still, format: Format, several: bool, notes: list[str]) -> Still:
-    """`still` without what `format` cannot store; each loss is added to `notes`."""
-    channels = still.pixels.shape[-1]
-    deep = format.deep and not (several and format is _PNG)
-    if still.pixels.dtype == np.uint16 and not deep:
-        notes.append("16 bits a value are written as 8")
-        alpha = None if still.alpha is None else _bytes(still.alpha)
-        still = replace(still, pixels=_bytes(still.pixels), alpha=alpha)
-    if still.alpha is not None and not format.alpha:
-        if _bytes(still.alpha).min() < 255:
-            notes.append("transparency is laid over white")
-            return Still(still.rgb(), seconds=still.seconds)
-        still = replace(still, alpha=None)
-    if still.profile is not None and not format.profile:
-        notes.append("colours of its ICC profile are converted to sRGB")
-        return still.in_srgb()
-    lacks = (channels == 1 and not format.gray) or (channels == 4 and not format.cmyk)
-    return still.in_srgb() if lacks else still
-
-
-def _encode(stills: Sequence[Still], format: Format, source: Picture | None, quality: str) -> bytes:
-    """The bytes of a file of `format`, which can store `stills` unchanged."""
-    from PIL.PngImagePlugin import PngInfo
-
-    height, width = stills[0].pixels.shape[:2]
-    options = source.metadata(width, height) if source is not None else {"texts": {}}
-    texts, xmp = options.pop("texts"), options.get("xmp")
-    if not format.exif:
-        options.pop("exif", None)
-    if source is not None and source.format == format.name:
-        options |= source.compression()
-    jpeg, webp, others = QUALITIES[quality]
-    if format is _JPEG:
-        options = {"quality": jpeg, "subsampling": 0 if quality == "high" else 2} | options
-    elif format is _PNG:
-        options["pnginfo"] = info = PngInfo()
-        for key, text in texts.items():
-            info.add_text(key, str(text))
-        if xmp:
-            info.add_itxt("XML:com.adobe.xmp", xmp.decode(errors="replace"))
-    elif format is _WEBP:
-        options["quality"] = webp
-    elif format in (_AVIF, _HEIF):
-        options["quality"] = others
-    elif format is _TIFF:
-        options.pop("comment", None)
-        # Pillow writes 16 bits and the directories of EXIF without compression alone.
-        if "exif" not in options and all(still.pixels.dtype == np.uint8 for still in stills):
-            options["compression"] = "tiff_deflate"
-    deep = [still.pixels.dtype == np.uint16 and not _is_plain_gray(still) for still in stills]
-    if format is _PNG and deep[0]:
-        return _deep_png(stills[0], options)
-    frames = [_as_pillow(still) for still in stills]
-    if len(frames) > 1:
-        options |= {"save_all": True, "append_images": frames[1:]}
-        if format is not _TIFF:
-            options |= source.timing() if source is not None else {}
-            start = 1 if options.get("default_image") else 0
-            options["duration"] = [round(1000 * still.seconds) for still in stills[start:]]
-            if format is _PNG:
-                options |= {"disposal": 0, "blend": 0}
-            elif format.name == "GIF":
-                options["disposal"] = 2
-                if options["loop"] == 1:
-                    del options["loop"]
-    if format is not _TIFF and stills[0].profile is not None:
-        options["icc_profile"] = stills[0].profile
-    file = io.BytesIO()
-    frames[0].save(file, format.name, **options)
-    data = bytearray(file.getvalue())
-    if any(deep):
-        _widen_tiff(data, deep)
-    return bytes(data)
-
-
-def _is_plain_gray(still: Still) -> bool:
-    return still.pixels.shape[-1] == 1 and still.alpha is None
-
-
-def _as_pillow(still: Still) -> Any:
-    """`still` for Pillow's writers; 16-bit colours as bytes of a picture twice as wide, for
-    `_widen_tiff`."""
-    from PIL import Image
-
-    pixels = still.pixels
-    if pixels.dtype == np.uint16 and _is_plain_gray(still):
-        image = Image.fromarray(np.ascontiguousarray(pixels[..., 0]))
-    else:
-        if pixels.dtype == np.uint16:
-            pixels = _with_alpha(still).astype("<u2")
-            height, width, channels = pixels.shape
-            pixels = pixels.reshape(height, width, channels, 1).view(np.uint8)
-            pixels = pixels.reshape(height, 2 * width, channels)
-        elif still.alpha is not None:
-            pixels = np.concatenate([pixels, still.alpha[..., None]], axis=-1)
-        modes = {1: "L", 2: "LA", 3: "RGB", 4: "CMYK" if still.alpha is None else "RGBA"}
-        mode = modes[pixels.shape[-1]]
-        size = (pixels.shape[1], pixels.shape[0])
-        image = Image.frombytes(mode, size, np.ascontiguousarray(pixels).tobytes())
-    if still.profile is not None:
-        image.info["icc_profile"] = still.profile
-    return image
-
-
-def _with_alpha(still: Still) -> np.ndarray:
-    """RGB or RGBA `(h, w, c)` of the values as they are."""
-    pixels = np.broadcast_to(still.pixels, (*still.pixels.shape[:2], 3))
-    return pixels if still.alpha is None else np.dstack([pixels, still.alpha])
-
-
-def _deep_png(still: Still, options: dict[str, Any]) -> bytes:
-    """16-bit PNG, which Pillow writes only for gray: OpenCV's file with Pillow's metadata."""
-    import cv2
-    from PIL import Image
-
-    pixels = _with_alpha(still)
-    order = [2, 1, 0, 3][: pixels.shape[-1]]
-    data = cv2.imencode(".png", np.ascontiguousarray(pixels[..., order]))[1].tobytes()
-    if still.profile is not None:
-        options["icc_profile"] = still.profile
-    file = io.BytesIO()
-    Image.new("RGB", (1, 1)).save(file, "PNG", **options)
-    kept, source, place = [], file.getvalue(), 8
-    while place < len(source):
-        (length,) = struct.unpack(">I", source[place : place + 4])
-        name, chunk = source[place + 4 : place + 8], source[place : place + length + 12]
-        if name not in (b"IHDR", b"IDAT", b"IEND"):
-            kept.append(chunk)
-        place += len(chunk)
-    header = 8 + 25  # the signature and IHDR
-    return data[:header] + b"".join(kept) + data[header:]
-
-
-def _widen_tiff(data: bytearray, deep: Sequence[bool]) -> None:
-    """Convert the `deep` pages of a TIFF, stored as bytes with twice the width, to 16 bits.
-
-    Pillow writes 16 bits only for gray. The pages are not compressed, so only the tags differ.
-    """
-    order = "<" if data[:2] == b"II" else ">"
-    (place,) = struct.unpack_from(order + "I", data, 4)
-    for is_deep in deep:
-        (entries,) = struct.unpack_from(order + "H", data, place)
-        for entry in range(place + 2, place + 2 + 12 * entries, 12):
-            tag, kind, count = struct.unpack_from(order + "HHI", data, entry)
-            if is_deep and tag == 256:  # ImageWidth
-                letter = {3: "H", 4: "I"}[kind]
-                (width,) = struct.unpack_from(order + letter, data, entry + 8)
-                struct.pack_into(order + letter, data, entry + 8, width // 2)
-            elif is_deep and tag == 258:  # BitsPerSample, three or four of them, elsewhere
-                (bits,) = struct.unpack_from(order + "I", data, entry + 8)
-                struct.pack_into(order + f"{count}H", data, bits, *[16] * count)
-        (place,) = struct.unpack_from(order + "I", data, place + 2 + 12 * entries)
-
-
-def _open(data: bytes) -> Any:
-    from PIL import Image
-
-    if data[4:8] == b"ftyp" and data[8:12] in (b"heic", b"heix", b"heim", b"heis", b"mif1"):
-        _register_heif()
-    return Image.open(io.BytesIO(data))
-
-
-def _register_heif() -> None:
-    """Register HEIC with Pillow; raises InputError if its plugin is not installed."""
+def register_heif() -> Any:
+    """pillow-heif's plugin, registered with Pillow; raises InputError where it is missing."""
     try:
         import pillow_heif
     except ImportError:
@@ -492,109 +227,46 @@ def _register_heif() -> None:
             "HEIC pictures need the package pillow-heif: pip install 'keypoints[heic]'"
         ) from None
     pillow_heif.register_heif_opener(thumbnails=False)
+    return pillow_heif
 
 
-def _deep_pixels(data: bytes, file: Any, index: int) -> np.ndarray | None:
-    """`(h, w, c)` uint16 gray, RGB or RGBA of a picture with more than 8 bits, else None.
+def _open(data: bytes) -> Any:
+    from PIL import Image
 
-    Pillow keeps 16 bits only for gray; colours are decoded again by OpenCV.
-    """
-    import cv2
-
-    if file.mode.startswith("I;16"):
-        return np.asarray(file).astype(np.uint16)[..., None]
-    if file.mode in ("I", "F"):
-        values = np.nan_to_num(np.asarray(file, np.float64), posinf=0, neginf=0)
-        if file.mode == "F" and values.max() <= 255:
-            values = values * (65535 if values.max() <= 1 else 257)
-        return np.clip(values, 0, 65535).astype(np.uint16)[..., None]
-    buffer = np.frombuffer(data, np.uint8)
-    pixels = None
-    if file.format == "PNG" and data[24] == 16:
-        pixels = cv2.imdecode(buffer, cv2.IMREAD_UNCHANGED)
-    elif file.format == "TIFF" and 16 in file.tag_v2.get(258, ()) and file.mode.startswith("RGB"):
-        log = cv2.utils.logging
-        level = log.setLogLevel(log.LOG_LEVEL_ERROR)  # warnings of tags would be printed
-        try:
-            good, pages = cv2.imdecodemulti(buffer, cv2.IMREAD_UNCHANGED, range=(index, index + 1))
-        finally:
-            log.setLogLevel(level)
-        pixels = pages[0] if good else None
-    if pixels is None or pixels.dtype != np.uint16 or pixels.ndim != 3:
-        return None
-    return pixels[..., [2, 1, 0, 3][: pixels.shape[-1]]]
+    brands = _brands(data)
+    if brands & _AVIF_BRANDS:
+        return Image.open(io.BytesIO(data), formats=["AVIF"])
+    if brands & _HEIF_BRANDS:
+        # Not through `Image.open`: the plugin looks at the first brand alone.
+        return register_heif().HeifImageFile(io.BytesIO(data))
+    Image.init()
+    known = [name for name in formats.DECODERS if name in Image.OPEN]  # MPO is opened as JPEG
+    return Image.open(io.BytesIO(data), formats=known)
 
 
-def _plain(file: Any) -> Any:
-    """The picture in an 8-bit mode without a palette: L, LA, RGB, RGBA or CMYK."""
-    if file.mode in ("L", "LA", "RGB", "RGBA", "CMYK") and not file.info.get("transparency"):
-        return file
+def _brands(data: bytes) -> set[bytes]:
+    """The brands of an ISO media file (ISO/IEC 14496-12): the first and the compatible ones."""
+    if data[4:8] != b"ftyp":
+        return set()
+    end = min(int.from_bytes(data[:4], "big"), 1024)
+    return {data[8:12], *(data[place : place + 4] for place in range(16, end, 4))}
+
+
+def _plain(file: Any) -> np.ndarray:
+    """The picture `(h, w, c)` uint8 without a palette: L, LA, RGB, RGBA or CMYK."""
     if file.mode == "1":
-        return file.convert("L")
-    return file.convert("RGBA" if file.has_transparency_data else "RGB")
+        file = file.convert("L")
+    elif file.mode not in ("L", "LA", "RGB", "RGBA", "CMYK"):
+        file = file.convert("RGBA" if file.has_transparency_data else "RGB")
+    return np.asarray(file).reshape(file.height, file.width, -1)
 
 
-def _bytes(values: np.ndarray) -> np.ndarray:
-    """The high byte of each value."""
-    return (values >> 8).astype(np.uint8) if values.dtype == np.uint16 else values
+def _keyed_alpha(pixels: np.ndarray, key: int | tuple[int, ...], bits: int) -> np.ndarray:
+    """Alpha `(h, w)` of `pixels` `(h, w, c)`: one value, of so many `bits`, is transparent.
 
-
-_MODES = {1: ("GRAY", "L"), 3: ("RGB", "RGB"), 4: ("CMYK", "CMYK")}  # by channels
-
-
-@functools.lru_cache(maxsize=8)
-def _usable(profile: bytes | None, channels: int) -> bool:
-    """Whether `profile` is valid and has as many channels."""
-    from PIL import ImageCms
-
-    try:
-        opened = ImageCms.ImageCmsProfile(io.BytesIO(profile or b""))
-        return opened.profile.xcolor_space.strip() == _MODES[channels][0]
-    except (OSError, ImageCms.PyCMSError):
-        return False
-
-
-@functools.lru_cache(maxsize=8)
-def _transform(profile: bytes, channels: int, back: bool) -> Any:
-    """Pillow's transform from a profile to sRGB, or `back`; None where nothing changes."""
-    from PIL import Image, ImageCms
-
-    own, srgb = ImageCms.ImageCmsProfile(io.BytesIO(profile)), ImageCms.createProfile("sRGB")
-    mode = _MODES[channels][1]
-    source, target, *modes = (srgb, own, "RGB", mode) if back else (own, srgb, mode, "RGB")
-    intent = ImageCms.Intent.RELATIVE_COLORIMETRIC
-    transform = ImageCms.buildTransform(source, target, modes[0], modes[1], intent)
-    if channels == 3:
-        levels = np.arange(0, 256, 17, dtype=np.uint8)
-        grid = np.stack(np.meshgrid(levels, levels, levels), axis=-1).reshape(16, 256, 3)
-        moved = np.asarray(ImageCms.applyTransform(Image.fromarray(grid), transform))
-        if np.abs(moved.astype(int) - grid).max() <= 2:
-            return None  # it is sRGB's own profile
-    return transform
-
-
-def _to_srgb(pixels: np.ndarray, profile: bytes | None) -> np.ndarray:
-    """`(h, w, 3)` uint8 sRGB of `pixels` `(h, w, c)` uint8."""
-    from PIL import Image, ImageCms
-
-    channels = pixels.shape[-1]
-    transform = _transform(profile, channels, False) if profile is not None else None
-    if transform is None and channels != 4:
-        return np.ascontiguousarray(np.broadcast_to(pixels, (*pixels.shape[:2], 3)))
-    image = Image.frombytes(_MODES[channels][1], pixels.shape[1::-1], pixels.tobytes())
-    if transform is None:
-        return np.array(image.convert("RGB"))
-    return np.array(ImageCms.applyTransform(image, transform))
-
-
-def _from_srgb(rgb: np.ndarray, profile: bytes | None, channels: int) -> np.ndarray:
-    """uint8 values `(h, w, channels)` with `profile` of `rgb` `(h, w, 3)` uint8 sRGB."""
-    from PIL import Image, ImageCms
-
-    transform = _transform(profile, channels, True) if profile is not None else None
-    if transform is not None:
-        moved = ImageCms.applyTransform(Image.fromarray(rgb), transform)
-        return np.asarray(moved).reshape(*rgb.shape[:2], channels)
-    if channels == 4:
-        return np.asarray(Image.fromarray(rgb).convert("CMYK"))
-    return rgb[..., :channels]
+    Of the `key`, as PNG stores it, only the low bits count.
+    """
+    most = 2**bits - 1
+    top = np.iinfo(pixels.dtype).max
+    colour = (np.atleast_1d(key) & most) * top // most
+    return np.where((pixels == colour).all(axis=-1), 0, top).astype(pixels.dtype)

@@ -12,7 +12,7 @@ import pytest
 from PIL import Image, ImageCms
 
 from keypoints.errors import InputError
-from keypoints.media import pictures
+from keypoints.media import formats, picture_writer, pictures
 from keypoints.media.pictures import Picture, Still, decode_picture, encode_png
 
 
@@ -128,7 +128,7 @@ def hat(image: np.ndarray) -> np.ndarray:
 def repainted(data: bytes, target: Path, paint=hat, *, name="in.x", **options) -> list[str]:
     source = Picture(data, name)
     stills = [still.painted(paint) for still in source.stills()]
-    return source.notes + pictures.save(target, stills, source=source, **options)
+    return source.notes + picture_writer.save(target, stills, source=source, **options)
 
 
 def stills(path: Path) -> list[Still]:
@@ -245,7 +245,7 @@ def test_sixteen_bits_keep_profile_exif_and_texts(tmp_path, target):
     exif[0x010F] = "Camera & Co"
     deep = Still(DEEP, profile=swapped_profile())
     like = Picture(packed(Image.fromarray(GRADIENT), exif=exif, dpi=(300, 300)), "a.png")
-    assert pictures.save(tmp_path / f"out{target}", [deep], source=like) == []
+    assert picture_writer.save(tmp_path / f"out{target}", [deep], source=like) == []
     with Image.open(tmp_path / f"out{target}") as found:
         assert found.info["icc_profile"] == swapped_profile()
         assert found.getexif()[0x010F] == "Camera & Co"
@@ -373,10 +373,10 @@ def test_heic_comes_with_its_plugin_or_says_what_to_install(tmp_path, monkeypatc
     with pytest.raises(InputError, match=f"a.heic: HEIC pictures need .*{message}"):
         decode_picture(heic, "a.heic")
     with pytest.raises(InputError, match=message):
-        pictures.save(tmp_path / "out.heic", [Still(GRADIENT)])
+        picture_writer.save(tmp_path / "out.heic", [Still(GRADIENT)])
     monkeypatch.undo()
     pytest.importorskip("pillow_heif")
-    assert pictures.save(tmp_path / "out.heic", [Still(GRADIENT)]) == []
+    assert picture_writer.save(tmp_path / "out.heic", [Still(GRADIENT)]) == []
     assert np.abs(stills(tmp_path / "out.heic")[0].rgb().astype(int) - GRADIENT).mean() < 4
 
 
@@ -403,27 +403,27 @@ def test_quality_goes_by_names(tmp_path):
     noise = np.random.default_rng(0).integers(0, 256, (60, 80, 3), dtype=np.uint8)
     for suffix in (".jpg", ".webp", ".avif"):
         sizes = []
-        for quality in pictures.QUALITIES:
-            pictures.save(tmp_path / f"out{suffix}", [Still(noise)], quality=quality)
+        for quality in formats.QUALITIES:
+            picture_writer.save(tmp_path / f"out{suffix}", [Still(noise)], quality=quality)
             sizes.append((tmp_path / f"out{suffix}").stat().st_size)
         assert sizes == sorted(sizes, reverse=True)
     with pytest.raises(InputError, match="quality='best'"):
-        pictures.save(tmp_path / "a.jpg", [Still(noise)], quality="best")
+        picture_writer.save(tmp_path / "a.jpg", [Still(noise)], quality="best")
 
 
 def test_the_real_reason_is_given(tmp_path):
     wide = Still(np.zeros((1, 16384, 3), np.uint8))
     with pytest.raises(InputError, match=r"cannot write .*out\.webp: .*16383"):
-        pictures.save(tmp_path / "out.webp", [wide])
+        picture_writer.save(tmp_path / "out.webp", [wide])
     with pytest.raises(InputError, match=r"cannot write .*out\.jpg: .*65500"):
-        pictures.save(tmp_path / "out.jpg", [Still(np.zeros((1, 65501, 3), np.uint8))])
+        picture_writer.save(tmp_path / "out.jpg", [Still(np.zeros((1, 65501, 3), np.uint8))])
     with pytest.raises(InputError, match=r"cannot write .*gone/out\.png: No such file"):
-        pictures.save(tmp_path / "gone" / "out.png", [wide])
+        picture_writer.save(tmp_path / "gone" / "out.png", [wide])
     with pytest.raises(InputError, match=r"out\.txt: a picture's name ends in \.jpg"):
-        pictures.save(tmp_path / "out.txt", [wide])
+        picture_writer.save(tmp_path / "out.txt", [wide])
     (tmp_path / "folder.png").mkdir()
     with pytest.raises(InputError, match=r"cannot write .*folder\.png: Is a directory"):
-        pictures.save(tmp_path / "folder.png", [wide])
+        picture_writer.save(tmp_path / "folder.png", [wide])
     assert [path.name for path in tmp_path.iterdir()] == ["folder.png"]
 
 
@@ -431,12 +431,12 @@ FULL = """
 import resource, signal, sys
 from pathlib import Path
 import numpy as np
-from keypoints.media import pictures
+from keypoints.media import picture_writer, pictures
 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
 resource.setrlimit(resource.RLIMIT_FSIZE, (1000, 1000))
 noise = np.random.default_rng(0).integers(0, 256, (60, 80, 3), dtype=np.uint8)
 try:
-    pictures.save(Path(sys.argv[1]), [pictures.Still(noise)])
+    picture_writer.save(Path(sys.argv[1]), [pictures.Still(noise)])
 except Exception as error:
     print(type(error).__name__, error)
 """
