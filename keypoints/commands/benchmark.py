@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from keypoints.commands.train import load_experiment, show_fields
-from keypoints.config import Config, field_names, near_miss, override, resolved
-from keypoints.errors import InputError
+from keypoints.config import Config, field_names, override, resolved
+from keypoints.errors import InputError, near_miss
 from keypoints.pretrained import DEFAULT
 
 FIELDS = ("data", "train_split", "batch_size", "jpeg")

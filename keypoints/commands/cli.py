@@ -19,8 +19,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from keypoints.config import near_miss
-from keypoints.errors import InputError
+from keypoints.errors import InputError, near_miss
 from keypoints.system import backend
 from keypoints.system.extras import missing_extra
 

@@ -13,8 +13,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from keypoints.config import Config, near_miss, override, replace, resolved
-from keypoints.errors import InputError
+from keypoints.config import Config, override, replace, resolved
+from keypoints.errors import InputError, near_miss
 
 if TYPE_CHECKING:
     from keypoints.training.hosts import Hosts

@@ -1,7 +1,6 @@
 """A folder of one's own as examples: pictures and annotation CSVs, dlib's XML or .pts files."""
 
 import functools
-import math
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
@@ -9,11 +8,11 @@ from pathlib import Path, PurePosixPath
 import numpy as np
 
 from keypoints import geometry, landmarks
-from keypoints.config import json_object, near_miss
+from keypoints.checks import Table, json_object
 from keypoints.data import annotations
 from keypoints.data.correction import Correction
 from keypoints.data.records import Example
-from keypoints.errors import InputError
+from keypoints.errors import InputError, near_miss, refuse
 from keypoints.media.formats import is_picture
 from keypoints.media.pictures import decode_picture
 from keypoints.system.paths import stays_inside
@@ -76,7 +75,7 @@ def read_folder(
             continue
         read = functools.partial(_decode, path, picture)
         yield Example(name, identity, image, points, box, yaw, read)
-    annotations.refuse(list(dict.fromkeys(problems)), str(folder))
+    refuse(list(dict.fromkeys(problems)), str(folder))
 
 
 def _decode(path: Path, name: str) -> np.ndarray:
@@ -197,11 +196,8 @@ def _read_label_errors(folder: Path) -> dict[str, float]:
     path = folder / LABELS
     if not path.exists():
         return {}
-    known = ["x_offset", "jaw_up_to_yaw"]
-    errors = json_object(path.read_bytes(), str(path))
-    for name, value in errors.items():
-        if name not in known:
-            raise InputError(f"{path}: unknown entry {name!r}{near_miss(name, known)}")
-        if type(value) not in (int, float) or not math.isfinite(value):
-            raise InputError(f"{path}: {name}={value!r}: a number is expected")
+    table = Table(str(path), json_object(path.read_bytes(), str(path)))
+    entries = {"x_offset": 0.0, "jaw_up_to_yaw": LARGEST_YAW}
+    errors = {name: table.number(name, default) for name, default in entries.items()}
+    table.close()
     return errors

@@ -13,7 +13,6 @@ from keypoints.landmarks import COUNT
 
 COLUMNS = 1 + 2 * COUNT
 LARGEST = 1e9  # pixels: wider than any picture, and far below the limit of float32
-MAX_MESSAGES = 20  # errors that are listed; of the others only the number is given
 
 
 def parse_rows(data: bytes, name: str) -> tuple[list[tuple[str, np.ndarray]], list[str]]:
@@ -133,16 +132,6 @@ def split_of(identity: str) -> str:
     """`train`, `validation` or `test`; all pictures of a person are in the same split."""
     bucket = int(hashlib.sha256(identity.encode()).hexdigest(), 16) % 100
     return "test" if bucket < 10 else "validation" if bucket < 20 else "train"
-
-
-def refuse(problems: list[str], source: str) -> None:
-    """Raise one InputError for all of `problems`, if there are any."""
-    if problems:
-        rest = len(problems) - MAX_MESSAGES
-        more = f"\n  and {rest} more" if rest > 0 else ""
-        listed = "\n  ".join(problems[:MAX_MESSAGES])
-        entries = "bad entry" if len(problems) == 1 else "bad entries"
-        raise InputError(f"{source} has {len(problems)} {entries}:\n  {listed}{more}")
 
 
 def _points(cells: list[str]) -> np.ndarray:

@@ -25,7 +25,7 @@ from keypoints import geometry
 from keypoints.data import annotations
 from keypoints.data.pipeline import WINDOW_SIDE, windows
 from keypoints.data.records import Example, Records
-from keypoints.errors import InputError
+from keypoints.errors import InputError, refuse
 from keypoints.landmarks import COUNT
 from keypoints.media.formats import is_picture
 from keypoints.media.pictures import decode_picture
@@ -85,7 +85,7 @@ def read_shards(pattern: str, split: str) -> Iterator[Example]:
                 yield Example(place.name, identity, image, points, box, yaw, read)
         except (tarfile.TarError, OSError) as error:
             problems.append(f"{path}: not a whole .tar file without compression: {error}")
-    annotations.refuse(problems, f"shards:{pattern}")
+    refuse(problems, f"shards:{pattern}")
 
 
 def _samples(path: Path, problems: list[str]) -> Iterator[tuple[_Place, tuple[bytes, str]]]:

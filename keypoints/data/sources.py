@@ -8,13 +8,12 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from keypoints.config import near_miss
 from keypoints.data.annotated_folder import SPLITS, read_folder
 from keypoints.data.correction import LABELS
 from keypoints.data.records import Example, Records, join, make_records
 from keypoints.data.shards import read_shards
 from keypoints.data.tfrecords import reader
-from keypoints.errors import InputError
+from keypoints.errors import InputError, near_miss
 from keypoints.system.backend import tensorflow
 from keypoints.system.folders import data_folder
 

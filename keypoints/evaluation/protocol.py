@@ -8,11 +8,9 @@ from typing import Any
 import numpy as np
 
 from keypoints import landmarks, metrics, pose
-from keypoints.config import near_miss
-from keypoints.data.annotations import refuse
 from keypoints.data.pipeline import evaluation_pipeline, view_matrices
 from keypoints.data.records import Records
-from keypoints.errors import InputError
+from keypoints.errors import InputError, near_miss, refuse
 from keypoints.estimate import Estimate, Predict, average, concatenate, flipped, in_picture
 from keypoints.evaluation import matching
 

@@ -2,8 +2,7 @@
 
 from pathlib import Path
 
-from keypoints.config import near_miss
-from keypoints.errors import InputError
+from keypoints.errors import InputError, near_miss
 from keypoints.filters.engine import Filter
 from keypoints.filters.spec import FILE, read_spec
 

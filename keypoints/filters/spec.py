@@ -1,16 +1,14 @@
 """Filter definitions: reads and checks a `filter.toml` and its art."""
 
-import math
-import tomllib
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
-from keypoints.config import near_miss
+from keypoints.checks import Table, toml_table
 from keypoints.errors import InputError
 from keypoints.filters.warp import FITS, pyramid, triangulate
+from keypoints.landmarks import COUNT
 
 FILE = "filter.toml"
 KINDS = ("sticker", "bulge", "blur", "pixelate", "outlines")
@@ -97,29 +95,27 @@ def read_spec(folder: Path) -> Spec:
     """Read the filter in `folder`; raises InputError that names file, field and value."""
     path = folder / FILE
     try:
-        content = tomllib.loads(path.read_text(encoding="utf-8"))
+        data = path.read_bytes()
     except FileNotFoundError:
         raise InputError(f"{folder}: not a filter folder: {FILE} is missing") from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise InputError(f"{path}: invalid TOML: {error}") from None
-    table = _Table(f"{path}", content)
+    table = Table(f"{path}", toml_table(data, f"{path}"))
     description = table.text("description")
-    tables = table.tables("layers")
+    tables = table.tables("layers", "layer")
     table.close()
-    layers = [_read_layer(folder, _Table(f"{path}: layer {n}", t)) for n, t in enumerate(tables, 1)]
+    layers = [_read_layer(folder, layer) for layer in tables]
     layers.sort(key=lambda pair: pair[0])
     return Spec(folder.name, description, tuple(layer for _, layer in layers))
 
 
-def _read_layer(folder: Path, table: "_Table") -> tuple[float, Layer]:
-    kind = table.text("kind", default="sticker", choices=KINDS)
+def _read_layer(folder: Path, table: Table) -> tuple[float, Layer]:
+    kind = table.one_of("kind", KINDS, "sticker")
     z = table.number("z", default=0.0)
     layer: Layer
     if kind == "sticker":
         layer = _read_sticker(folder, table)
     elif kind == "bulge":
         layer = Bulge(
-            points=table.landmarks("points"),
+            points=table.indices("points", COUNT),
             radius=table.number("radius", low=0.01, high=2),
             strength=table.number("strength", low=0, high=0.9),
         )
@@ -135,22 +131,22 @@ def _read_layer(folder: Path, table: "_Table") -> tuple[float, Layer]:
         )
     else:
         layer = Outlines(
-            colour=table.numbers("colour", 3, default=(70, 220, 90)),
+            colour=np.array(table.numbers("colour", 3, default=(70, 220, 90))),
             width=table.number("width", default=0.01, low=0.001, high=0.1),
         )
     table.close()
     return z, layer
 
 
-def _read_sticker(folder: Path, table: "_Table") -> Sticker:
+def _read_sticker(folder: Path, table: Table) -> Sticker:
     name = table.text("art")
     art = _read_art(folder / name)
-    fit = table.text("fit", default="similarity", choices=tuple(FITS))
+    fit = table.one_of("fit", list(FITS), "similarity")
     anchors = []
-    for number, entry in enumerate(table.tables("anchors"), 1):
-        anchor = _Table(f"{table.name}: anchor {number}", entry)
-        place = anchor.numbers("offset", 3, default=(0, 0, 0))
-        anchors.append(Anchor(anchor.landmarks("points"), place, anchor.numbers("at", 2)))
+    for anchor in table.tables("anchors", "anchor"):
+        points = anchor.indices("points", COUNT)
+        offset = np.array(anchor.numbers("offset", 3, default=(0, 0, 0)))
+        anchors.append(Anchor(points, offset, np.array(anchor.numbers("at", 2))))
         anchor.close()
     if len(anchors) < FITS[fit]:
         raise InputError(
@@ -162,7 +158,7 @@ def _read_sticker(folder: Path, table: "_Table") -> Sticker:
         raise InputError(f"{table.name}: the anchors' `at` pixels all lie on one spot or one line")
     loose = None
     if "loose" in table.content:
-        inner = _Table(f"{table.name}: loose", table.take("loose"))
+        inner = table.table("loose")
         loose = Loose(inner.number("radius", low=0), inner.number("start", default=90.0))
         inner.close()
         if fit == "piecewise":
@@ -175,7 +171,7 @@ def _read_sticker(folder: Path, table: "_Table") -> Sticker:
         triangles=triangulate(source) if fit == "piecewise" else None,
         grow=table.number("grow", default=1.0, low=0.01, high=100),
         opacity=table.number("opacity", default=1.0, low=0, high=1),
-        normal=table.numbers("normal", 3) if "normal" in table.content else None,
+        normal=np.array(table.numbers("normal", 3)) if "normal" in table.content else None,
         loose=loose,
     )
 
@@ -193,78 +189,3 @@ def _read_art(path: Path) -> np.ndarray:
         raise InputError(f"{path}: the art must be a PNG with 8-bit red, green, blue and alpha")
     alpha = art[..., 3:].astype(np.float32) / 255
     return np.dstack([np.rint(art[..., 2::-1] * alpha).astype(np.uint8), art[..., 3]])
-
-
-@dataclass
-class _Table:
-    """A TOML table whose fields are read one by one; unknown fields are an error."""
-
-    name: str
-    content: Any
-    known: list[str] = field(default_factory=list)
-
-    def __post_init__(self) -> None:
-        if not isinstance(self.content, dict):
-            raise InputError(f"{self.name}: a table is expected, not {self.content!r}")
-
-    def take(self, key: str, default: Any = None) -> Any:
-        self.known.append(key)
-        value = self.content.get(key, default)
-        if value is None:
-            given = ", ".join(self.content) or "nothing"
-            raise InputError(f"{self.name}: {key} is missing; given: {given}")
-        return value
-
-    def text(self, key: str, default: str | None = None, choices: tuple[str, ...] = ()) -> str:
-        value = self.take(key, default)
-        if not isinstance(value, str) or (choices and value not in choices):
-            expected = f"one of {', '.join(choices)}" if choices else "text"
-            raise InputError(f"{self.name}: {key} = {value!r}: {expected} is expected")
-        return value
-
-    def number(
-        self,
-        key: str,
-        default: float | None = None,
-        *,
-        low: float = -math.inf,
-        high: float = math.inf,
-    ) -> float:
-        value = self.take(key, default)
-        if not _is_number(value) or not low <= value <= high:
-            span = "" if math.isinf(low) else f" of at least {low:g}"
-            span = span if math.isinf(high) else f" from {low:g} to {high:g}"
-            raise InputError(f"{self.name}: {key} = {value!r}: a number{span} is expected")
-        return float(value)
-
-    def numbers(self, key: str, count: int, default: tuple | None = None) -> np.ndarray:
-        value = self.take(key, default)
-        if not isinstance(value, list | tuple) or len(value) != count:
-            raise InputError(f"{self.name}: {key} = {value!r}: {count} numbers are expected")
-        if not all(_is_number(item) for item in value):
-            raise InputError(f"{self.name}: {key} = {value!r}: {count} numbers are expected")
-        return np.array(value, np.float64)
-
-    def landmarks(self, key: str) -> tuple[int, ...]:
-        value = self.take(key)
-        good = isinstance(value, list) and value
-        if not good or not all(type(item) is int and 0 <= item < 68 for item in value):
-            raise InputError(
-                f"{self.name}: {key} = {value!r}: a list of landmarks 0..67 is expected"
-            )
-        return tuple(value)
-
-    def tables(self, key: str) -> list[Any]:
-        value = self.take(key)
-        if not isinstance(value, list) or not value:
-            raise InputError(f"{self.name}: {key} = {value!r}: at least one table is expected")
-        return value
-
-    def close(self) -> None:
-        for key in self.content:
-            if key not in self.known:
-                raise InputError(f"{self.name}: unknown field {key!r}{near_miss(key, self.known)}")
-
-
-def _is_number(value: Any) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)

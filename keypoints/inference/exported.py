@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 
 from keypoints import config as configs
+from keypoints.checks import Table, json_object
 from keypoints.config import Config
 from keypoints.errors import InputError
 from keypoints.estimate import Estimate, Predict
@@ -88,20 +89,17 @@ def read_manifest(folder: Path) -> dict[str, Any]:
             f"{folder} is neither a run folder nor an export (it has no config.json and no "
             f"{MANIFEST}); {EXPECTED} is expected"
         )
-    manifest = configs.json_object(path.read_bytes(), str(path))
-    parts: dict[str, Any] = {
-        name: manifest.get(name) for name in ("formats", "sha256", "run", "crop")
-    }
-    for name, part in parts.items():
-        if not isinstance(part, dict):
-            raise InputError(f"{path} is damaged: {name} is {part!r}, an object is expected")
-    for name, file in parts["formats"].items():
-        if not isinstance(file, str) or not stays_inside(file):
-            raise InputError(f"{path} is damaged: {name} is {file!r}, no name in its folder")
-    if not isinstance(parts["run"].get("data"), str):
-        raise InputError(f"{path} is damaged: run.data is {parts['run'].get('data')!r}, no text")
+    manifest = json_object(path.read_bytes(), str(path))
+    damaged = Table(f"{path} is damaged", manifest)
+    formats, run, crop = (damaged.table(name) for name in ("formats", "run", "crop"))
+    damaged.table("sha256")
+    run.text("data")
+    for name in formats.content:
+        if not stays_inside(file := formats.text(name)):
+            raise InputError(f"{formats.name}: {name}={file!r} leads out of the folder")
+    values = {name: crop.take(name) for name in ("view", "margin")}
     try:
-        configs.replace(Config(), {name: parts["crop"].get(name) for name in ("view", "margin")})
+        configs.replace(Config(), values)
     except InputError as error:
         raise InputError(f"{path} is damaged: crop: {error}") from None
     return manifest

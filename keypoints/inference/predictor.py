@@ -7,8 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from keypoints import geometry
-from keypoints.config import near_miss
-from keypoints.errors import InputError
+from keypoints.errors import InputError, near_miss
 from keypoints.estimate import Estimate, Predict, concatenate, in_picture
 from keypoints.images import as_rgb
 from keypoints.inference.detectors import load_detector

@@ -35,6 +35,7 @@ import numpy as np
 
 from keypoints import config as configs
 from keypoints import landmarks
+from keypoints.checks import json_object
 from keypoints.config import Config
 from keypoints.errors import InputError
 from keypoints.estimate import Estimate, Predict, unflatten
@@ -64,7 +65,7 @@ def check_run(run: Path, config: Config, data: dict[str, dict]) -> None:
             "choose another folder, or use the same fields to resume it"
         )
     if started and (run / DATA).exists():
-        before = configs.json_object((run / DATA).read_bytes(), str(run / DATA))
+        before = json_object((run / DATA).read_bytes(), str(run / DATA))
         changes = [
             _change(before.get(use), data[use]) for use in data if before.get(use) != data[use]
         ]

@@ -3,8 +3,8 @@ import hashlib
 import numpy as np
 import pytest
 
-from keypoints.data.annotations import parse_pts, parse_rows, parse_xml, refuse, split_of
-from keypoints.errors import InputError
+from keypoints.data.annotations import parse_pts, parse_rows, parse_xml, split_of
+from keypoints.errors import InputError, refuse
 
 HEADER = "," + ",".join(map(str, range(136)))
 

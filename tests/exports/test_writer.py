@@ -278,7 +278,7 @@ def test_bad_input_is_named(run, exported, tmp_path):
         Predictor.load(tmp_path)
     for file in ("../model.onnx", "/etc/passwd", "a\0b", 3):
         (tmp_path / "manifest.json").write_text(json.dumps({**manifest, "formats": {"onnx": file}}))
-        with pytest.raises(InputError, match=r"onnx is .*, no name in its folder"):
+        with pytest.raises(InputError, match=r"onnx=.* (leads out of the folder|text is expected)"):
             Predictor.load(tmp_path)
     for name, part in BROKEN_PARTS:
         (tmp_path / "manifest.json").write_text(json.dumps({**manifest, name: part}))

@@ -14,9 +14,9 @@ from typing import Any
 import numpy as np
 import tensorflow_datasets as tfds
 
-from keypoints.data.annotations import parse_rows, refuse, split_of
+from keypoints.data.annotations import parse_rows, split_of
 from keypoints.data.correction import YOUTUBE_FACES
-from keypoints.errors import InputError
+from keypoints.errors import InputError, refuse
 from keypoints.media.pictures import decode_picture, encode_png
 from keypoints.system.download import download
 from keypoints.system.paths import stays_inside
