@@ -7,6 +7,7 @@ Files are opened through fsspec, so `s3://` and its like work where their packag
 from __future__ import annotations
 
 import hashlib
+import os
 import posixpath
 import tarfile
 import tempfile
@@ -15,7 +16,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any, BinaryIO, NoReturn
 from urllib.parse import urlsplit
 
@@ -23,7 +24,9 @@ import numpy as np
 
 from keypoints.errors import InputError
 from keypoints.media import formats, pictures, videos
+from keypoints.system.paths import stays_inside
 
+FACTS = "annotation.json"  # what an annotation is made of; a folder that holds it is an output
 TARS, TABLES = (".tar", ".tar.gz", ".tgz"), (".parquet",)
 # Columns of a Parquet table that hold pictures, the first choice first: the bytes of a file, its
 # path, or both as in the tables of Hugging Face.
@@ -57,15 +60,17 @@ class Picture:
     time: float | None = None  # seconds into a video
 
 
-def list_sources(inputs: Sequence[str]) -> list[str]:
+def list_sources(inputs: Sequence[str], *, output: str | None = None) -> list[str]:
     """All files of `inputs`, each once, sorted: files, folders with those in them, globs, URLs.
 
-    Of folders and globs, hidden files and those of other kinds are passed over. Raises InputError
-    for an input that is not there, holds no picture, or cannot be listed.
+    Of folders and globs, hidden files and those of other kinds are passed over, and so are the
+    files of annotations: of `output`, a folder's path or URL, and of others that are found. Raises
+    InputError for an input that is not there, holds no picture, or cannot be listed.
     """
     from fsspec.core import url_to_fs
 
     found: set[str] = set()
+    own = None if output is None else _resolved(*url_to_fs(output))
     for text in inputs:
         try:
             system, path = url_to_fs(text)
@@ -77,6 +82,7 @@ def list_sources(inputs: Sequence[str]) -> list[str]:
                 names = _usable(system.glob(path), path) if set(path) & set("*?[") else []
         except (OSError, ValueError, ImportError) as error:
             raise InputError(f"{text}: {error}") from None
+        names = _without_annotations(system, names, own)
         known = [name for name in names if is_known(name)]
         if not known:
             raise InputError(
@@ -102,10 +108,11 @@ def make_units(sources: Iterable[str], size: int) -> list[Unit]:
     return [*(Unit(chunk) for chunk in chunks), *units]
 
 
-def read_unit(unit: Unit) -> Iterator[Picture]:
+def read_unit(unit: Unit, *, outside: bool = False) -> Iterator[Picture]:
     """The pictures of a unit in order; those that are not frames of a video are decoded by `load`.
 
-    A container that cannot be read, or breaks off, is one more picture, whose `load` says why.
+    `outside`: what a table names is read wherever it is, not only in the table's folder. A
+    container that cannot be read, or breaks off, is one more picture, whose `load` says why.
     """
     for source in unit.sources:
         if is_picture(source):
@@ -113,7 +120,7 @@ def read_unit(unit: Unit) -> Iterator[Picture]:
             continue
         picture = Picture(source, _nothing)
         try:
-            for picture in _contained(source, unit.group):
+            for picture in _contained(source, unit.group, outside):
                 yield picture
         except Exception as error:  # decoders and file systems raise anything
             number = picture.frame + (picture.time is not None)
@@ -121,10 +128,10 @@ def read_unit(unit: Unit) -> Iterator[Picture]:
             yield Picture(source, partial(refuse, reason), frame=number)
 
 
-def _contained(source: str, group: int) -> Iterator[Picture]:
+def _contained(source: str, group: int, outside: bool) -> Iterator[Picture]:
     if formats.is_video(_path(source)):
         return _frames(source)
-    return _members(source) if _ends(source, TARS) else _rows(source, group)
+    return _members(source) if _ends(source, TARS) else _rows(source, group, outside)
 
 
 def is_known(name: str) -> bool:
@@ -167,7 +174,7 @@ def _members(source: str) -> Iterator[Picture]:
         raise InputError(f"{source}: no picture is in it")
 
 
-def _rows(source: str, group: int) -> Iterator[Picture]:
+def _rows(source: str, group: int, outside: bool) -> Iterator[Picture]:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
@@ -183,7 +190,8 @@ def _rows(source: str, group: int) -> Iterator[Picture]:
             row = sum(metadata.row_group(earlier).num_rows for earlier in range(group))
             for batch in table.iter_batches(16, row_groups=[group], columns=[column]):
                 for cell in batch.column(0).to_pylist():
-                    yield Picture(source, partial(_decode_cell, cell, source, row), str(row))
+                    load = partial(_decode_cell, cell, source, row, outside)
+                    yield Picture(source, load, str(row))
                     row += 1
         except pa.ArrowException as error:
             raise InputError(f"{source}: not a whole Parquet table: {error}") from None
@@ -201,14 +209,19 @@ def _row_groups(source: str) -> int:
         return 1
 
 
-def _decode_cell(cell: Any, source: str, row: int) -> np.ndarray:
+def _decode_cell(cell: Any, source: str, row: int, outside: bool) -> np.ndarray:
     name = f"{source}, row {row}"
     if isinstance(cell, dict):
         cell = cell.get("bytes") or cell.get("path")
     if isinstance(cell, str):
+        name = f"{name}: {cell}"
+        if not outside and ("://" in cell or "::" in cell or not stays_inside(cell)):
+            raise InputError(
+                f"{name}: is not in the folder of the table; --outside=True reads it all the same"
+            )
         # Relative names are of the table's folder.
-        whole = cell if "://" in cell else posixpath.join(posixpath.dirname(source), cell)
-        cell, name = _read(whole), f"{name}: {whole}"
+        folder = posixpath.dirname(source)
+        cell = _read(cell if "://" in cell else posixpath.join(folder, cell))
     if not isinstance(cell, bytes):
         raise InputError(f"{name}: the bytes or the path of a picture are expected, not {cell!r}")
     return pictures.decode_picture(cell, name)
@@ -278,6 +291,28 @@ def _nothing() -> NoReturn:
 
 def _too_large(name: str) -> NoReturn:
     raise InputError(f"{name}: a picture file of more than {MAX_BYTES // 1_000_000} MB")
+
+
+def _without_annotations(system: Any, names: Sequence[str], own: str | None) -> list[str]:
+    """`names` without those in the folder `own`, and in folders with the facts of an annotation."""
+    folders = {posixpath.dirname(name) for name in names}
+    facts = {posixpath.dirname(name) for name in names if posixpath.basename(name) == FACTS}
+
+    def is_output(folder: str) -> bool:
+        above = {folder, *map(str, PurePosixPath(folder).parents)}
+        whole = f"{_resolved(system, folder)}/"
+        return not above.isdisjoint(facts) or (own is not None and whole.startswith(f"{own}/"))
+
+    outputs = {folder for folder in folders if is_output(folder)}
+    return [name for name in names if posixpath.dirname(name) not in outputs]
+
+
+def _resolved(system: Any, path: str) -> str:
+    """A folder as a URL without symbolic links, so that two names of one are equal."""
+    from fsspec.implementations.local import LocalFileSystem
+
+    local = isinstance(system, LocalFileSystem)
+    return system.unstrip_protocol(os.path.realpath(path) if local else path).rstrip("/")
 
 
 def _usable(names: Iterable[str], folder: str) -> list[str]:

@@ -10,12 +10,12 @@ import json
 from collections.abc import Sequence
 from typing import Any
 
-from keypoints.bulk.inputs import Unit, make_units
+from keypoints.bulk.inputs import FACTS, Unit, make_units
 from keypoints.bulk.store import Store
 from keypoints.bulk.tables import PICTURES
 from keypoints.errors import InputError
 
-FACTS, UNITS = "annotation.json", "units.jsonl"
+UNITS = "units.jsonl"
 SIZE = 200  # most picture files of a unit: about 10 s of one core
 PER_WORKER = 4  # units that each worker gets at least, where there are few pictures
 
@@ -23,6 +23,7 @@ PER_WORKER = 4  # units that each worker gets at least, where there are few pict
 def check_facts(store: Store, facts: dict[str, Any]) -> None:
     """Check that nothing made the output so far, or what `facts` says.
 
+    A fact with another one NAME_sha256 beside it is there to be read; the other one is compared.
     Raises InputError where it was made by another model or with other options, and where the
     folder holds something else.
     """
@@ -37,13 +38,16 @@ def check_facts(store: Store, facts: dict[str, Any]) -> None:
         found = json.loads(data)
     except ValueError as error:
         raise InputError(f"{store.url}/{FACTS} is damaged: {error}") from None
+    found = found if isinstance(found, dict) else {}
     for name in facts:
-        if not isinstance(found, dict) or found.get(name) != facts[name]:
-            before = found.get(name) if isinstance(found, dict) else None
-            raise InputError(
-                f"output={store.url} was made with {name}={before}, now it is {facts[name]}; "
-                "name another folder, so that results do not mix"
-            )
+        if f"{name}_sha256" in facts or found.get(name) == facts[name]:
+            continue  # how a model or filter was named says nothing: its file decides
+        typed = name.removesuffix("_sha256")
+        shown = typed if found.get(typed) != facts.get(typed) else name
+        raise InputError(
+            f"output={store.url} was made with {shown}={found.get(shown)}, now it is "
+            f"{facts[shown]}; name another folder, so that results do not mix"
+        )
 
 
 def write_facts(store: Store, facts: dict[str, Any]) -> None:

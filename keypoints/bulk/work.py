@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 from functools import cache, partial
 from itertools import count
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -40,14 +40,18 @@ class Work:
     """What every worker process gets, on whatever machine it runs."""
 
     output: str  # path or URL of the output's folder
-    facts: tuple[tuple[str, str | None], ...]  # of the output, as in `plan.check_facts`
+    facts: tuple[tuple[str, Any], ...]  # of the output, as in `plan.check_facts`
     model: str  # name of a bundled model or path of another
     version: str  # SHA-256 of its file
-    filter: str | None = None  # drawn on the pictures
+    filter: str | None = None  # drawn on the pictures: a bundled one, or the path of its folder
+    outside: bool = False  # tables may name pictures that are not in their folder
     threads: int = 1  # of each network
 
-    def annotator(self) -> Annotator:
-        """Load the networks. Raises InputError where the model's file is not `version`."""
+    def annotator(self, filter: Filter | None) -> Annotator:
+        """Load the networks, whose search is for what is drawn with `filter`.
+
+        Raises InputError where the model's file is not `version`.
+        """
         import cv2
 
         from keypoints.filters.policy import search_policy
@@ -58,7 +62,6 @@ class Work:
         predictor = Predictor.load(self.model, threads=self.threads)
         if digest(predictor) != self.version:
             raise InputError(f"model={self.model}: on this machine it is another file")
-        filter = None if self.filter is None else _load_filter(self.filter)
         still, moving = (
             search_policy(filter, moving=moving).load(detectors.DEFAULT, threads=self.threads)
             for moving in (False, True)
@@ -85,18 +88,18 @@ def annotate_unit(work: Work, unit: Unit) -> tables.Counts:
 
     Raises InputError where the output or the model is not the one that the work is about.
     """
-    store, annotator = _loaded(work)
+    store, annotator, filter = _loaded(work)
     done = tables.read_counts(store, unit.name, REASONS)
     if done is not None:
         return done
     draw = None
-    if work.filter is not None:
-        draw = partial(_draw_filter, work.filter, store, unit.name)
+    if filter is not None:
+        draw = partial(_draw_filter, filter, store, unit.name)
     attempt = _Attempt(store, unit.name)
     if attempt.first:
-        rows = annotator.annotate(read_unit(unit), draw=draw)
+        rows = annotator.annotate(read_unit(unit, outside=work.outside), draw=draw)
     else:
-        rows = _one_by_one(attempt, annotator, unit, draw)
+        rows = _one_by_one(attempt, annotator, read_unit(unit, outside=work.outside), unit, draw)
     counts = tables.write_parts(store, unit.name, rows, REASONS)
     attempt.end()
     return counts
@@ -109,7 +112,7 @@ def forget_attempts(store: Store) -> None:
 
 
 @cache
-def _loaded(work: Work) -> tuple[Store, Annotator]:
+def _loaded(work: Work) -> tuple[Store, Annotator, Filter | None]:
     """Once in each process."""
     store = Store(work.output)
     if store.read(plan.FACTS) is None:
@@ -117,14 +120,19 @@ def _loaded(work: Work) -> tuple[Store, Annotator]:
             f"output={work.output} is not shared by all machines of the cluster; name a folder "
             "that is, or a URL"
         )
-    plan.check_facts(store, dict(work.facts))
-    return store, work.annotator()
+    facts = dict(work.facts)
+    plan.check_facts(store, facts)
+    filter = _load_filter(work.filter, facts.get("filter_sha256"))
+    return store, work.annotator(filter), filter
 
 
 def _one_by_one(
-    attempt: _Attempt, annotator: Annotator, unit: Unit, draw: Draw | None
+    attempt: _Attempt,
+    annotator: Annotator,
+    pictures: Iterator[Picture],
+    unit: Unit,
+    draw: Draw | None,
 ) -> Iterator[tables.Annotated]:
-    pictures = read_unit(unit)
     for number in count():
         ended = attempt.enter(number)
         reason = f"each process that read it ended, {ended} in all"
@@ -170,7 +178,7 @@ class _Attempt:
 
 
 def _draw_filter(
-    name: str,
+    filter: Filter,
     store: Store,
     unit: str,
     number: int,
@@ -186,7 +194,6 @@ def _draw_filter(
     from keypoints.inference.tracking import SCORE_THRESHOLD
     from keypoints.media import picture_writer, pictures
 
-    filter = _load_filter(name)
     drawn = points if filter.protects else points[scores >= SCORE_THRESHOLD]
     target = f"{FILTERED}/{unit}/{number:06d}.jpg"
     with store.replacing(target) as temporary:
@@ -195,8 +202,11 @@ def _draw_filter(
     return target
 
 
-@cache
-def _load_filter(name: str) -> Filter:
-    from keypoints.filters import load_filter
+def _load_filter(name: str | None, version: str | None) -> Filter | None:
+    from keypoints.filters import filter_digest, load_filter
 
+    if name is None:
+        return None
+    if filter_digest(name) != version:
+        raise InputError(f"filter={name}: on this machine it is another one")
     return load_filter(name)

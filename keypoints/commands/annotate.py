@@ -26,15 +26,17 @@ def annotate(
     workers: int | None = None,
     ray: str | None = None,
     limit: int | None = None,
+    outside: bool = False,
     dry_run: bool = False,
 ) -> None:
     """Find the faces and landmarks of all pictures in INPUT, and write them as Parquet tables.
 
     An INPUT is a picture, a video, a tar shard of pictures, a Parquet table with pictures or their
-    paths, a folder or a glob of those, or a URL of any. If a run was interrupted, the same command
-    resumes it and does only what is missing; more inputs may be added. docs/scale.md lists the
-    columns of the tables. Exit codes: 0 all done; 1 this command could not read some pictures; 2
-    invalid input. The table of pictures lists all that could not be read, by whatever command.
+    paths, a folder or a glob of those, or a URL of any; outputs of this command that lie in a
+    folder are passed over. If a run was interrupted, the same command resumes it and does only what
+    is missing; more inputs may be added. docs/scale.md lists the columns of the tables. Exit codes:
+    0 all done; 1 this command could not read some pictures; 2 invalid input. The table of pictures
+    lists all that could not be read, by whatever command.
 
     Args:
         input: what to annotate, one or several
@@ -45,6 +47,8 @@ def annotate(
         workers: number of worker processes, each on one core; default: one per core
         ray: address of a running Ray cluster, or auto; default: only this machine
         limit: maximum number of files, in the order of their names
+        outside: also read what Parquet tables name outside of their own folder, by an absolute path
+            or a URL; only for tables that you trust
         dry_run: only print what would be done; nothing is written
     """
     for name, number in (("workers", workers), ("limit", limit)):
@@ -57,9 +61,9 @@ def annotate(
     from keypoints.bulk.store import Store
 
     store = Store(output)
-    facts, version = what_makes(model, filter)
+    facts, version = what_makes(model, filter, outside=outside)
     plan.check_facts(store, facts)
-    sources = inputs.list_sources(input)[:limit]
+    sources = inputs.list_sources(input, output=output)[:limit]
     left = plan.left_sources(store, sources)
     done = len(sources) - len(left)
     print(
@@ -79,6 +83,7 @@ def annotate(
             model=model if model in NAMES else str(Path(model).resolve()),
             version=version,
             filter=everywhere(filter),
+            outside=outside,
         )
         unreadable = follow(cluster.annotate(units, partial(work.annotate_unit, job), count), units)
     if unreadable:
@@ -121,27 +126,29 @@ def follow(counts: "Iterable[Counts]", units: "Sequence[Unit]") -> int:
     return unreadable
 
 
-def what_makes(model: str, filter: str | None) -> tuple[dict[str, str | None], str]:
-    """The facts of an output, and the SHA-256 of the model's file.
+def what_makes(
+    model: str, filter: str | None, *, outside: bool = False
+) -> tuple[dict[str, str | bool | None], str]:
+    """The facts of an output, as of `plan.check_facts`, and the SHA-256 of the model's file.
 
     Raises InputError where there is no such model or filter.
     """
     import keypoints
     from keypoints.bulk import work
-    from keypoints.filters import load_filter
+    from keypoints.filters import filter_digest
     from keypoints.inference import centerface
     from keypoints.inference.predictor import Predictor
 
     version = work.digest(Predictor.load(model, threads=1))
-    if filter is not None:
-        load_filter(filter)
-    facts = {
+    facts: dict[str, str | bool | None] = {
         "keypoints": keypoints.__version__,
         "model": model,
         "model_sha256": version,
         "detector": "centerface",
         "detector_sha256": centerface.SHA256,
         "filter": filter,
+        "filter_sha256": None if filter is None else filter_digest(filter),
+        "outside": outside or None,
     }
     return facts, version
 

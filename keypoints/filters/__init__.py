@@ -1,10 +1,11 @@
 """Face filters: stickers, warps and privacy filters; each is a folder with a `filter.toml`."""
 
+import hashlib
 from pathlib import Path
 
 from keypoints.errors import InputError, near_miss
 from keypoints.filters.engine import Filter
-from keypoints.filters.spec import FILE, read_spec
+from keypoints.filters.spec import FILE, Sticker, read_spec
 
 __all__ = ["Filter", "list_filters", "load_filter"]
 
@@ -21,11 +22,25 @@ def load_filter(name_or_folder: str | Path) -> Filter:
 
     Raises InputError for an unknown name and for a folder with an invalid `filter.toml` or art.
     """
+    return Filter(read_spec(filter_folder(name_or_folder)))
+
+
+def filter_digest(name_or_folder: str | Path) -> str:
+    """SHA-256 over the definition and the art of a filter: all that its drawing depends on."""
+    folder = filter_folder(name_or_folder)
+    layers = read_spec(folder).layers
+    art = {layer.art for layer in layers if isinstance(layer, Sticker)}
+    files = [hashlib.sha256((folder / name).read_bytes()) for name in (FILE, *sorted(art))]
+    return hashlib.sha256(b"".join(file.digest() for file in files)).hexdigest()
+
+
+def filter_folder(name_or_folder: str | Path) -> Path:
+    """The folder of a filter. Raises InputError where there is none."""
     names = list_filters()
     if str(name_or_folder) in names:
-        return Filter(read_spec(FOLDER / str(name_or_folder)))
+        return FOLDER / str(name_or_folder)
     folder = Path(name_or_folder)
     if folder.is_dir():
-        return Filter(read_spec(folder))
+        return folder
     hint = near_miss(str(name_or_folder), names)
     raise InputError(f"filter {str(name_or_folder)!r}: no such filter or folder{hint}")

@@ -47,19 +47,24 @@ def keep_apart(inputs: Iterable[Path], outputs: Sequence[tuple[str, Path]]) -> N
 
     `outputs`: pairs of what the user calls an output, such as `--points`, and its path.
     """
-    taken = [("the input", path) for path in inputs]
+    taken = {mark: "the input" for path in inputs for mark in _marks(path)}
     for name, path in outputs:
-        for other, place in taken:
-            if _same(path, place):
-                raise InputError(f"{name}={path}: would replace {other}; give another name")
-        taken.append((f"the file of {name}", path))
+        marks = _marks(path)
+        other = next((taken[mark] for mark in marks if mark in taken), None)
+        if other is not None:
+            raise InputError(f"{name}={path}: would replace {other}; give another name")
+        taken |= dict.fromkeys(marks, f"the file of {name}")
 
 
-def _same(path: Path, other: Path) -> bool:
-    try:
-        return path.resolve() == other.resolve() or path.samefile(other)
-    except OSError:  # one of them is not there
-        return False
+def _marks(path: Path) -> list[str | tuple[int, int]]:
+    """What two names of one file share: its path without links or, if it exists, its inode."""
+    marks: list[str | tuple[int, int]] = []
+    with suppress(OSError):  # a circle of links
+        marks.append(os.path.realpath(path))
+    with suppress(OSError):  # not there
+        found = path.stat()
+        marks.append((found.st_dev, found.st_ino))
+    return marks
 
 
 def reserve(path: Path, size: int) -> None:

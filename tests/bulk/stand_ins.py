@@ -3,13 +3,14 @@
 import os
 import signal
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 
 from keypoints.bulk.annotator import Annotator
 from keypoints.bulk.work import Work
+from keypoints.filters import Filter
 from keypoints.inference.detections import Detections
 from keypoints.inference.predictor import Predictor
 from keypoints.media.pictures import encode_png
@@ -44,7 +45,8 @@ class Detector:
         if red == ODD:
             raise RuntimeError("an odd picture")
         boxes = [(3.0 * number, 2.0, 10.0, 8.0) for number in range(red + 1)]
-        return detections(np.array(boxes, np.float32))
+        found = detections(np.array(boxes, np.float32))
+        return replace(found, scores=np.float32([0.9, 0.7, 0.5][: len(boxes)]))
 
 
 class Network:
@@ -71,5 +73,5 @@ class StandIn(Work):
 
     pause: float = 0.0
 
-    def annotator(self) -> Annotator:
+    def annotator(self, filter: Filter | None) -> Annotator:
         return make_annotator(Network(), pause=self.pause, version=str(os.getppid()))

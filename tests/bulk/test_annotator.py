@@ -12,6 +12,7 @@ import pytest
 from keypoints.bulk import plan, tables, work
 from keypoints.bulk.inputs import list_sources, make_units, read_unit
 from keypoints.bulk.store import Store
+from keypoints.filters import filter_digest
 from keypoints.inference.detectors import MOVING, load_detector
 from keypoints.inference.predictor import Predictor
 from keypoints.media import pictures, videos
@@ -29,6 +30,9 @@ def test_batches_cross_pictures(tmp_path):
     (unit,) = make_units(sources, 100)
     rows = list(make_annotator(network).annotate(read_unit(unit)))
     assert [len(row.faces) for row in rows] == [1 + number % 3 for number in range(14)]
+    scores = [[face["detector_score"] for face in row.faces] for row in rows]
+    for number, found in enumerate(scores):  # each face has its own
+        assert found == pytest.approx([0.9, 0.7, 0.5][: 1 + number % 3])
     # The ninth picture, the 18th face, fills the first group; 16 and 2 of it, then 9 in 16.
     assert network.batches == [16, 2, 16]
 
@@ -76,7 +80,7 @@ def annotated(inputs, tmp_path_factory):
     folder, _ = inputs
     output = tmp_path_factory.mktemp("annotated") / "out"
     store, predictor = Store(str(output)), Predictor.load("pretrained-small")
-    facts = {"model": "pretrained-small"}
+    facts = {"model": "pretrained-small", "filter_sha256": filter_digest("crown")}
     plan.write_facts(store, facts)
     job = work.Work(
         output=str(output),

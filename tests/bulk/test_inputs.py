@@ -12,6 +12,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from PIL import Image
 
 from keypoints.bulk import inputs
 from keypoints.bulk.inputs import Unit, list_sources, make_units, read_unit
@@ -38,6 +39,50 @@ def test_files_folders_and_globs_are_listed_once(tmp_path):
     assert list_sources([str(tmp_path)]) == whole
     assert list_sources([f"file://{tmp_path}", f"{tmp_path}/a.jpg"]) == whole
     assert list_sources([f"{tmp_path}/*.jpg", f"{tmp_path}/x[1].png"]) == [whole[0], whole[3]]
+
+
+@pytest.mark.parametrize("spelt", ["photos/out", "./photos/../photos/out/", "link"])
+def test_annotations_in_a_folder_are_no_inputs(tmp_path, monkeypatch, spelt):
+    """The output that is written, however its path is spelt, and others that are there."""
+    monkeypatch.chdir(tmp_path)
+    for name in ("a.png", "out/filtered/0/0.jpg", "out/faces/0.parquet", "outer/b.png",
+                 "sub/old/annotation.json", "sub/old/pictures/1.parquet", "sub/c.png"):  # fmt: skip
+        (tmp_path / "photos" / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / "photos" / name).write_bytes(PNG)
+    (tmp_path / "link").symlink_to("photos/out")
+    names = ["a.png", "outer/b.png", "sub/c.png"]
+    whole = [str(tmp_path / "photos" / name) for name in names]
+    assert list_sources(["photos"], output=spelt) == whole
+    assert list_sources([f"{tmp_path}/photos/**"], output=spelt) == whole
+    with pytest.raises(InputError, match="photos/out/filtered: no picture"):
+        list_sources(["photos/out/filtered"], output=spelt)
+    # Another output may be made from it, if it is named.
+    assert list_sources(["photos/out/filtered"]) == [f"{tmp_path}/photos/out/filtered/0/0.jpg"]
+
+
+def test_an_output_at_a_url_is_no_input_either():
+    for name in ("a.png", "out/faces/b.parquet"):
+        with fsspec.open(f"memory://shots/{name}", "wb") as file:
+            file.write(PNG)
+    found = list_sources(["memory://shots"], output="memory://shots/out")
+    assert found == ["memory:///shots/a.png"]
+
+
+def test_all_formats_that_are_read_are_listed(tmp_path):
+    """Also those that are not written, in folders and in tar shards."""
+    image = Image.fromarray(np.full((3, 5, 3), 90, np.uint8))
+    names = ["a.jfif", "b.ppm", "c.pgm", "d.tga", "e.mpo"]
+    for name in names:
+        image.convert("L" if "pgm" in name else "RGB").save(
+            tmp_path / name, format="JPEG" if "mpo" in name else None
+        )
+    with tarfile.open(tmp_path / "s.tar", "w") as shard:
+        for name in names:
+            shard.add(tmp_path / name, name)
+    *files, tar = list_sources([str(tmp_path)])
+    assert files == [str(tmp_path / name) for name in names]
+    assert [picture.member for picture in read_unit(Unit((tar,)))] == names
+    assert errors(Unit(tuple(files))) == errors(Unit((tar,))) == [""] * 5
 
 
 @pytest.mark.parametrize(
@@ -68,10 +113,10 @@ def test_units_are_some_pictures_or_one_container(tmp_path):
     assert [picture.member for picture in read_unit(groups[1])] == ["2", "3"]
 
 
-def errors(unit: Unit) -> list[str]:
+def errors(unit: Unit, **options: bool) -> list[str]:
     """Why the pictures of a unit could not be read; "" for those that could."""
     found = []
-    for picture in read_unit(unit):
+    for picture in read_unit(unit, **options):
         try:
             picture.load()
             found.append("")
@@ -117,6 +162,12 @@ def test_what_cannot_be_read_says_why(tmp_path, monkeypatch):
             assert re.search(wanted, reason) and str(tmp_path) in reason
 
 
+class Address(str):
+    """The URL of a server, with the paths that it was asked for."""
+
+    asked: list[str]
+
+
 @pytest.fixture
 def server(tmp_path):
     """A local http server of a folder with one picture; it fails at the first read of `/late`."""
@@ -138,8 +189,31 @@ def server(tmp_path):
     handler = functools.partial(Handler, directory=str(tmp_path))
     with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as running:
         threading.Thread(target=running.serve_forever, daemon=True).start()
-        yield f"http://127.0.0.1:{running.server_port}"
+        address = Address(f"http://127.0.0.1:{running.server_port}")
+        address.asked = asked
+        yield address
         running.shutdown()
+
+
+def test_a_table_reaches_nothing_outside_of_its_folder(server, tmp_path):
+    folder = tmp_path / "tables"
+    (folder / "sub").mkdir(parents=True)
+    for path in (tmp_path / "private.png", folder / "sub" / "own.png"):
+        path.write_bytes(PNG)
+    outside = [str(tmp_path / "private.png"), "../private.png", f"{server}/a.png",
+               f"file://{tmp_path}/private.png", "sub/../../private.png"]  # fmt: skip
+    cells = ["sub/own.png", *outside, "simplecache::private.png"]
+    pq.write_table(pa.table({"path": cells}), folder / "t.parquet")
+    unit = Unit((str(folder / "t.parquet"),), 0)
+    own, *others = errors(unit)
+    assert own == ""
+    for row, (cell, reason) in enumerate(zip(cells[1:], others), 1):
+        name = f"{folder}/t.parquet, row {row}: {cell}"
+        assert reason == (
+            f"{name}: is not in the folder of the table; --outside=True reads it all the same"
+        )
+    assert server.asked == []
+    assert errors(unit, outside=True)[:-1] == [""] * 6 and server.asked == ["/a.png"]
 
 
 def test_pictures_of_a_server(server, monkeypatch):

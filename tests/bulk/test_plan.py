@@ -2,6 +2,7 @@
 
 import json
 import uuid
+from contextlib import contextmanager
 
 import pytest
 
@@ -55,6 +56,22 @@ def test_a_part_that_is_not_whole_is_not_there(store, tmp_path):
         tables.read_table(store.url)
 
 
+def test_the_pictures_appear_after_their_faces(store, tmp_path, monkeypatch):
+    """Where the part of the pictures is, a run that goes on takes that of the faces for whole."""
+    (unit,) = plan.plan_units(store, write_pictures(tmp_path / "in", 1), workers=1)
+    whole, appeared = Store.replacing, []
+
+    @contextmanager
+    def replacing(self, name):
+        with whole(self, name) as temporary:
+            yield temporary
+        appeared.append(name)
+
+    monkeypatch.setattr(Store, "replacing", replacing)
+    annotate(store, unit)
+    assert appeared == [f"faces/{unit.name}.parquet", f"pictures/{unit.name}.parquet"]
+
+
 def test_another_model_is_refused_and_named(store):
     facts = {"model": "a", "filter": None}
     plan.check_facts(store, facts)
@@ -71,6 +88,19 @@ def test_another_model_is_refused_and_named(store):
     store.write(plan.UNITS, b"{}\n")
     with pytest.raises(InputError, match=r"units.jsonl is damaged"):
         plan.read_units(store)
+
+
+def test_how_a_model_or_filter_is_named_says_nothing(store):
+    """The digests of their files decide; the names are there to be read."""
+    facts = {"model": "runs/a", "model_sha256": "1", "filter": "./mine", "filter_sha256": "2"}
+    plan.write_facts(store, facts)
+    plan.check_facts(store, facts | {"model": "./runs/a/", "filter": "mine"})
+    with pytest.raises(InputError, match="was made with filter_sha256=2, now it is 3; name"):
+        plan.check_facts(store, facts | {"filter_sha256": "3"})
+    with pytest.raises(InputError, match=r"was made with filter=\./mine, now it is crown; name"):
+        plan.check_facts(store, facts | {"filter": "crown", "filter_sha256": "3"})
+    with pytest.raises(InputError, match="was made with model=runs/a, now it is runs/b; name"):
+        plan.check_facts(store, facts | {"model": "runs/b", "model_sha256": "4"})
 
 
 def test_a_folder_with_other_files_is_refused(store):

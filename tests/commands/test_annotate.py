@@ -1,16 +1,20 @@
 """The command before Ray is started; with it in test_kills.py and tests/bulk/test_cluster.py."""
 
 import json
+import shutil
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+from PIL import Image
 
-from keypoints.bulk import plan, tables
+from keypoints.bulk import plan, tables, work
 from keypoints.bulk.inputs import Unit
 from keypoints.bulk.store import Store
 from keypoints.commands import annotate, cli
+from keypoints.errors import InputError
+from keypoints.filters import filter_digest, filter_folder
 from tests.bulk.stand_ins import write_pictures
 
 ROOT = Path(__file__).parents[2]
@@ -66,6 +70,57 @@ def test_another_model_or_filter_is_refused(tmp_path, run):
     )
     store.write(plan.FACTS, json.dumps(facts).encode())
     assert "filter=None, now it is crown; name another folder" in run(*command, "--filter=crown")[2]
+
+
+def test_a_changed_filter_of_the_same_name_is_refused(tmp_path, run):
+    sources = write_pictures(tmp_path / "in", 1)
+    mine, command = tmp_path / "mine", (sources[0], f"--output={tmp_path}/out", MODEL)
+    shutil.copytree(filter_folder("blur"), mine)
+    facts = annotate.what_makes("pretrained-small", str(mine))[0]
+    assert facts["filter_sha256"] == filter_digest("blur")
+    plan.write_facts(Store(str(tmp_path / "out")), facts)
+    for name in (mine, f"{tmp_path}/./mine/", "blur"):
+        assert run(*command, f"--filter={name}", "--dry-run")[0] == 0
+    (mine / "filter.toml").write_text((filter_folder("landmarks") / "filter.toml").read_text())
+    code, _, error = run(*command, f"--filter={mine}", "--dry-run")
+    assert code == 2 and f"filter_sha256={facts['filter_sha256']}, now it is" in error
+
+
+def test_the_digest_of_a_filter_is_of_its_definition_and_its_art(tmp_path):
+    mine = tmp_path / "mine"
+    shutil.copytree(filter_folder("crown"), mine)
+    before = filter_digest(mine)
+    (mine / "notes.txt").touch()
+    assert filter_digest(mine) == before == filter_digest("crown")
+    art = min(mine.glob("*.png"))
+    shutil.copy(art, mine / "copy.png")
+    assert filter_digest(mine) == before
+    Image.open(art).transpose(Image.Transpose.FLIP_LEFT_RIGHT).save(art)
+    assert filter_digest(mine) != before
+
+
+def test_a_worker_with_another_filter_says_so(tmp_path):
+    with pytest.raises(InputError, match="filter=blur: on this machine it is another one"):
+        work._load_filter("blur", filter_digest("crown"))
+    assert work._load_filter("blur", filter_digest("blur")).protects
+    assert work._load_filter(None, None) is None
+
+
+def test_an_output_in_the_folder_of_the_inputs_is_not_read(tmp_path, run):
+    """As often as the command is run again."""
+    sources = write_pictures(tmp_path / "in", 2)
+    output = tmp_path / "in" / "out"
+    store = Store(str(output))
+    plan.write_facts(store, annotate.what_makes("pretrained-small", None)[0])
+    for unit in plan.plan_units(store, sources, workers=1):
+        tables.write_parts(store, unit.name, [], 1)
+    store.write("filtered/unit/000000.jpg", b"a picture")
+    for _ in range(2):
+        assert run(str(tmp_path / "in"), f"--output={output}", MODEL) == (
+            0,
+            "2 pictures, of which 2 are done\n",
+            "",
+        )
 
 
 @pytest.mark.parametrize(

@@ -1,9 +1,10 @@
 import os
+import time
 
 import pytest
 
 from keypoints.errors import InputError
-from keypoints.system.atomic import replacing, write_text
+from keypoints.system.atomic import keep_apart, replacing, write_text
 
 
 def test_a_failed_write_keeps_what_was_there(tmp_path):
@@ -29,3 +30,29 @@ def test_a_folder_that_is_a_file_is_named(tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(InputError, match=r"cannot write .*file/a\.txt: Not a directory$"):
         write_text(tmp_path / "file" / "a.txt", "x")
+
+
+def test_an_output_never_replaces_an_input_or_another_output(tmp_path):
+    (tmp_path / "a.png").write_text("a")
+    (tmp_path / "link.png").symlink_to("a.png")
+    os.link(tmp_path / "a.png", tmp_path / "hard.png")
+    (tmp_path / "sub").mkdir()
+    for name in ("a.png", "sub/../a.png", "link.png", "hard.png"):
+        message = rf"^--output={tmp_path}/{name}: would replace the input; give another name$"
+        with pytest.raises(InputError, match=message):
+            keep_apart([tmp_path / "a.png"], [("--output", tmp_path / name)])
+    outputs = [
+        ("--output", tmp_path / "new.csv"),
+        ("--points", tmp_path / "sub" / ".." / "new.csv"),
+    ]
+    with pytest.raises(InputError, match=r"^--points=.*: would replace the file of --output; give"):
+        keep_apart([tmp_path / "a.png"], outputs)
+    keep_apart([tmp_path / "a.png", tmp_path / "link.png"], [("--output", tmp_path / "b.png")])
+
+
+def test_ten_thousand_files_are_kept_apart_at_once(tmp_path):
+    """Linear: at the quadratic rate of a comparison of each with each this took an hour."""
+    inputs = [tmp_path / f"{number}.png" for number in range(10_000)]
+    start = time.process_time()
+    keep_apart(inputs, [("--output", tmp_path / "out" / path.name) for path in inputs])
+    assert time.process_time() - start < 3
