@@ -18,6 +18,12 @@ from keypoints.errors import InputError, near_miss
 T = TypeVar("T")
 
 
+def shown(value: Any) -> str:
+    """A value as a message shows it: of a long one the start."""
+    words = repr(value)
+    return words if len(words) <= 80 else f"{words[:77]}..."
+
+
 def is_number(value: Any) -> bool:
     """Whether `value` is a finite int or float that a float can hold; a bool is none."""
     return type(value) in (int, float) and abs(value) <= sys.float_info.max
@@ -26,14 +32,14 @@ def is_number(value: Any) -> bool:
 def number(value: Any, name: str, *, low: float = -math.inf, high: float = math.inf) -> float:
     """A finite number from `low` to `high`."""
     if not is_number(value) or not low <= value <= high:
-        raise InputError(f"{name}={value!r}: a number{_span(low, high)} is expected")
+        raise InputError(f"{name}={shown(value)}: a number{_span(low, high)} is expected")
     return float(value)
 
 
 def whole(value: Any, name: str, *, low: float = -math.inf, high: float = math.inf) -> int:
     """An integer from `low` to `high`."""
     if type(value) is not int or not is_number(value) or not low <= value <= high:
-        raise InputError(f"{name}={value!r}: a whole number{_span(low, high)} is expected")
+        raise InputError(f"{name}={shown(value)}: a whole number{_span(low, high)} is expected")
     return value
 
 
@@ -43,10 +49,13 @@ def _span(low: float, high: float) -> str:
     return f" of at most {high:g}" if math.isinf(low) else f" from {low:g} to {high:g}"
 
 
-def numbers(value: Any, name: str, count: int) -> list[float]:
-    """A list of `count` finite numbers."""
-    if not isinstance(value, list | tuple) or len(value) != count or not all(map(is_number, value)):
-        raise InputError(f"{name}={value!r}: {count} numbers are expected")
+def numbers(
+    value: Any, name: str, count: int, *, low: float = -math.inf, high: float = math.inf
+) -> list[float]:
+    """A list of `count` finite numbers from `low` to `high`."""
+    good = isinstance(value, list | tuple) and len(value) == count
+    if not good or not all(is_number(item) and low <= item <= high for item in value):
+        raise InputError(f"{name}={shown(value)}: {count} numbers{_span(low, high)} are expected")
     return [float(item) for item in value]
 
 
@@ -54,13 +63,15 @@ def indices(value: Any, name: str, count: int) -> tuple[int, ...]:
     """A list of at least one of the numbers from 0 to `count` - 1."""
     good = isinstance(value, list | tuple) and len(value) > 0
     if not good or not all(type(item) is int and 0 <= item < count for item in value):
-        raise InputError(f"{name}={value!r}: a list of numbers from 0 to {count - 1} is expected")
+        raise InputError(
+            f"{name}={shown(value)}: a list of numbers from 0 to {count - 1} is expected"
+        )
     return tuple(value)
 
 
 def text(value: Any, name: str) -> str:
     if not isinstance(value, str):
-        raise InputError(f"{name}={value!r}: text is expected")
+        raise InputError(f"{name}={shown(value)}: text is expected")
     return value
 
 
@@ -70,7 +81,7 @@ def one_of(value: Any, name: str, known: Sequence[T]) -> T:
         if type(choice) is type(value) and choice == value:
             return choice
     hint = near_miss(str(value), [str(choice) for choice in known])
-    raise InputError(f"{name}={value!r} is not known{hint}")
+    raise InputError(f"{name}={shown(value)} is not known{hint}")
 
 
 def closed(content: Mapping[str, Any], known: Collection[str], name: str) -> None:
@@ -117,7 +128,7 @@ class Table:
 
     def __post_init__(self) -> None:
         if not isinstance(self.content, dict):
-            raise InputError(f"{self.name}: a table is expected, not {self.content!r}")
+            raise InputError(f"{self.name}: a table is expected, not {shown(self.content)}")
 
     def take(self, key: str, default: Any = None) -> Any:
         """The value of a field, of any type."""
@@ -144,8 +155,17 @@ class Table:
     ) -> float:
         return number(self.take(key, default), f"{self.name}: {key}", low=low, high=high)
 
-    def numbers(self, key: str, count: int, default: Sequence[float] | None = None) -> list[float]:
-        return numbers(self.take(key, default), f"{self.name}: {key}", count)
+    def numbers(
+        self,
+        key: str,
+        count: int,
+        default: Sequence[float] | None = None,
+        *,
+        low: float = -math.inf,
+        high: float = math.inf,
+    ) -> list[float]:
+        value = self.take(key, default)
+        return numbers(value, f"{self.name}: {key}", count, low=low, high=high)
 
     def indices(self, key: str, count: int) -> tuple[int, ...]:
         return indices(self.take(key), f"{self.name}: {key}", count)
@@ -153,11 +173,13 @@ class Table:
     def table(self, key: str) -> "Table":
         return Table(f"{self.name}: {key}", self.take(key))
 
-    def tables(self, key: str, each: str) -> list["Table"]:
-        """A list of at least one table; `each` is what a message calls one, before its number."""
+    def tables(self, key: str, each: str, *, most: int) -> list["Table"]:
+        """A list of 1 to `most` tables; `each` is what a message calls one, before its number."""
         value = self.take(key)
         if not isinstance(value, list) or not value:
-            raise InputError(f"{self.name}: {key}={value!r}: at least one table is expected")
+            raise InputError(f"{self.name}: {key}={shown(value)}: at least one table is expected")
+        if len(value) > most:
+            raise InputError(f"{self.name}: {len(value)} {key}; at most {most} are expected")
         return [Table(f"{self.name}: {each} {i}", entry) for i, entry in enumerate(value, 1)]
 
     def close(self) -> None:

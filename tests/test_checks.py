@@ -62,7 +62,7 @@ def test_a_table_is_read_field_by_field_and_then_closed():
     inner = table.table("b")
     assert inner.one_of("c", ["x", "y"]) == "x"
     inner.close()
-    first, second = table.tables("d", "part")
+    first, second = table.tables("d", "part", most=9)
     assert first.number("e") == 2
     with pytest.raises(InputError, match=r"^f: part 2: e='3': a number is expected$"):
         second.number("e")

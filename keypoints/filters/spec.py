@@ -1,17 +1,25 @@
 """Filter definitions: reads and checks a `filter.toml` and its art."""
 
+import warnings
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
 
-from keypoints.checks import Table, toml_table
+from keypoints.checks import Table, shown, toml_table
 from keypoints.errors import InputError
 from keypoints.filters.warp import FITS, pyramid, triangulate
 from keypoints.landmarks import COUNT
+from keypoints.system.paths import stays_inside
 
 FILE = "filter.toml"
 KINDS = ("sticker", "bulge", "blur", "pixelate", "outlines")
+# Limits: filters come from other people, and each is read whole before the first frame.
+MAX_FILE = 1_000_000  # bytes of a filter.toml
+MAX_LAYERS = 100
+MAX_ANCHORS = 64  # of a layer: the memory of a triangulation grows with the fourth power
+MAX_ART = 16_000_000  # pixels of one layer's art
+MAX_NUMBER = 1e6  # of positions and angles, in whatever unit
 
 
 @dataclass(frozen=True)
@@ -95,12 +103,15 @@ def read_spec(folder: Path) -> Spec:
     """Read the filter in `folder`; raises InputError that names file, field and value."""
     path = folder / FILE
     try:
-        data = path.read_bytes()
+        with open(path, "rb") as file:
+            data = file.read(MAX_FILE + 1)
     except FileNotFoundError:
         raise InputError(f"{folder}: not a filter folder: {FILE} is missing") from None
+    if len(data) > MAX_FILE:
+        raise InputError(f"{path}: more than {MAX_FILE // 1000} kB")
     table = Table(f"{path}", toml_table(data, f"{path}"))
     description = table.text("description")
-    tables = table.tables("layers", "layer")
+    tables = table.tables("layers", "layer", most=MAX_LAYERS)
     table.close()
     layers = [_read_layer(folder, layer) for layer in tables]
     layers.sort(key=lambda pair: pair[0])
@@ -109,7 +120,7 @@ def read_spec(folder: Path) -> Spec:
 
 def _read_layer(folder: Path, table: Table) -> tuple[float, Layer]:
     kind = table.one_of("kind", KINDS, "sticker")
-    z = table.number("z", default=0.0)
+    z = table.number("z", default=0.0, low=-MAX_NUMBER, high=MAX_NUMBER)
     layer: Layer
     if kind == "sticker":
         layer = _read_sticker(folder, table)
@@ -131,7 +142,7 @@ def _read_layer(folder: Path, table: Table) -> tuple[float, Layer]:
         )
     else:
         layer = Outlines(
-            colour=np.array(table.numbers("colour", 3, default=(70, 220, 90))),
+            colour=np.array(table.numbers("colour", 3, default=(70, 220, 90), low=0, high=255)),
             width=table.number("width", default=0.01, low=0.001, high=0.1),
         )
     table.close()
@@ -140,13 +151,19 @@ def _read_layer(folder: Path, table: Table) -> tuple[float, Layer]:
 
 def _read_sticker(folder: Path, table: Table) -> Sticker:
     name = table.text("art")
-    art = _read_art(folder / name)
+    art = _read_art(table.name, folder, name)
     fit = table.one_of("fit", list(FITS), "similarity")
     anchors = []
-    for anchor in table.tables("anchors", "anchor"):
+    for anchor in table.tables("anchors", "anchor", most=MAX_ANCHORS):
         points = anchor.indices("points", COUNT)
-        offset = np.array(anchor.numbers("offset", 3, default=(0, 0, 0)))
-        anchors.append(Anchor(points, offset, np.array(anchor.numbers("at", 2))))
+        offset = np.array(
+            anchor.numbers("offset", 3, default=(0, 0, 0), low=-MAX_NUMBER, high=MAX_NUMBER)
+        )
+        anchors.append(
+            Anchor(
+                points, offset, np.array(anchor.numbers("at", 2, low=-MAX_NUMBER, high=MAX_NUMBER))
+            )
+        )
         anchor.close()
     if len(anchors) < FITS[fit]:
         raise InputError(
@@ -159,7 +176,10 @@ def _read_sticker(folder: Path, table: Table) -> Sticker:
     loose = None
     if "loose" in table.content:
         inner = table.table("loose")
-        loose = Loose(inner.number("radius", low=0), inner.number("start", default=90.0))
+        loose = Loose(
+            inner.number("radius", low=0, high=MAX_NUMBER),
+            inner.number("start", 90.0, low=-MAX_NUMBER, high=MAX_NUMBER),
+        )
         inner.close()
         if fit == "piecewise":
             raise InputError(f"{table.name}: loose: art with fit = 'piecewise' cannot be loose")
@@ -171,20 +191,36 @@ def _read_sticker(folder: Path, table: Table) -> Sticker:
         triangles=triangulate(source) if fit == "piecewise" else None,
         grow=table.number("grow", default=1.0, low=0.01, high=100),
         opacity=table.number("opacity", default=1.0, low=0, high=1),
-        normal=np.array(table.numbers("normal", 3)) if "normal" in table.content else None,
+        normal=np.array(table.numbers("normal", 3, low=-MAX_NUMBER, high=MAX_NUMBER))
+        if "normal" in table.content
+        else None,
         loose=loose,
     )
 
 
-def _read_art(path: Path) -> np.ndarray:
-    """The PNG at `path` as RGBA `(h, w, 4)` uint8 with premultiplied colours."""
+def _read_art(layer: str, folder: Path, name: str) -> np.ndarray:
+    """The PNG `name` in `folder` as RGBA `(h, w, 4)` uint8 with premultiplied colours."""
     import cv2
+    from PIL import Image, UnidentifiedImageError
 
+    path = folder / name
+    if not stays_inside(name) or not path.resolve().is_relative_to(folder.resolve()):
+        raise InputError(f"{layer}: art={shown(name)}: a file in the filter's folder is expected")
+    art, pixels = None, 0
     try:
-        data = np.fromfile(path, np.uint8)
+        # The size is read before the pixels, which may take gigabytes.
+        with warnings.catch_warnings(action="error"), Image.open(path, formats=["PNG"]) as header:
+            pixels = header.width * header.height
+        if pixels <= MAX_ART:
+            art = cv2.imdecode(np.fromfile(path, np.uint8), cv2.IMREAD_UNCHANGED)
+    except (Image.DecompressionBombError, Image.DecompressionBombWarning):
+        pixels = MAX_ART + 1
+    except UnidentifiedImageError:
+        pass
     except OSError as error:
-        raise InputError(f"{path}: cannot read the art: {error.strerror}") from None
-    art = cv2.imdecode(data, cv2.IMREAD_UNCHANGED) if data.size else None
+        raise InputError(f"{path}: cannot read the art: {error.strerror or error}") from None
+    if pixels > MAX_ART:
+        raise InputError(f"{path}: more than {MAX_ART // 1_000_000} million pixels")
     if art is None or art.dtype != np.uint8 or art.ndim != 3 or art.shape[2] != 4:
         raise InputError(f"{path}: the art must be a PNG with 8-bit red, green, blue and alpha")
     alpha = art[..., 3:].astype(np.float32) / 255

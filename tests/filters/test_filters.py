@@ -1,4 +1,6 @@
 import math
+import struct
+import zlib
 from dataclasses import replace
 from pathlib import Path
 
@@ -8,7 +10,7 @@ import pytest
 
 from keypoints import filters
 from keypoints.errors import InputError
-from keypoints.filters import effects, warp
+from keypoints.filters import FOLDER, effects, warp
 from keypoints.filters.head import find_head
 from keypoints.filters.loose_pupil import Ball
 from keypoints.head_shape import MEAN_SHAPE
@@ -528,10 +530,31 @@ GOOD = sticker("similarity", FITS["similarity"])
         (GOOD + "\nz = 1" + "0" * 400, "z=1000"),
         (GOOD + "\nz = " + "[" * 5000, "invalid TOML"),
         ("kind = ", "invalid TOML"),
+        (GOOD + f"\nz = {10**400}", "layer 1: z=1000"),
+        (GOOD + f"\nz = {'9' * 5000}", "invalid TOML: "),
+        (GOOD + "\nz = 1e7", "z=10000000.0: a number from -1e+06 to 1e+06 is expected"),
+        (f"kind = 'outlines'\ncolour = [1, 2, {10**400}]", "colour=[1, 2, 1000"),
+        ("z = " + 900 * "[" + 900 * "]", "invalid TOML: "),
+        (GOOD.replace("art.png", "a\\u0000b"), "art='a\\x00b': a file in the filter's folder"),
+        (GOOD.replace("art.png", "../mine/art.png"), "art='../mine/art.png': a file in the"),
+        (GOOD.replace("art.png", "/usr/art.png"), "art='/usr/art.png': a file in the filter's"),
+        (GOOD.replace("art.png", "link.png"), "art='link.png': a file in the filter's folder"),
+        (GOOD.replace("art.png", "large.png"), "large.png: more than 16 million pixels"),
+        (GOOD.replace("art.png", "vast.png"), "vast.png: more than 16 million pixels"),
+        (sticker("piecewise", 65 * [(36, 1, 2)]), "65 anchors; at most 64 are expected"),
+        (GOOD + 100 * ("\n[[layers]]\n" + GOOD), "101 layers; at most 100 are expected"),
+        (GOOD + "\n#" + 1_000_000 * "x", "filter.toml: more than 1000 kB"),
     ],
+    ids=lambda value: value[:60],
 )
 def test_a_wrong_spec_is_named(tmp_path, layer, message):
     folder = write_filter(tmp_path / "mine", layer)
+    (folder / "link.png").symlink_to(FOLDER / "crown" / "inside.png")
+    for name, side in (("large", 4001), ("vast", 20_000)):  # their headers alone
+        header = b"IHDR" + struct.pack(">IIBBBBB", side, side, 8, 6, 0, 0, 0)
+        start = b"\x89PNG\r\n\x1a\n" + struct.pack(">I", 13) + header
+        data = start + struct.pack(">I", zlib.crc32(header)) + bytes(4) + b"IDAT" + bytes(4)
+        (folder / f"{name}.png").write_bytes(data)
     with pytest.raises(InputError) as error:
         filters.load_filter(folder)
     assert message in str(error.value)
