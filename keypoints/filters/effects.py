@@ -2,9 +2,20 @@
 
 import numpy as np
 
-from keypoints.filters.head import Head
+from keypoints.filters.head import Area, Head
 from keypoints.filters.spec import Blur, Bulge, Outlines, Pixelate
 from keypoints.media.overlay import draw_points
+
+# However small a face is, it is hidden by squares, or a blur, of some pixels.
+SMALLEST_BLOCK, SMALLEST_SIGMA = 4, 2.0
+
+
+def hide(image: np.ndarray, area: Area, layer: Blur | Pixelate) -> None:
+    """Blur or pixelate `area`."""
+    if isinstance(layer, Blur):
+        blur(image, area, layer)
+    else:
+        pixelate(image, area, layer)
 
 
 def bulge(image: np.ndarray, head: Head, layer: Bulge) -> None:
@@ -30,11 +41,12 @@ def bulge(image: np.ndarray, head: Head, layer: Bulge) -> None:
     )
 
 
-def blur(image: np.ndarray, head: Head, layer: Blur) -> None:
+def blur(image: np.ndarray, area: Area, layer: Blur) -> None:
     """Blur the face until no feature is visible; the transition to the image is outside it."""
     import cv2
 
-    outline, margin, sigma = head.face_outline(), layer.margin * head.size, layer.sigma * head.size
+    outline, margin = area.outline, layer.margin * area.size
+    sigma = max(layer.sigma * area.size, SMALLEST_SIGMA)
     frame = _region(image, outline, margin + 3 * sigma)
     if frame is None:
         return
@@ -56,12 +68,13 @@ def blur(image: np.ndarray, head: Head, layer: Blur) -> None:
     region[:] = cv2.blendLinear(smooth, np.ascontiguousarray(region), weight, 1 - weight)
 
 
-def pixelate(image: np.ndarray, head: Head, layer: Pixelate) -> None:
+def pixelate(image: np.ndarray, area: Area, layer: Pixelate) -> None:
     """Replace the face by squares of one colour; squares on its edge are replaced completely."""
     import cv2
 
-    block = max(round(head.size / layer.blocks), 1)
-    outline, margin = head.face_outline(), layer.margin * head.size
+    block = max(round(area.size / layer.blocks), SMALLEST_BLOCK)
+    block = min(block, max(image.shape[:2]))  # of points that are spread over more than the image
+    outline, margin = area.outline, layer.margin * area.size
     frame = _region(image, outline, margin + block)
     if frame is None:
         return

@@ -7,9 +7,10 @@ import numpy as np
 
 from keypoints.errors import InputError
 from keypoints.filters import effects, warp
-from keypoints.filters.head import Head, find_head
+from keypoints.filters.head import Area, Head, box_area, find_head
 from keypoints.filters.loose_pupil import Ball
 from keypoints.filters.spec import Blur, Bulge, Outlines, Pixelate, Spec, Sticker
+from keypoints.inference.cuts import Cuts
 
 HOLD = 0.5  # seconds for which a lost face stays hidden at its last position
 
@@ -19,69 +20,84 @@ class Filter:
 
     def __init__(self, spec: Spec):
         self.spec = spec
-        self._balls: dict[int, dict[int, Ball]] = {}
-        self._hidden: dict[int, tuple[float, Head]] = {}  # time and head of the last detection
+        self._hiding = [layer for layer in spec.layers if isinstance(layer, Blur | Pixelate)]
+        self.reset()
 
     @property
     def protects(self) -> bool:
         """Whether it is a privacy filter: then no face may be left out."""
-        return any(isinstance(layer, Blur | Pixelate) for layer in self.spec.layers)
+        return bool(self._hiding)
 
     def reset(self) -> None:
         """Forget all faces: another video begins."""
-        self._balls, self._hidden = {}, {}
+        self._balls: dict[int, dict[int, Ball]] = {}
+        self._hidden: dict[int, tuple[float, Area]] = {}  # time and area of the last detection
+        self._cuts = Cuts()
 
     def apply(
         self,
         image: np.ndarray,
-        points: np.ndarray,
+        points: np.ndarray | Sequence[np.ndarray],
         *,
+        boxes: np.ndarray | Sequence[np.ndarray] = (),
         ids: Sequence[int] | None = None,
         timestamp: float = 0.0,
+        hold: float = HOLD,
     ) -> np.ndarray:
         """A copy of `image` with the filter on all faces.
 
         `image`: `(h, w, 3)` uint8 RGB. `points`: `(n, 68, 2)`, pixels of the image; faces whose
-        points are not finite or do not form a face are skipped. `ids`: for video, one number per
-        face that stays the same from frame to frame; `timestamp`: the time of the frame in seconds.
+        points are not finite or do not form a face are skipped. `boxes` `(m, 4)`: landmark boxes
+        of faces whose points are not known, left, top, width, height; only layers that blur or
+        pixelate are drawn there. `ids`: for video, one number per face of `points` that stays the
+        same from frame to frame; `timestamp`: the time of the frame in seconds.
         With `ids`, loose parts move, and are reset when an id is missing in a frame. A blurred or
-        pixelated face stays hidden for half a second after its id is gone, because trackers can
-        lose a face for a few frames. Larger faces count as nearer and cover smaller ones. Raises
-        InputError for arrays of another shape or type.
+        pixelated face stays hidden for `hold` seconds after its id is gone, because trackers can
+        lose a face for a few frames; not over a cut. Larger faces count as nearer and cover smaller
+        ones. Raises InputError for arrays of another shape or type.
         """
         if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3:
             raise InputError(f"image: {image.dtype} {image.shape}; (h, w, 3) uint8 is expected")
-        points = np.asarray(points)
-        if points.ndim != 3 or points.shape[1:] != (68, 2):
-            raise InputError(f"points: {points.shape}; (n, 68, 2) is expected")
+        points = _checked("points", points, (68, 2))
+        boxes = _checked("boxes", boxes, (4,))
         if ids is not None and len(ids) != len(points):
             raise InputError(f"ids: {len(ids)} for {len(points)} faces; one per face is expected")
         shown = image.copy()
         found = enumerate(map(find_head, points))
         heads = {number: head for number, head in found if head is not None}
         faces = sorted(heads, key=lambda number: heads[number].size)
+        for box in boxes:
+            self._hide(shown, box_area(box))
         if ids is not None:
             alive = {ids[number] for number in faces}
             self._balls = {id: balls for id, balls in self._balls.items() if id in alive}
-            self._hold(shown, {ids[number]: heads[number] for number in faces}, timestamp)
+            if self.protects:
+                if self._cuts.is_cut(image):
+                    self._hidden = {}
+                areas = {ids[number]: heads[number].area() for number in faces}
+                self._hold(shown, areas, timestamp, hold)
         for place, number in enumerate(faces):
             balls = {} if ids is None else self._balls.setdefault(ids[number], {})
             nearer = [heads[other] for other in faces[place + 1 :]]
             self._draw(shown, heads[number], nearer, balls, timestamp)
         return shown
 
-    def _hold(self, image: np.ndarray, heads: dict[int, Head], timestamp: float) -> None:
-        """Hide the faces that were lost less than `HOLD` seconds ago."""
-        layers = [layer for layer in self.spec.layers if isinstance(layer, Blur | Pixelate)]
+    def _hold(
+        self, image: np.ndarray, areas: dict[int, Area], timestamp: float, hold: float
+    ) -> None:
+        """Hide the faces that were lost less than `hold` seconds ago."""
         recent = {
-            id: (seen, head)
-            for id, (seen, head) in self._hidden.items()
-            if id not in heads and 0 <= timestamp - seen <= HOLD
+            id: (seen, area)
+            for id, (seen, area) in self._hidden.items()
+            if id not in areas and 0 <= timestamp - seen <= hold
         }
-        for _, head in recent.values():
-            for layer in layers:
-                _hide(image, head, layer)
-        self._hidden = recent | {id: (timestamp, head) for id, head in heads.items()}
+        for _, area in recent.values():
+            self._hide(image, area)
+        self._hidden = recent | {id: (timestamp, area) for id, area in areas.items()}
+
+    def _hide(self, image: np.ndarray, area: Area) -> None:
+        for layer in self._hiding:
+            effects.hide(image, area, layer)
 
     def _draw(
         self,
@@ -101,14 +117,20 @@ class Filter:
             elif isinstance(layer, Outlines):
                 effects.outlines(image, head, layer)
             else:
-                _hide(image, head, layer)
+                effects.hide(image, head.area(), layer)
 
 
-def _hide(image: np.ndarray, head: Head, layer: Blur | Pixelate) -> None:
-    if isinstance(layer, Blur):
-        effects.blur(image, head, layer)
-    else:
-        effects.pixelate(image, head, layer)
+def _checked(
+    name: str, values: np.ndarray | Sequence[np.ndarray], shape: tuple[int, ...]
+) -> np.ndarray:
+    """`values` `(n, *shape)` as an array; no faces may be any empty sequence."""
+    array = np.asarray(values)
+    if not len(array):
+        return np.empty((0, *shape), np.float32)
+    if array.shape[1:] != shape:
+        expected = ", ".join(map(str, ("n", *shape)))
+        raise InputError(f"{name}: {array.shape}; ({expected}) is expected")
+    return array
 
 
 def _warped(

@@ -11,6 +11,25 @@ UPPER_FACE = [0, 16, *range(17, 28)]  # landmarks that position the forehead
 DISTANCE = 6.0  # camera distance in head units: about a metre
 SKULL_CENTRE = np.array([0.0, -0.22, -0.35])
 SKULL_RADII = np.array([0.53, 0.58, 0.53])
+# Of the ellipse that stands for a face without trusted landmarks, in longer sides of its box: it
+# holds the forehead of an upright face, and the chin and temples of a tilted one.
+BOX_CENTRE, BOX_RADII = np.array([0.0, -0.1]), np.array([0.62, 0.72])
+
+
+@dataclass(frozen=True)
+class Area:
+    """What a privacy filter hides of one face."""
+
+    outline: np.ndarray  # (n, 2) polygon around the face, pixels of the image
+    size: float  # longer side of the landmark box, pixels
+
+
+def box_area(box: np.ndarray) -> Area:
+    """The area of a face of which only the landmark box `(4,)` is known: for any pose and roll."""
+    middle, size = box[:2] + box[2:] / 2, float(max(box[2:]))
+    angles = np.linspace(0, 2 * np.pi, 24, endpoint=False)
+    ellipse = np.column_stack([np.cos(angles), np.sin(angles)]) * BOX_RADII
+    return Area(middle + (ellipse + BOX_CENTRE) * size, size)
 
 
 @dataclass(frozen=True)
@@ -51,6 +70,10 @@ class Head:
         base = MEAN_SHAPE[UPPER_FACE].mean(axis=0)
         forehead = [self.place(tuple(UPPER_FACE), place - base) for place in FOREHEAD[::-1]]
         return np.concatenate([self.points[:17], forehead])
+
+    def area(self) -> Area:
+        """What a privacy filter hides."""
+        return Area(self.face_outline(), self.size)
 
     def skull_outline(self) -> np.ndarray:
         """Polygon `(n, 2)` of the skull behind the face, without hair."""

@@ -316,12 +316,21 @@ def test_a_nearer_head_hides_a_sticker_of_a_farther_one():
         (gray()[..., 0], face()[None], "image: uint8 (220, 320)"),
         (gray(), face(), "points: (68, 2)"),
         (gray(), face()[None, :5], "points: (1, 5, 2)"),
+        (gray(), [face()[:5]], "points: (1, 5, 2)"),
     ],
 )
 def test_wrong_arrays_are_named(image, points, message):
     with pytest.raises(InputError, match=r"expected") as error:
         filters.load_filter("crown").apply(image, points)
     assert message in str(error.value)
+
+
+def test_no_faces_are_no_error():
+    """As `[face.points for face in faces]` gives where nobody is."""
+    for name in filters.list_filters():
+        loaded = filters.load_filter(name)
+        assert (loaded.apply(gray(), []) == gray()).all()
+        assert (loaded.apply(gray(), [], boxes=[], ids=[]) == gray()).all()
 
 
 def test_ids_must_match_the_faces():
@@ -351,6 +360,43 @@ def test_privacy_filters_leave_nothing_of_the_face(name, size):
     share = 60 / size  # a small face has few pixels to average
     assert np.abs(shown[0] - shown[1]).mean() < 0.12 * before * max(share, 1)
     assert shown[0].var() < 0.05 * one[hidden].var() * max(share, 1) ** 2
+
+
+def laplacians_agree(before, after, where):
+    """Correlation of the fine detail of two pictures on a mask."""
+    one, other = (cv2.Laplacian(i.astype(np.float32), cv2.CV_32F)[where] for i in (before, after))
+    one, other = one - one.mean(), other - other.mean()
+    return (one * other).sum() / max(np.sqrt((one**2).sum() * (other**2).sum()), 1e-9)
+
+
+@pytest.mark.parametrize("name", ["blur", "pixelate"])
+@pytest.mark.parametrize("size", [4.0, 4.6, 9, 40])
+@pytest.mark.parametrize("known", [True, False])
+def test_nothing_stands_of_a_face_of_any_size_with_points_or_without(name, size, known):
+    points, picture = face(150, 115, size), noise()
+    box = np.array([150 - size / 2, 115 - size / 2, size, size])
+    loaded = filters.load_filter(name)
+    faces = {"points": [points]} if known else {"points": [], "boxes": [box]}
+    shown = loaded.apply(picture, **faces)
+    inside = np.zeros((HEIGHT, WIDTH), bool)
+    x, y = np.floor(box[:2]).astype(int)
+    inside[y : y + math.ceil(size) + 1, x : x + math.ceil(size) + 1] = True
+    assert changed(picture, shown)[inside].mean() > 0.98
+    assert laplacians_agree(picture, shown, inside) < 0.5
+    # Nothing far away is touched.
+    assert not changed(picture, shown)[: 115 - int(2 * size + 20)].any()
+
+
+@pytest.mark.parametrize("name", STICKERS)
+def test_stickers_are_not_drawn_where_no_points_are_known(name):
+    box = np.array([[100.0, 60, 80, 80]])
+    assert (filters.load_filter(name).apply(noise(), [], boxes=box) == noise()).all()
+
+
+@pytest.mark.parametrize("name", ["blur", "pixelate"])
+def test_points_spread_over_a_million_pixels_take_no_memory(name):
+    points = face(150, 115, 9e5)
+    assert filters.load_filter(name).apply(noise(), points[None]).shape == noise().shape
 
 
 def test_pixelate_leaves_few_numbers():
@@ -499,6 +545,15 @@ def test_a_hidden_face_that_is_lost_stays_hidden_for_a_moment(name):
     assert (loaded.apply(picture, nobody, ids=[], timestamp=0.0) == picture).all()  # another clip
     loaded.apply(picture, points, ids=[7], timestamp=5.0)
     assert (loaded.apply(picture, nobody, timestamp=5.1) == picture).all()  # a picture by itself
+
+
+@pytest.mark.parametrize("name", ["blur", "pixelate"])
+def test_nothing_is_held_over_a_cut(name):
+    loaded, points = filters.load_filter(name), face()[None]
+    loaded.apply(noise(), points, ids=[7], timestamp=3.0)
+    ramp = np.broadcast_to(np.linspace(0, 255, WIDTH)[:, None], (HEIGHT, WIDTH, 3))
+    other = np.ascontiguousarray(ramp).astype(np.uint8)
+    assert (loaded.apply(other, [], ids=[], timestamp=3.04) == other).all()
 
 
 # --- folders ------------------------------------------------------------------------------------
