@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from keypoints import expression, geometry, head_shape, landmarks, pose, pretrained
-from keypoints.filters import FOLDER, head, list_filters, loose_pupil
+from keypoints.filters import FOLDER, effects, head, list_filters, loose_pupil
 from keypoints.filters.engine import HOLD
 from keypoints.filters.spec import KINDS, Layer, Sticker, read_spec
 from keypoints.inference import centerface, detections, detectors, smoothing, tracking, upright
@@ -92,6 +92,12 @@ def constants() -> dict[str, Any]:
         "overlay": {"axes": overlay.AXES, "axis": overlay.AXIS, "colour": overlay.TRUTH},
         "csv": {"columns": landmark_csv.COLUMNS},
         "hold": HOLD,
+        "hiding": {
+            "smallest_block": effects.SMALLEST_BLOCK,
+            "smallest_sigma": effects.SMALLEST_SIGMA,
+            "box_centre": head.BOX_CENTRE,
+            "box_radii": head.BOX_RADII,
+        },
         "filters": [_filter(name) for name in list_filters()],
     }
     return _plain(values)

@@ -20,5 +20,6 @@ export const EXPRESSION = constants.expression;
 export const BALL = constants.ball;
 export const OVERLAY = constants.overlay;
 export const COLUMNS: string[] = constants.csv.columns;
+export const HIDING = constants.hiding;
 export const HOLD: number = constants.hold;
 export const FILTERS = constants.filters as unknown as FilterSpec[];
