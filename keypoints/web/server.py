@@ -19,6 +19,7 @@ TYPES = {
     ".html": "text/html; charset=utf-8",
     ".txt": "text/plain; charset=utf-8",
 }
+IDLE = 30.0  # seconds after which a connection that sends or takes nothing is closed
 HEADERS = {
     "Content-Security-Policy": (
         "default-src 'none'; script-src 'self' 'wasm-unsafe-eval'; worker-src 'self'; "
@@ -72,6 +73,7 @@ def open_server(host: str, port: int, *, page: Path = PAGE) -> http.server.Threa
 
 class _Handler(http.server.BaseHTTPRequestHandler):
     content: dict[str, Path | bytes]  # by the path in the address
+    timeout = IDLE
     protocol_version = "HTTP/1.1"
     server_version, sys_version = "keypoints", ""
 
@@ -82,7 +84,11 @@ class _Handler(http.server.BaseHTTPRequestHandler):
         self._answer(with_body=False)
 
     def _answer(self, *, with_body: bool) -> None:
-        name = unquote(urlsplit(self.path).path).removeprefix("/") or "index.html"
+        try:
+            name = unquote(urlsplit(self.path).path).removeprefix("/") or "index.html"
+        except ValueError:  # such as an address of IPv6 that is none
+            self.send_error(HTTPStatus.BAD_REQUEST)
+            return
         accepted = "gzip" in self.headers.get("Accept-Encoding", "")
         packed = self.content.get(f"{name}.gz") if accepted else None
         try:
@@ -95,6 +101,8 @@ class _Handler(http.server.BaseHTTPRequestHandler):
         guess = mimetypes.guess_type(name)[0] or "application/octet-stream"
         self.send_header("Content-Type", TYPES.get(PurePosixPath(name).suffix, guess))
         self.send_header("Content-Length", str(len(body)))
+        if f"{name}.gz" in self.content:  # a cache must not give one to who takes the other
+            self.send_header("Vary", "Accept-Encoding")
         if packed is not None:
             self.send_header("Content-Encoding", "gzip")
         self.end_headers()

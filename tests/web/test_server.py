@@ -1,4 +1,5 @@
 import shutil
+import socket
 import threading
 import urllib.error
 import urllib.request
@@ -45,6 +46,37 @@ def test_packed_files_go_to_those_who_take_them(address):
             assert answer.read() == body
             assert answer.headers["Content-Type"] == "application/wasm"
             assert answer.headers["Content-Encoding"] == ("gzip" if encoding == "gzip" else None)
+            assert answer.headers["Vary"] == "Accept-Encoding"
+    with urllib.request.urlopen(f"{address}/") as answer:
+        assert answer.headers["Vary"] is None
+
+
+def ask(address: str, request: bytes) -> bytes:
+    """All that the server sends for some bytes until it closes the connection."""
+    host, port = address.removeprefix("http://").split(":")
+    with socket.create_connection((host, int(port)), timeout=10) as connection:
+        connection.sendall(request)
+        return b"".join(iter(lambda: connection.recv(4096), b""))
+
+
+@pytest.mark.parametrize(
+    "request_line",
+    [b"GET http://[ HTTP/1.1", b"HEAD http://[x HTTP/1.1", b"GET http://[1]x/ HTTP/1.1",
+     b"GET", b"GET / HTTP/x", b"GET / HTTP/1.1 spare"],
+)  # fmt: skip
+def test_bad_requests_are_answered(address, request_line, capfd):
+    answer = ask(address, request_line + b"\r\nHost: x\r\n\r\n")
+    assert b" 400 " in answer.splitlines()[0] or b"Error code: 400" in answer
+    with urllib.request.urlopen(f"{address}/") as page:  # it serves on
+        assert page.read() == b"<p>page</p>"
+    assert capfd.readouterr().err == ""
+
+
+@pytest.mark.parametrize("sent", [b"", b"GET / HT", b"GET / HTTP/1.1\r\nHost: x\r\n\r\n"])
+def test_idle_connections_are_closed(address, sent, monkeypatch, capfd):
+    monkeypatch.setattr(server._Handler, "timeout", 0.2)
+    assert (b"200 OK" in ask(address, sent)) == sent.endswith(b"\n")
+    assert capfd.readouterr().err == "" and 10 < server.IDLE < 120
 
 
 @pytest.mark.parametrize("path", ["/../server.py", "/%2e%2e/server.py", "//etc/passwd", "/x"])
