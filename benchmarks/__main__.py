@@ -6,8 +6,8 @@ from typing import Any
 from keypoints.commands.benchmark import report
 from keypoints.commands.cli import run_command
 from keypoints.commands.train import show_fields
-from keypoints.config import Config, near_miss, override, resolved
-from keypoints.errors import InputError
+from keypoints.config import Config, override, resolved
+from keypoints.errors import InputError, near_miss
 
 # Config of the measured network unless flags change it; step and gpu: all of a ResNet50.
 CONFIGS = {

@@ -92,7 +92,7 @@ def complete(points: np.ndarray) -> np.ndarray:
     By the rotation, scale and shift that fit best in least squares; a face of fewer than two
     points stays as it is, and so does one without missing points.
     """
-    whole = np.array(points)
+    whole = np.array(points, order="C")  # `reshape` copies any other order
     faces = whole.reshape(-1, COUNT, 2)
     missing = np.isnan(faces).any(axis=-1)
     known = np.column_stack([MEAN_FACE @ [1, 1j], np.ones(COUNT)])

@@ -31,3 +31,14 @@ def test_outlines_draw_every_point_and_close_eyes_and_lips():
     assert sorted(drawn) == list(range(68))
     closed = {name for name, (_, close) in landmarks.OUTLINES.items() if close}
     assert closed == {"right_eye", "left_eye", "outer_lips", "inner_lips"}
+
+
+def test_missing_points_are_guessed_in_arrays_of_any_order():
+    faces = np.tile(landmarks.MEAN_FACE.astype(np.float64) * 80 + [70, 90], (2, 3, 1, 1))
+    faces += np.arange(6).reshape(2, 3, 1, 1)
+    gaps = faces.copy()
+    gaps[:, 1, 20:25] = np.nan
+    turned = np.moveaxis(np.ascontiguousarray(np.moveaxis(gaps, 0, 2)), 2, 0)
+    for given in (gaps, np.asfortranarray(gaps), turned, gaps[:, :, :, ::-1][:, :, :, ::-1]):
+        np.testing.assert_allclose(landmarks.complete(given), faces, atol=1e-9)
+    assert np.isnan(gaps).any()

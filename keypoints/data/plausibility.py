@@ -6,6 +6,7 @@ Faces, 805 of LFPW and 1,000 of AFLW2000-3D, with many profiles and some faces u
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 
@@ -46,80 +47,103 @@ class Finding:
         return f"{self.reason}: {len(self.files)} of {self.pictures} pictures ({named}{more})"
 
 
+class _Check(NamedTuple):
+    """Faces `(n,)` with something wrong (`refused`) or odd about them."""
+
+    faces: np.ndarray
+    reason: str
+    refused: bool
+
+
 def check_records(records: Records) -> list[Finding]:
     """All errors and warnings about the points of `records`; nothing is raised.
 
     Each face is listed for one kind of error only, the first that applies.
     """
-    points, shapes = records.points.astype(np.float64), records.shapes
-    sides = shapes[:, ::-1].astype(np.float64)  # width and height
+    points = records.points.astype(np.float64)
     boxes = _boxes(points)
-    size = boxes[:, 2:].max(axis=1)
+    with np.errstate(invalid="ignore"):
+        checks = [
+            *_errors(points, boxes, records.shapes),
+            *_oddities(points, boxes, records.shapes),
+        ]
     left = np.ones(len(records), bool)  # no error found so far
     findings = []
-
-    def find(mask: np.ndarray, reason: str, *, refused: bool) -> None:
-        chosen = np.flatnonzero(mask & left)
+    for check in checks:
+        chosen = np.flatnonzero(check.faces & left)
         if len(chosen):
             files = tuple(records.files[i] for i in chosen)
-            findings.append(Finding(reason, files, len(records), refused))
-        if refused:
+            findings.append(Finding(check.reason, files, len(records), check.refused))
+        if check.refused:
             left[chosen] = False
+    duplicates = _duplicates(records, boxes)
+    return findings + [Finding(why, tuple(files), len(records), False) for why, files in duplicates]
 
-    with np.errstate(invalid="ignore"):
-        inside = np.nanmax(np.abs(points), axis=(1, 2)) <= 1.5
-        find(
-            inside & (sides.min(axis=1) > 16),
+
+def _errors(points: np.ndarray, boxes: np.ndarray, shapes: np.ndarray) -> list[_Check]:
+    """Points `(n, 68, 2)` that cannot be meant; `shapes` `(n, 2)`: height and width."""
+    shares = np.nanmax(np.abs(points), axis=(1, 2)) <= 1.5
+    fit, area = _shapes(points)
+    other_fit, _ = _shapes(points.reshape(-1, 2, landmarks.COUNT).transpose(0, 2, 1))
+    middle, sides = np.nanmedian(points, axis=1), shapes[:, ::-1]
+    away = ((middle < -0.5) | (middle > sides - 0.5)).any(axis=1)
+    return [
+        _Check(
+            shares & (shapes.min(axis=1) > 16),
             "coordinates are shares of the picture, pixels are expected: multiply x by the width "
             "and y by the height",
-            refused=True,
-        )
-        find(size < 1, "all points lie at the same place", refused=True)
-        find(
+            True,
+        ),
+        _Check(boxes[:, 2:].max(axis=1) < 1, "all points lie at the same place", True),
+        _Check(
             np.asarray(marked(points).any(axis=1)),
             "points at (0, 0) or (-1, -1), far from the rest of the face, look like missing ones: "
             "leave the cells of a point without annotation empty",
-            refused=True,
-        )
-        fit, area = _shapes(points)
-        other_fit, _ = _shapes(points.reshape(-1, 2, landmarks.COUNT).transpose(0, 2, 1))
-        find(
+            True,
+        ),
+        _Check(
             (fit > UNLIKE) & (other_fit < UNLIKE) & (other_fit < 0.7 * fit),
             "all x come before all y: x0, y0, x1, y1, .. is expected",
-            refused=True,
-        )
-        find(area < MIRRORED, _how_mirrored(points[area < MIRRORED]), refused=True)
-        beyond = np.maximum(-0.5 - points, points - (sides[:, None] - 0.5))
-        beyond = np.nanmax(beyond, axis=(1, 2))
-        middle = np.nanmedian(points, axis=1)
-        away = ((middle < -0.5) | (middle > sides - 0.5)).any(axis=1)
-        find(
-            away | (beyond > sides.max(axis=1)),
+            True,
+        ),
+        _Check(area < MIRRORED, _how_mirrored(points[area < MIRRORED]), True),
+        _Check(
+            away | (_beyond(points, shapes) > sides.max(axis=1)),
             "points lie far outside of the picture",
-            refused=True,
-        )
-        low, high = np.nanpercentile(points, [5, 95], axis=1)  # ignores stray points
-        find(
-            beyond > OUTSIDE * (high - low).max(axis=1),
+            True,
+        ),
+    ]
+
+
+def _oddities(points: np.ndarray, boxes: np.ndarray, shapes: np.ndarray) -> list[_Check]:
+    """Points `(n, 68, 2)` that are strange; `shapes` `(n, 2)`: height and width."""
+    low, high = np.nanpercentile(points, [5, 95], axis=1)  # ignores stray points
+    strange = _shapes(points)[0] > UNLIKE
+    right, left = landmarks.OUTER_EYE_CORNERS
+    eyes = np.linalg.norm(points[:, left] - points[:, right], axis=-1)
+    return [
+        _Check(
+            _beyond(points, shapes) > OUTSIDE * (high - low).max(axis=1),
             f"points lie outside of the picture by more than {OUTSIDE:g} of the face",
-            refused=False,
-        )
-        strange = fit > UNLIKE
-        find(
+            False,
+        ),
+        _Check(
             strange,
             "the points form no face of the 68-point markup",
-            refused=bool(np.mean(strange) > 0.5),
-        )
-        right, other = landmarks.OUTER_EYE_CORNERS
-        eyes = np.linalg.norm(points[:, other] - points[:, right], axis=-1)
-        find(
-            eyes < EYES * size,
+            bool(np.mean(strange) > 0.5),
+        ),
+        _Check(
+            eyes < EYES * boxes[:, 2:].max(axis=1),
             "the outer eye corners coincide, so that no inter-ocular NME can be measured",
-            refused=False,
-        )
-    for reason, files in _duplicates(records, boxes):
-        findings.append(Finding(reason, tuple(files), len(records), False))
-    return findings
+            False,
+        ),
+    ]
+
+
+def _beyond(points: np.ndarray, shapes: np.ndarray) -> np.ndarray:
+    """Pixels `(n,)` by which the farthest point of a face lies outside of its picture."""
+    beyond = np.maximum(-0.5 - points, points - (shapes[:, None, ::-1] - 0.5))
+    return np.nanmax(beyond, axis=(1, 2))
 
 
 def check_leakage(training: Records, validation: Records) -> list[Finding]:

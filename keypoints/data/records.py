@@ -53,7 +53,7 @@ class Records:
     @property
     def epoch_size(self) -> int:
         """Faces in an epoch of training."""
-        return int(self.repeats.sum())
+        return int(round(self.repeats.sum(), 9))  # ten times 0.3 are 2.9999999999999996
 
     def completed_points(self) -> np.ndarray:
         """Points `(n, 68, 2)` with the missing ones guessed (`landmarks.complete`)."""

@@ -18,7 +18,8 @@ from keypoints.system.backend import tensorflow
 from keypoints.system.folders import data_folder
 
 BUILDERS = ("youtube_faces_keypoints", "synthetic_faces", "synthetic_faces/large")
-TFDS_NAMES = ("the300w_lp", "aflw2k3d")
+# Data sets of TFDS with 68 points, and the feature that has them in shares of width and height.
+TFDS_POINTS = {"the300w_lp": "landmarks_2d", "aflw2k3d": "landmarks_68_3d_xy_normalized"}
 
 
 def parse_sets(data: str) -> list[tuple[str, float]]:
@@ -111,7 +112,7 @@ def load_set(
     elif data in BUILDERS:
         examples = _prepared(data, split, labels, archive, data_dir)
     else:
-        known = [*BUILDERS, "folder:PATH", "shards:GLOB", *(f"tfds:{name}" for name in TFDS_NAMES)]
+        known = [*BUILDERS, "folder:PATH", "shards:GLOB", *(f"tfds:{name}" for name in TFDS_POINTS)]
         raise InputError(f"data={data} is not known{near_miss(data, known)}")
     records = make_records(f"{set_name(data)}/{split}", examples)
     if not len(records):
@@ -153,8 +154,8 @@ def _prepared(
 
 def _tfds(name: str, split: str, data_dir: Path) -> Iterator[Example]:
     """Examples of a public 68-point TFDS data set, whose points are shares of width and height."""
-    if name not in TFDS_NAMES:
-        raise InputError(f"data=tfds:{name} is not known{near_miss(name, list(TFDS_NAMES))}")
+    if name not in TFDS_POINTS:
+        raise InputError(f"data=tfds:{name} is not known{near_miss(name, list(TFDS_POINTS))}")
     import tensorflow_datasets as tfds
 
     tensorflow()  # TFDS runs it
@@ -167,6 +168,6 @@ def _tfds(name: str, split: str, data_dir: Path) -> Iterator[Example]:
         raise InputError(f"data=tfds:{name}: {error}") from None
     for index, example in enumerate(dataset.as_numpy_iterator()):
         height, width = example["image"].shape[:2]
-        points = example["landmarks_2d"] * [width, height]
+        points = example[TFDS_POINTS[name]] * [width, height]
         read = reader(builder, example["tfds_id"])
         yield Example(f"{split}/{index:06d}", "", example["image"], points, read=read)

@@ -19,45 +19,79 @@ FACE = geometry.CROP * 1.15 / 1.4
 
 
 @dataclass(frozen=True)
+class Part:
+    """A rectangle of a picture, reduced by a whole factor; its corner is at whole blocks."""
+
+    left: int
+    top: int
+    right: int
+    bottom: int
+    factor: int
+
+    def cut(self, image: np.ndarray) -> np.ndarray:
+        """The part of `image`; an unfinished block at its edge repeats the edge's pixels."""
+        import cv2
+
+        part = image[self.top : self.bottom, self.left : self.right]
+        if self.factor > 1:
+            below, beside = (-length % self.factor for length in part.shape[:2])
+            part = cv2.copyMakeBorder(part, 0, below, 0, beside, cv2.BORDER_REPLICATE)
+            return geometry.reduce(part, self.factor)
+        return part.copy()  # a view would keep the whole picture
+
+    @property
+    def placement(self) -> np.ndarray:
+        """Matrix `(2, 3)` from the picture to the part."""
+        moved = np.array([[1, 0, -self.left], [0, 1, -self.top]], np.float64)
+        return geometry.compose(geometry.invert(geometry.enlargement(self.factor)), moved)
+
+    def holds(self, matrix: np.ndarray, size: int, shape: tuple[int, int]) -> bool:
+        """Whether the part covers the crop at `matrix`, at no less resolution.
+
+        `shape` is height and width of the picture, beyond which there is nothing to cover.
+        """
+        if geometry.scale_of(matrix) > geometry.scale_of(self.placement) * 1.01:
+            return False
+        low, high = geometry.seen(matrix, size=size)
+        end = np.array(shape[::-1]) - 0.5
+        low, high = np.clip(low, -0.5, end), np.clip(high, -0.5, end)
+        first = np.array([self.left, self.top]) - 0.5
+        last = np.array([self.right, self.bottom]) - 0.5
+        return bool((low >= first).all() and (high <= last).all())
+
+
+@dataclass(frozen=True)
 class StoredPicture:
     """One picture, as `store` keeps it."""
 
     shape: tuple[int, int]  # height and width of the whole picture
     digest: bytes  # SHA-256 of the whole picture's pixels
-    part: np.ndarray | None  # (h, w, 3) uint8 RGB: the part in memory
-    placement: np.ndarray  # (2, 3), from the picture to the part
+    part: Part | None  # what crops are made from; None: the whole picture
+    pixels: np.ndarray | None  # (h, w, 3) uint8 RGB, of the part; None: read again for each crop
     read: Callable[[], np.ndarray] | None  # decodes the whole picture again
 
     @property
     def bytes(self) -> int:
         """Memory of its pixels in bytes."""
-        return 0 if self.part is None else self.part.nbytes
+        return 0 if self.pixels is None else self.pixels.nbytes
 
     def whole(self) -> np.ndarray:
         """The whole picture `(h, w, 3)` uint8 RGB; decoded again where only a part is kept."""
-        if self.part is not None and self.part.shape[:2] == self.shape:
-            return self.part
+        if self.part is None and self.pixels is not None:
+            return self.pixels
         assert self.read is not None  # `store` keeps pictures that cannot be read again whole
         return self.read()
 
     def crop(self, matrix: np.ndarray, *, size: int = geometry.CROP) -> np.ndarray:
-        """`geometry.crop` of the whole picture; from the part in memory if that is enough."""
-        if self.part is None or not self._holds(self.part, matrix, size):
-            return geometry.crop(self.whole(), matrix, size=size)
-        from_part = geometry.compose(matrix, geometry.invert(self.placement))
-        return geometry.crop(self.part, from_part, size=size)
+        """`geometry.crop` of the whole picture; of its part where that is enough.
 
-    def _holds(self, part: np.ndarray, matrix: np.ndarray, size: int) -> bool:
-        """Whether the part covers the crop at `matrix`, at no less resolution."""
-        if part.shape[:2] == self.shape:
-            return True
-        if geometry.scale_of(matrix) > geometry.scale_of(self.placement) * 1.01:
-            return False
-        low, high = geometry.seen(matrix, size=size)
-        low, high = np.maximum(low, -0.5), np.minimum(high, np.array(self.shape[::-1]) - 0.5)
-        corners = geometry.apply(self.placement, np.stack([low, high]))
-        end = np.array(part.shape[1::-1]) - 0.5
-        return bool((corners[0] > -1.5).all() and (corners[1] < end + 1).all())
+        The pixels do not depend on what is in memory.
+        """
+        if self.part is None or not self.part.holds(matrix, size, self.shape):
+            return geometry.crop(self.whole(), matrix, size=size)
+        pixels = self.part.cut(self.whole()) if self.pixels is None else self.pixels
+        from_part = geometry.compose(matrix, geometry.invert(self.part.placement))
+        return geometry.crop(pixels, from_part, size=size)
 
 
 def store(
@@ -74,20 +108,23 @@ def store(
     shape = image.shape[:2]
     digest = hashlib.sha256(repr(shape).encode())
     digest.update(np.ascontiguousarray(image).data)
-    unmoved = np.eye(2, 3)
-    if read is None or (room and shape[0] * shape[1] <= WHOLE):
-        return StoredPicture(shape, digest.digest(), image, unmoved, read)
-    if not room:
-        return StoredPicture(shape, digest.digest(), None, unmoved, read)
+    part = None
+    if read is not None and shape[0] * shape[1] > WHOLE:
+        part = _part(shape, box)
+    pixels = None
+    if read is None or room:
+        pixels = image if part is None else part.cut(image)
+    return StoredPicture(shape, digest.digest(), part, pixels, read)
+
+
+def _part(shape: tuple[int, int], box: np.ndarray) -> Part:
+    """The part around `box` of a picture of height and width `shape`."""
     side = max(float(box[2:].max()), 1.0)
     factor = max(int(side / FACE), 1)
     middle = box[:2] + box[2:] / 2
     low = np.floor((middle - PART_SIDE / 2 * side) / factor).astype(int) * factor
     high = low + int(np.ceil(PART_SIDE * side / factor)) * factor
-    left, top = np.clip(low, 0, np.array(shape[::-1]) - 1)
-    right, bottom = np.clip(high, [left + 1, top + 1], shape[::-1])
-    part = geometry.reduce(image[top:bottom, left:right], factor)
-    moved = np.array([[1, 0, -left], [0, 1, -top]], np.float64)
-    placement = geometry.compose(geometry.invert(geometry.enlargement(factor)), moved)
-    # A copy, since a view would keep the whole picture.
-    return StoredPicture(shape, digest.digest(), part.copy(), placement, read)
+    last = np.array(shape[::-1]) - 1
+    left, top = np.clip(low, 0, last // factor * factor)
+    right, bottom = np.clip(high, [left + 1, top + 1], last + 1)
+    return Part(int(left), int(top), int(right), int(bottom), factor)

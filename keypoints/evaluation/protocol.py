@@ -76,9 +76,9 @@ def mean_face(boxes: np.ndarray) -> np.ndarray:
 def read_predictions(path: str | Path, records: Records) -> dict[str, np.ndarray]:
     """Faces `(k, 68, 2)` in each picture of the records, from a CSV file of another program.
 
-    One header row, then rows `file, x0, y0, .., x67, y67` in picture pixels: one for each face
-    that was found, in any order, or one of empty cells where none was. Files that are not in the
-    split are ignored. Raises InputError for a picture of the split without a row, and for
+    Rows are `file, x0, y0, .., x67, y67` in picture pixels: one for each face that was found, in
+    any order, or one of empty cells where none was. Rows of files that are not in the split, such
+    as a header, are ignored. Raises InputError for a picture of the split without a row, and for
     cells that are not finite numbers: up to 20 of them by line and reason.
     """
     path = Path(str(path))
@@ -88,17 +88,19 @@ def read_predictions(path: str | Path, records: Records) -> dict[str, np.ndarray
     problems = []
     try:
         with open(path, newline="") as file:
-            rows = list(csv.reader(file))[1:]
+            rows = list(csv.reader(file))
     except OSError as error:
         raise InputError(f"predictions={path}: {error.strerror}") from None
     except (UnicodeDecodeError, csv.Error) as error:
         raise InputError(f"predictions={path} is not a CSV file: {error}") from None
-    for line, row in enumerate(rows, 2):
+    for line, row in enumerate(rows, 1):
         if not row or row[0] not in picture_of:
             continue
         faces = found.setdefault(picture_of[row[0]], [])
         if len(row) != 1 + 2 * landmarks.COUNT:
-            problems.append(f"line {line}: {len(row)} columns, 137 are expected")
+            problems.append(
+                f"line {line}: {len(row)} columns, {1 + 2 * landmarks.COUNT} are expected"
+            )
         elif any(cell.strip() for cell in row[1:]):
             try:
                 face = np.array(row[1:], np.float32)

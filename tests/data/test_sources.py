@@ -1,3 +1,4 @@
+import dataclasses
 import shutil
 import zipfile
 
@@ -6,7 +7,6 @@ import pytest
 from PIL import Image
 
 from keypoints import geometry, landmarks
-from keypoints.data import sources
 from keypoints.data.sources import load_records, parse_sets
 from keypoints.errors import InputError
 from keypoints.media.pictures import decode_picture
@@ -105,7 +105,7 @@ def test_what_is_known_of_a_folders_labels(pts):
     )
     np.testing.assert_array_equal(published.points[0], points(0))
     (pts / "labels.json").write_text('{"x_offsets": 0.1}')
-    with pytest.raises(InputError, match=r"unknown entry 'x_offsets'; did you mean 'x_offset'"):
+    with pytest.raises(InputError, match=r"unknown field 'x_offsets'; did you mean 'x_offset'"):
         load_records(f"folder:{pts}", "all")
 
 
@@ -130,6 +130,14 @@ def test_sets_and_their_shares():
     for wrong in ("synthetic_faces*two", "synthetic_faces*0", "synthetic_faces*inf"):
         with pytest.raises(InputError, match="is expected"):
             parse_sets(wrong)
+
+
+@pytest.mark.parametrize(("count", "share", "epoch"), [(10, 0.3, 3), (10, 0.35, 3), (7, 3.0, 21)])
+def test_an_epoch_has_the_share_that_was_asked_for(upstream, count, share, epoch):
+    """Ten times 0.3 add up to 2.9999999999999996."""
+    records = load_records(f"folder:{upstream}", "all")
+    faces = dataclasses.replace(records, repeats=np.full(count, share))
+    assert faces.epoch_size == epoch
 
 
 def test_two_sets_are_one(pts, upstream):
@@ -207,15 +215,24 @@ def test_a_folder_without_annotations(tmp_path):
         load_records(f"folder:{tmp_path}", "all")
 
 
-@pytest.mark.parametrize("name", sources.TFDS_NAMES)
-def test_tfds_points_are_shares_of_width_and_height(name):
+@pytest.mark.parametrize(
+    ("name", "feature"),
+    [("the300w_lp", "landmarks_2d"), ("aflw2k3d", "landmarks_68_3d_xy_normalized")],
+)
+def test_tfds_points_are_shares_of_width_and_height(name, feature):
+    """The features are those of TFDS's own builder; the points' one alone holds these shares."""
     import tensorflow_datasets as tfds
 
     def examples(self, *_, **__):
         import tensorflow as tf
 
-        shares = np.tile(np.array([[0.5, 0.25]], np.float32), (68, 1))
-        example = {"image": np.zeros((450, 450, 3), np.uint8), "landmarks_2d": shares}
+        assert type(self) is tfds.builder_cls(name)
+        example = {
+            key: np.zeros([side or 1 for side in each.shape], each.dtype.as_numpy_dtype)
+            for key, each in self.info.features.items()
+        }
+        assert example[feature].shape == (68, 2)
+        example[feature] += [0.5, 0.25]
         example["tfds_id"] = b"made.tfrecord-00000-of-00001__0"
         example["image"] = example["image"][:300]  # not square: x and y must not be swapped
         return tf.data.Dataset.from_tensors(example).repeat(2)

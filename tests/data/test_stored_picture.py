@@ -33,7 +33,7 @@ def test_a_photograph_keeps_what_crops_of_its_face_show(photograph):
     picture, reads = kept(photograph)
     # The window of 3 x 500 pixels ends at the picture's edges; the face has 2 x 184 pixels, so
     # blocks of 2 x 2 become one.
-    assert max(picture.part.shape[:2]) <= PART_SIDE * 500 / 2 + 1
+    assert max(picture.pixels.shape[:2]) <= PART_SIDE * 500 / 2 + 1
     assert picture.bytes < photograph.nbytes / 3 and picture.shape == (1200, 1600)
     rng = np.random.default_rng(1)
     for _ in range(20):
@@ -55,7 +55,7 @@ def test_points_lie_on_the_same_pixels_in_the_part(photograph):
     down, across = np.mgrid[:1200, :1600]
     ramp = np.dstack([across / 8, down / 8, down / 8]).astype(np.uint8)
     picture = store(ramp, BOX, read=lambda: ramp)
-    assert picture.part.shape != ramp.shape
+    assert picture.pixels.shape != ramp.shape
     matrix = geometry.crop_matrix(BOX + [13, 7, 0, 0], margin=1.2)
     difference = picture.crop(matrix).astype(int) - geometry.crop(ramp, matrix)
     assert np.abs(difference).max() <= 1 and abs(difference.mean()) < 0.1
@@ -79,8 +79,8 @@ def test_other_crops_read_the_picture_again(photograph, matrix):
 def test_small_pictures_and_those_that_cannot_be_read_again_stay_whole(photograph):
     small = photograph[: WHOLE // 1600]
     for picture in (store(small, BOX, read=lambda: 1 / 0), store(photograph, BOX)):
-        assert picture.part.shape[:2] == picture.shape
-        np.testing.assert_array_equal(picture.whole(), picture.part)
+        assert picture.part is None
+        np.testing.assert_array_equal(picture.whole(), picture.pixels)
 
 
 def test_a_set_beyond_the_limit_is_read_again_whenever_it_is_shown(monkeypatch):
@@ -111,3 +111,37 @@ def test_a_set_beyond_the_limit_is_read_again_whenever_it_is_shown(monkeypatch):
     for index in (0, 2, 2):
         np.testing.assert_array_equal(few.crop(index, matrix), many.crop(index, matrix))
     assert reads == [2, 2]
+
+
+def test_a_large_picture_gives_the_same_crops_from_memory_and_read_again():
+    """Blocks of 2 x 2 of random pixels: other blocks, or none, would give other numbers."""
+    rng = np.random.default_rng(0)
+    picture = rng.integers(0, 256, (1201, 1603, 3), dtype=np.uint8)
+    held = store(picture, BOX, read=lambda: picture)
+    again = store(picture, BOX, read=lambda: picture, room=False)
+    assert held.bytes and not again.bytes and held.digest == again.digest
+    for _ in range(20):
+        box = BOX + [*rng.uniform(-60, 60, 2), *rng.uniform(-40, 40, 2)]
+        matrix = geometry.crop_matrix(box, margin=1.4, roll=rng.uniform(-30, 30))
+        np.testing.assert_array_equal(held.crop(matrix), again.crop(matrix))
+
+
+@pytest.mark.parametrize("factor", [2, 3, 5])
+@pytest.mark.parametrize("right", [True, False])
+def test_a_face_at_the_edge_of_a_picture_has_no_dark_pixels_in_it(factor, right):
+    """A gray picture whose sides are no multiples of the blocks that are averaged."""
+    picture = np.full((1601, 1999, 3), 130, np.uint8)
+    side = factor * 190.0
+    box = (
+        np.array([1999 - side, 1601 - side, side, side]) if right else np.array([0, 0, side, side])
+    )
+    stored = store(picture, box, read=lambda: picture)
+    assert stored.part.factor == factor
+    rng = np.random.default_rng(factor)
+    for _ in range(20):
+        moved = box + [*rng.uniform(-0.2 * side, 0.2 * side, 2), 0, 0]
+        matrix = geometry.crop_matrix(moved, margin=1.4)
+        shown, whole = (
+            x.astype(int) for x in (stored.crop(matrix), geometry.crop(picture, matrix))
+        )
+        assert (shown >= whole - 2).all()

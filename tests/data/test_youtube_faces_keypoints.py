@@ -203,6 +203,14 @@ def test_a_bad_archive_is_refused_with_all_reasons_and_nothing_prepared(tmp_path
     assert not [path for path in (tmp_path / "d").rglob("*") if path.is_file()]
 
 
+def test_a_member_that_unpacks_to_more_than_any_is_refused_unread(tmp_path, monkeypatch):
+    archive = write_archive(tmp_path / "bad.zip")
+    monkeypatch.setattr(module, "MAX_BYTES", 1000)
+    monkeypatch.setattr(module.zipfile.ZipFile, "read", lambda *_: 1 / 0)
+    with pytest.raises(InputError, match=r"data/training_frames_keypoints\.csv: 0 MB unpacked"):
+        module.read_archive(archive)
+
+
 def test_what_is_no_zip_is_refused(tmp_path):
     (tmp_path / "a.zip").write_bytes(b"not a zip")
     for path in (tmp_path / "a.zip", tmp_path / "missing.zip"):

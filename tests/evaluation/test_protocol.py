@@ -280,6 +280,15 @@ def test_several_rows_of_a_picture_are_several_faces(records, tmp_path):
     assert f"{a}#1" not in found
 
 
+def test_a_file_without_a_header_keeps_its_first_face(records, tmp_path):
+    first = records.files[0]
+    path = predictions(tmp_path / "p.csv", records)
+    rows = path.read_text().splitlines()[1:]
+    path.write_text("\n".join([f"{first}" + ",7" * 136, *rows]))
+    found = protocol.read_predictions(path, records)
+    assert found[first].shape == (2, 68, 2) and (found[first][0] == 7).all()
+
+
 @pytest.mark.parametrize("cell", ["nan", "-inf", "1e99", ""])
 @pytest.mark.filterwarnings("ignore:overflow encountered in cast")
 def test_half_a_face_is_refused(records, tmp_path, cell):

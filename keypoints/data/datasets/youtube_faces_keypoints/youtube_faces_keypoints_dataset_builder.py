@@ -23,6 +23,7 @@ from keypoints.system.paths import stays_inside
 
 URL = "https://github.com/udacity/P1_Facial_Keypoints/archive/refs/heads/master.zip"
 ARCHIVE_VARIABLE = "KEYPOINTS_ARCHIVE"
+MAX_BYTES = 100_000_000  # of a member, unpacked: upstream's tables have 3 MB
 SOURCES = ("training", "test")  # the upstream files; `test` shares its people with `training`
 
 
@@ -179,6 +180,9 @@ def _example(
 
 def _read(archive: zipfile.ZipFile, name: str) -> bytes:
     try:
+        size = archive.getinfo(name).file_size
+        if size > MAX_BYTES:
+            raise InputError(f"{name}: {size / 1e6:.0f} MB unpacked, {MAX_BYTES / 1e6:.0f} at most")
         return archive.read(name)
     # RuntimeError: an entry with a password, or packed in a way that Python does not know.
     except (KeyError, OSError, EOFError, RuntimeError, zipfile.BadZipFile, zlib.error) as error:
