@@ -10,6 +10,7 @@ import numpy as np
 from keypoints import geometry
 from keypoints.estimate import Estimate
 from keypoints.images import as_rgb
+from keypoints.inference.cuts import Cuts
 from keypoints.inference.detections import SAME_FACE_IOU, Detector, overlap
 from keypoints.inference.detectors import MOVING, load_detector
 from keypoints.inference.predictor import Predictor
@@ -33,6 +34,10 @@ UNCERTAINTY_AT_HALF_SCORE = 0.035
 
 VELOCITY_CUTOFF = 2.0  # hertz, of the speed by which a hidden face goes on
 
+# How a face came about: its points were found in this frame, or the face is lost for a moment and
+# its points are those that it had, moved on.
+FOUND, HELD = "found", "held"
+
 
 @dataclass(frozen=True)
 class Face:
@@ -44,6 +49,7 @@ class Face:
     uncertainty: np.ndarray  # (68,) float32, mean absolute error to expect of their x and y
     score: float  # 0..1, how likely this is a face
     rotation: np.ndarray  # (3, 3) from the head frame to the camera, smoothed; NaN: no pose
+    origin: str = FOUND  # how it came about
 
     @property
     def pose(self) -> Pose:
@@ -80,14 +86,16 @@ class _Search:
 
     timestamp: float  # of the frame that was searched
     faces: list[np.ndarray]  # points (68, 2) of each face found
-    others: list[np.ndarray]  # the detector's other boxes: low scores, or above the limit
+    unsure: list[np.ndarray]  # boxes of the detector in which no points were found
+    left: list[np.ndarray]  # boxes above the limit
 
 
 class Tracker:
     """Follows the faces of one video. Frames come with their times, in seconds, in order.
 
     A face that is lost for a moment keeps its id. When two faces cross, the one behind is not
-    returned while it is hidden, and is expected where its motion leads.
+    returned while it is hidden, and is expected where its motion leads. After a cut, and where time
+    goes back because another video begins, all faces are new.
 
     One tracker belongs to one video and one thread; trackers in several threads may share a
     predictor and a detector.
@@ -101,6 +109,7 @@ class Tracker:
         detector: Detector | None = None,
         detect_every: float = DETECT_EVERY,
         background: bool = False,
+        smooth: bool = True,
     ):
         """`max_faces`: at most this many are followed; None: all of them. `detect_every`: seconds
         between searches for new faces; 0: in every frame. These, and `detector`, may change between
@@ -110,13 +119,15 @@ class Tracker:
         free, so that no frame waits for the detector: for live video. Its result is used a few
         frames later, where the face has moved to. Otherwise the same frames always give the same
         faces. A detector for the background should compute with one thread, as the default one
-        does: further threads would have the priority of the frames.
+        does: further threads would have the priority of the frames. `smooth`: points and rotations
+        are low-passed, which is all that is possible while the next frames are not known.
         """
         self.max_faces = max_faces
         self.detect_every = detect_every
-        # Boxes (n, 4) that the detector found in the last search and that are not followed: low
-        # scores, or more than `max_faces`.
-        self.ignored = np.empty((0, 4), np.float32)
+        # Boxes (n, 4) that the detector found in the last search and that are not followed: those
+        # in which no points were found, and those beyond `max_faces`.
+        self.unsure = self.left = np.empty((0, 4), np.float32)
+        self.shot = 0  # counts the cuts and the videos so far
         self._predictor = predictor
         if detector is None:
             threads = 1 if background else None
@@ -131,10 +142,19 @@ class Tracker:
         self._tracks: list[_Track] = []
         self._next_id = 0
         self._searched = self._last = -np.inf  # times of the last search, and frame
+        self._smooth = smooth
+        self._cuts = Cuts()
+
+    @property
+    def ignored(self) -> np.ndarray:
+        """Boxes `(n, 4)` that the last search found and that are not followed."""
+        return np.concatenate([self.unsure, self.left])
 
     def update(self, image: np.ndarray, timestamp: float) -> list[Face]:
         """The faces of the next frame `(h, w, 3)`, oldest first."""
         image = as_rgb(image)
+        if self._cuts.is_cut(image) or timestamp < self._last:
+            self._forget()
         if self._pending is not None and self._pending.done():
             self._merge(self._pending.result())
             self._pending = None
@@ -164,6 +184,13 @@ class Tracker:
         alive = {track.id for track in self._tracks}
         return [face for face in faces if face.id in alive]
 
+    def _forget(self) -> None:
+        """Begin another shot or video: no face of those before is in it."""
+        self.shot += 1
+        self.unsure = self.left = np.empty((0, 4), np.float32)
+        self._tracks, self._pending = [], None
+        self._searched = self._last = -np.inf
+
     def _visible(self) -> list[_Track]:
         """The tracks that were found in the last frame."""
         return [track for track in self._tracks if track.seen >= self._last]
@@ -177,9 +204,10 @@ class Tracker:
         """
         seen = self.detector.detect(image)
         new = [i for i, box in enumerate(seen.boxes) if not _overlaps(box, known)]
-        others = [] if limit is None else list(seen.boxes[new[limit:]])
+        left = [] if limit is None else list(seen.boxes[new[limit:]])
         new = new[:limit]
         faces: list[np.ndarray] = []
+        unsure: list[np.ndarray] = []
         if new:
             boxes = seen.boxes[new]
             estimate, scores = face_score(self._predictor, image, boxes, seen.rolls[new])
@@ -187,8 +215,8 @@ class Tracker:
                 if score >= SCORE_THRESHOLD:
                     faces.append(points)
                 else:
-                    others.append(box)
-        return _Search(timestamp, faces, others)
+                    unsure.append(box)
+        return _Search(timestamp, faces, unsure, left)
 
     def _merge(self, search: _Search) -> None:
         """Follow the faces of a search: lost ones under their old id, and new ones."""
@@ -196,7 +224,7 @@ class Tracker:
         visible = self._visible()
         known = [geometry.landmark_box(track.expected(then)) for track in visible]
         lost = [track for track in self._tracks if track not in visible]
-        others = list(search.others)
+        left = list(search.left)
         for points in search.faces:
             box = geometry.landmark_box(points)
             if _overlaps(box, known):
@@ -211,10 +239,12 @@ class Tracker:
                 self._tracks.append(_Track(self._next_id, points, then, then, then))
                 self._next_id += 1
             else:
-                others.append(box)
+                left.append(box)
         followed = [geometry.landmark_box(track.expected(then)) for track in self._tracks]
-        ignored = [box for box in others if not _overlaps(box, followed)]
-        self.ignored = np.array(ignored, np.float32).reshape(-1, 4)
+        self.unsure, self.left = (
+            np.array([box for box in boxes if not _overlaps(box, followed)], "f4").reshape(-1, 4)
+            for boxes in (search.unsure, left)
+        )
 
     def _follow(self, image: np.ndarray, timestamp: float) -> list[Face]:
         """Crop every face where it is expected; returns those that are not hidden."""
@@ -244,11 +274,17 @@ class Tracker:
             track.update(points[number], timestamp)
         for number, track in enumerate(self._tracks):
             if number in owners or number not in sure:
-                smooth = track.filter.smooth(track.expected(timestamp), timestamp)
-                box = geometry.landmark_box(smooth)
-                rotation = track.turn.smooth(fit_rotation(smooth)[0], timestamp)
-                score = float(scores[number])
-                faces.append(Face(track.id, box, smooth, uncertainty[number], score, rotation))
+                shown = track.expected(timestamp)
+                if self._smooth:
+                    shown = track.filter.smooth(shown, timestamp)
+                rotation = fit_rotation(shown)[0]
+                if self._smooth:
+                    rotation = track.turn.smooth(rotation, timestamp)
+                box, score = geometry.landmark_box(shown), float(scores[number])
+                origin = FOUND if number in owners else HELD
+                faces.append(
+                    Face(track.id, box, shown, uncertainty[number], score, rotation, origin)
+                )
         return faces
 
 

@@ -328,3 +328,55 @@ def test_the_search_in_the_background_gives_way_to_the_frames(scene):
     (searcher,) = keeper.threads
     assert os.getpriority(os.PRIO_PROCESS, searcher.native_id) == min(before + 10, 19)
     assert os.getpriority(os.PRIO_PROCESS, 0) == before
+
+
+def test_a_clip_that_starts_over_brings_no_ghosts(scene):
+    """150 black frames in the tracker of a clip that ended with a face."""
+    tracker = Tracker(scene.predictor)
+    scene.faces = {"a": (np.array([300.0, 240]), 120.0)}
+    before = [tracker.update(IMAGE, 10 + frame / RATE)[0].id for frame in range(5)]
+    scene.faces = {}
+    assert not any(tracker.update(IMAGE, frame / RATE) for frame in range(150))
+    scene.faces = {"b": (np.array([300.0, 240]), 120.0)}
+    (face,) = tracker.update(IMAGE, 6.0)
+    assert face.id not in before and tracker.shot == 1
+
+
+def test_nothing_goes_on_over_a_cut(scene):
+    tracker = Tracker(scene.predictor)
+    scene.faces = {"a": (np.array([300.0, 240]), 120.0)}
+    (face,) = tracker.update(IMAGE, 0.0)
+    ramp = np.broadcast_to(np.linspace(0, 255, 640)[:, None], IMAGE.shape).astype(np.uint8)
+    scene.faces = {}
+    assert tracker.update(ramp, 1 / RATE) == []  # and not for the 0.4 s of a lost face
+    scene.faces = {"a": (np.array([300.0, 240]), 120.0)}
+    assert tracker.update(IMAGE, 2 / RATE)[0].id != face.id and tracker.shot == 2
+
+
+def test_a_face_says_whether_it_was_found_or_is_held(scene):
+    tracker, origins = Tracker(scene.predictor), []
+    for frame in range(20):
+        scene.faces = {} if 5 <= frame < 9 else {"a": (np.array([300.0, 240]), 120.0)}
+        (face,) = tracker.update(IMAGE, frame / RATE)
+        origins.append(face.origin)
+        assert (face.score >= tracking.SCORE_THRESHOLD) == (face.origin == tracking.FOUND)
+    assert origins == 5 * ["found"] + 4 * ["held"] + 11 * ["found"]
+
+
+def test_without_smoothing_points_are_those_of_the_network(scene):
+    tracker = Tracker(scene.predictor, smooth=False)
+    for frame in range(10):
+        scene.faces = {"a": (np.array([300.0 + 9 * frame, 240]), 120.0)}
+        (face,) = tracker.update(IMAGE, frame / RATE)
+        np.testing.assert_array_equal(face.points, scene.points("a"))
+
+
+def test_boxes_without_points_and_those_beyond_the_limit_are_told_apart(scene):
+    scene.faces = {str(i): (np.array([100.0 + 150 * i, 200]), 90.0) for i in range(3)}
+    wall = np.array([[500.0, 400, 30, 40]], np.float32)
+    detect = scene.detect
+    scene.detect = lambda image: detections(np.concatenate([wall, detect(image).boxes]))
+    tracker = Tracker(scene.predictor, max_faces=3)
+    assert len(tracker.update(IMAGE, 0.0)) == 2
+    np.testing.assert_array_equal(tracker.unsure, wall)
+    assert len(tracker.left) == 1 and len(tracker.ignored) == 2
