@@ -37,8 +37,8 @@ def training_curves(rows: Sequence[dict[str, float]], path: Path) -> None:
     figure.savefig(path, dpi=110)
 
 
-def error_distribution(curves: dict[str, np.ndarray], path: Path) -> None:
-    """Share of images below each NME, one curve per named array of shares `(n,)`."""
+def error_distribution(curves: dict[str, np.ndarray], path: Path, *, unit: str) -> None:
+    """Share of images below each NME, one curve per named array of shares `(n,)` of the `unit`."""
     figure, axis = _figure(1, 1, width=6, height=4.5)
     for name, nme in curves.items():
         ordered = np.sort(np.nan_to_num(nme, nan=np.inf))
@@ -50,7 +50,7 @@ def error_distribution(curves: dict[str, np.ndarray], path: Path) -> None:
     axis.set(
         xlim=(0, 15),
         ylim=(0, 100),
-        xlabel="NME, % of inter-ocular distance",
+        xlabel=f"NME, % of {unit}",
         ylabel="images below, %",
     )
     axis.legend(loc="upper left")

@@ -20,6 +20,13 @@ NORMALISERS = {
     "box_diagonal": "box diagonal",
     "box": "sqrt(box area)",
 }
+# The same on the axis of a plot.
+UNITS = {
+    "inter_ocular": "inter-ocular distance",
+    "inter_pupil": "inter-pupil distance",
+    "box_diagonal": "the box's diagonal",
+    "box": "the square root of the box's area",
+}
 WORST = 24  # faces in the gallery of the worst
 SPREAD = 12  # faces in the gallery that goes from the best to the worst in even steps
 
@@ -112,7 +119,8 @@ def write_report(
     write_text(folder / "per_image.csv", _per_image_csv(records, predicted, size))
     model = Path(str(report.get("model", "predictions"))).stem
     with replacing(folder / "ced.png") as temporary:
-        error_distribution({model: nme, "mean face": baseline}, temporary)
+        curves = {model: nme, "mean face": baseline}
+        error_distribution(curves, temporary, unit=UNITS[report["normaliser"]])
     ranks = np.argsort(-np.nan_to_num(nme, nan=np.inf), kind="stable")
     spread = np.linspace(len(ranks) - 1, 0, min(SPREAD, len(ranks))).round().astype(int)
     for name, chosen in (("worst.jpg", ranks[:WORST]), ("faces.jpg", ranks[spread])):

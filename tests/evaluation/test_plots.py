@@ -1,8 +1,9 @@
 import cv2
 import numpy as np
+import pytest
 
-from keypoints import landmarks
-from keypoints.evaluation import plots
+from keypoints import landmarks, metrics
+from keypoints.evaluation import plots, protocol, reports
 from tests.faces import dotted_faces
 
 
@@ -16,11 +17,33 @@ def rows(count):
 def test_curves_and_distributions_are_pictures(tmp_path):
     plots.training_curves(rows(1), tmp_path / "one.png")
     plots.training_curves(rows(5), tmp_path / "five.png")
-    plots.error_distribution(
-        {"a": np.array([0.02, 0.05, np.nan]), "b": np.array([0.3])}, tmp_path / "ced.png"
-    )
+    curves = {"a": np.array([0.02, 0.05, np.nan]), "b": np.array([0.3])}
+    plots.error_distribution(curves, tmp_path / "ced.png", unit="the box")
     for name in ("one.png", "five.png", "ced.png"):
         assert cv2.imread(str(tmp_path / name)).std() > 5
+
+
+@pytest.mark.parametrize("normaliser, unit", reports.UNITS.items())
+def test_the_axis_of_a_report_says_what_its_errors_are_divided_by(
+    normaliser, unit, tmp_path, monkeypatch
+):
+    """And the curve is that of the same normaliser: here all points are 3 pixels off."""
+    records = dotted_faces(3)
+    predicted = records.points + np.float32([3, 0])
+    report = protocol.evaluate(records, predicted, normaliser=normaliser)
+    figures, make = [], plots._figure
+
+    def figure(*arguments, **options):
+        figures.append(make(*arguments, **options))
+        return figures[-1]
+
+    monkeypatch.setattr(plots, "_figure", figure)
+    reports.write_report(tmp_path, report, records, predicted)
+    ((_, axis),) = figures
+    assert axis.get_xlabel() == f"NME, % of {unit}"
+    sizes = metrics.sizes(records.points, records.boxes)[normaliser]
+    np.testing.assert_allclose(axis.lines[0].get_xdata(), np.sort(300 / sizes), rtol=1e-4)
+    assert axis.lines[0].get_ydata() == pytest.approx([100 / 3, 200 / 3, 100])
 
 
 def test_points_are_drawn_where_they_are_in_the_colour_given():
