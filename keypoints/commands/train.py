@@ -245,8 +245,8 @@ def show_epoch(row: dict[str, float]) -> None:
     start = "\r\033[K" if sys.stderr.isatty() else ""
     print(
         f"{start}epoch {row['epoch']}: loss {row['loss']:.3f} px, training NME "
-        f"{row['training_nme']:.2f} %, validation NME {row['validation_nme']:.2f} %, "
-        f"{row['seconds']:.0f} s",
+        f"{row['training_nme']:.2f} %, validation NME {row['validation_nme']:.2f} % of the root of "
+        f"the box's area, {row['seconds']:.0f} s",
         flush=True,
     )
 

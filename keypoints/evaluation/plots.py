@@ -28,7 +28,7 @@ def training_curves(rows: Sequence[dict[str, float]], path: Path) -> None:
     best = min(rows, key=lambda row: row["validation_nme"])
     label = f"best: {best['validation_nme']:.2f} % in epoch {best['epoch']}"
     right.plot(best["epoch"], best["validation_nme"], "o", color="tab:orange", label=label)
-    right.set(xlabel="epoch", ylabel="NME, % of the box's mean side", yscale="log")
+    right.set(xlabel="epoch", ylabel="NME, % of the square root of the box's area", yscale="log")
     right.legend()
     for axis in (left, right):
         axis.xaxis.set_major_locator(MaxNLocator(integer=True))
@@ -53,7 +53,7 @@ def error_distribution(curves: dict[str, np.ndarray], path: Path, *, unit: str) 
         xlabel=f"NME, % of {unit}",
         ylabel="images below, %",
     )
-    axis.legend(loc="upper left")
+    axis.legend(loc="center right")  # the curve of a good model fills the upper left
     figure.savefig(path, dpi=110)
 
 

@@ -23,6 +23,25 @@ def test_curves_and_distributions_are_pictures(tmp_path):
         assert cv2.imread(str(tmp_path / name)).std() > 5
 
 
+def test_the_curves_of_a_training_say_what_their_errors_are_divided_by(tmp_path, monkeypatch):
+    figures, make = [], plots._figure
+
+    def figure(*arguments, **options):
+        figures.append(make(*arguments, **options))
+        return figures[-1]
+
+    monkeypatch.setattr(plots, "_figure", figure)
+    plots.training_curves(rows(5), tmp_path / "curves.png")
+    ((_, (loss, nme)),) = figures
+    assert (loss.get_ylabel(), nme.get_ylabel()) == (
+        "training loss, crop pixels",
+        f"NME, % of {reports.UNITS['box']}",
+    )
+    assert [list(line.get_ydata()) for line in nme.lines[:2]] == [
+        [row[name] for row in rows(5)] for name in ("training_nme", "validation_nme")
+    ]
+
+
 @pytest.mark.parametrize("normaliser, unit", reports.UNITS.items())
 def test_the_axis_of_a_report_says_what_its_errors_are_divided_by(
     normaliser, unit, tmp_path, monkeypatch
