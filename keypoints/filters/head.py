@@ -11,6 +11,7 @@ UPPER_FACE = [0, 16, *range(17, 28)]  # landmarks that position the forehead
 DISTANCE = 6.0  # camera distance in head units: about a metre
 SKULL_CENTRE = np.array([0.0, -0.22, -0.35])
 SKULL_RADII = np.array([0.53, 0.58, 0.53])
+SKULL_CORNERS = 32  # of the polygon of its outline
 # Of the ellipse that stands for a face without trusted landmarks, in longer sides of its box: it
 # holds the forehead of an upright face, and the chin and temples of a tilted one.
 BOX_CENTRE, BOX_RADII = np.array([0.0, -0.1]), np.array([0.62, 0.72])
@@ -82,7 +83,7 @@ class Head:
         # An ellipsoid with semi-axes r seen along z: a point of its outline in the direction d
         # lies at M d / |d M d|^(1/2), with M the upper left of turn diag(r^2) turn'.
         shadow = (self.turn * SKULL_RADII**2 @ self.turn.T)[:2, :2]
-        angles = np.linspace(0, 2 * np.pi, 32, endpoint=False)
+        angles = np.linspace(0, 2 * np.pi, SKULL_CORNERS, endpoint=False)
         directions = np.column_stack([np.cos(angles), np.sin(angles)])
         reach = directions @ shadow
         return centre + self.size * reach / np.sqrt((reach * directions).sum(1, keepdims=True))

@@ -180,11 +180,15 @@ def _turned_back(found: Detections, turns: int, shape: tuple[int, int]) -> Detec
 
 
 def _spans(length: int) -> list[tuple[int, int]]:
-    """Starts and ends of the tiles that cover `length` pixels, in equal steps."""
+    """Starts and ends of the tiles that cover `length` pixels, in equal steps.
+
+    Tiles are no larger than they must be: where two overlap, the picture is searched twice.
+    """
     count = max(-(-(length - TILE_OVERLAP) // (TILE - TILE_OVERLAP)), 1)
-    tile = min(length, TILE)
-    starts = np.linspace(0, length - tile, count).round().astype(int)
-    return [(int(start), int(start) + tile) for start in starts]
+    least = -(-(length + (count - 1) * TILE_OVERLAP) // count)
+    tile = min(-(-least // MULTIPLE) * MULTIPLE, length)
+    starts = [number * (length - tile) // max(count - 1, 1) for number in range(count)]
+    return [(start, start + tile) for start in starts]
 
 
 def model_file() -> Path:

@@ -7,6 +7,7 @@ from keypoints import geometry, landmarks, pose
 
 AXES = ((235, 70, 60), (70, 200, 80), (70, 130, 255))  # RGB of the head's x, y and z
 AXIS = 0.5  # length of an axis, longer sides of the landmark box
+AXIS_WIDTH = 0.02  # of its line, in the same unit
 
 TRUTH, PREDICTED = (70, 220, 90), (255, 90, 70)  # RGB: annotated green, predicted red
 
@@ -43,7 +44,7 @@ def draw_axes(image: np.ndarray, points: np.ndarray, rotation: np.ndarray) -> np
     start = points[pose.RIGID].mean(axis=0)
     size = float(geometry.landmark_box(points)[2:].max())
     ends = start + rotation[:2].T * size * AXIS
-    width = max(round(size / 50), 1)
+    width = max(round(size * AXIS_WIDTH), 1)
     # The axis that points farthest away from the viewer is drawn first.
     for axis in np.argsort(rotation[2]):
         first, last = np.rint(np.stack([start, ends[axis]]) * 16).astype(np.int32).tolist()

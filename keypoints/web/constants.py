@@ -11,8 +11,17 @@ import numpy as np
 from keypoints import expression, geometry, head_shape, landmarks, pose, pretrained
 from keypoints.filters import FOLDER, effects, head, list_filters, loose_pupil
 from keypoints.filters.engine import HOLD
+from keypoints.filters.policy import PROTECTED
 from keypoints.filters.spec import KINDS, Layer, Sticker, read_spec
-from keypoints.inference import centerface, detections, detectors, smoothing, tracking, upright
+from keypoints.inference import (
+    centerface,
+    detections,
+    detectors,
+    predictor,
+    smoothing,
+    tracking,
+    upright,
+)
 from keypoints.media import landmark_csv, overlay
 
 MODEL = "pretrained-small"
@@ -27,14 +36,16 @@ def constants() -> dict[str, Any]:
             "outlines": list(landmarks.OUTLINES.values()),
             "mouth": _span(landmarks.REPORT_PARTS["mouth"]),
             "eyes": _span(landmarks.REPORT_PARTS["eyes"]),
+            "jaw": _span(landmarks.PARTS["jaw"]),
         },
-        "crop": {"size": geometry.CROP, "margin": crop["margin"]},
+        "crop": {"size": geometry.CROP, "margin": crop["margin"], "batch": predictor.BATCH},
         "upright": {"left": upright.LEFT},
         "detector": {
             "stride": centerface.STRIDE,
             "multiple": centerface.MULTIPLE,
             "still": detectors.STILL,
             "moving": detectors.MOVING,
+            "protected": PROTECTED,
             "min_score": centerface.MIN_SCORE,
             "same_face_iou": detections.SAME_FACE_IOU,
             "centre": centerface.CENTRE,
@@ -83,13 +94,19 @@ def constants() -> dict[str, Any]:
             "distance": head.DISTANCE,
             "skull_centre": head.SKULL_CENTRE,
             "skull_radii": head.SKULL_RADII,
+            "skull_corners": head.SKULL_CORNERS,
         },
         "expression": {"eyes": expression.EYES, "mouth": expression.MOUTH},
         "ball": {
             name: getattr(loose_pupil, name.upper())
             for name in ("gravity", "damping", "bounce", "inertia", "step", "fastest", "pause")
         },
-        "overlay": {"axes": overlay.AXES, "axis": overlay.AXIS, "colour": overlay.TRUTH},
+        "overlay": {
+            "axes": overlay.AXES,
+            "axis": overlay.AXIS,
+            "axis_width": overlay.AXIS_WIDTH,
+            "colour": overlay.TRUTH,
+        },
         "csv": {"columns": landmark_csv.COLUMNS},
         "hold": HOLD,
         "hiding": {

@@ -1,5 +1,6 @@
 import subprocess
 import sys
+from itertools import pairwise
 from types import SimpleNamespace
 
 import cv2
@@ -160,8 +161,15 @@ def test_boxes_of_turned_pictures_by_hand():
 def test_tiles_by_hand():
     # 1024 to a tile, of which 160 are shared with the next.
     assert centerface._spans(1) == [(0, 1)] and centerface._spans(1024) == [(0, 1024)]
-    assert centerface._spans(1025) == [(0, 1024), (1, 1025)]
-    assert centerface._spans(1889) == [(0, 1024), (432, 1456), (865, 1889)]
+    # Two tiles that overlap by 160 pixels have (1025 + 160) / 2 pixels or more, a multiple of 32.
+    assert centerface._spans(1025) == [(0, 608), (417, 1025)]
+    assert centerface._spans(1889) == [(0, 768), (560, 1328), (1121, 1889)]
+    for length in range(1, 5000, 7):
+        spans = centerface._spans(length)
+        assert spans[0][0] == 0 and spans[-1][1] == length
+        assert all(end - start <= centerface.TILE for start, end in spans)
+        overlaps = [a[1] - b[0] for a, b in pairwise(spans)]
+        assert all(overlap >= centerface.TILE_OVERLAP for overlap in overlaps)
 
 
 @pytest.mark.slow

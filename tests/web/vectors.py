@@ -52,6 +52,12 @@ def write_vectors(folder: Path) -> None:
         image, _ = draw_face(seed)
         two[: image.shape[0], left : left + image.shape[1]] = image[:260, :260]
     (folder / "two.png").write_bytes(encode_png(two))
+    group = np.full((900, 1200, 3), 96, np.uint8)  # searched at two sizes
+    for number, seed in enumerate(FOUND[:6]):
+        image, (top, left) = draw_face(seed)[0][:260, :260], divmod(number, 3)
+        top, left = 60 + 420 * top, 40 + 390 * left
+        group[top : top + image.shape[0], left : left + image.shape[1]] = image
+    (folder / "group.png").write_bytes(encode_png(group))
     turned = []
     for turns in (1, 2, 3):
         image = np.rot90(draw_face(FOUND[3])[0], turns)
@@ -66,7 +72,7 @@ def write_vectors(folder: Path) -> None:
             if time < 4:
                 clip.write(cv2.imencode(".jpg", frame[..., ::-1])[1].tobytes())
     values = {
-        "faces": faces, "two": len(detector.detect(two)),
+        "faces": faces, "two": len(detector.detect(two)), "group": len(predictor.predict(group)),
         "turned": turned, **_geometry(), **_sequences(),
         "filters": _filters(folder), "cut": _cut(folder),
     }  # fmt: skip

@@ -1,4 +1,4 @@
-// What the Python code says, as written by `python -m keypoints.web`: the page has no copy of its own.
+// The constants that the page shares with the Python code, as written by `python -m keypoints.web`.
 
 import constants from "../generated/constants.json";
 import type { FilterSpec } from "./filters/spec";
@@ -8,6 +8,7 @@ export const LANDMARKS = constants.landmarks as {
   outlines: [number[], boolean][];
   mouth: [number, number];
   eyes: [number, number];
+  jaw: [number, number];
 };
 export const CROP = constants.crop;
 export const UPRIGHT = constants.upright;

@@ -25,7 +25,8 @@ export interface Detection {
 }
 
 export interface Detector {
-  detect(picture: Picture): Promise<Detection[]>;
+  /** The faces of a picture, largest first. `early` gets those of a first, coarse search. */
+  detect(picture: Picture, early?: (found: Detection[]) => Promise<void>): Promise<Detection[]>;
 }
 
 /** The network's own answer: a box of the whole face, and five points x0, y0, .. */
@@ -43,9 +44,8 @@ export class CenterFace implements Detector {
     private readonly rotations: boolean,
   ) {}
 
-  /** The faces of a picture, largest first. */
-  async detect(picture: Picture): Promise<Detection[]> {
-    const found = landmarkBoxes(await this.faces(picture, this.smallest));
+  async detect(picture: Picture, early?: (found: Detection[]) => Promise<void>): Promise<Detection[]> {
+    const found = landmarkBoxes(await this.faces(picture, this.smallest, early));
     if (!this.rotations || (found.length && Math.max(...found.map((face) => Math.abs(face.roll))) <= DETECTOR.lying)) {
       return found;
     }
@@ -63,16 +63,20 @@ export class CenterFace implements Detector {
     return largestFirst(kept.map((i) => tries[i].face));
   }
 
-  private async faces(picture: Picture, smallest: number): Promise<Face[]> {
-    let factor = Math.max(factorOf(picture, smallest), 1);
-    const faces: Face[] = [];
-    for (let last = false; !last; factor *= DETECTOR.level_step) {
+  private async faces(
+    picture: Picture,
+    smallest: number,
+    early?: (found: Detection[]) => Promise<void>,
+  ): Promise<Face[]> {
+    const factors = levels(picture, smallest), faces: Face[] = [];
+    // The smallest level first: it takes the least time, and has the largest faces.
+    for (const [i, factor] of factors.entries()) {
       const level = shrink(picture, factor);
-      last = Math.max(level.width, level.height) <= DETECTOR.small_picture;
+      if (i > 0 && i === factors.length - 1 && faces.length) await early?.(landmarkBoxes(distinct(faces).map((k) => faces[k])));
       const scale = scaleTo(level, picture);
       for (const face of await this.search(level)) {
-        // Larger faces may be cut by a tile; the next level finds them whole.
-        if (!last && Math.max(face.box[2], face.box[3]) > DETECTOR.tile_overlap) continue;
+        // Larger faces may be cut by a tile; the level before found them whole.
+        if (i > 0 && Math.max(face.box[2], face.box[3]) > DETECTOR.tile_overlap) continue;
         faces.push({
           box: enlarged(face.box, scale),
           score: face.score,
@@ -185,18 +189,32 @@ function enlarged([left, top, width, height]: Box, [x, y]: [number, number]): Bo
   return [(left + 0.5) * x - 0.5, (top + 0.5) * y - 0.5, width * x, height * y];
 }
 
+/** How much smaller the picture is searched, level by level, the smallest level first. */
+function levels(picture: Picture, smallest: number): number[] {
+  const factors = [Math.max(factorOf(picture, smallest), 1)];
+  while (Math.max(...sizeOf(picture, factors[0])) > DETECTOR.small_picture) factors.unshift(factors[0] * DETECTOR.level_step);
+  return factors;
+}
+
+/** Width and height of `picture` made smaller by `factor`. */
+function sizeOf(picture: Picture, factor: number): [number, number] {
+  const size = (length: number) => (factor <= 1 ? length : Math.max(Math.round(length / factor), 1));
+  return [size(picture.width), size(picture.height)];
+}
+
 function shrink(picture: Picture, factor: number): Picture {
-  if (factor <= 1) return picture;
-  const size = (length: number) => Math.max(Math.round(length / factor), 1);
-  return areaResize(picture, size(picture.width), size(picture.height));
+  return areaResize(picture, ...sizeOf(picture, factor));
 }
 
 /** Starts and ends of the tiles that cover `length` pixels, in equal steps. */
 function spans(length: number): [number, number][] {
-  const { tile, tile_overlap } = DETECTOR;
-  const count = Math.max(Math.ceil((length - tile_overlap) / (tile - tile_overlap)), 1), side = Math.min(length, tile);
+  const { tile, tile_overlap, multiple } = DETECTOR;
+  const count = Math.max(Math.ceil((length - tile_overlap) / (tile - tile_overlap)), 1);
+  // No larger than it must be: where two tiles overlap, the picture is searched twice.
+  const least = (length + (count - 1) * tile_overlap) / count;
+  const side = Math.min(Math.ceil(least / multiple) * multiple, length);
   return Array.from({ length: count }, (_, i) => {
-    const start = count === 1 ? 0 : Math.round((i * (length - side)) / (count - 1));
+    const start = count === 1 ? 0 : Math.floor((i * (length - side)) / (count - 1));
     return [start, start + side];
   });
 }

@@ -2,12 +2,13 @@
 
 import { FILTERS } from "./constants";
 import { protects } from "./filters/spec";
-import type { FrameReply, Reply, Request } from "./messages";
+import type { FrameReply, ImageRequest, Reply, Request } from "./messages";
 import { drawAxes, drawPoints } from "./overlay";
 import { type NotedFrame, toCsv, toJson } from "./points_file";
+import { Recording } from "./recording";
 import { FrameClock, openCamera, openPicture, openVideo, simdWorks } from "./sources";
 
-type Source = { picture: ImageBitmap } | { video: HTMLVideoElement; live: boolean };
+type Source = "picture" | { video: HTMLVideoElement; live: boolean; clock: FrameClock };
 
 const element = <T extends HTMLElement>(id: string) => document.getElementById(id) as T;
 const canvas = element<HTMLCanvasElement>("view");
@@ -28,17 +29,20 @@ let source: Source | null = null;
 let session = 0; // a number for each source: what an older one still answers is dropped
 let frames = 0;
 let shown: NotedFrame | null = null;
-let recorder: MediaRecorder | null = null;
+let bare = false; // whether faces may be seen in the view
+let recording: Recording | null = null;
 let recorded: NotedFrame[] = [];
 const times: number[] = []; // of the latest frames, milliseconds
 
-function say(text: string, alarm = false): void {
+function say(text: string, kind: "" | "alarm" | "busy" = ""): void {
   if (status.textContent !== text) status.textContent = text;
-  status.classList.toggle("alarm", alarm);
+  status.classList.toggle("alarm", kind === "alarm");
+  status.classList.toggle("busy", kind === "busy");
+  stage.setAttribute("aria-busy", String(kind === "busy"));
 }
 
 function fail(error: unknown): void {
-  say(error instanceof Error ? error.message : String(error), true);
+  say(error instanceof Error ? error.message : String(error), "alarm");
 }
 
 function start(): void {
@@ -62,7 +66,7 @@ function start(): void {
     };
   });
   send({ kind: "start", base: new URL("./", location.href).href, threads });
-  say("Loading the models…");
+  say("Loading the models…", "busy");
   ready.then(() => {
     document.documentElement.dataset.threads = String(threads);
     if (status.textContent === "Loading the models…") say("");
@@ -77,47 +81,82 @@ function chosenFilter(): string {
   return document.querySelector<HTMLInputElement>("input[name=filter]:checked")?.value ?? "";
 }
 
-/** Send one picture to the worker and show its answer. */
-async function process(image: ImageBitmap, timestamp: number, moving: boolean): Promise<void> {
-  const own = session, began = performance.now(), number = requests++;
-  const reply = await new Promise<FrameReply | Error>((resolve) => {
-    waiting.set(number, resolve);
-    send({ kind: "frame", number, image, timestamp, moving, filter: chosenFilter() }, [image]);
+/** Whether a filter hides faces. */
+function hides(name: string): boolean {
+  const spec = FILTERS.find((filter) => filter.name === name);
+  return spec !== undefined && protects(spec);
+}
+
+/** Have the worker search or draw, and show what it replies. */
+async function ask(request: ImageRequest, transfer: Transferable[] = []): Promise<void> {
+  const own = session, began = performance.now(), number = requests++, moving = request.kind === "frame";
+  const last = await new Promise<FrameReply | Error>((resolve) => {
+    waiting.set(number, (reply) => {
+      if (reply instanceof Error || reply.complete) resolve(reply);
+      else if (own === session) show(reply, performance.now() - began, moving);
+    });
+    send({ ...request, number }, transfer);
   });
   waiting.delete(number);
   if (own !== session) return;
-  if (reply instanceof Error) throw reply;
-  show(reply, moving);
-  report(reply, performance.now() - began, moving);
+  if (last instanceof Error) throw last;
+  show(last, performance.now() - began, moving);
 }
 
-function show(reply: FrameReply, moving: boolean): void {
-  const { width, height, faces, timestamp } = reply;
-  if (canvas.width !== width || canvas.height !== height) {
-    canvas.width = width;
-    canvas.height = height;
-  }
+/** Show a reply, unless it is one of bare faces, and a privacy filter was chosen meanwhile. */
+function show(reply: FrameReply, latency: number, moving: boolean): void {
+  if (hides(chosenFilter()) && !hides(reply.filter)) return;
+  const { width, height, faces, timestamp, complete } = reply;
+  fit(width, height);
   context.putImageData(new ImageData(new Uint8ClampedArray(reply.pixels), width, height), 0, 0);
   for (const face of faces) {
     if (pointsBox.checked) drawPoints(context, face);
     if (axesBox.checked) drawAxes(context, face);
   }
+  reveal(!hides(reply.filter));
+  report(reply, latency, moving);
+  if (!complete) return;
   shown = { frame: moving ? frames : 0, timestamp: moving ? timestamp : 0, faces };
   document.documentElement.dataset.frames = String(++frames);
-  if (recorder) recorded.push(shown);
-  canvas.hidden = false;
-  element("welcome").hidden = true;
+  recording?.add(canvas);
+  if (recording) recorded.push(shown);
   snapshotButton.disabled = false;
   for (const button of saveButtons) button.disabled = false;
 }
 
+function fit(width: number, height: number): void {
+  if (canvas.width === width && canvas.height === height) return;
+  canvas.width = width;
+  canvas.height = height;
+}
+
+/** Show the view; `open`: with faces that no filter hides. */
+function reveal(open: boolean): void {
+  bare = open;
+  canvas.hidden = false;
+  element("welcome").hidden = true;
+}
+
+/** With a privacy filter, show nothing until its picture is there, if faces may be seen now. */
+function coverView(): void {
+  if (!bare || !hides(chosenFilter())) return;
+  bare = false;
+  context.clearRect(0, 0, canvas.width, canvas.height);
+  canvas.hidden = true;
+  canvas.setAttribute("aria-label", "Nothing shown yet");
+  recording?.blank();
+  snapshotButton.disabled = true;
+  if (source) say("Hiding faces…", "busy");
+  else say("");
+}
+
 function report(reply: FrameReply, latency: number, moving: boolean): void {
   const count = reply.faces.length, left = count - reply.drawn + reply.ignored.length;
-  const spec = FILTERS.find(({ name }) => name === chosenFilter());
   let text = count === 0 ? "No face found. A face should be well lit and in full view." : count === 1 ? "1 face" : `${count} faces`;
-  const uncovered = spec !== undefined && protects(spec) && left > 0;
+  const uncovered = hides(reply.filter) && left > 0;
   if (uncovered) text += ` – ${left} more seen and NOT covered`;
-  say(text, uncovered);
+  if (reply.complete) say(text, uncovered ? "alarm" : "");
+  else say(`${text} – looking for smaller ones…`, "busy");
   canvas.setAttribute("aria-label", count === 1 ? "Picture with 1 face" : `Picture with ${count} faces`);
   const now = performance.now();
   times.push(now);
@@ -136,42 +175,55 @@ function end(video: HTMLVideoElement): void {
 
 /** Stop what runs, and take the next source. */
 function take(next: Source | null): number {
-  if (recorder) recorder.stop();
-  if (source && "video" in source) {
-    end(source.video);
-  } else if (source) {
-    source.picture.close();
-  }
+  stopRecording();
+  if (source && source !== "picture") end(source.video);
   source = next;
   frames = 0;
   times.length = 0;
   recorded = [];
   speed.textContent = "";
-  recordButton.disabled = !next || !("video" in next);
-  pauseButton.hidden = !next || !("video" in next) || next.live;
+  recordButton.disabled = !next || next === "picture";
+  pauseButton.hidden = !next || next === "picture" || next.live;
   pauseButton.textContent = "Pause";
   return ++session;
 }
 
+let pending: ImageBitmap | null = null; // a picture that the worker does not have yet
+let drawing = false, stale = false;
+
 async function runPicture(picture: ImageBitmap): Promise<void> {
-  take({ picture });
+  take("picture");
+  pending?.close();
+  pending = picture;
+  for (const button of [snapshotButton, ...saveButtons]) button.disabled = true;
+  if (!hides(chosenFilter())) {
+    fit(picture.width, picture.height);
+    context.drawImage(picture, 0, 0);
+    reveal(true);
+  }
   await redraw();
 }
 
-let drawing = false, stale = false;
-
-/** Show the picture again, after a change of the controls. A video shows it by itself. */
+/** Show the picture again, after a change of the controls. A video that runs shows it by itself. */
 async function redraw(): Promise<void> {
-  if (!source || !("picture" in source)) return;
+  if (source && source !== "picture" && source.video.paused) source.clock.again();
+  if (source !== "picture") return;
   stale = true;
   if (drawing) return;
   drawing = true;
   try {
     await ready;
-    while (stale && source && "picture" in source) {
+    while (stale && source === "picture") {
       stale = false;
       times.length = 0;
-      await process(await createImageBitmap(source.picture), 0, false);
+      const image = pending, filter = chosenFilter();
+      pending = null;
+      if (image) {
+        say("Looking for faces…", "busy");
+        await ask({ kind: "picture", image, filter }, [image]);
+      } else {
+        await ask({ kind: "draw", filter });
+      }
     }
   } catch (error) {
     fail(error);
@@ -181,32 +233,34 @@ async function redraw(): Promise<void> {
 }
 
 async function runVideo(video: HTMLVideoElement, live: boolean): Promise<void> {
-  const own = take({ video, live });
+  const clock = new FrameClock(video), own = take({ video, live, clock });
   try {
     await ready;
     send({ kind: "reset" });
-    const clock = new FrameClock(video);
     let last = -Infinity;
     while (own === session) {
       const mediaTime = await clock.next(() => own === session);
       if (mediaTime === null || own !== session) return;
       const timestamp = live ? performance.now() / 1000 : mediaTime;
-      if (timestamp <= last) send({ kind: "reset" }); // a video file begins again
+      if (timestamp < last) send({ kind: "reset" }); // a video file begins again
       last = timestamp;
-      await process(await createImageBitmap(video), timestamp, true);
+      const image = await createImageBitmap(video);
+      await ask({ kind: "frame", image, timestamp, filter: chosenFilter() }, [image]);
     }
   } catch (error) {
     if (own !== session) return;
     take(null); // the camera is free again
     throw error;
+  } finally {
+    clock.stop();
   }
 }
 
 async function useCamera(): Promise<void> {
   const own = take(null);
-  say("Waiting for the camera…");
+  say("Waiting for the camera…", "busy");
   const video = await openCamera(() => {
-    if (source && "video" in source && source.video === video) {
+    if (source && source !== "picture" && source.video === video) {
       take(null);
       fail("The camera was disconnected.");
     }
@@ -217,7 +271,7 @@ async function useCamera(): Promise<void> {
 
 async function openFile(file: File): Promise<void> {
   const own = take(null);
-  say(`Opening ${file.name}…`);
+  say(`Opening ${file.name}…`, "busy");
   if (file.type.startsWith("video/")) {
     const video = await openVideo(file);
     if (own === session) await runVideo(video, false);
@@ -243,23 +297,21 @@ function savePoints(kind: "csv" | "json"): void {
   save(`keypoints.${kind}`, new Blob([text], { type: kind === "csv" ? "text/csv" : "application/json" }));
 }
 
+function stopRecording(): void {
+  recording?.stop();
+  recording = null;
+  recordButton.setAttribute("aria-pressed", "false");
+  recordButton.textContent = "Record";
+}
+
 function toggleRecording(): void {
-  if (recorder) return recorder.stop();
-  const kinds = ["video/mp4;codecs=avc1.42E01E", "video/webm;codecs=vp9", "video/webm"];
-  const mimeType = kinds.find((kind) => MediaRecorder.isTypeSupported(kind));
-  if (!mimeType) return fail("This browser cannot record.");
-  const parts: Blob[] = [], stream = canvas.captureStream();
+  if (recording) return stopRecording();
+  try {
+    recording = new Recording(canvas, (file, suffix) => save(`keypoints.${suffix}`, file));
+  } catch (error) {
+    return fail(error);
+  }
   recorded = [];
-  recorder = new MediaRecorder(stream, { mimeType, videoBitsPerSecond: 5e6 });
-  recorder.ondataavailable = ({ data }) => parts.push(data);
-  recorder.onstop = () => {
-    recorder = null;
-    recordButton.setAttribute("aria-pressed", "false");
-    recordButton.textContent = "Record";
-    stream.getTracks().forEach((track) => track.stop());
-    save(`keypoints.${mimeType.startsWith("video/mp4") ? "mp4" : "webm"}`, new Blob(parts, { type: mimeType }));
-  };
-  recorder.start(1000);
   recordButton.setAttribute("aria-pressed", "true");
   recordButton.textContent = "Stop";
 }
@@ -274,9 +326,9 @@ function addFilters(): void {
     Object.assign(input, { type: "radio", name: "filter", value: name, checked: name === "" });
     input.onchange = () => {
       // Lines over a hidden face would still tell of it.
-      const spec = FILTERS.find((filter) => filter.name === name);
       if (name) pointsBox.checked = false;
-      if (spec && protects(spec)) axesBox.checked = false;
+      if (hides(name)) axesBox.checked = false;
+      coverView();
       void redraw();
     };
     label.append(input, title);
@@ -301,7 +353,7 @@ function listen(): void {
   element("csv").onclick = () => savePoints("csv");
   element("json").onclick = () => savePoints("json");
   pauseButton.onclick = () => {
-    if (!source || !("video" in source)) return;
+    if (!source || source === "picture") return;
     const { video } = source;
     pauseButton.textContent = video.paused ? "Pause" : "Play";
     if (video.paused) void video.play();

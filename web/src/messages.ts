@@ -10,24 +10,38 @@ export interface StartRequest {
   threads: number;
 }
 
+/** Find the faces of a picture, which the worker keeps for `DrawRequest`. */
+export interface PictureRequest {
+  kind: "picture";
+  image: ImageBitmap;
+  /** Name of a filter, or "" for none; so below. */
+  filter: string;
+}
+
+/** Draw on the picture of the last `PictureRequest` again, with another filter. */
+export interface DrawRequest {
+  kind: "draw";
+  filter: string;
+}
+
+/** The next frame of a video: faces keep their ids. */
 export interface FrameRequest {
   kind: "frame";
-  number: number;
   image: ImageBitmap;
   /** Seconds. */
   timestamp: number;
-  /** Part of a video: faces keep their ids; otherwise a picture of its own. */
-  moving: boolean;
-  /** Name of a filter, or "" for none. */
   filter: string;
 }
+
+/** What is answered by one `FrameReply`, or by several, of which the last one is complete. */
+export type ImageRequest = PictureRequest | DrawRequest | FrameRequest;
 
 /** Forget all faces: another video begins. */
 export interface ResetRequest {
   kind: "reset";
 }
 
-export type Request = StartRequest | FrameRequest | ResetRequest;
+export type Request = StartRequest | ResetRequest | (ImageRequest & { number: number });
 
 export interface ReadyReply {
   kind: "ready";
@@ -36,12 +50,17 @@ export interface ReadyReply {
 
 export interface FrameReply {
   kind: "frame";
+  /** Of the request. */
   number: number;
+  /** Whether all faces were looked for; otherwise another reply follows. */
+  complete: boolean;
   timestamp: number;
   width: number;
   height: number;
   /** Red, green, blue and alpha with the filter drawn. */
   pixels: ArrayBuffer;
+  /** Name of the filter that is drawn. */
+  filter: string;
   faces: Face[];
   /** Faces that the filter was drawn on, and boxes that may be further faces. */
   drawn: number;
@@ -50,7 +69,7 @@ export interface FrameReply {
 
 export interface ErrorReply {
   kind: "error";
-  /** Of the frame that failed; null: the start failed. */
+  /** Of the request that failed; null: the start failed. */
   number: number | null;
   message: string;
 }

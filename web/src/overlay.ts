@@ -3,8 +3,10 @@
 import { LANDMARKS, OVERLAY, POSE } from "./constants";
 import type { Face } from "./tracking";
 
+const LINE_WIDTH = 0.01; // of outlines, in longer sides of the landmark box
+
 export function drawPoints(context: CanvasRenderingContext2D, face: Face): void {
-  const { points } = face, width = Math.max(Math.max(face.box[2], face.box[3]) * 0.01, 1);
+  const { points } = face, width = Math.max(Math.max(face.box[2], face.box[3]) * LINE_WIDTH, 1);
   const colour = `rgb(${OVERLAY.colour.join(" ")})`;
   context.lineWidth = width;
   context.strokeStyle = context.fillStyle = colour;
@@ -28,7 +30,7 @@ export function drawAxes(context: CanvasRenderingContext2D, { points, rotation, 
   if (!rotation) return;
   const size = Math.max(box[2], box[3]), count = POSE.rigid.length;
   const [x, y] = [0, 1].map((axis) => POSE.rigid.reduce((sum, i) => sum + points[2 * i + axis] / count, 0.5));
-  context.lineWidth = Math.max(size / 50, 1);
+  context.lineWidth = Math.max(size * OVERLAY.axis_width, 1);
   context.lineCap = "round";
   // The axis that points farthest away from the viewer is drawn first.
   const order = [0, 1, 2].sort((a, b) => rotation[6 + a] - rotation[6 + b]);

@@ -1,6 +1,6 @@
 // Points as CSV, the columns of keypoints/media/landmark_csv.py, and as JSON.
 
-import { COLUMNS } from "./constants";
+import { COLUMNS, LANDMARKS } from "./constants";
 import { eyeOpening, mouthOpening } from "./expression";
 import { angles } from "./pose";
 import type { Face } from "./tracking";
@@ -45,7 +45,7 @@ export function toJson(frames: NotedFrame[]): string {
         id: face.id,
         box: face.box.map((value) => round(value)),
         score: round(face.score, 4),
-        points: Array.from({ length: 68 }, (_, i) => [round(face.points[2 * i]), round(face.points[2 * i + 1])]),
+        points: Array.from({ length: LANDMARKS.count }, (_, i) => [round(face.points[2 * i]), round(face.points[2 * i + 1])]),
         uncertainty: Array.from(face.uncertainty, (value) => round(value)),
         yaw: round(yaw, 1), pitch: round(pitch, 1), roll: round(roll, 1), // NaN and infinity become null
         eye_opening: round(eyeOpening(face.points), 3),

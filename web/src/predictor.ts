@@ -11,16 +11,14 @@ export interface Predictor {
   estimate(picture: Picture, boxes: Box[], rolls: number[]): Promise<Estimate[]>;
 }
 
-const BATCH = 16;
-
 export class CropPredictor implements Predictor {
   constructor(private readonly network: Network) {}
 
   async estimate(picture: Picture, boxes: Box[], rolls: number[]): Promise<Estimate[]> {
     const estimates: Estimate[] = [];
     const length = CROP.size * CROP.size * 3, count = LANDMARKS.count;
-    for (let start = 0; start < boxes.length; start += BATCH) {
-      const matrices = boxes.slice(start, start + BATCH).map((box, i) => cropMatrix(box, rolls[start + i]));
+    for (let start = 0; start < boxes.length; start += CROP.batch) {
+      const matrices = boxes.slice(start, start + CROP.batch).map((box, i) => cropMatrix(box, rolls[start + i]));
       const crops = new Float32Array(matrices.length * length);
       matrices.forEach((matrix, i) => crop(picture, matrix, crops.subarray(i * length, (i + 1) * length)));
       const found = await this.network(crops, matrices.length);

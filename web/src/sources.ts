@@ -74,7 +74,9 @@ async function played(video: HTMLVideoElement): Promise<HTMLVideoElement> {
 /** Tells when a video has a frame that was not taken yet. */
 export class FrameClock {
   private fresh: number | null = null;
+  private last: number | null = null;
   private wake: (() => void) | null = null;
+  private stopped = false;
 
   constructor(private readonly video: HTMLVideoElement) {
     this.listen();
@@ -93,11 +95,35 @@ export class FrameClock {
     return time;
   }
 
+  /** Take the last frame once more. */
+  again(): void {
+    if (this.last !== null) this.tell(this.last);
+  }
+
+  stop(): void {
+    this.stopped = true;
+  }
+
+  private tell(time: number): void {
+    this.fresh = this.last = time;
+    this.wake?.();
+  }
+
   private listen(): void {
-    this.video.requestVideoFrameCallback((_, { mediaTime }) => {
-      this.fresh = mediaTime;
-      this.wake?.();
-      this.listen();
-    });
+    if (this.stopped) return;
+    const { video } = this;
+    if ("requestVideoFrameCallback" in video) {
+      video.requestVideoFrameCallback((_, { mediaTime }) => {
+        this.tell(mediaTime);
+        this.listen();
+      });
+    } else {
+      // Older browsers: with each picture of the screen, where the video went on.
+      requestAnimationFrame(() => {
+        const { currentTime, readyState } = video as HTMLVideoElement;
+        if (readyState >= HTMLMediaElement.HAVE_CURRENT_DATA && currentTime !== this.last) this.tell(currentTime);
+        this.listen();
+      });
+    }
   }
 }

@@ -1,7 +1,7 @@
 // Faces from frame to frame, as in keypoints/inference/tracking.py.
 
 import { TRACKING } from "./constants";
-import type { Detector } from "./detector";
+import type { Detection, Detector } from "./detector";
 import { type Estimate, scoreFace } from "./estimate";
 import { type Box, type Picture, type Points, centreOf, landmarkBox, overlap } from "./geometry";
 import { fitRotation } from "./pose";
@@ -57,12 +57,18 @@ export class Tracker {
   private searched = -Infinity;
   private last = -Infinity;
 
-  constructor(private readonly predictor: Predictor, private readonly detector: Detector) {}
+  /** `detectEvery`: seconds between searches for new faces. Both may change from frame to frame. */
+  constructor(
+    private readonly predictor: Predictor,
+    public detector: Detector,
+    public detectEvery: number = TRACKING.detect_every,
+  ) {}
 
   /** The faces of the next frame, oldest first; frames come with their times in seconds, in order. */
   async update(picture: Picture, timestamp: number): Promise<Face[]> {
     const visible = this.visible();
-    const pause = visible.length < this.tracks.length ? TRACKING.detect_lost_every : TRACKING.detect_every;
+    const lost = visible.length < this.tracks.length;
+    const pause = lost ? Math.min(TRACKING.detect_lost_every, this.detectEvery) : this.detectEvery;
     if (timestamp - this.searched >= pause - 1e-6 || !this.tracks.length) {
       this.merge(await this.searchFaces(picture, visible.map((track) => landmarkBox(track.points))), timestamp);
       this.searched = timestamp;
@@ -152,19 +158,40 @@ export class Tracker {
   }
 }
 
-/** The faces of a single picture, largest first, and the boxes with low scores. */
+/** Faces of a picture, largest first, and the boxes with low scores. */
+export interface Found {
+  faces: Face[];
+  ignored: Box[];
+}
+
+/**
+ * The faces of a single picture. `early` gets those of a first, coarse search, where there is one:
+ * in a large picture the search for the small ones takes most of the time.
+ */
 export async function findFaces(
   picture: Picture,
   predictor: Predictor,
   detector: Detector,
-): Promise<{ faces: Face[]; ignored: Box[] }> {
-  const found = await detector.detect(picture);
-  const boxes = found.map(({ box }) => box);
-  const estimates = await scored(predictor, picture, boxes, found.map(({ roll }) => roll));
+  early?: (found: Found) => void,
+): Promise<Found> {
+  const known = new Map<string, Scored>(); // by box and roll: no face is estimated twice
+  const estimated = async (found: Detection[]): Promise<Found> => {
+    const name = ({ box, roll }: Detection) => [...box, roll].join();
+    const fresh = found.filter((face) => !known.has(name(face)));
+    const estimates = await scored(predictor, picture, fresh.map(({ box }) => box), fresh.map(({ roll }) => roll));
+    estimates.forEach((estimate, i) => known.set(name(fresh[i]), estimate));
+    return sorted(found, found.map((face) => known.get(name(face))!));
+  };
+  const first = early && (async (found: Detection[]) => early(await estimated(found)));
+  return estimated(await detector.detect(picture, first));
+}
+
+/** Faces, and the boxes with low scores. */
+function sorted(found: Detection[], estimates: Scored[]): Found {
   const faces: Face[] = [], ignored: Box[] = [];
   estimates.forEach(({ points, uncertainty, score }, i) => {
     if (score < TRACKING.score_threshold) {
-      ignored.push(boxes[i]);
+      ignored.push(found[i].box);
       return;
     }
     const rotation = fitRotation(points)?.rotation ?? null;
@@ -173,12 +200,14 @@ export async function findFaces(
   return { faces, ignored };
 }
 
+type Scored = Estimate & { score: number };
+
 async function scored(
   predictor: Predictor,
   picture: Picture,
   boxes: Box[],
   rolls: number[],
-): Promise<(Estimate & { score: number })[]> {
+): Promise<Scored[]> {
   if (!boxes.length) return [];
   const estimates = await predictor.estimate(picture, boxes, rolls);
   return estimates.map((found, i) => ({ ...found, score: scoreFace(found, boxes[i], picture.width, picture.height) }));

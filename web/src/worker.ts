@@ -1,75 +1,103 @@
 // Finds faces and draws filters beside the page, so that it never stutters.
 
-import { DETECTOR, FILTERS } from "./constants";
+import { FILTERS } from "./constants";
 import { CenterFace } from "./detector";
 import { type Art, Filter } from "./filters/engine";
+import { protects } from "./filters/spec";
 import { pyramid } from "./filters/warp";
 import type { Picture } from "./geometry";
-import type { FrameRequest, Reply, Request } from "./messages";
-import { download, firstLine, loadNetworks } from "./networks";
+import type { FrameRequest, PictureRequest, Reply, Request } from "./messages";
+import { type Networks, download, firstLine, loadNetworks } from "./networks";
+import { type SearchPolicy, searchPolicy } from "./policy";
 import { CropPredictor } from "./predictor";
-import { Tracker, findFaces } from "./tracking";
+import { type Found, Tracker, findFaces } from "./tracking";
 
-interface Finders {
-  predictor: CropPredictor;
-  still: CenterFace;
-  moving: CenterFace;
+interface Still extends Found {
+  picture: Picture;
 }
 
 const scope = self as unknown as DedicatedWorkerGlobalScope;
 const canvas = new OffscreenCanvas(1, 1);
 const context = canvas.getContext("2d", { willReadFrequently: true })!;
-let finders: Finders;
-let tracker: Tracker;
-let filter: Filter | null = null;
+let networks: Networks;
+let predictor: CropPredictor;
 let art: Promise<Art>;
+let tracker: Tracker | null = null; // of the video
+let still: Still | null = null; // the last picture, as it is
+let filter: Filter | null = null;
 
 let queue: Promise<void> = Promise.resolve();
 scope.onmessage = ({ data }: MessageEvent<Request>) => {
   queue = queue.then(() =>
     answer(data).catch((error) => {
-      reply({ kind: "error", number: data.kind === "frame" ? data.number : null, message: firstLine(error) });
+      reply({ kind: "error", number: "number" in data ? data.number : null, message: firstLine(error) });
     }),
   );
 };
 
 async function answer(request: Request): Promise<void> {
   if (request.kind === "start") {
-    const networks = await loadNetworks(request.base, request.threads);
-    finders = {
-      predictor: new CropPredictor(networks.landmarks),
-      still: new CenterFace(networks.detector, DETECTOR.still, true),
-      moving: new CenterFace(networks.detector, DETECTOR.moving, false),
-    };
-    forget();
+    networks = await loadNetworks(request.base, request.threads);
+    predictor = new CropPredictor(networks.landmarks);
     art = loadArt(request.base);
     art.catch(() => undefined); // told where a filter needs it
     reply({ kind: "ready", threads: request.threads });
   } else if (request.kind === "reset") {
-    forget();
+    tracker = filter = still = null;
+  } else if (request.kind === "frame") {
+    await frame(request, request.number);
   } else {
-    await frame(request);
+    if (request.kind === "picture") await search(request, request.number);
+    if (still) await draw(still, request.filter, request.number, true);
   }
 }
 
-function forget(): void {
-  tracker = new Tracker(finders.predictor, finders.moving);
-  filter = null;
+function detectorOf({ smallest, rotations }: SearchPolicy): CenterFace {
+  return new CenterFace(networks.detector, smallest, rotations);
 }
 
-async function frame(request: FrameRequest): Promise<void> {
-  const picture = pixelsOf(request.image);
-  const { faces, ignored } = request.moving
-    ? { faces: await tracker.update(picture, request.timestamp), ignored: tracker.ignored }
-    : await findFaces(picture, finders.predictor, finders.still);
-  if (filter?.spec.name !== request.filter) {
-    const spec = FILTERS.find(({ name }) => name === request.filter);
-    filter = spec ? new Filter(spec, await art) : null;
-  }
-  const drawn = filter?.apply(picture, faces, request.timestamp, request.moving) ?? 0;
-  const { width, height } = picture, pixels = picture.data.buffer as ArrayBuffer;
-  const { number, timestamp } = request;
-  reply({ kind: "frame", number, timestamp, width, height, pixels, faces, drawn, ignored }, [pixels]);
+/** Find the faces of a picture. The first ones are told at once where bare faces may be seen. */
+async function search(request: PictureRequest, number: number): Promise<void> {
+  still = tracker = null;
+  const picture = pixelsOf(request.image), spec = specOf(request.filter);
+  const told: Promise<void>[] = [];
+  const early = (found: Found) => void told.push(draw({ picture, ...found }, request.filter, number, false));
+  // The faces are kept for all filters, so they are looked for as in pictures without one.
+  const detector = detectorOf(searchPolicy(null, false));
+  const found = await findFaces(picture, predictor, detector, spec && protects(spec) ? undefined : early);
+  await Promise.all(told);
+  still = { picture, ...found };
+}
+
+/** Reply with a copy of a picture that has the filter drawn on it. */
+async function draw({ picture, faces, ignored }: Still, name: string, number: number, complete: boolean): Promise<void> {
+  const { width, height } = picture, shown = { width, height, data: picture.data.slice() };
+  const drawn = (await filterOf(name))?.apply(shown, faces, 0, false) ?? 0;
+  send(shown, { number, complete, timestamp: 0, filter: name, faces, drawn, ignored });
+}
+
+async function frame({ image, timestamp, filter: name }: FrameRequest, number: number): Promise<void> {
+  const picture = pixelsOf(image), policy = searchPolicy(specOf(name), true), detector = detectorOf(policy);
+  still = null;
+  tracker ??= new Tracker(predictor, detector);
+  Object.assign(tracker, { detector, detectEvery: policy.detectEvery });
+  const faces = await tracker.update(picture, timestamp), { ignored } = tracker;
+  const drawn = (await filterOf(name))?.apply(picture, faces, timestamp, true) ?? 0;
+  send(picture, { number, complete: true, timestamp, filter: name, faces, drawn, ignored });
+}
+
+function send({ width, height, data }: Picture, rest: Omit<Extract<Reply, { kind: "frame" }>, "kind" | "width" | "height" | "pixels">): void {
+  const pixels = data.buffer as ArrayBuffer;
+  reply({ kind: "frame", width, height, pixels, ...rest }, [pixels]);
+}
+
+const specOf = (name: string) => FILTERS.find((spec) => spec.name === name) ?? null;
+
+/** The filter of that name, the one in use where it is of that name; null: none. */
+async function filterOf(name: string): Promise<Filter | null> {
+  const spec = specOf(name);
+  if (filter?.spec !== spec) filter = spec && new Filter(spec, await art);
+  return filter;
 }
 
 function pixelsOf(image: ImageBitmap): Picture {

@@ -260,9 +260,154 @@ const noteCamera = () => page.addInitScript(() => {
 
 const states = () => page.evaluate(() => (window as unknown as Noted).tracks.map((track) => track.readyState));
 
+/** A camera of 640 x 480 that shows a drawn face and is turned, to 480 x 640, when `turnCamera` is called. */
+const turningCamera = () => page.addInitScript((text) => {
+  const scene = document.createElement("canvas"), own = scene.getContext("2d")!, face = new Image();
+  [scene.width, scene.height] = [640, 480];
+  face.src = URL.createObjectURL(new Blob([Uint8Array.from(atob(text), (letter) => letter.charCodeAt(0))]));
+  setInterval(() => {
+    own.fillRect(0, 0, scene.width, scene.height);
+    own.drawImage(face, 90 + 5 * Math.sin(performance.now() / 300), 60, 280, 280);
+  }, 40);
+  Object.assign(window, { turnCamera: () => { [scene.width, scene.height] = [480, 640]; } });
+  navigator.mediaDevices.getUserMedia = async () => scene.captureStream(25);
+}, readFileSync(join(FOLDER, VECTORS.faces[0].file)).toString("base64"));
+
+test("a recording survives that the camera is turned", async () => {
+  await open(PAGE, turningCamera);
+  await camera();
+  await page.click("#record");
+  await page.waitForTimeout(1500);
+  await page.evaluate(() => (window as unknown as { turnCamera: () => void }).turnCamera());
+  await page.waitForFunction(() => document.querySelector("canvas")!.height === 640);
+  await page.waitForTimeout(2000);
+  const video = await saved("#record"), kind = video.subarray(4, 8).toString() === "ftyp" ? "mp4" : "webm";
+  const played = await page.evaluate(async ([text, type]) => {
+    const element = document.createElement("video"), bytes = Uint8Array.from(atob(text), (letter) => letter.charCodeAt(0));
+    element.src = URL.createObjectURL(new Blob([bytes], { type }));
+    element.muted = true;
+    await element.play();
+    await new Promise((resolve) => { element.onended = element.onerror = resolve; });
+    const still = document.createElement("canvas"), own = still.getContext("2d")!;
+    [still.width, still.height] = [element.videoWidth, element.videoHeight];
+    own.drawImage(element, 0, 0);
+    const column = (x: number) => Math.max(...own.getImageData(x, 0, 1, still.height).data.filter((_, i) => i % 4 < 3));
+    return { error: element.error?.message, size: [element.videoWidth, element.videoHeight], seconds: element.currentTime, bar: column(60), middle: column(320) };
+  }, [video.toString("base64"), `video/${kind}`]);
+  console.log(played);
+  expect(played.error).toBeUndefined();
+  expect(played.size).toEqual([640, 480]);
+  expect(played.seconds).toBeGreaterThan(2.5);
+  // 480 x 640 in 640 x 480 is 360 pixels wide: bars to the left and right of 140 pixels.
+  expect(played.bar).toBeLessThan(24);
+  expect(played.middle).toBeGreaterThan(80);
+});
+
+test("a browser without requestVideoFrameCallback plays cameras and videos", async () => {
+  const without = () => page.addInitScript(() => {
+    delete (HTMLVideoElement.prototype as Partial<HTMLVideoElement>).requestVideoFrameCallback;
+  });
+  await open(PAGE, without);
+  await camera();
+  const frames = () => page.evaluate(() => Number(document.documentElement.dataset.frames));
+  const before = await frames();
+  await page.waitForFunction((count) => Number(document.documentElement.dataset.frames) > count + 5, before);
+});
+
 test("a browser without SIMD says so", async () => {
   await open(PAGE, () => page.addInitScript(() => { WebAssembly.validate = () => false; }));
   await status(/no WebAssembly SIMD/);
+});
+
+/** All texts of the status, and whether faces could be seen while a privacy filter was chosen. */
+interface Watched {
+  texts: string[];
+  looks: number;
+  steepest: number;
+}
+
+/** With each picture of the screen, look at the view where `places` are. */
+const watch = (places: Place[]) => page.evaluate((list) => {
+  const watched: Watched = { texts: [], looks: 0, steepest: 0 }, view = document.querySelector("canvas")!;
+  Object.assign(window, { watched });
+  const own = view.getContext("2d")!, [xs, ys] = [0, 1].map((axis) => list.map((place) => Math.round(place[axis])));
+  const box = [Math.min(...xs), Math.min(...ys), Math.max(...xs) - Math.min(...xs), Math.max(...ys) - Math.min(...ys)] as const;
+  new MutationObserver(() => watched.texts.push(document.getElementById("status")!.textContent!))
+    .observe(document.getElementById("status")!, { childList: true, characterData: true, subtree: true });
+  const look = () => {
+    requestAnimationFrame(look);
+    const chosen = document.querySelector<HTMLInputElement>("input[name=filter]:checked")!.value;
+    if (chosen !== "blur" || view.hidden) return;
+    watched.looks++;
+    const { data } = own.getImageData(...box);
+    for (let i = 4; i < data.length; i++) {
+      if (i % (4 * box[2]) >= 4) watched.steepest = Math.max(watched.steepest, Math.abs(data[i] - data[i - 4]));
+    }
+  };
+  look();
+}, places);
+
+const watched = () => page.evaluate(() => (window as unknown as { watched: Watched }).watched);
+
+test("a picture is searched once, and a filter that hides faces never shows them bare", async () => {
+  await open();
+  const began = Date.now();
+  await show("group.png");
+  const search = Date.now() - began;
+  await status(new RegExp(`^${VECTORS.group} faces$`));
+  const places = await points();
+  expect((await detail(places)).step).toBeGreaterThan(60);
+  await watch(places);
+  const again = Date.now();
+  await redrawn(() => page.check("input[value=blur]", { force: true }));
+  const drawing = Date.now() - again;
+  await page.waitForTimeout(300);
+  await redrawn(() => page.check("input[value='']", { force: true }));
+  const { texts, looks, steepest } = await watched();
+  console.log(`search ${search} ms, drawing ${drawing} ms, ${looks} looks, steepest ${steepest}`);
+  expect(texts.filter((text) => /Looking/.test(text))).toEqual([]);
+  expect(drawing).toBeLessThan(search);
+  expect(looks).toBeGreaterThan(0);
+  expect(steepest).toBeLessThan(12);
+});
+
+test("while the search still runs a filter that hides faces takes the picture away", async () => {
+  await open();
+  await show("group.png");
+  const places = await points();
+  await watch(places);
+  await page.setInputFiles("#file", join(FOLDER, "group.png"));
+  await status(/Looking|smaller/);
+  await redrawn(() => page.check("input[value=blur]", { force: true }));
+  await status(new RegExp(`^${VECTORS.group} faces$`));
+  await page.waitForTimeout(300);
+  const { looks, steepest } = await watched();
+  expect(looks).toBeGreaterThan(0);
+  expect(steepest).toBeLessThan(12);
+  // A picture that is opened now is not shown before its faces are hidden.
+  await show("group.png");
+  expect((await watched()).steepest).toBeLessThan(12);
+});
+
+test("a paused video is drawn again, and its recording never shows a bare face after the choice", async () => {
+  await open(PAGE, turningCamera);
+  await camera();
+  await page.uncheck("#points", { force: true });
+  await page.click("#record");
+  await page.waitForTimeout(1200);
+  await page.check("input[value=pixelate]", { force: true });
+  expect(await page.evaluate(() => document.querySelector<HTMLButtonElement>("#snapshot")!.disabled || document.querySelector("canvas")!.hidden)).toBe(true);
+  await status(/^1 face$/);
+  const places = await points();
+  const squares = await detail(places);
+  expect(squares.colours).toBeLessThan(150);
+  await page.waitForTimeout(500);
+  const video = await saved("#record"), kind = video.subarray(4, 8).toString() === "ftyp" ? "mp4" : "webm";
+  await page.check("input[value='']", { force: true });
+  await redrawn(() => page.setInputFiles("#file", { name: `a.${kind}`, mimeType: `video/${kind}`, buffer: video }));
+  await page.click("#pause");
+  await redrawn(() => page.check("input[value=blur]", { force: true }));
+  await redrawn(() => page.check("input[value='']", { force: true }));
 });
 
 test("a privacy filter leaves no feature", async () => {

@@ -1,6 +1,7 @@
 // Positions on and around a head, and its outline in the picture, as in keypoints/filters/head.py.
 
-import { HEAD } from "../constants";
+import { HEAD, LANDMARKS } from "../constants";
+import { rotation } from "../geometry";
 import { fitRotation } from "../pose";
 import { type Matrix3, transform } from "../rotation";
 
@@ -37,7 +38,8 @@ export class Head {
   /** Polygon of the face: the jaw and the forehead up to the hair. */
   faceOutline(): Place[] {
     const base = meanShape(UPPER_FACE);
-    const jaw = Array.from({ length: 17 }, (_, i): Place => [this.points[2 * i], this.points[2 * i + 1]]);
+    const [start, end] = LANDMARKS.jaw;
+    const jaw = Array.from({ length: end - start }, (_, i): Place => [this.points[2 * (start + i)], this.points[2 * (start + i) + 1]]);
     const forehead = [...HEAD.forehead].reverse();
     return [...jaw, ...forehead.map((place) => this.place(UPPER_FACE, place.map((value, k) => value - base[k])))];
   }
@@ -49,8 +51,8 @@ export class Head {
     const shadow = (i: number, j: number) =>
       HEAD.skull_radii.reduce((sum, radius, k) => sum + this.turn[3 * i + k] * radius * radius * this.turn[3 * j + k], 0);
     const [a, b, d] = [shadow(0, 0), shadow(0, 1), shadow(1, 1)];
-    return Array.from({ length: 32 }, (_, i): Place => {
-      const cos = Math.cos((2 * Math.PI * i) / 32), sin = Math.sin((2 * Math.PI * i) / 32);
+    return Array.from({ length: HEAD.skull_corners }, (_, i): Place => {
+      const [cos, sin] = rotation((360 * i) / HEAD.skull_corners);
       const reach = [a * cos + b * sin, b * cos + d * sin];
       const length = Math.sqrt(reach[0] * cos + reach[1] * sin) / this.size;
       return [x + reach[0] / length, y + reach[1] / length];
