@@ -33,7 +33,7 @@ from keypoints.errors import InputError
 from keypoints.evaluation.matching import matched_points
 from keypoints.evaluation.protocol import read_predictions
 from keypoints.inference.exported import MANIFEST, read_manifest
-from keypoints.media import pictures, videos
+from keypoints.media import pictures, video_writer, videos
 from keypoints.models import runs
 from tests.archives import write_archive
 from tests.faces import dotted_faces
@@ -270,7 +270,7 @@ def clips(tmp_path_factory):
     rng = np.random.default_rng(0)
     image = rng.integers(0, 256, (48, 64, 3), dtype=np.uint8)
     for suffix in (".mp4", ".mkv", ".avi"):
-        with videos.recording(path / f"clip{suffix}", 64, 48, 10.0) as write:
+        with video_writer.recording(path / f"clip{suffix}", 64, 48, 10.0) as write:
             for number in range(8):
                 write(np.roll(image, 2 * number, axis=1), number / 10)
     return {clip.suffix: clip.read_bytes() for clip in path.iterdir()}
@@ -292,7 +292,7 @@ def test_videos(folder, clips, data):
 
 
 def rewrite(source: Path, target: Path) -> None:
-    with videos.rewriting(source, target) as frames:
+    with video_writer.rewriting(source, target) as frames:
         for _, image in frames:
             frames.write(image)
 

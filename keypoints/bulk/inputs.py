@@ -148,7 +148,7 @@ def _frames(source: str) -> Iterator[Picture]:
         number = 0
         for number, (seconds, image) in enumerate(reading, 1):
             yield Picture(source, partial(np.asarray, image), "", number - 1, seconds)
-        for note in reading.notes:
+        for note in reading.damage:
             yield Picture(source, partial(refuse, note), "", number)
 
 

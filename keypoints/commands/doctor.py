@@ -102,7 +102,7 @@ def _cameras() -> list[str]:
 
 
 def _encoders() -> list[str]:
-    from keypoints.media.videos import encoders
+    from keypoints.media.video_writer import encoders
 
     return [", ".join(f"{name} {'ok' if good else 'missing'}" for name, good in encoders().items())]
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from keypoints.errors import InputError
 from keypoints.filters.coverage import Coverage
 from keypoints.filters.pipeline import Pipeline
-from keypoints.media import formats, picture_writer, pictures, videos
+from keypoints.media import formats, picture_writer, pictures, video_writer
 from keypoints.media.landmark_csv import WriteRow, no_rows
 
 Progress = Callable[[int, int], None]  # of frames done and, 0 where unknown, of all frames
@@ -122,16 +122,17 @@ def filter_video(
     write_row: WriteRow = no_rows,
     quality: str = "high",
 ) -> Result:
-    """Filter a video, a file or an http URL, frame by frame; `videos.rewriting` says what is kept.
+    """Filter a video, a file or an http URL, frame by frame.
 
-    Ctrl-C ends the video there; the file is whole, and the result says `interrupted`. Raises
-    InputError for what is no video, and where `target` cannot be written.
+    `video_writer.rewriting` says what is kept. Ctrl-C ends the video there; the file is whole, and
+    the result says `interrupted`. Raises InputError for what is no video, and where `target`
+    cannot be written.
     """
     pipeline.restart(moving=True)
     result = Result(target, coverage=pipeline.coverage)
     written = 0
     try:
-        with videos.rewriting(source, target, quality=quality) as frames:
+        with video_writer.rewriting(source, target, quality=quality) as frames:
             video = frames.video
             result.width, result.height, result.rate = video.width, video.height, video.rate
             result.expected = video.count

@@ -14,7 +14,7 @@ from keypoints.errors import InputError
 from keypoints.filters.pipeline import Pipeline
 from keypoints.live.keys import QUIT, Keys
 from keypoints.live.sources import Source
-from keypoints.media import videos
+from keypoints.media import video_writer
 from keypoints.media.landmark_csv import WriteRow, no_rows
 
 LATEST = 100  # frames over which speed is measured
@@ -102,7 +102,7 @@ def run(
                 if record is None and output is not None:
                     size = (played.width, played.height)
                     record = files.enter_context(
-                        videos.recording(output, *size, source.rate, quality=quality)
+                        video_writer.recording(output, *size, source.rate, quality=quality)
                     )
                 if record is not None:
                     record(shown, timestamp)

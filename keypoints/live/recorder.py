@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from keypoints.media import picture_writer, pictures, videos
+from keypoints.media import picture_writer, pictures, video_writer
 
 
 class Recorder:
@@ -36,7 +36,7 @@ class Recorder:
             return path
         path = Path(f"recording-{now()}.mp4")
         height, width = image.shape[:2]
-        self._write = self._stack.enter_context(videos.recording(path, width, height))
+        self._write = self._stack.enter_context(video_writer.recording(path, width, height))
         self.path = path
         return None
 

@@ -7,8 +7,10 @@ converted, and what must be left out is reported.
 import io
 import re
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Any, Protocol
+from functools import partial
+from typing import Any
+
+from keypoints.media.videos import open_container
 
 # The codec for sound that a container cannot store unchanged.
 _SOUND = {"mp4": "aac", "mov": "aac", "matroska": "aac", "webm": "libopus", "avi": "libmp3lame"}
@@ -27,16 +29,15 @@ _OWN = re.compile(
     r"|(DURATION|BPS|NUMBER_OF_|_STATISTICS_).*",
     re.IGNORECASE,
 )
-
-
-class Track(Protocol):
-    """A track that is copied from one file to another."""
-
-    def feed(self, packet: Any) -> None:
-        """Take the next packet of the source."""
-
-    def finish(self) -> str | None:
-        """Write what is still buffered; returns a line about losses, if any."""
+# Metadata that names no one: times, language, the kind of camera.
+_NAMELESS = re.compile(
+    r"(com\.apple\.quicktime\.)?(creation_?(time|date)|make|model)|date|timecode|language"
+    r"|alpha_mode|rotate",
+    re.IGNORECASE,
+)
+_PICTURE_FILE = re.compile(r"image/|.*\.(jpe?g|png|webp|gif|bmp|tiff?|heic|avif)$", re.IGNORECASE)
+_FONT_FILE = re.compile(r"font/|.*(font|opentype|\.[ot]t[fc])", re.IGNORECASE)
+_PLACE = re.compile(rb"latitude|longitude|gps", re.IGNORECASE)  # drones write them as subtitles
 
 
 def container_options(source: Any, format: str) -> dict[str, str]:
@@ -46,65 +47,138 @@ def container_options(source: Any, format: str) -> dict[str, str]:
     return {"movflags": "use_metadata_tags"} if phone and format in ("mp4", "mov") else {}
 
 
-def copy_metadata(source: Any, output: Any) -> list[str]:
+def copy_metadata(source: Any, output: Any, *, private: bool) -> list[str]:
     """Titles, dates and chapters of the container `source` for `output`.
 
-    Returns a line for each thing that the output cannot store.
+    `private`: without what names people, places and things. Returns a line for each thing that is
+    left out.
     """
-    kept, lines = _lasting(source.metadata), []
-    format = output.format.name
+    kept, lines = _lasting(source.metadata, private), []
+    format, chapters = output.format.name, source.chapters()
+    named = [key for key in _lasting(source.metadata, False) if key not in kept]
+    for chapter in chapters if private else ():
+        named += ["titles of chapters"] if chapter.pop("metadata", None) else []
+        chapter["metadata"] = {}
+    for stream in source.streams if private else ():
+        named += [key for key in _lasting(stream.metadata, False) if not _NAMELESS.fullmatch(key)]
+    if named:
+        names = ", ".join(sorted(set(named)))
+        lines.append(f"left out, since it may show or name people: {names}")
     if format in ("mp4", "mov") and not container_options(source, format):
         lost = sorted(key for key in kept if not _MP4_TAGS.fullmatch(key.lower()))
         if lost:
             lines.append(f"metadata that {format} has no name for is left out: {', '.join(lost)}")
     output.metadata.update(kept)
-    output.set_chapters(source.chapters())
-    if source.chapters() and format == "avi":
+    output.set_chapters(chapters)
+    if chapters and format == "avi":
         lines.append("chapters are left out: avi cannot hold them")
     return lines
 
 
-def copy_stream_metadata(source: Any, output: Any) -> None:
-    """Copy language, title and disposition of one stream to another."""
-    output.metadata.update(_lasting(source.metadata))
+def copy_stream_metadata(source: Any, output: Any, *, private: bool) -> None:
+    """Copy language, title and disposition of one stream to another; `private`: no title."""
+    output.metadata.update(_lasting(source.metadata, private))
     output.disposition = source.disposition
 
 
-def _lasting(metadata: dict[str, str]) -> dict[str, str]:
-    return {key: text for key, text in metadata.items() if not _OWN.fullmatch(key)}
+def _lasting(metadata: dict[str, str], private: bool) -> dict[str, str]:
+    kept = {key: text for key, text in metadata.items() if not _OWN.fullmatch(key)}
+    return {key: text for key, text in kept.items() if not private or _NAMELESS.fullmatch(key)}
 
 
 def open_tracks(
-    source: Any, output: Any, picture: Any, shift: Callable[[Any], None]
-) -> tuple[dict[int, Track], list[str]]:
+    source: Any, output: Any, picture: Any, name: str, private: bool
+) -> tuple[dict[int, "Track"], list[str]]:
     """A track in `output` for every stream of `source` but `picture`, by the stream's index.
 
-    `shift` moves the times of a packet to those of `output`. Also returns a line for each stream
-    that cannot be kept.
+    `name`: the file of `source`. `private`: without tracks of data and attached pictures. Also
+    returns a line for each stream that cannot be kept.
     """
     tracks: dict[int, Track] = {}
     lines = []
     for stream in source.streams:
         if stream is picture:
             continue
-        name = f"{stream.type} track {stream.index}"
+        reason = ""
         if stream.type == "attachment":
-            if output.format.name == "matroska":
-                output.add_attachment(stream.name or "attachment", stream.mimetype, stream.data)
-            else:
-                lines.append(f"{name} ({stream.name}) is left out: only .mkv holds attachments")
-        elif stream.type == "video":
-            lines.append(f"{name} is left out: it would show what the filter covers")
-        elif _holds(output.format.name, stream) and not _is_odd_sound(output.format.name, stream):
-            tracks[stream.index] = _Copy(stream, output, shift)
-        elif stream.type == "audio" and stream.codec_context is not None:
-            tracks[stream.index] = _Sound(stream, output, shift)
-        elif stream.type == "subtitle" and _is_text(stream) and output.format.name in _SUBTITLES:
-            tracks[stream.index] = _Subtitles(stream, output, shift)
-        elif not (stream.type == "data" and source.chapters()):  # that track names the chapters
-            codec = stream.codec_context.name if stream.codec_context else stream.codec_tag
-            lines.append(f"{name} ({codec}) is left out: {output.format.name} cannot hold it")
+            reason = _attach(stream, output, private)
+        elif stream.type == "data" and source.chapters():
+            continue  # that track names the chapters
+        else:
+            kind, reason = _choose(stream, output.format.name, name, private)
+            if kind is not None:
+                tracks[stream.index] = kind(stream, output, private)
+        if reason:
+            label = "" if stream.type == "video" else f" ({_label(source, stream)})"
+            lines.append(f"{stream.type} track {stream.index}{label} is left out: {reason}")
     return tracks, lines
+
+
+def _choose(
+    stream: Any, format: str, name: str, private: bool
+) -> tuple[Callable[..., "Track"] | None, str]:
+    """How a stream comes into a file of `format`; None with the reason why it does not."""
+    context, kind = stream.codec_context, stream.type
+    if kind == "video":
+        return None, "it would show what the filter covers"
+    if kind == "data" and private:
+        return None, "it may name people or places"
+    if kind == "audio" and context is None:
+        return None, "there is no decoder for it"
+    if kind == "audio" and not (context.rate and context.channels):
+        # Announced, but not in the part of the file that was looked at so far.
+        first = _first_sound(name, stream.index)
+        return (None, "it holds no sound") if first is None else (partial(_Sound, like=first), "")
+    odd = format == "avi" and kind == "audio" and context.name not in _AVI_SOUND
+    if not odd and _holds(format, stream):
+        return _Copy, ""
+    if kind == "audio":
+        return _Sound, ""
+    if kind == "subtitle" and _is_text(stream) and format in _SUBTITLES:
+        return _Subtitles, ""
+    return None, f"{format} cannot hold it"
+
+
+def _attach(stream: Any, output: Any, private: bool) -> str:
+    """Copy an attachment; returns the reason if it is left out."""
+    kind = stream.mimetype or ""
+    if _PICTURE_FILE.match(kind) or _PICTURE_FILE.match(stream.name or ""):
+        return "it may show what the filter covers"
+    if private and not _FONT_FILE.match(kind) and not _FONT_FILE.match(stream.name or ""):
+        return "it may name people or places"
+    if output.format.name != "matroska":
+        return "only .mkv holds attachments"
+    output.add_attachment(stream.name or "attachment", kind, stream.data)
+    return ""
+
+
+def _first_sound(name: str, index: int) -> Any:
+    """The first frame of a sound track of the file `name`; None without one."""
+    import av
+
+    with open_container(name) as container:
+        try:
+            return next(container.decode(container.streams[index]), None)
+        except av.FFmpegError:
+            return None
+
+
+def _label(container: Any, stream: Any) -> str:
+    """The name of a stream's codec, or of its kind in the file where there is no decoder."""
+    import av.logging
+
+    if stream.type == "attachment":
+        return stream.name or "no name"
+    if stream.codec_context is not None:
+        return stream.codec_context.name
+    level = av.logging.get_level()
+    av.logging.set_level(av.logging.INFO)  # the description is empty below it
+    try:
+        text = container.dumps_format()
+    finally:
+        av.logging.set_level(level)
+    found = re.search(rf"Stream #0:{stream.index}\D.*?: \w+: \w+ \(([^ /)]+)", text)
+    return found.group(1) if found else "of unknown codec"
 
 
 def _holds(format: str, stream: Any) -> bool:
@@ -120,47 +194,79 @@ def _holds(format: str, stream: Any) -> bool:
     return True
 
 
-def _is_odd_sound(format: str, stream: Any) -> bool:
-    known = stream.codec_context is not None and stream.codec_context.name in _AVI_SOUND
-    return format == "avi" and stream.type == "audio" and not known
-
-
 def _is_text(stream: Any) -> bool:
     return stream.codec_context is not None and stream.codec_context.name in (
         "ass", "ssa", "subrip", "srt", "mov_text", "webvtt", "text",
     )  # fmt: skip
 
 
-@dataclass
-class _Copy:
-    """Copies packets. Sound is also decoded, to leave out damaged packets."""
+class Track:
+    """A track that is copied from one file to another."""
 
-    source: Any
-    output: Any
-    shift: Callable[[Any], None]
-    lost: float = 0.0  # seconds
-
-    def __post_init__(self) -> None:
-        self.stream = self.output.add_stream_from_template(self.source, opaque=True)
-        copy_stream_metadata(self.source, self.stream)
-        context = self.source.codec_context
-        self.codec = context.name if context is not None else ""
-        self.checked = self.source.type == "audio" and context is not None
+    def __init__(self, source: Any, output: Any, private: bool):
+        self.source, self.output, self.private = source, output, private
+        self._lost = self._doubled = 0.0  # seconds
+        self._places = 0  # subtitles that are left out
+        self._last: int | None = None  # time of the last packet of sound, in ticks
+        self.stream = self._open()
+        copy_stream_metadata(source, self.stream, private=private)
 
     def feed(self, packet: Any) -> None:
+        """Take the next packet of the source, at its time in the new file."""
         import av
 
-        duration = float((packet.duration or 0) * packet.time_base)
-        try:
-            if self.checked:
-                packet.decode()
-            self.shift(packet)
-            if not self._shown(packet):
+        seconds = float((packet.duration or 0) * packet.time_base)
+        if self.source.type == "audio" and packet.dts is not None:
+            if self._last is not None and packet.dts <= self._last:
+                self._doubled += seconds
                 return
+            self._last = packet.dts
+        elif self.source.type == "subtitle" and self.private and _PLACE.search(bytes(packet)):
+            self._places += 1
+            return
+        try:
+            self._write(packet)
+        except av.error.InvalidDataError:
+            self._lost += seconds
+        except av.error.ArgumentError:  # of the muxer: times that go back
+            self._doubled += seconds
+
+    def finish(self) -> list[str]:
+        """Write what is still buffered; returns a line about each loss."""
+        self._flush()
+        name = f"{self.source.type} track {self.source.index}"
+        lines = []
+        if self._lost:
+            lines.append(f"{name}: {self._lost:.2f} s are damaged and left out")
+        if self._doubled:
+            lines.append(f"{name}: {self._doubled:.2f} s overlap what was before and are left out")
+        if self._places:
+            lines.append(f"{name}: {self._places} texts with positions are left out")
+        return lines
+
+    def _open(self) -> Any:
+        """The new stream."""
+        raise NotImplementedError
+
+    def _write(self, packet: Any) -> None:
+        raise NotImplementedError
+
+    def _flush(self) -> None:
+        pass
+
+
+class _Copy(Track):
+    """Copies packets. Sound is also decoded, to leave out damaged packets."""
+
+    def _open(self) -> Any:
+        return self.output.add_stream_from_template(self.source, opaque=True)
+
+    def _write(self, packet: Any) -> None:
+        if self.source.type == "audio":
+            packet.decode()
+        if self._shown(packet):
             packet.stream = self.stream
             self.output.mux(packet)
-        except (av.error.InvalidDataError, av.error.ArgumentError):
-            self.lost += duration
 
     def _shown(self, packet: Any) -> bool:
         """Whether a packet is played, or is needed to decode the start of what is played.
@@ -171,92 +277,67 @@ class _Copy:
             return not packet.is_discard
         if self.output.format.name not in ("mp4", "mov"):
             # Opus starts with some silence before zero, which its decoders leave out.
-            early = -_OPUS_START if self.codec == "opus" else 0
+            context = self.source.codec_context
+            early = -_OPUS_START if context is not None and context.name == "opus" else 0
             return not packet.is_discard and packet.pts * packet.time_base >= early
         return not packet.is_discard or packet.pts + 2 * (packet.duration or 0) > 0
 
-    def finish(self) -> str | None:
-        return _damaged(self.source, self.lost)
 
-
-def _damaged(stream: Any, seconds: float) -> str | None:
-    if not seconds:
-        return None
-    return f"{stream.type} track {stream.index}: {seconds:.2f} s are damaged and left out"
-
-
-@dataclass
-class _Sound:
+class _Sound(Track):
     """Sound decoded and encoded again."""
 
-    source: Any
-    output: Any
-    shift: Callable[[Any], None]
-    lost: float = 0.0  # seconds
+    def __init__(self, source: Any, output: Any, private: bool, like: Any = None):
+        """`like`: a frame of it, where the track does not say its rate and channels."""
+        self._like = like
+        super().__init__(source, output, private)
 
-    def __post_init__(self) -> None:
+    def _open(self) -> Any:
         import av
 
+        like = self._like
+        rate, layout = (
+            (self.source.rate, self.source.layout)
+            if like is None
+            else (like.sample_rate, like.layout)
+        )
         codec = _SOUND[self.output.format.name]
-        rates = av.Codec(codec, "w").audio_rates or [self.source.rate]
-        rate = self.source.rate if self.source.rate in rates else 48000
-        self.stream = self.output.add_stream(codec, rate=rate, layout=self.source.layout)
-        self.stream.bit_rate = 96_000 * max(self.source.channels, 1)
-        copy_stream_metadata(self.source, self.stream)
-        context = self.stream.codec_context
-        self.resampler = av.AudioResampler(context.format, context.layout, rate, 1024)
+        rates = av.Codec(codec, "w").audio_rates or [rate]
+        rate = rate if rate in rates else 48000
+        stream = self.output.add_stream(codec, rate=rate, layout=layout)
+        stream.bit_rate = 96_000 * max(layout.nb_channels, 1)
+        context = stream.codec_context
+        self._resampler = av.AudioResampler(context.format, context.layout, rate, 1024)
+        return stream
 
-    def feed(self, packet: Any) -> None:
-        import av
-
-        self.shift(packet)
-        try:
-            for frame in packet.decode():
-                self._encode(frame)
-        except av.error.InvalidDataError:
-            self.lost += float((packet.duration or 0) * packet.time_base)
+    def _write(self, packet: Any) -> None:
+        for frame in packet.decode():
+            self._encode(frame)
 
     def _encode(self, frame: Any) -> None:
-        for piece in self.resampler.resample(frame):
+        for piece in self._resampler.resample(frame):
             self.output.mux(self.stream.encode(piece))
 
-    def finish(self) -> str | None:
+    def _flush(self) -> None:
         self._encode(None)
         self.output.mux(self.stream.encode(None))
-        return _damaged(self.source, self.lost)
 
 
-@dataclass
-class _Subtitles:
+class _Subtitles(Track):
     """Text subtitles decoded and encoded again."""
 
-    source: Any
-    output: Any
-    shift: Callable[[Any], None]
-    lost: float = 0.0  # seconds
-
-    def __post_init__(self) -> None:
-        self.stream = self.output.add_stream(_SUBTITLES[self.output.format.name])
+    def _open(self) -> Any:
+        stream = self.output.add_stream(_SUBTITLES[self.output.format.name])
         self.source.codec_context.open()
-        self.stream.codec_context.subtitle_header = self.source.codec_context.subtitle_header
-        self.stream.time_base = self.source.time_base
-        copy_stream_metadata(self.source, self.stream)
+        stream.codec_context.subtitle_header = self.source.codec_context.subtitle_header
+        stream.time_base = self.source.time_base
+        return stream
 
-    def feed(self, packet: Any) -> None:
-        import av
-
-        self.shift(packet)
-        try:
-            subtitle = self.source.codec_context.decode2(packet)
-            if subtitle is None:
-                return
-            coded = self.stream.codec_context.encode_subtitle(subtitle)
-            coded.pts = coded.dts = packet.pts
-            coded.duration, coded.time_base = packet.duration, packet.time_base
-            coded.stream = self.stream
-            self.output.mux(coded)
-        except (av.error.InvalidDataError, av.error.ArgumentError):
-            self.lost += float((packet.duration or 0) * packet.time_base)
-
-    def finish(self) -> str | None:
-        return _damaged(self.source, self.lost)
+    def _write(self, packet: Any) -> None:
+        subtitle = self.source.codec_context.decode2(packet)
+        if subtitle is None:
+            return
+        coded = self.stream.codec_context.encode_subtitle(subtitle)
+        coded.pts = coded.dts = packet.pts
+        coded.duration, coded.time_base = packet.duration, packet.time_base
+        coded.stream = self.stream
+        self.output.mux(coded)

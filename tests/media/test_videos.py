@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from keypoints.errors import InputError
-from keypoints.media import colours, videos
+from keypoints.media import colours, formats, video_writer, videos
 from tests.clips import HEIGHT, MILLISECOND, WIDTH, bar, bar_widths, damage, write_clip
 
 ROOT = Path(__file__).parents[2]
@@ -23,7 +23,7 @@ WIDTHS = [4 * (k + 1) for k in range(COUNT)]
 
 
 def rewrite(source, target, paint=lambda image: image, **options) -> list[str]:
-    with videos.rewriting(source, target, **options) as frames:
+    with video_writer.rewriting(source, target, **options) as frames:
         for _, image in frames:
             frames.write(paint(image))
     return frames.notes
@@ -43,7 +43,7 @@ def picture_track(path):
         return context.width, context.height, colours.colours_of(context)
 
 
-@pytest.mark.parametrize("suffix", videos.SUFFIXES)
+@pytest.mark.parametrize("suffix", formats.VIDEOS)
 def test_frames_come_back_in_order_with_their_times(tmp_path, suffix):
     source = write_clip(tmp_path / "clip.mp4", BARS)
     assert rewrite(source, tmp_path / f"out{suffix}") == []
@@ -227,8 +227,8 @@ def test_hd_that_does_not_say_is_taken_as_bt709(tmp_path):
     told = write_clip(tmp_path / "told.mp4", [image], colours=(1, 2, 2, 1))
     with av.open(str(told)) as file:
         frame = next(file.decode(video=0))
-    untold = videos.conversion_matrix(colours.Colours(0, 2, 2, 2), frame.width, frame.height)
-    assert untold == videos.conversion_matrix(colours.Colours(1, 1, 1, 1), 64, 48)
+    untold = colours.conversion_matrix(colours.Colours(0, 2, 2, 2), frame.width, frame.height)
+    assert untold == colours.conversion_matrix(colours.Colours(1, 1, 1, 1), 64, 48)
     np.testing.assert_allclose(first_frame(source), image, atol=3)
 
 
@@ -270,7 +270,7 @@ def test_ten_bits_of_sdr_are_said_to_become_eight(tmp_path):
     np.testing.assert_allclose(first_frame(tmp_path / "out.mp4"), RED, atol=4)
 
 
-@pytest.mark.parametrize("suffix", videos.SUFFIXES)
+@pytest.mark.parametrize("suffix", formats.VIDEOS)
 @pytest.mark.parametrize("size", [(63, 47), (64, 47), (63, 48)])
 def test_odd_sizes_stay(tmp_path, suffix, size):
     width, height = size
@@ -406,7 +406,7 @@ def test_quality_goes_by_names_and_high_looks_like_the_source(tmp_path, suffix):
     source = write_clip(tmp_path / "clip.mp4", images, options={"crf": "4"})
     before = [image.astype(float) for _, image in videos.read_frames(source)]
     luma, errors, sizes = np.array([0.299, 0.587, 0.114]), [], []
-    for quality in videos.QUALITIES:
+    for quality in formats.QUALITIES:
         target = tmp_path / f"{quality}{suffix}"
         rewrite(source, target, quality=quality)
         after = [image for _, image in videos.read_frames(target)]
@@ -420,7 +420,10 @@ def test_quality_goes_by_names_and_high_looks_like_the_source(tmp_path, suffix):
 
 def test_ctrl_c_ends_the_video_there_and_goes_on(tmp_path):
     source = write_clip(tmp_path / "clip.mp4", BARS, sound="aac")
-    with pytest.raises(KeyboardInterrupt), videos.rewriting(source, tmp_path / "out.mp4") as frames:
+    with (
+        pytest.raises(KeyboardInterrupt),
+        video_writer.rewriting(source, tmp_path / "out.mp4") as frames,
+    ):
         for number, (_, image) in enumerate(frames):
             frames.write(image)
             if number == 3:
@@ -432,10 +435,10 @@ def test_ctrl_c_ends_the_video_there_and_goes_on(tmp_path):
 def test_a_failure_keeps_the_file_that_was_there(tmp_path):
     source, target = write_clip(tmp_path / "clip.mp4", BARS), tmp_path / "out.mp4"
     target.write_bytes(b"precious")
-    with pytest.raises(ZeroDivisionError), videos.rewriting(source, target) as frames:
+    with pytest.raises(ZeroDivisionError), video_writer.rewriting(source, target) as frames:
         frames.write(next(iter(frames))[1])
         raise ZeroDivisionError
-    with pytest.raises(KeyboardInterrupt), videos.rewriting(source, target):
+    with pytest.raises(KeyboardInterrupt), video_writer.rewriting(source, target):
         raise KeyboardInterrupt  # before any frame was written
     assert target.read_bytes() == b"precious"
     assert sorted(p.name for p in tmp_path.iterdir()) == ["clip.mp4", "out.mp4"]
@@ -500,7 +503,7 @@ def test_what_is_no_video_is_named(tmp_path):
 
 def test_recordings_keep_the_times_of_their_frames(tmp_path):
     for suffix in (".mp4", ".webm"):
-        with videos.recording(tmp_path / f"clip{suffix}", WIDTH, HEIGHT) as add:
+        with video_writer.recording(tmp_path / f"clip{suffix}", WIDTH, HEIGHT) as add:
             for timestamp, image in zip((7.0, 7.1, 7.5, 8.0), BARS):
                 add(image, timestamp)
         assert times(tmp_path / f"clip{suffix}") == pytest.approx([0, 0.1, 0.5, 1.0], abs=1e-3)
@@ -532,6 +535,6 @@ def test_memory_stays_flat(tmp_path):
 
 
 def test_encoders_that_the_installed_ffmpeg_lacks(monkeypatch):
-    assert videos.encoders() == {"libx264": True, "libvpx-vp9": True, "mpeg4": True}
-    monkeypatch.setitem(videos.ENCODERS, "webm", "no_such_encoder")
-    assert videos.encoders() == {"libx264": True, "no_such_encoder": False, "mpeg4": True}
+    assert video_writer.encoders() == {"libx264": True, "libvpx-vp9": True, "mpeg4": True}
+    monkeypatch.setitem(video_writer.ENCODERS, "webm", "no_such_encoder")
+    assert video_writer.encoders() == {"libx264": True, "no_such_encoder": False, "mpeg4": True}
