@@ -11,7 +11,7 @@ from keypoints.errors import InputError, near_miss
 # One value for the whole run, whatever a stage says: what is learned from, which crop the network
 # sees, which weights it has.
 FIXED = (
-    "data", "train_split", "validation_split", "seed", "view", "margin", "pipeline", "backbone",
+    "data", "train_split", "validation_split", "seed", "crop", "crop_scale", "pipeline", "backbone",
     "head", "weights", "stages",
 )  # fmt: skip
 
@@ -42,12 +42,12 @@ class Config:
     validation_split: str = _option("validation", "split on which the best epoch is chosen")
     seed: int = _option(0, "random seed", low=0, high=2**32 - 1)
 
-    view: str = _option(
+    crop: str = _option(
         "face",
         "face: square crop around the face box; frame: central crop of the image",
         choices=("face", "frame"),
     )
-    margin: float = _option(
+    crop_scale: float = _option(
         1.4, "side of the face crop, in longer sides of the box", low=1.0, high=4.0
     )
 

@@ -11,7 +11,7 @@ import numpy as np
 
 CROP = 224  # side of the square crop that the network takes, in pixels
 OPENCV_SIDE = 2**15 - 2  # longest side that OpenCV's warps take, pixels
-FRAME_SHORT_SIDE = 255  # the `frame` view scales the short side of an image to this
+FRAME_SHORT_SIDE = 255  # the crop of the frame scales the short side of an image to this
 
 
 def landmark_box(points: np.ndarray) -> np.ndarray:
@@ -26,33 +26,6 @@ def rotation(degrees: np.ndarray | float) -> np.ndarray:
     angle = np.radians(degrees)
     cos, sin = np.cos(angle), np.sin(angle)
     return np.moveaxis(np.array([[cos, -sin], [sin, cos]]), (0, 1), (-2, -1))
-
-
-def crop_matrix(
-    box: np.ndarray, *, margin: float, roll: np.ndarray | float = 0.0, size: int = CROP
-) -> np.ndarray:
-    """Matrix from an image to the square `size` crop around a tight landmark box.
-
-    The crop is centred on the box. Its side is `margin` times the longer side of the box and
-    covers `size` pixels from edge to edge. `box`: left, top, width, height `(..., 4)`. The crop
-    shows the image turned back by `roll` `(...)`, degrees clockwise. Returns `(..., 2, 3)` float64.
-    A box of zero size is treated as one pixel wide.
-    """
-    box = np.asarray(box, np.float64)
-    centre = box[..., :2] + box[..., 2:] / 2
-    side = np.maximum(box[..., 2:].max(axis=-1), 1.0) * margin
-    linear = (size / side)[..., None, None] * rotation(-np.asarray(roll, np.float64))
-    # The centre of the box maps to the centre of the crop, which lies between two pixels.
-    shift = (size - 1) / 2 - (linear @ centre[..., None])
-    return np.concatenate([linear, shift], axis=-1)
-
-
-def frame_matrix(width: int, height: int, *, size: int = CROP) -> np.ndarray:
-    """Matrix of the central `size` crop after the short side is scaled to `FRAME_SHORT_SIDE`."""
-    scale = FRAME_SHORT_SIDE / min(width, height)
-    matrix = np.array([[scale, 0, 0], [0, scale, 0]], np.float64)
-    matrix[:, 2] = (size - 1) / 2 - scale * (np.array([width, height]) - 1) / 2
-    return matrix
 
 
 def compose(second: np.ndarray, first: np.ndarray) -> np.ndarray:

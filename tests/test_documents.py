@@ -186,7 +186,7 @@ def test_python_blocks_run(workplace, place, monkeypatch):
         return
     names: dict = {}
     exec(code, names)
-    if "margin *" in code:  # a crop by hand: the same points as those of the predictor
+    if "crop_scale *" in code:  # a crop by hand: the same points as those of the predictor
         box = [names[name] for name in ("left", "top", "width", "height")]
         predictor = Predictor.load(workplace / "runs" / "youtube_faces")
         expected = predictor.predict(names["image"], [box])[0]

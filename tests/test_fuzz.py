@@ -138,7 +138,7 @@ MANIFESTS = [
         {
             "formats": {"onnx": "model.onnx"},
             "sha256": {"model.onnx": "0" * 64},
-            "crop": {"view": "face", "margin": 1.4},
+            "crop": {"frame": False, "scale": 1.4, "size": 224},
             "run": {"data": "mine"},
         }
     ).encode()

@@ -3,6 +3,7 @@ import numpy as np
 import pytest
 
 from keypoints import geometry
+from keypoints.crop import Crop
 
 # A box of 40 x 80 at (10, 20) in a 120 x 200 picture: wider one way, off-centre both ways.
 BOX = np.array([10.0, 20.0, 40.0, 80.0])
@@ -13,30 +14,10 @@ def test_landmark_box():
     assert geometry.landmark_box(points).tolist() == [3, 4, 10, 5]
 
 
-def test_crop_matrix_by_hand():
-    # Longer side 80, margin 1.4: 112 picture pixels on 224, so scale 2. Centre (30, 60) to 111.5.
-    matrix = geometry.crop_matrix(BOX, margin=1.4)
-    np.testing.assert_allclose(matrix, [[2, 0, 111.5 - 60], [0, 2, 111.5 - 120]])
-
-
-def test_crop_matrix_of_an_empty_box_is_finite_and_invertible():
-    matrix = geometry.crop_matrix(np.array([5.0, 6.0, 0.0, 0.0]), margin=1.4)
-    back = geometry.apply(geometry.invert(matrix), np.array([[111.5, 111.5]]))
-    np.testing.assert_allclose(back, [[5, 6]], atol=1e-5)
-
-
-def test_frame_matrix_scales_the_short_side_edge_to_edge():
-    matrix = geometry.frame_matrix(width=102, height=51)  # scale 5; 510 x 255
-    corners = geometry.apply(matrix, np.array([[-0.5, -0.5], [101.5, 50.5]]))
-    # The scaled picture is 510 x 255 and its middle 224 x 224 are kept, from -0.5 to 223.5.
-    np.testing.assert_allclose(corners[0], [-0.5 - (510 - 224) / 2, -0.5 - (255 - 224) / 2])
-    np.testing.assert_allclose(corners[1], [223.5 + (510 - 224) / 2, 223.5 + (255 - 224) / 2])
-
-
 def test_matrix_then_inverse_returns_the_points():
     points = np.random.default_rng(0).uniform(-50, 250, (3, 68, 2))
     boxes = np.array([[10, 20, 40, 80], [-9, 3, 70, 31], [100, 7, 5, 6]], float)
-    matrices = geometry.crop_matrix(boxes, margin=1.3)
+    matrices = Crop(1.3).matrices(boxes)
     there = geometry.apply(matrices, points)
     np.testing.assert_allclose(geometry.apply(geometry.invert(matrices), there), points, atol=1e-3)
 
@@ -56,8 +37,8 @@ def test_a_bright_dot_stays_under_its_point(side):
     dot = np.array([420.0, 333.0])
     half = int(side / 40)
     image[333 - half : 334 + half, 420 - half : 421 + half] = 255
-    matrix = geometry.crop_matrix(
-        np.array([dot[0] - side * 0.3, dot[1] - side * 0.6, side, side * 0.8]), margin=1.4
+    matrix = Crop(1.4).matrices(
+        np.array([dot[0] - side * 0.3, dot[1] - side * 0.6, side, side * 0.8])
     )
     crop = geometry.crop(image, matrix).astype(float).sum(axis=-1)
     y, x = np.mgrid[:224, :224]
@@ -68,14 +49,14 @@ def test_a_bright_dot_stays_under_its_point(side):
 def test_shrinking_averages_instead_of_skipping_pixels():
     stripes = np.zeros((1000, 1000, 3), np.uint8)
     stripes[:, ::2] = 200
-    matrix = geometry.crop_matrix(np.array([100.0, 100, 800, 800]), margin=1.0)
+    matrix = Crop(1.0).matrices(np.array([100.0, 100, 800, 800]))
     crop = geometry.crop(stripes, matrix).astype(float)
     assert abs(crop.mean() - 100) < 3 and crop.std() < 35
 
 
 def test_outside_the_picture_is_black():
     image = np.full((50, 80, 3), 255, np.uint8)
-    crop = geometry.crop(image, geometry.crop_matrix(np.array([0.0, 0, 80, 50]), margin=2.0))
+    crop = geometry.crop(image, Crop(2.0).matrices(np.array([0.0, 0, 80, 50])))
     assert crop[0].max() == 0 and crop[112, 112].min() == 255
 
 
@@ -95,22 +76,22 @@ def test_a_crop_of_a_photograph_is_that_of_its_part():
     part = rng.integers(0, 256, (60, 90, 3), dtype=np.uint8)
     wide = np.zeros((60, 40_000, 3), np.uint8)
     wide[:, 35_000:35_090] = part
-    small = geometry.crop_matrix(np.array([40, 20, 30, 25]), margin=1.4)
-    there = geometry.crop_matrix(np.array([35_040, 20, 30, 25]), margin=1.4)
+    small = Crop(1.4).matrices(np.array([40, 20, 30, 25]))
+    there = Crop(1.4).matrices(np.array([35_040, 20, 30, 25]))
     np.testing.assert_array_equal(geometry.crop(wide, there), geometry.crop(part, small))
     photograph = rng.integers(0, 256, (1300, 1700, 3), dtype=np.uint8)
-    matrix = geometry.crop_matrix(np.array([400, 300, 500, 640]), margin=1.4)  # 4 pixels to one
+    matrix = Crop(1.4).matrices(np.array([400, 300, 500, 640]))  # 4 pixels to one
     reduced = geometry.reduce(photograph, 4)
     whole = geometry.compose(matrix, geometry.enlargement(4))
     shown = cv2.warpAffine(reduced, whole, (224, 224), flags=cv2.INTER_LINEAR)
     np.testing.assert_array_equal(geometry.crop(photograph, matrix), shown)
-    outside = geometry.crop_matrix(np.array([9000, 300, 900, 900]), margin=1.4)
+    outside = Crop(1.4).matrices(np.array([9000, 300, 900, 900]))
     assert not geometry.crop(photograph, outside).any()
 
 
 def test_a_rolled_crop_by_hand():
     # A box around (50, 40), rolled clockwise by 90 degrees: right of it is what was above.
-    matrix = geometry.crop_matrix(np.array([40.0, 30, 20, 20]), margin=1.12, roll=90.0)
+    matrix = Crop(1.12).matrices(np.array([40.0, 30, 20, 20]), 90.0)
     points = np.array([[50.0, 40], [60, 40], [50, 45]])
     # 224 pixels for 22.4: ten to one.
     expected = [[111.5, 111.5], [111.5, 11.5], [161.5, 111.5]]

@@ -126,10 +126,10 @@ def _begin(output: str, model: str) -> Work:
     """The work of a new output."""
     from keypoints.bulk import plan, work
     from keypoints.bulk.store import Store
-    from keypoints.inference.predictor import Predictor
+    from keypoints.inference.predictor import load_network
 
     plan.write_facts(Store(output), {"model": model})
-    version = work.digest(Predictor.load(model, threads=1))
+    version = work.digest(load_network(model, threads=1))
     return Work(output=output, facts=(("model", model),), model=model, version=version)
 
 

@@ -8,6 +8,7 @@ import numpy as np
 
 from keypoints import geometry
 from keypoints.benchmarks.timings import Timing, interleaved, timing
+from keypoints.crop import Crop
 from keypoints.data.records import Example, Records, make_records
 from keypoints.evaluation.matching import detected_boxes
 from keypoints.evaluation.protocol import yaw_bins
@@ -92,9 +93,8 @@ def turn(records: Records, degrees: float) -> Records:
             image = records.image(index)
             height, width = image.shape[:2]
             side = math.ceil(math.hypot(width, height))
-            margin = side / max(width, height)
             frame = np.array([-0.5, -0.5, width, height])
-            matrix = geometry.crop_matrix(frame, margin=margin, roll=-degrees, size=side)
+            matrix = Crop(side / max(width, height), side).matrices(frame, -degrees)
             yield Example(
                 records.files[index],
                 records.identities[index],
@@ -109,7 +109,6 @@ def turn(records: Records, degrees: float) -> Records:
 
 def shown_at(records: Records, width: int, height: int) -> np.ndarray:
     """The first face in the middle of a picture of this size, `HEIGHT` of it high."""
-    margin = width / (HEIGHT * height)
-    matrix = geometry.crop_matrix(records.boxes[0], margin=margin, size=width)
+    matrix = Crop(width / (HEIGHT * height), width).matrices(records.boxes[0])
     top = (width - height) // 2
     return geometry.crop(records.image(0), matrix, size=width)[top : top + height]

@@ -143,15 +143,15 @@ def measure_predictions(run: Path, *, export: Path, repeats: int = 30) -> list[T
 
     crop = np.random.default_rng(0).integers(0, 256, (1, CROP, CROP, 3), dtype=np.uint8)
     live = f"Keras on {runs.environment()['backend']}"
-    networks, skipped = {live: runs.load_predict(run)[0]}, []
+    networks, skipped = {live: runs.load_network(run)}, []
     for name, format in (("ONNX", "onnx"), ("int8 ONNX", "onnx-int8")):
         if export.is_dir() and format in read_manifest(export)["formats"]:
-            networks[name] = load_exported(export, format=format)[0]
+            networks[name] = load_exported(export, format=format)
         else:
             note = f"{export} has no {format}; run keypoints export {run}"
             skipped.append(Timing(name, "ms", note=note))
     subjects: dict[str, Callable[[], Any]] = {
-        name: partial(network, crop) for name, network in networks.items()
+        name: partial(network.predict, crop) for name, network in networks.items()
     }
     rows = [timing(n, "ms", np.array(s) * 1e3) for n, s in interleaved(subjects, repeats).items()]
     return compared(rows + skipped, live)

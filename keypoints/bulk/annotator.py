@@ -13,10 +13,9 @@ import numpy as np
 from keypoints import geometry
 from keypoints.bulk.inputs import Picture
 from keypoints.bulk.tables import Annotated, text_of
-from keypoints.estimate import Estimate, in_picture
+from keypoints.estimate import Estimate, in_picture, score_faces
 from keypoints.inference.detections import Detections, Detector
 from keypoints.inference.predictor import BATCH, Predictor
-from keypoints.inference.tracking import score_faces
 from keypoints.pose import angles, fit_rotation
 
 READERS = 4  # threads that read and decode pictures; most of their time they wait for files

@@ -26,7 +26,7 @@ from keypoints.errors import InputError
 
 if TYPE_CHECKING:
     from keypoints.filters.engine import Filter
-    from keypoints.inference.predictor import Predictor
+    from keypoints.network import Network
 
 ATTEMPTS = "attempts"  # folder of the notes
 FILTERED = "filtered"  # folder of the pictures with a filter
@@ -60,7 +60,7 @@ class Work:
 
         cv2.setNumThreads(self.threads)
         predictor = Predictor.load(self.model, threads=self.threads)
-        if digest(predictor) != self.version:
+        if digest(predictor.network) != self.version:
             raise InputError(f"model={self.model}: on this machine it is another file")
         still, moving = (
             search_policy(filter, moving=moving).load(detectors.DEFAULT, threads=self.threads)
@@ -75,12 +75,12 @@ class Work:
         )
 
 
-def digest(predictor: Predictor) -> str:
+def digest(network: Network) -> str:
     """The SHA-256 of the file that a model was read from."""
     from keypoints.models import runs
 
-    assert predictor.file is not None  # it was loaded
-    return runs.weights_digest(predictor.file)
+    assert network.source is not None  # it was loaded
+    return runs.weights_digest(network.source)
 
 
 def annotate_unit(work: Work, unit: Unit) -> tables.Counts:
@@ -191,7 +191,7 @@ def _draw_filter(
     A filter that hides who somebody is covers all that the detector found, any other one what is
     likely to be a face. The file's name has nothing of the input's.
     """
-    from keypoints.inference.tracking import SCORE_THRESHOLD
+    from keypoints.estimate import SCORE_THRESHOLD
     from keypoints.media import picture_writer, pictures
 
     drawn = points if filter.protects else points[scores >= SCORE_THRESHOLD]

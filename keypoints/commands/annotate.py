@@ -137,9 +137,9 @@ def what_makes(
     from keypoints.bulk import work
     from keypoints.filters import filter_digest
     from keypoints.inference import centerface
-    from keypoints.inference.predictor import Predictor
+    from keypoints.inference.predictor import load_network
 
-    version = work.digest(Predictor.load(model, threads=1))
+    version = work.digest(load_network(model, threads=1))
     facts: dict[str, str | bool | None] = {
         "keypoints": keypoints.__version__,
         "model": model,

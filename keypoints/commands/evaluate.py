@@ -87,30 +87,30 @@ def evaluate(
 
     from keypoints.data.sources import load_records, parse_sets, refuse_output
     from keypoints.evaluation import matching, protocol, reports
-    from keypoints.inference.predictor import Predictor
+    from keypoints.inference.predictor import load_network
     from keypoints.models import runs
 
-    predictor = Predictor.load(source) if model is not None else None
-    if predictor and predictor.view == "frame" and boxes != "truth":
+    network = load_network(source) if model is not None else None
+    if network and network.crop.frame and boxes != "truth":
         raise InputError(f"--boxes={boxes}: this model sees the whole frame and needs no boxes")
     if not data:
-        data = parse_sets(predictor.data)[0][0] if predictor else "youtube_faces_keypoints"
+        data = parse_sets(network.trained_on)[0][0] if network else "youtube_faces_keypoints"
     if not kinds:
         importlib.import_module("matplotlib")  # for the report: if it is missing, fail at once
-    if predictor and predictor.view == "frame":
+    if network and network.crop.frame:
         boxes = "none"
     if output is not None:
         folder = Path(output)
-    elif predictor is None:
+    elif network is None:
         folder = Path("runs") / "evaluation" / f"{source.stem}-{split}"
     else:
         folder = report_folder(source, split, *(kinds or [boxes + "-flip" * flip]))
     refuse_output(data, "--output", folder)
     records = load_records(data, split, labels=labels, archive=archive, data_dir=data_dir)
     if kinds:
-        measure(kinds[0], predictor, records, folder, model=str(source))
+        measure(kinds[0], network, records, folder, model=str(source))
         return
-    if predictor is None:
+    if network is None:
         faces = protocol.read_predictions(source, records)
         predicted, false_faces = matching.matched_points(records, faces)
         facts: dict[str, Any] = {
@@ -129,18 +129,10 @@ def evaluate(
             found = matching.detected_boxes(records, load_detector(detector).detect)
             places, rolls = found.boxes, found.rolls
             detected = {"detector": detector, "false_faces": found.false_faces}
-        predicted = protocol.predict_points(
-            predictor.network,
-            records,
-            places,
-            rolls=rolls,
-            view=predictor.view,
-            margin=predictor.margin,
-            flip=flip,
-        ).points
+        predicted = protocol.predict_points(network, records, places, rolls=rolls, flip=flip).points
         facts = {
             "model": str(source),
-            "weights_sha256": predictor.file and runs.weights_digest(predictor.file),
+            "weights_sha256": network.source and runs.weights_digest(network.source),
             "boxes": boxes,
             **detected,
             "flip": flip,
@@ -159,15 +151,15 @@ def report_folder(source: Path, split: str, kind: str) -> Path:
     return folder / "evaluation" / f"{split}-{kind}"
 
 
-def measure(kind: str, predictor: Any, records: Any, folder: Path, **facts: Any) -> None:
+def measure(kind: str, network: Any, records: Any, folder: Path, **facts: Any) -> None:
     """Print a model's stability, reliability or errors with masks; writes `folder`/KIND.json."""
     from keypoints.evaluation import calibration, masks, stability
     from keypoints.models import runs
     from keypoints.system.atomic import write_text
 
-    facts["weights_sha256"] = runs.weights_digest(predictor.file)
+    facts["weights_sha256"] = runs.weights_digest(network.source)
     measures = {"stability": stability, "reliability": calibration, "masks": masks}[kind]
-    report = measures.measure(predictor, records, **facts)
+    report = measures.measure(network, records, **facts)
     folder.mkdir(parents=True, exist_ok=True)
     write_text(folder / f"{kind}.json", json.dumps(report, indent=2) + "\n")
     print(measures.table(report))

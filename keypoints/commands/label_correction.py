@@ -26,13 +26,13 @@ def label_correction(
     """
     from keypoints.data.sources import load_records
     from keypoints.evaluation import correction_fit
-    from keypoints.inference.predictor import Predictor
+    from keypoints.inference.predictor import load_network
 
-    predictors = [Predictor.load(name) for name in model.split(",")]
+    networks = [load_network(name) for name in model.split(",")]
     sources = {"archive": archive, "data_dir": data_dir, "labels": "published"}
     records = load_records(data, split, **sources)
     print(
         correction_fit.table(
-            correction_fit.fit(predictors, records, load_records(reference, split, **sources))
+            correction_fit.fit(networks, records, load_records(reference, split, **sources))
         )
     )

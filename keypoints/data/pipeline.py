@@ -15,6 +15,7 @@ import numpy as np
 
 from keypoints import geometry, landmarks
 from keypoints.config import Config, resolved
+from keypoints.crop import Crop
 from keypoints.data import augment
 from keypoints.data.records import Records
 from keypoints.errors import InputError
@@ -26,42 +27,22 @@ ALL = slice(None)
 WINDOW_SIDE = 2.0
 
 
-def view_matrices(
-    records: Records,
-    boxes: np.ndarray | None = None,
-    rolls: np.ndarray | None = None,
-    *,
-    view: str,
-    margin: float,
-) -> np.ndarray:
-    """Picture-to-crop matrices `(n, 2, 3)` of all records.
-
-    `boxes` `(n, 4)`: left, top, width, height; those of the records unless given. `rolls` `(n,)`:
-    degrees by which crops are turned, 0 unless given. The `frame` view does not look at boxes.
-    """
-    if view == "frame":
-        return np.array([geometry.frame_matrix(w, h) for h, w in records.shapes])
-    if boxes is None:
-        boxes = records.boxes
-    return geometry.crop_matrix(boxes, margin=margin, roll=0.0 if rolls is None else rolls)
-
-
-def windows(records: Records, side: int, *, view: str = "face", margin: float = 1.4) -> np.ndarray:
+def windows(records: Records, side: int, crop: Crop) -> np.ndarray:
     """Matrices `(n, 2, 3)` from pictures to square windows of `side` pixels around the crops.
 
     A window has the centre of the plain crop and `WINDOW_SIDE` times its side.
     """
-    scale, middle = side / (WINDOW_SIDE * geometry.CROP), (WINDOW_SIDE - 1) / 2 * geometry.CROP
+    scale, middle = side / (WINDOW_SIDE * crop.size), (WINDOW_SIDE - 1) / 2 * crop.size
     moved = np.array([[1, 0, middle], [0, 1, middle]], np.float64)
     shrunk = geometry.invert(geometry.enlargement(1 / scale))
-    views = view_matrices(records, view=view, margin=margin)
-    return geometry.compose(geometry.compose(shrunk, moved), views)
+    plain = crop.matrices(records.boxes, shapes=records.shapes)
+    return geometry.compose(geometry.compose(shrunk, moved), plain)
 
 
 def evaluation_pipeline(
-    records: Records, matrices: np.ndarray, *, batch_size: int = 32
+    records: Records, matrices: np.ndarray, *, size: int = geometry.CROP, batch_size: int = 32
 ) -> Iterator[np.ndarray]:
-    """Crops `(b, 224, 224, 3)` uint8 of all records by `matrices` `(n, 2, 3)`.
+    """Crops `(b, size, size, 3)` uint8 of all records by `matrices` `(n, 2, 3)`.
 
     In order, each exactly once; the last batch holds what is left. Two batches are made ahead.
     """
@@ -69,7 +50,7 @@ def evaluation_pipeline(
 
         def start(first: int) -> list[Future[np.ndarray]]:
             indices = range(first, min(first + batch_size, len(records)))
-            return [pool.submit(records.crop, i, matrices[i]) for i in indices]
+            return [pool.submit(records.crop, i, matrices[i], size=size) for i in indices]
 
         starts = iter(range(0, len(records), batch_size))
         under_way = deque(map(start, islice(starts, 2)))
@@ -101,9 +82,9 @@ class Epoch:
         self.faces = np.searchsorted(ends[:-1], places, side="right")  # (count,), of the records
         self.draws = augment.draw(count, seed=config.seed, epoch=epoch)
         augmentation, flips = augment.augmentation_matrices(self.draws, config)
-        views = view_matrices(records, view=config.view, margin=config.margin)
+        plain = Crop.of(config).matrices(records.boxes, shapes=records.shapes)
         # (count, 2, 3), from the picture to the crop.
-        self.matrices = geometry.compose(augmentation, views[self.faces])
+        self.matrices = geometry.compose(augmentation, plain[self.faces])
         self.targets = geometry.apply(self.matrices, records.points[self.faces])  # (count, 68, 2)
         self.targets[flips] = self.targets[flips][:, landmarks.MIRROR]
 

@@ -22,6 +22,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from keypoints import geometry
+from keypoints.crop import Crop
 from keypoints.data import annotations
 from keypoints.data.pipeline import WINDOW_SIDE, windows
 from keypoints.data.records import Example, Records
@@ -157,7 +158,7 @@ def write_shard(path: Path, records: Records, *, resolution: int, quality: int) 
     from PIL import Image
 
     side = round(WINDOW_SIDE * resolution)
-    matrices = windows(records, side)
+    matrices = windows(records, side, Crop())
     with replacing(path) as temporary, tarfile.open(temporary, "w") as shard:
         for i, matrix in enumerate(matrices):
             picture = io.BytesIO()

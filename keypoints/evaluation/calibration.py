@@ -6,11 +6,10 @@ import numpy as np
 
 from keypoints import metrics
 from keypoints.data.records import Records
-from keypoints.estimate import Estimate
+from keypoints.estimate import UNCERTAINTY_AT_HALF_SCORE, Estimate
 from keypoints.evaluation.protocol import predict_points
 from keypoints.inference.detections import overlap
-from keypoints.inference.predictor import Predictor
-from keypoints.inference.tracking import UNCERTAINTY_AT_HALF_SCORE
+from keypoints.network import Network
 
 BINS = 10
 TRIES = 50  # attempts to place a box that does not overlap the face
@@ -93,16 +92,14 @@ def separation(faces: np.ndarray, background: np.ndarray) -> dict[str, Any]:
     }
 
 
-def measure(predictor: Predictor, records: Records, **facts: Any) -> dict[str, Any]:
+def measure(network: Network, records: Records, **facts: Any) -> dict[str, Any]:
     """`facts`, calibration in percent of the inter-ocular distance, and separation; truth boxes.
 
     Separation is None where no picture has room beside its face.
     """
 
     def estimate(boxes: np.ndarray) -> Estimate:
-        return predict_points(
-            predictor.network, records, boxes, view=predictor.view, margin=predictor.margin
-        )
+        return predict_points(network, records, boxes)
 
     found = estimate(records.boxes)
     errors, expected = errors_of(found, records, 100 / metrics.inter_ocular(records.points))

@@ -12,19 +12,12 @@ from keypoints import landmarks, metrics
 from keypoints.data.correction import Correction
 from keypoints.data.records import Records
 from keypoints.evaluation.protocol import predict_points
-from keypoints.inference.predictor import Predictor
+from keypoints.network import Network
 
 
-def mirrored_points(predictor: Predictor, records: Records) -> np.ndarray:
+def mirrored_points(network: Network, records: Records) -> np.ndarray:
     """Points `(n, 68, 2)` averaged over the crops and the flipped crops, ground-truth boxes."""
-    return predict_points(
-        predictor.network,
-        records,
-        records.boxes,
-        view=predictor.view,
-        margin=predictor.margin,
-        flip=True,
-    ).points
+    return predict_points(network, records, records.boxes, flip=True).points
 
 
 def fit_side(annotated: np.ndarray, found: np.ndarray) -> tuple[float, float]:
@@ -52,23 +45,23 @@ def fit_markup(annotated: np.ndarray, found: np.ndarray) -> np.ndarray:
     return (middle + middle[landmarks.MIRROR] * [-1, 1]) / 2
 
 
-def fit(predictors: list[Predictor], records: Records, reference: Records) -> Correction:
+def fit(networks: list[Network], records: Records, reference: Records) -> Correction:
     """The correction of `records` with published points, by networks trained on such points.
 
     `reference` are hand-labelled faces. The constants are means over the networks.
     """
-    sides = [fit_side(records.points, mirrored_points(p, records)) for p in predictors]
-    markups = [fit_markup(reference.points, mirrored_points(p, reference)) for p in predictors]
+    sides = [fit_side(records.points, mirrored_points(n, records)) for n in networks]
+    markups = [fit_markup(reference.points, mirrored_points(n, reference)) for n in networks]
     pixels, share = np.mean(sides, axis=0)
     return Correction(float(pixels), float(share), np.mean(markups, axis=0))
 
 
-def remaining_offset(predictor: Predictor, records: Records) -> np.ndarray:
+def remaining_offset(network: Network, records: Records) -> np.ndarray:
     """Mean offset in x and y `(2,)`: predictions averaged with the mirror image minus annotations.
 
     In percent of the inter-ocular distance.
     """
-    found = mirrored_points(predictor, records)
+    found = mirrored_points(network, records)
     size = metrics.inter_ocular(records.points)
     return 100 * metrics.mean_offset(records.points, found, size)
 

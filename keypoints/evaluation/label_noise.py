@@ -16,11 +16,11 @@ import cv2
 import numpy as np
 
 from keypoints import geometry, metrics
+from keypoints.crop import Crop
 from keypoints.data.records import Records
 from keypoints.errors import InputError
 
-SIDE = 112  # side of the aligned crops, pixels
-MARGIN = 1.4
+CROP = Crop(1.4, 112)  # of the faces that are aligned
 LEVELS = (0.90, 0.95, 0.97, 0.98, 0.99)  # minimum correlation of the aligned faces
 STOP = (cv2.TERM_CRITERIA_EPS | cv2.TERM_CRITERIA_COUNT, 60, 1e-4)
 
@@ -44,11 +44,11 @@ def disagreement(records: Records, first: int, second: int) -> tuple[float, floa
     grays, points = [], []
     for index in (first, second):
         box = records.boxes[index]
-        matrix = geometry.crop_matrix(box, margin=MARGIN, size=SIDE)
-        crop = records.crop(index, matrix, size=SIDE)
+        matrix = CROP.matrices(box)
+        crop = records.crop(index, matrix, size=CROP.size)
         grays.append(cv2.cvtColor(crop, cv2.COLOR_RGB2GRAY))
         points.append(geometry.apply(matrix, records.points[index]))
-    face = np.zeros((SIDE, SIDE), np.uint8)
+    face = np.zeros((CROP.size, CROP.size), np.uint8)
     cv2.fillConvexPoly(face, cv2.convexHull(np.rint(points[0]).astype(np.int32)), 255)
     still = np.eye(2, 3, dtype=np.float32)
     try:

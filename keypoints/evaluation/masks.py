@@ -15,7 +15,7 @@ from keypoints import landmarks, metrics
 from keypoints.data.records import Records
 from keypoints.data.stored_picture import store
 from keypoints.evaluation.protocol import predict_points
-from keypoints.inference.predictor import Predictor
+from keypoints.network import Network
 
 # RGB: light blue, white, black, mint, grey, dark blue, rose.
 COLOURS = ((172, 205, 226), (240, 241, 238), (24, 25, 28), (178, 214, 200), (128, 130, 136),
@@ -84,16 +84,14 @@ def masked(records: Records, *, seed: int = 0) -> Records:
     return replace(records, name=f"{records.name} with masks", pictures=pictures)
 
 
-def measure(predictor: Predictor, records: Records, **facts: Any) -> dict[str, Any]:
+def measure(network: Network, records: Records, **facts: Any) -> dict[str, Any]:
     """`facts`, then NME in percent of the inter-ocular distance with and without masks.
 
     Truth boxes.
     """
     errors = {}
     for name, faces in (("without", records), ("with", masked(records))):
-        found = predict_points(
-            predictor.network, faces, faces.boxes, view=predictor.view, margin=predictor.margin
-        )
+        found = predict_points(network, faces, faces.boxes)
         shares = metrics.point_errors(faces.points, found.points)
         shares = 100 * shares / metrics.inter_ocular(faces.points)[:, None]
         errors[name] = {

@@ -8,6 +8,7 @@ import cv2
 import numpy as np
 
 from keypoints import geometry, metrics
+from keypoints.crop import Crop
 from keypoints.data.records import Records
 from keypoints.media.overlay import PREDICTED, TRUTH, draw_points
 
@@ -95,7 +96,7 @@ def gallery(
     """Faces cut from pictures at their boxes, annotated points green, found ones red."""
     tiles = []
     for image, box, true, found, caption in zip(images, boxes, truth, predicted, captions):
-        matrix = geometry.crop_matrix(box, margin=1.5, size=TILE)
+        matrix = Crop(1.5, TILE).matrices(box)
         tile = geometry.crop(image, matrix, size=TILE)
         tile = draw_points(tile, geometry.apply(matrix, true), TRUTH)
         if np.isfinite(found).all():

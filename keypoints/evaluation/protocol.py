@@ -8,11 +8,12 @@ from typing import Any
 import numpy as np
 
 from keypoints import landmarks, metrics, pose
-from keypoints.data.pipeline import evaluation_pipeline, view_matrices
+from keypoints.data.pipeline import evaluation_pipeline
 from keypoints.data.records import Records
 from keypoints.errors import InputError, near_miss, refuse
-from keypoints.estimate import Estimate, Predict, average, concatenate, flipped, in_picture
+from keypoints.estimate import Estimate, average, concatenate, flipped, in_picture
 from keypoints.evaluation import matching
+from keypoints.network import Network
 
 # Spread of jittered boxes in longer sides: about the errors of a detector's boxes.
 CENTRE_SIGMA, SIZE_SIGMA = 0.05, 0.08
@@ -33,33 +34,32 @@ def jittered_boxes(records: Records, *, seed: int = 0) -> np.ndarray:
 
 
 def predict_points(
-    predict: Predict,
+    network: Network,
     records: Records,
     boxes: np.ndarray,
     *,
     rolls: np.ndarray | None = None,
-    view: str,
-    margin: float,
     batch_size: int = 32,
     flip: bool = False,
 ) -> Estimate:
     """The estimate for all records, float32 in picture pixels; NaN where a box `(n, 4)` is.
 
     Every record exactly once, in order. The last batch is padded with black crops, so that a
-    compiled model sees one shape. Crops are turned by `rolls` `(n,)` as in `geometry.crop_matrix`.
+    compiled model sees one shape. Crops are turned by `rolls` `(n,)` as in `Crop.matrices`.
     `flip` averages with the estimate on the flipped crop.
     """
     found = np.isfinite(boxes).all(axis=1)
     # Ground-truth boxes replace missing ones to keep the batch size; their results are dropped.
     boxes = np.where(found[:, None], boxes, records.boxes)
-    matrices = view_matrices(records, boxes, rolls, view=view, margin=margin)
+    size = network.crop.size
+    matrices = network.crop.matrices(boxes, rolls, shapes=records.shapes)
     batches = []
-    for crops in evaluation_pipeline(records, matrices, batch_size=batch_size):
+    for crops in evaluation_pipeline(records, matrices, size=size, batch_size=batch_size):
         count = len(crops)
         crops = np.pad(crops, [(0, batch_size - count), (0, 0), (0, 0), (0, 0)])
-        batch = predict(crops)
+        batch = network.predict(crops)
         if flip:
-            batch = average(batch, flipped(predict(crops[:, :, ::-1])))
+            batch = average(batch, flipped(network.predict(crops[:, :, ::-1]), size))
         batches.append(batch[:count])
     estimate = in_picture(concatenate(batches), matrices)
     estimate.points[~found], estimate.uncertainty[~found] = np.nan, np.nan

@@ -16,6 +16,7 @@ from keypoints.data.records import Records
 from keypoints.errors import InputError
 from keypoints.inference.predictor import Predictor
 from keypoints.inference.smoothing import OneEuro
+from keypoints.network import Network
 
 CLIPS = 24  # stills, spread evenly over the split
 FRAMES, RATE = 45, 30.0  # of one clip; frames/s
@@ -143,11 +144,12 @@ def lag(times: np.ndarray, truth: np.ndarray, predicted: np.ndarray) -> float:
 
 
 def measure(
-    predictor: Predictor, records: Records, *, clips: int | None = None, **facts: Any
+    network: Network, records: Records, *, clips: int | None = None, **facts: Any
 ) -> dict[str, Any]:
     """The report: `facts` as they are, then flicker, NME in percent and lag in milliseconds of
     every smoother, means over a static and a fast clip of `clips` (`CLIPS`) faces. Faces with
     missing points are skipped."""
+    predictor = Predictor(network)
     whole = np.flatnonzero(metrics.annotated(records.points).all(axis=1))
     if not len(whole):
         raise InputError(f"{records.name}: no face has all of its points")

@@ -9,8 +9,6 @@ from typing import Any
 import numpy as np
 
 from keypoints import geometry, metrics
-from keypoints.config import Config
-from keypoints.data.pipeline import view_matrices
 from keypoints.data.records import Records
 from keypoints.estimate import Predict, unflatten
 from keypoints.inference.exported import load_exported, read_manifest
@@ -59,17 +57,17 @@ def check(run: Path, folder: Path, records: Records) -> list[Row]:
     Each format is loaded in a new process, with only the packages that it needs. Raises InputError
     where one cannot be loaded there.
     """
-    predict, config = runs.load_predict(run)
-    matrices = view_matrices(records, view=config.view, margin=config.margin)
+    network = runs.load_network(run)
+    matrices = network.crop.matrices(records.boxes, shapes=records.shapes)
     crops = np.stack([records.crop(i, m) for i, m in enumerate(matrices)])
-    live = responses(predict, crops)
+    live = responses(network.predict, crops)
     formats = read_manifest(folder)["formats"]
-    rows = [_row("live", run / runs.BEST, live, live, records, config)]
+    rows = [_row("live", run / runs.BEST, live, live, records, matrices)]
     with tempfile.TemporaryDirectory() as scratch:
         np.save(Path(scratch) / "crops.npy", crops)
         for name, file in formats.items():
             found = _responses_of_child(folder, name, Path(scratch))
-            rows.append(_row(name, folder / file, found, live, records, config))
+            rows.append(_row(name, folder / file, found, live, records, matrices))
     return rows
 
 
@@ -122,7 +120,7 @@ def responses(predict: Predict, crops: np.ndarray) -> dict[str, np.ndarray]:
 
 def respond_in_child(folder: str, name: str, scratch: str) -> None:
     """The child's part of `check`: from crops.npy to responses.npz in `scratch`."""
-    predict = load_exported(Path(folder), format=name)[0]
+    predict = load_exported(Path(folder), format=name).predict
     found: dict[str, Any] = responses(predict, np.load(Path(scratch) / "crops.npy"))
     np.savez(Path(scratch) / "responses.npz", **found)
 
@@ -137,12 +135,13 @@ def _responses_of_child(folder: Path, name: str, scratch: Path) -> dict[str, np.
         return dict(arrays)
 
 
-def _row(name: str, path: Path, found: dict, live: dict, records: Records, config: Config) -> Row:
+def _row(
+    name: str, path: Path, found: dict, live: dict, records: Records, matrices: np.ndarray
+) -> Row:
     apart = [np.abs(found[key] - live[key]).max(axis=1) for key in live if key != "milliseconds"]
     worst = max(apart, key=np.max)
     files = [path] if path.is_file() else [file for file in path.rglob("*") if file.is_file()]
-    back = geometry.invert(view_matrices(records, view=config.view, margin=config.margin))
-    points = geometry.apply(back, unflatten(found["all"]).points)
+    points = geometry.apply(geometry.invert(matrices), unflatten(found["all"]).points)
     return Row(
         format=name,
         megabytes=sum(file.stat().st_size for file in files) / 1e6,

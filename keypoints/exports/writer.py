@@ -18,7 +18,7 @@ import numpy as np
 
 from keypoints import config as configs
 from keypoints.config import Config
-from keypoints.data.pipeline import view_matrices
+from keypoints.crop import Crop
 from keypoints.data.records import Records
 from keypoints.errors import InputError
 from keypoints.geometry import CROP
@@ -103,7 +103,7 @@ def check_formats(formats: list[str]) -> None:
 
 def calibration_crops(records: Records, config: Config, count: int) -> np.ndarray:
     """Up to `count` crops `(n, 224, 224, 3)` uint8, spread evenly over `records`, not augmented."""
-    matrices = view_matrices(records, view=config.view, margin=config.margin)
+    matrices = Crop.of(config).matrices(records.boxes, shapes=records.shapes)
     chosen = np.linspace(0, len(records) - 1, min(count, len(records))).round().astype(int)
     return np.stack([records.crop(i, matrices[i]) for i in chosen])
 
@@ -247,9 +247,9 @@ def _manifest(run: Path, config: Config, folder: Path, formats: list[str]) -> di
         "uncertainty": {"name": "uncertainty", "shape": ["batch", 68], "type": "float32",
                         "values": "mean absolute error to expect of a point's x and y, pixels of "
                                   "the crop"},
-        "crop": {"view": config.view, "margin": config.margin, "size": CROP,
+        "crop": {**vars(Crop.of(config)),
                  "box": "left, top, width, height of the 68 points; the crop is a square around "
-                        "its centre, margin times its longer side"},
+                        "its centre, scale times its longer side"},
         "normaliser": "inter-ocular: distance of points 36 and 45",
         "run": {"name": run.name, "data": config.data, "train_split": config.train_split,
                 "weights_sha256": runs.weights_digest(run)},

@@ -3,6 +3,7 @@
 import numpy as np
 
 from keypoints import geometry
+from keypoints.crop import Crop
 from keypoints.filters import list_filters, load_filter
 
 # Synthetic faces without glasses, in different poses and expressions.
@@ -54,7 +55,7 @@ def close_up(image: np.ndarray, points: np.ndarray) -> tuple[np.ndarray, np.ndar
     box = geometry.landmark_box(points)
     # Landmarks end at the brows: the centre of the head is above theirs.
     box = box - [0, 0.27 * box[3], 0, 0]
-    matrix = geometry.crop_matrix(box, margin=2.25, size=TILE)
+    matrix = Crop(2.25, TILE).matrices(box)
     flags = cv2.INTER_AREA if geometry.scale_of(matrix) < 1 else cv2.INTER_CUBIC
     tile = cv2.warpAffine(image, matrix, (TILE, TILE), flags=flags, borderMode=cv2.BORDER_REPLICATE)
     return tile, geometry.apply(matrix, points)

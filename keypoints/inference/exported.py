@@ -5,13 +5,13 @@ from typing import Any
 
 import numpy as np
 
-from keypoints import config as configs
 from keypoints.checks import Table, json_object
-from keypoints.config import Config
+from keypoints.crop import Crop
 from keypoints.errors import InputError
 from keypoints.estimate import Estimate, Predict
 from keypoints.landmarks import COUNT
-from keypoints.models.runs import BEST, CONFIG, load_predict, weights_digest
+from keypoints.models.runs import BEST, CONFIG, load_network, weights_digest
+from keypoints.network import Network
 from keypoints.system.backend import onnx_session, tensorflow
 from keypoints.system.paths import stays_inside
 
@@ -42,10 +42,8 @@ OPERATIONS = {
 }
 
 
-def load_exported(
-    path: Path, *, format: str | None = None, threads: int | None = None
-) -> tuple[Predict, dict[str, Any], Path]:
-    """`(predict, manifest, file)` of an export's folder or of one of its .onnx files.
+def load_exported(path: Path, *, format: str | None = None, threads: int | None = None) -> Network:
+    """The network of an export's folder or of one of its .onnx files.
 
     From a folder, `format` is read; default: the first of ONNX, int8 ONNX, SavedModel and weights.
     ONNX Runtime uses `threads` threads, by default one per core. Raises InputError without a
@@ -70,15 +68,20 @@ def load_exported(
         file = folder / formats[name]
     if file.suffix == ".onnx":
         _check_digest(file, folder, manifest)
-        return _onnx(file, threads), manifest, file
+        return _network(_onnx(file, threads), manifest, file)
     if (file / BEST).exists():
         for part in (file / CONFIG, file / BEST):
             _check_digest(part, folder, manifest)
-        return load_predict(file)[0], manifest, file / BEST
+        return load_network(file)
     weights = file / "variables" / "variables.data-00000-of-00001"
     for part in (weights, file / "saved_model.pb"):
         _check_digest(part, folder, manifest)
-    return _savedmodel(file), manifest, weights
+    return _network(_savedmodel(file), manifest, weights)
+
+
+def _network(predict: Predict, manifest: dict[str, Any], file: Path) -> Network:
+    crop = Crop.read(Table("crop", manifest["crop"]))
+    return Network(predict, crop, source=file, trained_on=manifest["run"]["data"])
 
 
 def read_manifest(folder: Path) -> dict[str, Any]:
@@ -97,11 +100,7 @@ def read_manifest(folder: Path) -> dict[str, Any]:
     for name in formats.content:
         if not stays_inside(file := formats.text(name)):
             raise InputError(f"{formats.name}: {name}={file!r} leads out of the folder")
-    values = {name: crop.take(name) for name in ("view", "margin")}
-    try:
-        configs.replace(Config(), values)
-    except InputError as error:
-        raise InputError(f"{path} is damaged: crop: {error}") from None
+    Crop.read(crop)
     return manifest
 
 

@@ -2,17 +2,20 @@
 
 import itertools
 from collections.abc import Iterable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 
 from keypoints import geometry
 from keypoints.errors import InputError, near_miss
-from keypoints.estimate import Estimate, Predict, concatenate, in_picture
+from keypoints.estimate import Estimate, concatenate, in_picture, score_faces
 from keypoints.images import as_rgb
 from keypoints.inference.detectors import load_detector
+from keypoints.inference.exported import load_exported
 from keypoints.landmarks import COUNT
 from keypoints.models import runs
+from keypoints.network import Network
 from keypoints.pretrained import NAMES, resolve
 
 # Boxes are kept within this many pixels of the picture's corner: beyond it floats lose pixels.
@@ -23,55 +26,13 @@ BATCH = 16  # most crops for the network at once: the memory for a crowd is boun
 class Predictor:
     """Finds the 68 points of faces. The same crop and the same network as in evaluation."""
 
-    def __init__(
-        self,
-        network: Predict,
-        *,
-        view: str = "face",
-        margin: float,
-        data: str = "",
-        file: Path | None = None,
-    ):
+    def __init__(self, network: Network):
         self.network = network
-        self.view = view
-        self.margin = margin
-        self.data = data  # set that it was trained on
-        self.file = file  # that its weights were read from
 
     @classmethod
     def load(cls, path: str | Path, *, threads: int | None = None) -> "Predictor":
-        """The network of a run folder or of an export (its folder, or an .onnx file in it).
-
-        ONNX Runtime computes with `threads` threads, one for each core unless given. A name of
-        `pretrained.NAMES` is a model that comes with the package. Raises InputError for what is
-        neither, and for damaged files.
-        """
-        path = resolve(path)
-        if not path.exists():
-            hint = near_miss(str(path), list(NAMES))
-            raise InputError(
-                f"{path} is neither a run folder nor an export: no such file or folder{hint}"
-            )
-        if (path / runs.CONFIG).exists():
-            network, config = runs.load_predict(path)
-            return cls(
-                network,
-                view=config.view,
-                margin=config.margin,
-                data=config.data,
-                file=path / runs.BEST,
-            )
-        from keypoints.inference.exported import load_exported
-
-        network, manifest, file = load_exported(path, threads=threads)
-        crop = manifest["crop"]
-        return cls(
-            network,
-            view=crop["view"],
-            margin=crop["margin"],
-            data=manifest["run"]["data"],
-            file=file,
-        )
+        """The predictor of the network that `load_network` reads."""
+        return cls(load_network(path, threads=threads))
 
     def predict(self, image: np.ndarray, boxes: np.ndarray | None = None) -> np.ndarray:
         """Points `(n, 68, 2)` float32 in pixels of `image`, one face for each box.
@@ -99,9 +60,12 @@ class Predictor:
         if boxes is None:
             found = load_detector().detect(image)
             boxes, rolls = found.boxes, found.rolls
+        boxes = _usable(boxes, image)
         matrices = self.matrices(image, boxes, rolls)
-        crops = (geometry.crop(image, matrix) for matrix in matrices)
-        return in_picture(self.predict_crops(crops), matrices)
+        size = self.network.crop.size
+        crops = (geometry.crop(image, matrix, size=size) for matrix in matrices)
+        estimate = in_picture(self.predict_crops(crops), matrices)
+        return replace(estimate, scores=score_faces(estimate, boxes, image.shape))
 
     def matrices(
         self, image: np.ndarray, boxes: np.ndarray, rolls: np.ndarray | None = None
@@ -110,32 +74,52 @@ class Predictor:
 
         With `geometry.crop` and `predict_crops`, crops of several pictures share a batch.
         """
-        boxes = self._usable(boxes, image)
-        if self.view == "frame":
-            whole = geometry.frame_matrix(image.shape[1], image.shape[0])
-            return np.tile(whole, (len(boxes), 1, 1))
+        boxes = _usable(boxes, image)
         rolls = np.nan_to_num(np.zeros(len(boxes)) if rolls is None else rolls, posinf=0, neginf=0)
-        return geometry.crop_matrix(boxes, margin=self.margin, roll=rolls)
+        return self.network.crop.matrices(boxes, rolls, shapes=image.shape)
 
     def predict_crops(self, crops: Iterable[np.ndarray]) -> Estimate:
-        """The estimate of crops `(224, 224, 3)` uint8 RGB, in pixels of each; `BATCH` at a time."""
+        """The estimate of crops `(size, size, 3)` uint8 RGB, in pixels of each.
+
+        In batches of `BATCH` at most.
+        """
         estimates = [Estimate(np.empty((0, COUNT, 2), "f4"), np.empty((0, COUNT), "f4"))]
         left = iter(crops)
         while some := list(itertools.islice(left, BATCH)):
             # Whole powers of two: a compiled network sees few batch sizes, whatever the faces.
             size = 1 << (len(some) - 1).bit_length()
-            batch = np.zeros((size, geometry.CROP, geometry.CROP, 3), np.uint8)
+            side = self.network.crop.size
+            batch = np.zeros((size, side, side, 3), np.uint8)
             batch[: len(some)] = some
-            estimates.append(self.network(batch)[: len(some)])
+            estimates.append(self.network.predict(batch)[: len(some)])
         return concatenate(estimates)
 
-    def _usable(self, boxes: np.ndarray, image: np.ndarray) -> np.ndarray:
-        boxes = np.array(boxes, np.float64)
-        if boxes.size and boxes.shape[-1] != 4:
-            raise InputError(f"boxes of shape {boxes.shape}; (n, 4) is expected")
-        boxes = boxes.reshape(-1, 4)
-        height, width = image.shape[:2]
-        boxes[~np.isfinite(boxes).all(axis=1)] = (0, 0, width, height)
-        boxes[:, 2:] = np.clip(boxes[:, 2:], 0, FAR)
-        boxes[:, :2] = np.clip(boxes[:, :2], -FAR, FAR)
-        return boxes
+
+def load_network(path: str | Path, *, threads: int | None = None) -> Network:
+    """The network of a run folder or of an export (its folder, or an .onnx file in it).
+
+    ONNX Runtime computes with `threads` threads, one for each core unless given. A name of
+    `pretrained.NAMES` is a model that comes with the package. Raises InputError for what is
+    neither, and for damaged files.
+    """
+    path = resolve(path)
+    if not path.exists():
+        hint = near_miss(str(path), list(NAMES))
+        raise InputError(
+            f"{path} is neither a run folder nor an export: no such file or folder{hint}"
+        )
+    if (path / runs.CONFIG).exists():
+        return runs.load_network(path)
+    return load_exported(path, threads=threads)
+
+
+def _usable(boxes: np.ndarray, image: np.ndarray) -> np.ndarray:
+    boxes = np.array(boxes, np.float64)
+    if boxes.size and boxes.shape[-1] != 4:
+        raise InputError(f"boxes of shape {boxes.shape}; (n, 4) is expected")
+    boxes = boxes.reshape(-1, 4)
+    height, width = image.shape[:2]
+    boxes[~np.isfinite(boxes).all(axis=1)] = (0, 0, width, height)
+    boxes[:, 2:] = np.clip(boxes[:, 2:], 0, FAR)
+    boxes[:, :2] = np.clip(boxes[:, :2], -FAR, FAR)
+    return boxes

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from keypoints import geometry
-from keypoints.estimate import Estimate
+from keypoints.estimate import SCORE_THRESHOLD
 from keypoints.images import as_rgb
 from keypoints.inference.cuts import Cuts
 from keypoints.inference.detections import SAME_FACE_IOU, Detector, overlap
@@ -24,14 +24,6 @@ LOST_AFTER = 0.4  # seconds that a face with a low score keeps its id
 HIDDEN_FOR = 1.2  # the same for a face hidden by another one
 SETTLED_AFTER = 0.3  # seconds after which a new face's id is as good as any other's
 MATCH_DISTANCE = 0.8  # between a lost face and a found one, in sides of a face
-# Crops with a lower score are not faces; see `score_faces`.
-SCORE_THRESHOLD = 0.5
-# `Estimate.relative_uncertainty` at which the score is a half. On the `train` splits of YouTube
-# Faces, LFPW and AFLW2000-3D any threshold from 0.030 to 0.036 leaves 0.3 % of the faces and of the
-# boxes beside them (`evaluation.calibration`) on the wrong side, a mean over the sets and both
-# bundled models.
-UNCERTAINTY_AT_HALF_SCORE = 0.035
-
 VELOCITY_CUTOFF = 2.0  # hertz, of the speed by which a hidden face goes on
 
 # How a face came about: its points were found in this frame, or the face is lost for a moment and
@@ -210,8 +202,8 @@ class Tracker:
         unsure: list[np.ndarray] = []
         if new:
             boxes = seen.boxes[new]
-            estimate, scores = face_score(self._predictor, image, boxes, seen.rolls[new])
-            for box, points, score in zip(boxes, estimate.points, scores):
+            estimate = self._predictor.estimate(image, boxes, seen.rolls[new])
+            for box, points, score in zip(boxes, estimate.points, estimate.scores):
                 if score >= SCORE_THRESHOLD:
                     faces.append(points)
                 else:
@@ -251,8 +243,8 @@ class Tracker:
         if not self._tracks:
             return []
         boxes, rolls = upright_boxes(np.stack([t.expected(timestamp) for t in self._tracks]))
-        estimate, scores = face_score(self._predictor, image, boxes, rolls)
-        points, uncertainty = estimate.points, estimate.uncertainty
+        estimate = self._predictor.estimate(image, boxes, rolls)
+        points, uncertainty, scores = estimate.points, estimate.uncertainty, estimate.scores
         found = geometry.landmark_box(points)
 
         def claim(number: int) -> tuple:
@@ -286,32 +278,6 @@ class Tracker:
                     Face(track.id, box, shown, uncertainty[number], score, rotation, origin)
                 )
         return faces
-
-
-def face_score(
-    predictor: Predictor, image: np.ndarray, boxes: np.ndarray, rolls: np.ndarray | None = None
-) -> tuple[Estimate, np.ndarray]:
-    """The estimate for each box and roll, and its `score_faces`."""
-    estimate = predictor.estimate(image, boxes, rolls)
-    return estimate, score_faces(estimate, boxes, image.shape)
-
-
-def score_faces(estimate: Estimate, boxes: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
-    """How likely each estimate is one of a face: `(n,)`, 0 to 1.
-
-    `boxes` `(n, 4)` are those that the crops were made from, and `shape` is the picture's. The
-    score falls from 1 to 0 as `Estimate.relative_uncertainty` rises to
-    `2 * UNCERTAINTY_AT_HALF_SCORE`, and is 0 where the points do not span a face or lie far from
-    the box.
-    """
-    score = np.clip(1 - estimate.relative_uncertainty() / (2 * UNCERTAINTY_AT_HALF_SCORE), 0, 1)
-    found = geometry.landmark_box(estimate.points)
-    side = boxes[:, 2:].max(axis=1, keepdims=True)
-    size = np.maximum(found[:, 2:].max(axis=1, keepdims=True), 1e-6) / np.maximum(side, 1)
-    moved = found[:, :2] + found[:, 2:] / 2 - boxes[:, :2] - boxes[:, 2:] / 2
-    near = (np.linalg.norm(moved, axis=1, keepdims=True) < 0.6 * side) & (abs(np.log(size)) < 0.6)
-    inside = (found[:, :2] < shape[1::-1]) & (found[:, :2] + found[:, 2:] > 0)
-    return score * near[:, 0] * inside.all(axis=1)
 
 
 def _overlaps(box: np.ndarray, others: list[np.ndarray]) -> bool:

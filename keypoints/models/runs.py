@@ -37,9 +37,11 @@ from keypoints import config as configs
 from keypoints import landmarks
 from keypoints.checks import json_object
 from keypoints.config import Config
+from keypoints.crop import Crop
 from keypoints.errors import InputError
 from keypoints.estimate import Estimate, Predict, unflatten
 from keypoints.geometry import CROP
+from keypoints.network import Network
 from keypoints.system import backend
 from keypoints.system.atomic import replacing, reserve, write_text
 from keypoints.system.extras import installed_version
@@ -138,13 +140,14 @@ def load_weights(model: "keras.Model", run: Path) -> None:
         raise InputError(f"{path} does not contain the weights of this network: {reason}") from None
 
 
-def load_predict(path: str | Path) -> tuple[Predict, Config]:
-    """`(predict, config)` of a run folder.
+def load_network(run: Path) -> Network:
+    """The network of a run folder, with its best weights.
 
-    `predict` is compiled once per batch size, so use few different sizes.
+    Its `predict` is compiled once per batch size, so use few different sizes.
     """
-    model, config = load_model(Path(path))
-    return predict_function(flattened(model)), config
+    model, config = load_model(run)
+    predict = predict_function(flattened(model))
+    return Network(predict, Crop.of(config), source=run / BEST, trained_on=config.data)
 
 
 def flattened(model: "keras.Model") -> "keras.Model":

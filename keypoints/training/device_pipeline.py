@@ -14,6 +14,7 @@ import numpy as np
 
 from keypoints import geometry
 from keypoints.config import Config
+from keypoints.crop import Crop
 from keypoints.data import augment
 from keypoints.data.augment import BLOCK_SIDE, BLUR_SIGMA, COLUMN, between
 from keypoints.data.pipeline import ALL, WINDOW_SIDE, Epoch, windows
@@ -37,7 +38,7 @@ class DevicePipeline:
             raise InputError("jpeg: pipeline=device has no JPEG compression; set jpeg=0")
         self.records = records
         self.side = round(WINDOW_SIDE * max(stage.resolution for stage in config.stage_configs()))
-        self.to_window = windows(records, self.side, view=config.view, margin=config.margin)
+        self.to_window = windows(records, self.side, Crop.of(config))
 
     @cached_property
     def windows(self) -> jax.Array:

@@ -18,17 +18,19 @@ from keras import ops
 
 from keypoints import geometry, metrics
 from keypoints.config import Config
-from keypoints.data.pipeline import ALL, training_pipeline, view_matrices
+from keypoints.crop import Crop
+from keypoints.data.pipeline import ALL, training_pipeline
 from keypoints.data.records import Records
 from keypoints.errors import InputError
 from keypoints.estimate import Predict
 from keypoints.evaluation.plots import training_curves
 from keypoints.evaluation.protocol import predict_points
-from keypoints.inference.predictor import Predictor
+from keypoints.inference.predictor import load_network
 from keypoints.models import runs
 from keypoints.models.cpu_layers import use_cpu_kernels
 from keypoints.models.losses import POINT_LOSSES, POINTS, nme_of_outputs, training_loss
 from keypoints.models.network import build_model
+from keypoints.network import Network
 from keypoints.system.atomic import replacing
 from keypoints.training import devices
 from keypoints.training.hosts import Hosts
@@ -196,9 +198,8 @@ def compiled_model(config: Config, training: Records) -> keras.Model:
     the loss and the metric need.
     """
     config = devices.resolve(config)
-    targets = geometry.apply(
-        view_matrices(training, view=config.view, margin=config.margin), training.completed_points()
-    )
+    matrices = Crop.of(config).matrices(training.boxes, shapes=training.shapes)
+    targets = geometry.apply(matrices, training.completed_points())
     model = build_model(config, targets.mean(axis=0))
     if config.kernels == "cpu" or (config.kernels == "auto" and devices.have_cpu_kernels()):
         model = use_cpu_kernels(model)
@@ -250,9 +251,8 @@ def _batches(training: Records, config: Config) -> Batches:
 
 def validation_nme(model: keras.Model, records: Records, config: Config) -> float:
     """Mean NME of `records` over the square root of the box's area, percent, ground-truth boxes."""
-    found = predict_points(
-        runs.predict_function(model), records, records.boxes, view=config.view, margin=config.margin
-    )
+    network = Network(runs.predict_function(model), Crop.of(config))
+    found = predict_points(network, records, records.boxes)
     size = metrics.sizes(records.points, records.boxes)["box"]
     return float(100 * np.mean(metrics.mean_error(records.points, found.points) / size))
 
@@ -299,15 +299,15 @@ def _teacher(config: Config) -> Predict | None:
     if config.teacher == "none":
         return None
     try:
-        teacher = Predictor.load(config.teacher)
+        teacher = load_network(config.teacher)
     except InputError as error:
         raise InputError(f"teacher={config.teacher}: {error}") from None
-    if teacher.view != config.view:
+    if teacher.crop != Crop.of(config):
         raise InputError(
-            f"teacher={config.teacher} uses the {teacher.view} view, but view={config.view}; "
-            "teacher and network must use the same crops"
+            f"teacher={config.teacher} sees {teacher.crop}, this run {Crop.of(config)}; teacher "
+            "and network must see the same crops"
         )
-    return teacher.network
+    return teacher.predict
 
 
 def _steps(

@@ -6,13 +6,14 @@ from pathlib import Path
 import numpy as np
 
 from keypoints import geometry
-from keypoints.data.pipeline import view_matrices
+from keypoints.crop import Crop
 from keypoints.data.records import Records
 from keypoints.errors import InputError
 from keypoints.evaluation.calibration import errors_of
 from keypoints.evaluation.protocol import predict_points
 from keypoints.models import runs
 from keypoints.models.network import SoftArgmax
+from keypoints.network import Network
 
 NEWTON_STEPS = 50
 
@@ -47,13 +48,11 @@ def recalibrate(run: Path, validation: Sequence[Records]) -> tuple[float, float]
     head = model.get_layer("head_points")
     if not isinstance(head, SoftArgmax):
         raise InputError(f"{run}: head={config.head} is given; only heatmap has such parameters")
-    predict = runs.predict_function(runs.flattened(model))
+    network = Network(runs.predict_function(runs.flattened(model)), Crop.of(config))
     expected, actual, weights = [], [], []
     for records in validation:
-        matrices = view_matrices(records, view=config.view, margin=config.margin)
-        found = predict_points(
-            predict, records, records.boxes, view=config.view, margin=config.margin
-        )
+        matrices = network.crop.matrices(records.boxes, shapes=records.shapes)
+        found = predict_points(network, records, records.boxes)
         errors, uncertainty = errors_of(found, records, geometry.scale_of(matrices))
         actual.append(errors)
         expected.append(uncertainty)

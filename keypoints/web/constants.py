@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from keypoints import expression, geometry, head_shape, landmarks, pose, pretrained
+from keypoints import estimate, expression, geometry, head_shape, landmarks, pose, pretrained
 from keypoints.filters import FOLDER, effects, head, list_filters, loose_pupil
 from keypoints.filters.engine import HOLD
 from keypoints.filters.policy import PROTECTED
@@ -38,7 +38,7 @@ def constants() -> dict[str, Any]:
             "eyes": _span(landmarks.REPORT_PARTS["eyes"]),
             "jaw": _span(landmarks.PARTS["jaw"]),
         },
-        "crop": {"size": geometry.CROP, "margin": crop["margin"], "batch": predictor.BATCH},
+        "crop": {"size": geometry.CROP, "scale": crop["scale"], "batch": predictor.BATCH},
         "upright": {"left": upright.LEFT},
         "detector": {
             "stride": centerface.STRIDE,
@@ -67,8 +67,8 @@ def constants() -> dict[str, Any]:
             "settled_after": tracking.SETTLED_AFTER,
             "same_face_iou": tracking.SAME_FACE_IOU,
             "match_distance": tracking.MATCH_DISTANCE,
-            "score_threshold": tracking.SCORE_THRESHOLD,
-            "uncertainty_at_half_score": tracking.UNCERTAINTY_AT_HALF_SCORE,
+            "score_threshold": estimate.SCORE_THRESHOLD,
+            "uncertainty_at_half_score": estimate.UNCERTAINTY_AT_HALF_SCORE,
             "velocity_cutoff": tracking.VELOCITY_CUTOFF,
         },
         "smoothing": {

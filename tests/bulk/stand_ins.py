@@ -10,10 +10,12 @@ import numpy as np
 
 from keypoints.bulk.annotator import Annotator
 from keypoints.bulk.work import Work
+from keypoints.crop import Crop
 from keypoints.filters import Filter
 from keypoints.inference.detections import Detections
 from keypoints.inference.predictor import Predictor
 from keypoints.media.pictures import encode_png
+from keypoints.network import Network
 from tests.faces import detections, estimated
 
 POISON, ODD = 255, 254  # red of the first pixel: ends the process, makes the detector fail
@@ -49,7 +51,7 @@ class Detector:
         return replace(found, scores=np.float32([0.9, 0.7, 0.5][: len(boxes)]))
 
 
-class Network:
+class Answers:
     """Answers the same points for each crop, and keeps the sizes of its batches."""
 
     def __init__(self) -> None:
@@ -61,9 +63,9 @@ class Network:
         return estimated(np.repeat(points[None], len(crops), axis=0))
 
 
-def make_annotator(network: Network, *, pause: float = 0.0, version: str = "1") -> Annotator:
+def make_annotator(network: Answers, *, pause: float = 0.0, version: str = "1") -> Annotator:
     detector = Detector(pause)
-    predictor = Predictor(network, margin=1.4)
+    predictor = Predictor(Network(network, Crop(1.4)))
     return Annotator(predictor, detector, detector, model="stand-in", version=version)
 
 
@@ -74,4 +76,4 @@ class StandIn(Work):
     pause: float = 0.0
 
     def annotator(self, filter: Filter | None) -> Annotator:
-        return make_annotator(Network(), pause=self.pause, version=str(os.getppid()))
+        return make_annotator(Answers(), pause=self.pause, version=str(os.getppid()))

@@ -18,14 +18,14 @@ from keypoints.inference.predictor import Predictor
 from keypoints.media import pictures, videos
 from keypoints.media.pictures import encode_png
 from keypoints.synthetic.drawing import draw_face
-from tests.bulk.stand_ins import ODD, Network, make_annotator, write_pictures
+from tests.bulk.stand_ins import ODD, Answers, make_annotator, write_pictures
 from tests.clips import write_clip
 from tests.faces import FOUND
 
 
 def test_batches_cross_pictures(tmp_path):
     """14 pictures with 1, 2, 3, 1, .. faces, 27 in all: one batch of 16, and what is left."""
-    network = Network()
+    network = Answers()
     sources = write_pictures(tmp_path / "in", 14)
     (unit,) = make_units(sources, 100)
     rows = list(make_annotator(network).annotate(read_unit(unit)))
@@ -45,7 +45,7 @@ def test_a_picture_on_which_a_search_fails_is_a_row_with_the_reason(tmp_path):
     paths[1].write_bytes(b"no picture")
     paths[2].write_bytes(encode_png(np.zeros((5, 7, 3), np.uint8)))
     (unit,) = make_units(map(str, paths), 100)
-    rows = list(make_annotator(Network()).annotate(read_unit(unit)))
+    rows = list(make_annotator(Answers()).annotate(read_unit(unit)))
     first, second, third = (row.picture for row in rows)
     assert first["error"] == "an odd picture" and first["width"] is None
     assert second["error"].startswith(f"{paths[1]}: not a whole picture")

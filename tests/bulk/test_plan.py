@@ -10,7 +10,7 @@ from keypoints.bulk import plan, tables
 from keypoints.bulk.inputs import read_unit
 from keypoints.bulk.store import Store
 from keypoints.errors import InputError
-from tests.bulk.stand_ins import Network, make_annotator, write_pictures
+from tests.bulk.stand_ins import Answers, make_annotator, write_pictures
 
 
 @pytest.fixture(params=["disk", "memory"])
@@ -21,7 +21,7 @@ def store(request, tmp_path):
 
 
 def annotate(store: Store, unit) -> tables.Counts:
-    rows = make_annotator(Network()).annotate(read_unit(unit))
+    rows = make_annotator(Answers()).annotate(read_unit(unit))
     return tables.write_parts(store, unit.name, rows, 5)
 
 
@@ -46,7 +46,7 @@ def test_a_part_that_is_not_whole_is_not_there(store, tmp_path):
     (unit,) = plan.plan_units(store, write_pictures(tmp_path / "in", 1), workers=1)
 
     def rows():
-        yield from make_annotator(Network()).annotate(read_unit(unit))
+        yield from make_annotator(Answers()).annotate(read_unit(unit))
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):

@@ -11,8 +11,10 @@ from keypoints import config as configs
 from keypoints import geometry, landmarks
 from keypoints.commands.evaluate import evaluate
 from keypoints.config import Config
+from keypoints.crop import Crop
 from keypoints.errors import InputError
 from keypoints.models import runs
+from keypoints.network import Network
 from tests.faces import dotted_faces, estimated, write_folder
 
 COUNT = 35  # one batch of 32 and a last one of 3
@@ -39,10 +41,15 @@ def make_run(tmp_path, monkeypatch, records):
             batch = next(batches).reshape(-1, 136)
             return estimated(np.pad(batch, [(0, len(crops) - len(batch)), (0, 0)]))
 
-        monkeypatch.setattr("keypoints.models.runs.load_predict", lambda path: (predict, config))
+        network = Network(predict, Crop.of(config), tmp_path / runs.BEST, config.data)
+        monkeypatch.setattr("keypoints.models.runs.load_network", lambda path: network)
         return tmp_path
 
     return make
+
+
+def loaded(run, predict):
+    return Network(predict, Crop(), run / runs.BEST, Config().data)
 
 
 def rows_of(folder):
@@ -50,7 +57,7 @@ def rows_of(folder):
 
 
 def test_every_image_once_with_hashes_of_weights_and_split(make_run, records, capsys):
-    matrices = geometry.crop_matrix(geometry.landmark_box(records.points), margin=1.4)
+    matrices = Crop(1.4).matrices(geometry.landmark_box(records.points))
     run = make_run(geometry.apply(matrices, records.points))
     evaluate(str(run))
     folder = run / "evaluation" / "validation-truth"
@@ -65,15 +72,15 @@ def test_every_image_once_with_hashes_of_weights_and_split(make_run, records, ca
 
 
 def test_swapped_axes_score_badly(make_run, records):
-    matrices = geometry.crop_matrix(geometry.landmark_box(records.points), margin=1.4)
+    matrices = Crop(1.4).matrices(geometry.landmark_box(records.points))
     run = make_run(geometry.apply(matrices, records.points)[..., ::-1])
     evaluate(str(run), output=str(run / "out"))
     assert json.loads((run / "out" / "report.json").read_text())["nme"]["inter_ocular"] > 20
 
 
 def test_a_run_on_frames_says_that_it_used_no_boxes(make_run, records):
-    matrices = np.array([geometry.frame_matrix(w, h) for h, w in records.shapes])
-    run = make_run(geometry.apply(matrices, records.points), view="frame")
+    matrices = Crop(frame=True).matrices(records.boxes, shapes=records.shapes)
+    run = make_run(geometry.apply(matrices, records.points), crop="frame")
     evaluate(str(run))
     report = json.loads((run / "evaluation" / "validation-none" / "report.json").read_text())
     assert report["boxes"] == "none" and report["nme"]["inter_ocular"] < 1e-3
@@ -87,7 +94,7 @@ def test_flip_reaches_the_prediction_and_the_report(make_run, records, monkeypat
     def corner(crops):
         return estimated(np.tile(np.float32([10, 111.5]), (len(crops), 68)))
 
-    monkeypatch.setattr("keypoints.models.runs.load_predict", lambda path: (corner, Config()))
+    monkeypatch.setattr("keypoints.models.runs.load_network", lambda path: loaded(run, corner))
     evaluate(str(run), flip=True)
     folder = run / "evaluation" / "validation-truth-flip"
     assert json.loads((folder / "report.json").read_text())["flip"] is True
@@ -103,7 +110,7 @@ def test_stability_is_a_report_of_its_own(make_run, records, monkeypatch, capsys
     def middle(crops):
         return estimated(np.tile(landmarks.MEAN_FACE * 160 + 111.5, (len(crops), 1)))
 
-    monkeypatch.setattr("keypoints.models.runs.load_predict", lambda path: (middle, Config()))
+    monkeypatch.setattr("keypoints.models.runs.load_network", lambda path: loaded(run, middle))
     monkeypatch.setattr("keypoints.evaluation.stability.CLIPS", 1)
     monkeypatch.setattr("keypoints.evaluation.stability.FRAMES", 12)
     evaluate(str(run), stability=True)
@@ -126,7 +133,7 @@ def test_masks_are_a_report_of_their_own(make_run, records, monkeypatch, capsys)
     def middle(crops):
         return estimated(np.tile(landmarks.MEAN_FACE * 160 + 111.5, (len(crops), 1)))
 
-    monkeypatch.setattr("keypoints.models.runs.load_predict", lambda path: (middle, Config()))
+    monkeypatch.setattr("keypoints.models.runs.load_network", lambda path: loaded(run, middle))
     evaluate(str(run), masks=True)
     report = json.loads((run / "evaluation" / "validation-masks" / "masks.json").read_text())
     assert report["ratio"] == dict.fromkeys(["eyes and brows", "covered", "all"], 1.0)

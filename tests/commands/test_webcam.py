@@ -14,11 +14,13 @@ import pytest
 
 from keypoints import geometry, landmarks
 from keypoints.commands.webcam import try_window, webcam
+from keypoints.crop import Crop
 from keypoints.errors import InputError
 from keypoints.inference.predictor import Predictor
 from keypoints.live import recorder, sources, window
 from keypoints.media import videos
 from keypoints.media.overlay import AXES
+from keypoints.network import Network
 from keypoints.synthetic.clip import drawn_clip
 from tests.faces import estimated
 
@@ -35,7 +37,7 @@ def mean_face(crops):
 @pytest.fixture(autouse=True)
 def model(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(Predictor, "load", lambda path: Predictor(mean_face, margin=1.4))
+    monkeypatch.setattr(Predictor, "load", lambda path: Predictor(Network(mean_face, Crop(1.4))))
 
 
 def play(monkeypatch, keys: str, **options) -> list[tuple]:
@@ -113,12 +115,14 @@ def test_a_screen_that_does_not_answer_is_named(monkeypatch):
 CHILD = """
 import itertools
 import signal
+from keypoints.crop import Crop
 from keypoints.inference.predictor import Predictor
+from keypoints.network import Network
 from tests.commands.test_webcam import mean_face
 from keypoints.commands.cli import run_command
 from keypoints.commands.webcam import webcam
 from keypoints.synthetic import clip
-Predictor.load = lambda path: Predictor(mean_face, margin=1.4)
+Predictor.load = lambda path: Predictor(Network(mean_face, Crop(1.4)))
 signal.signal(signal.SIGINT, signal.default_int_handler)
 once = clip.drawn_clip
 clip.drawn_clip = lambda: itertools.chain.from_iterable(

@@ -5,7 +5,8 @@ import pytest
 
 from keypoints import landmarks
 from keypoints.config import Config
-from keypoints.data.pipeline import training_pipeline, view_matrices
+from keypoints.crop import Crop
+from keypoints.data.pipeline import training_pipeline
 from keypoints.errors import InputError
 from keypoints.geometry import apply
 from tests.faces import dotted_faces
@@ -33,9 +34,9 @@ def dot_contrast(images, targets):
     return np.array(values)
 
 
-@pytest.mark.parametrize("view", ["face", "frame"])
-def test_dots_stay_under_their_points_after_every_augmentation(records, view):
-    config = Config(view=view, rotation=180.0, scale=0.3, translation=0.1, batch_size=5, **PLAIN)
+@pytest.mark.parametrize("crop", ["face", "frame"])
+def test_dots_stay_under_their_points_after_every_augmentation(records, crop):
+    config = Config(crop=crop, rotation=180.0, scale=0.3, translation=0.1, batch_size=5, **PLAIN)
     for epoch in range(3):
         for images, targets in batches(records, config, epoch=epoch):
             assert images.dtype == np.uint8 and images.shape == (5, 224, 224, 3)
@@ -50,7 +51,7 @@ def test_a_mirrored_face_has_its_right_eye_on_the_other_points(records):
     points = targets.reshape(-1, 68, 2)
     # In the crop the right eye is still on the viewer's left: names moved with the sides.
     assert (points[:, 36, 0] < points[:, 45, 0]).all()
-    plain = apply(view_matrices(records, view=config.view, margin=config.margin), records.points)
+    plain = apply(Crop.of(config).matrices(records.boxes, shapes=records.shapes), records.points)
     mirrored = (plain * [-1, 1] + [223, 0])[:, landmarks.MIRROR]
     found = points[np.lexsort(points[:, 8].T)]
     np.testing.assert_allclose(found, mirrored[np.lexsort(mirrored[:, 8].T)], atol=1e-3)
@@ -87,7 +88,7 @@ def test_every_picture_once_an_epoch_but_for_the_partial_batch(records):
     config = Config(batch_size=11, rotation=0, scale=0, translation=0, flip=0, **PLAIN)
     ((_, targets),) = batches(records, config, epoch=0)
     expected = apply(
-        view_matrices(records, view=config.view, margin=config.margin), records.points
+        Crop.of(config).matrices(records.boxes, shapes=records.shapes), records.points
     ).reshape(11, -1)
     np.testing.assert_allclose(np.sort(targets, 0), np.sort(expected, 0), atol=1e-3)
 
@@ -97,7 +98,7 @@ def test_a_share_says_how_often_a_face_is_shown(records):
     repeats = np.array([2.5] * 3 + [0.5] * 8)
     given = dataclasses.replace(records, repeats=repeats)
     config = Config(batch_size=11, rotation=0, scale=0, translation=0, flip=0, **PLAIN)
-    plain = apply(view_matrices(records, view=config.view, margin=config.margin), records.points)
+    plain = apply(Crop.of(config).matrices(records.boxes, shapes=records.shapes), records.points)
     counts = np.zeros(11)
     for epoch in range(40):
         ((_, targets),) = batches(given, config, epoch=epoch)

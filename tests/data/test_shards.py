@@ -12,10 +12,11 @@ import pytest
 
 from keypoints import geometry
 from keypoints.config import Config
+from keypoints.crop import Crop
 from keypoints.data import records as module
 from keypoints.data import shards
 from keypoints.data.annotations import split_of
-from keypoints.data.pipeline import training_pipeline, view_matrices
+from keypoints.data.pipeline import training_pipeline
 from keypoints.data.sources import load_records, parse_sets
 from keypoints.errors import InputError
 from keypoints.media.pictures import encode_png
@@ -179,7 +180,7 @@ def test_packed_faces_give_the_crops_points_and_facts_of_their_pictures(tmp_path
     packed = load_records(f"shards:{tmp_path}/faces-{{split}}.tar", "train")
     assert packed.name == "faces/train" and packed.identities == records.identities
     np.testing.assert_array_equal(packed.yaw, yaw)
-    ours, theirs = (view_matrices(faces, view="face", margin=1.4) for faces in (records, packed))
+    ours, theirs = (Crop(1.4).matrices(faces.boxes) for faces in (records, packed))
     np.testing.assert_allclose(
         geometry.apply(theirs, packed.points), geometry.apply(ours, records.points), atol=0.01
     )

@@ -3,6 +3,7 @@ import numpy as np
 import pytest
 
 from keypoints import geometry
+from keypoints.crop import Crop
 from keypoints.data import records as module
 from keypoints.data.records import make_records
 from keypoints.data.stored_picture import PART_SIDE, WHOLE, store
@@ -37,7 +38,7 @@ def test_a_photograph_keeps_what_crops_of_its_face_show(photograph):
     assert picture.bytes < photograph.nbytes / 3 and picture.shape == (1200, 1600)
     rng = np.random.default_rng(1)
     for _ in range(20):
-        matrix = geometry.crop_matrix(BOX, margin=1.4)
+        matrix = Crop(1.4).matrices(BOX)
         turn, scale = rng.uniform(-np.pi, np.pi), 1.15 ** rng.uniform(-1, 1)
         turned = np.zeros((2, 3))
         turned[:, :2] = [[np.cos(turn), -np.sin(turn)], [np.sin(turn), np.cos(turn)]]
@@ -56,7 +57,7 @@ def test_points_lie_on_the_same_pixels_in_the_part(photograph):
     ramp = np.dstack([across / 8, down / 8, down / 8]).astype(np.uint8)
     picture = store(ramp, BOX, read=lambda: ramp)
     assert picture.pixels.shape != ramp.shape
-    matrix = geometry.crop_matrix(BOX + [13, 7, 0, 0], margin=1.2)
+    matrix = Crop(1.2).matrices(BOX + [13, 7, 0, 0])
     difference = picture.crop(matrix).astype(int) - geometry.crop(ramp, matrix)
     assert np.abs(difference).max() <= 1 and abs(difference.mean()) < 0.1
 
@@ -64,9 +65,9 @@ def test_points_lie_on_the_same_pixels_in_the_part(photograph):
 @pytest.mark.parametrize(
     "matrix",
     [
-        geometry.crop_matrix(BOX, margin=3.9),  # more of the picture than the part has
-        geometry.crop_matrix(BOX, margin=0.4),  # finer than the part is
-        geometry.crop_matrix(np.array([20.0, 20, 300, 300]), margin=1.4),  # another place
+        Crop(3.9).matrices(BOX),  # more of the picture than the part has
+        Crop(0.4).matrices(BOX),  # finer than the part is
+        Crop(1.4).matrices(np.array([20.0, 20, 300, 300])),  # another place
     ],
 )
 def test_other_crops_read_the_picture_again(photograph, matrix):
@@ -106,7 +107,7 @@ def test_a_set_beyond_the_limit_is_read_again_whenever_it_is_shown(monkeypatch):
     monkeypatch.setattr(module, "MEMORY_LIMIT", 10**9)
     many = make_records("few/train", examples())
     assert few.describe() == many.describe() and few.shapes.tolist() == [[90, 80]] * 3
-    matrix = geometry.crop_matrix(few.boxes[2], margin=1.4)
+    matrix = Crop(1.4).matrices(few.boxes[2])
     assert reads == []
     for index in (0, 2, 2):
         np.testing.assert_array_equal(few.crop(index, matrix), many.crop(index, matrix))
@@ -122,7 +123,7 @@ def test_a_large_picture_gives_the_same_crops_from_memory_and_read_again():
     assert held.bytes and not again.bytes and held.digest == again.digest
     for _ in range(20):
         box = BOX + [*rng.uniform(-60, 60, 2), *rng.uniform(-40, 40, 2)]
-        matrix = geometry.crop_matrix(box, margin=1.4, roll=rng.uniform(-30, 30))
+        matrix = Crop(1.4).matrices(box, rng.uniform(-30, 30))
         np.testing.assert_array_equal(held.crop(matrix), again.crop(matrix))
 
 
@@ -140,7 +141,7 @@ def test_a_face_at_the_edge_of_a_picture_has_no_dark_pixels_in_it(factor, right)
     rng = np.random.default_rng(factor)
     for _ in range(20):
         moved = box + [*rng.uniform(-0.2 * side, 0.2 * side, 2), 0, 0]
-        matrix = geometry.crop_matrix(moved, margin=1.4)
+        matrix = Crop(1.4).matrices(moved)
         shown, whole = (
             x.astype(int) for x in (stored.crop(matrix), geometry.crop(picture, matrix))
         )

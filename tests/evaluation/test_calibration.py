@@ -2,9 +2,10 @@ import numpy as np
 import pytest
 
 from keypoints import geometry
+from keypoints.crop import Crop
 from keypoints.evaluation import calibration
 from keypoints.inference.detections import overlap
-from keypoints.inference.predictor import Predictor
+from keypoints.network import Network
 from tests.faces import dotted_faces, estimated
 
 
@@ -52,14 +53,14 @@ def test_a_network_that_is_uncertain_of_the_background(monkeypatch):
         found.uncertainty[:] = np.where(bright > 0.03, 1.0, 9.0)[:, None]
         return found
 
-    report = calibration.measure(Predictor(network, margin=1.4), records, model="m")
+    report = calibration.measure(Network(network, Crop(1.4)), records, model="m")
     assert report["separation"]["roc_auc"] == 1.0 and report["model"] == "m"
     assert report["split_sha256"] == records.digest()
     tight = calibration.background_boxes
     monkeypatch.setattr(
         calibration, "background_boxes", lambda records: (tight(records)[0], np.zeros(6, bool))
     )
-    alone = calibration.measure(Predictor(network, margin=1.4), records)
+    alone = calibration.measure(Network(network, Crop(1.4)), records)
     assert alone["separation"] is None and "no picture has room" in calibration.table(alone)
     text = calibration.table(report)
     assert "ROC AUC 1.0000" in text and "dots/validation" in text

@@ -6,8 +6,10 @@ import numpy as np
 import pytest
 
 from keypoints import geometry, landmarks, metrics
+from keypoints.crop import Crop
 from keypoints.errors import InputError
 from keypoints.evaluation import protocol, reports
+from keypoints.network import Network
 from tests.faces import dotted_faces, estimated
 
 
@@ -18,7 +20,7 @@ def records():
 
 def oracle(records, boxes, *, margin=1.4, wrong=0.0):
     """A predict function that knows the points, and counts what it is shown."""
-    matrices = geometry.crop_matrix(boxes, margin=margin)
+    matrices = Crop(margin).matrices(boxes)
     targets = geometry.apply(matrices, records.points).reshape(len(records), -1) + wrong
     crops = np.stack([geometry.crop(records.image(i), m) for i, m in enumerate(matrices)])
     seen = []
@@ -38,7 +40,8 @@ def oracle(records, boxes, *, margin=1.4, wrong=0.0):
 def test_every_record_once_in_order_back_in_its_picture(records):
     boxes = records.boxes
     predict, seen = oracle(records, boxes)
-    found = protocol.predict_points(predict, records, boxes, view="face", margin=1.4, batch_size=3)
+    network = Network(predict, Crop(1.4))
+    found = protocol.predict_points(network, records, boxes, batch_size=3)
     assert seen == list(range(7))  # 3 + 3 + 1, the last batch filled up
     np.testing.assert_allclose(found.points, records.points, atol=1e-3)
     # One pixel of a crop of 224, which is 1.4 longer sides wide.
@@ -46,11 +49,12 @@ def test_every_record_once_in_order_back_in_its_picture(records):
     np.testing.assert_allclose(found.uncertainty, np.tile(picture_pixel, 68), rtol=1e-4)
 
 
-def test_frame_view_uses_no_boxes(records):
+def test_a_crop_of_the_frame_uses_no_boxes(records):
     def predict(batch):
         return estimated(np.full((len(batch), 136), 111.5))
 
-    points = protocol.predict_points(predict, records, records.boxes, view="frame", margin=9).points
+    network = Network(predict, Crop(9, frame=True))
+    points = protocol.predict_points(network, records, records.boxes).points
     middles = (records.shapes[:, ::-1] - 1) / 2  # width, then height
     np.testing.assert_allclose(points[:, 0], middles, atol=1e-3)
 
@@ -72,11 +76,11 @@ def test_flip_averages_with_the_flipped_crop(records):
             known[crop.tobytes()] = plain.points[row].copy()
         return plain
 
-    options = {"view": "face", "margin": 1.4, "batch_size": 3}
-    off = protocol.predict_points(predict, records, boxes, **options).points
-    scale = geometry.scale_of(geometry.crop_matrix(boxes, margin=1.4))
+    plain, averaged = (Network(each, Crop(1.4)) for each in (predict, both))
+    off = protocol.predict_points(plain, records, boxes, batch_size=3).points
+    scale = geometry.scale_of(Crop(1.4).matrices(boxes))
     np.testing.assert_allclose((off - records.points)[:, 0, 0], 4 / scale, rtol=1e-3)
-    on = protocol.predict_points(both, records, boxes, flip=True, **options).points
+    on = protocol.predict_points(averaged, records, boxes, flip=True, batch_size=3).points
     np.testing.assert_allclose(on, records.points, atol=1e-3)
 
 
@@ -102,8 +106,8 @@ def test_a_missing_box_has_no_points_and_a_roll_turns_the_crop(records):
     def predict(batch):
         return estimated(right[: len(batch)])
 
-    options = {"view": "face", "margin": 1.4, "batch_size": 3}
-    found = protocol.predict_points(predict, records, boxes, rolls=rolls, **options)
+    network = Network(predict, Crop(1.4))
+    found = protocol.predict_points(network, records, boxes, rolls=rolls, batch_size=3)
     assert np.isnan(found.points[1]).all() and np.isnan(found.uncertainty[1]).all()
     away = found.points[:, 0] - (boxes[:, :2] + boxes[:, 2:] / 2)
     step = (150 - 111.5) * 1.4 * boxes[:, 2:].max(axis=1) / 224

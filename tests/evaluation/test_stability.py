@@ -97,7 +97,8 @@ def test_the_report_of_a_trembling_network(monkeypatch):
         return stability.Clip(TIMES, [image] * 45, np.tile(points, (45, 1, 1)))
 
     monkeypatch.setattr(stability, "make_clip", make_clip)
-    report = stability.measure(Trembling(), records, clips=2, model="m")
+    monkeypatch.setattr(stability, "Predictor", lambda network: Trembling())
+    report = stability.measure(None, records, clips=2, model="m")
     sides = np.ptp(records.points[[0, 2]], axis=1)
     expected = np.mean(60 * 256 / np.sqrt(sides.prod(axis=1)))
     raw, average, one_euro = report["smoothers"].values()

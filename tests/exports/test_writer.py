@@ -9,8 +9,10 @@ import numpy as np
 import pytest
 
 from keypoints import landmarks, pretrained
+from keypoints.checks import Table
 from keypoints.commands.evaluate import evaluate
 from keypoints.config import Config
+from keypoints.crop import Crop
 from keypoints.errors import InputError
 from keypoints.exports import parity, writer
 from keypoints.geometry import landmark_box
@@ -22,7 +24,7 @@ from tests.faces import dotted_faces
 
 pytestmark = pytest.mark.slow
 ROOT = Path(__file__).parents[2]
-CONFIG = Config(backbone="tiny", resolution=56, margin=1.3)
+CONFIG = Config(backbone="tiny", resolution=56, crop_scale=1.3)
 RECORDS = dotted_faces(9, name="dots/validation")
 
 BROKEN_PARTS = [
@@ -31,9 +33,12 @@ BROKEN_PARTS = [
     ("run", "me"),
     ("run", {"data": 3}),
     ("crop", {}),
-    ("crop", {"view": "face", "margin": "1.4"}),
-    ("crop", {"view": "moon", "margin": 1.4}),
-    ("crop", {"view": "face", "margin": 1e99}),
+    ("crop", {"frame": False, "scale": "1.4", "size": 224}),
+    ("crop", {"frame": "moon", "scale": 1.4, "size": 224}),
+    ("crop", {"frame": False, "scale": 1e99, "size": 224}),
+    ("crop", {"frame": False, "scale": 1.4, "size": 0}),
+    ("crop", {"frame": False, "scale": 1.4, "size": 112.5}),
+    ("crop", {"frame": False, "scale": 1.4, "size": 10**9}),
 ]
 
 
@@ -84,7 +89,11 @@ def test_int8_rounds_what_passes_a_rectifier_once(exported):
 
 def test_manifest_tells_what_a_server_needs(run, exported):
     manifest = json.loads((exported / writer.MANIFEST).read_text())
-    assert manifest["crop"]["margin"] == 1.3 and manifest["crop"]["view"] == "face"
+    assert (
+        Crop.read(Table("crop", manifest["crop"]))
+        == Crop(1.3, 224)
+        == Predictor.load(exported).network.crop
+    )
     assert manifest["input"]["shape"] == ["batch", 224, 224, 3]
     assert manifest["run"]["weights_sha256"] == runs.weights_digest(run)
     for file, digest in manifest["sha256"].items():
@@ -169,7 +178,7 @@ def test_a_savedmodel_that_would_write_files_is_refused(tmp_path):
         if path.is_file()
     }
     manifest = {
-        "crop": {"view": "face", "margin": 1.4},
+        "crop": {"frame": False, "scale": 1.4, "size": 224},
         "formats": {"savedmodel": "savedmodel"},
         "run": {"data": "mine"},
         "sha256": digests,

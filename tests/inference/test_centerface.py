@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from keypoints import geometry
+from keypoints.crop import Crop
 from keypoints.errors import InputError
 from keypoints.inference import centerface, upright
 from keypoints.inference.detections import overlap
@@ -125,9 +126,7 @@ def test_tiles_give_what_the_whole_gives(crowd, monkeypatch):
 def scene(seed, degrees):
     """A drawn face tilted clockwise, in a picture of 300 x 360, and its upright box."""
     image, points = draw_face(seed)
-    matrix = geometry.crop_matrix(
-        geometry.landmark_box(points), margin=1.8, roll=-degrees, size=300
-    )
+    matrix = Crop(1.8, 300).matrices(geometry.landmark_box(points), -degrees)
     matrix[1, 2] += 30
     picture = cv2.warpAffine(image, matrix, (300, 360), borderMode=cv2.BORDER_REPLICATE)
     return picture, upright.upright_boxes(geometry.apply(matrix, points)[None])

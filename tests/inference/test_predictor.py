@@ -4,9 +4,11 @@ import numpy as np
 import pytest
 
 from keypoints import geometry, landmarks
+from keypoints.crop import Crop
 from keypoints.errors import InputError
 from keypoints.inference.predictor import Predictor
 from keypoints.inference.tracking import Tracker
+from keypoints.network import Network
 from tests.faces import estimated
 
 IN_CROP = landmarks.MEAN_FACE * 160 + 111.5
@@ -20,7 +22,7 @@ def mean_face(crops):
 
 
 sizes: set[int] = set()
-predictor = Predictor(mean_face, margin=1.4)
+predictor = Predictor(Network(mean_face, Crop(1.4)))
 
 
 def test_points_come_back_in_the_picture():
@@ -41,7 +43,7 @@ def test_a_dot_is_found_where_it_is_on_a_picture_that_is_not_square():
 
     image = np.zeros((90, 300, 3), np.uint8)
     image[30, 211] = 255
-    found = Predictor(brightest, margin=1.4).predict(image, np.array([[190.0, 20, 40, 30]]))
+    found = Predictor(Network(brightest, Crop(1.4))).predict(image, np.array([[190.0, 20, 40, 30]]))
     np.testing.assert_allclose(found[0, 0], [211, 30], atol=0.5)
 
 

@@ -2,15 +2,18 @@ import os
 import sys
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
 from keypoints import geometry, landmarks
-from keypoints.estimate import Estimate
+from keypoints.crop import Crop
+from keypoints.estimate import SCORE_THRESHOLD, Estimate, score_faces
 from keypoints.inference import tracking
 from keypoints.inference.predictor import Predictor
-from keypoints.inference.tracking import Tracker, face_score
+from keypoints.inference.tracking import Tracker
+from keypoints.network import Network
 from tests.faces import detections
 
 RATE = 30  # frames a second
@@ -24,7 +27,7 @@ class Scene:
         self.hidden = set()  # names of faces that no detector sees
         self.noise = noise
         self.rng = np.random.default_rng(seed)
-        self.predictor = Predictor(None, margin=1.4)
+        self.predictor = Predictor(Network(None, Crop(1.4)))
         self.predictor.estimate = self.estimate
 
     def points(self, name):
@@ -45,7 +48,8 @@ class Scene:
                     break
             points.append(face)
             uncertainty.append(np.full(68, error))
-        return Estimate(np.array(points, np.float32), np.array(uncertainty, np.float32))
+        found = Estimate(np.array(points, np.float32), np.array(uncertainty, np.float32))
+        return replace(found, scores=score_faces(found, np.array(boxes), image.shape))
 
     def detect(self, image):
         seen = [name for name in self.faces if name not in self.hidden]
@@ -148,11 +152,9 @@ def test_a_short_dip_is_bridged_and_a_long_loss_drops_the_face(scene):
 
 def test_a_wall_is_no_face(scene):
     boxes = np.array([[100.0, 100, 120, 110]])
-    _, score = face_score(scene.predictor, IMAGE, boxes)
-    assert score[0] < tracking.SCORE_THRESHOLD
+    assert scene.estimate(IMAGE, boxes).scores[0] < SCORE_THRESHOLD
     scene.faces = {"a": (np.array([160.0, 155]), 120.0)}
-    _, score = face_score(scene.predictor, IMAGE, boxes)
-    assert score[0] > 0.95
+    assert scene.estimate(IMAGE, boxes).scores[0] > 0.95
 
 
 def test_no_more_faces_than_asked_for(scene):
@@ -299,7 +301,7 @@ def test_trackers_in_several_threads_share_a_predictor_and_a_detector():
         return found
 
     scenes = [Scene() for _ in range(8)]
-    shared = Predictor(None, margin=1.4)
+    shared = Predictor(Network(None, Crop(1.4)))
     shared.estimate = lambda image, boxes, rolls: scenes[image[0, 0, 0]].estimate(image, boxes)
     shared.detect = lambda image: scenes[image[0, 0, 0]].detect(image)
     alone = [play(start) for start in range(8)]
@@ -359,7 +361,7 @@ def test_a_face_says_whether_it_was_found_or_is_held(scene):
         scene.faces = {} if 5 <= frame < 9 else {"a": (np.array([300.0, 240]), 120.0)}
         (face,) = tracker.update(IMAGE, frame / RATE)
         origins.append(face.origin)
-        assert (face.score >= tracking.SCORE_THRESHOLD) == (face.origin == tracking.FOUND)
+        assert (face.score >= SCORE_THRESHOLD) == (face.origin == tracking.FOUND)
     assert origins == 5 * ["found"] + 4 * ["held"] + 11 * ["found"]
 
 

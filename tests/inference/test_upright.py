@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 
 from keypoints import geometry, landmarks
+from keypoints.crop import Crop
 from keypoints.inference import upright
 
 FACE = landmarks.MEAN_FACE * 200
@@ -28,7 +29,7 @@ def test_the_box_of_an_upright_face_is_its_tight_one():
 def test_the_crop_of_a_tilted_face_shows_it_at_15_degrees_and_in_the_middle():
     boxes, rolls = upright.upright_boxes(TILTED[None])
     assert rolls[0] == pytest.approx(35, abs=0.1)  # the mean face's mouth is below its eyes
-    matrix = geometry.crop_matrix(boxes, margin=1.4, roll=rolls)
+    matrix = Crop(1.4).matrices(boxes, rolls)
     shown = geometry.apply(matrix, TILTED[None])
     left, top, width, height = geometry.landmark_box(shown)[0]
     assert left + width / 2 == pytest.approx(111.5, abs=0.01)

@@ -10,6 +10,7 @@ import pytest
 
 from keypoints import landmarks
 from keypoints.config import Config
+from keypoints.crop import Crop
 from keypoints.errors import InputError
 from keypoints.models import runs
 from keypoints.models.network import build_model
@@ -38,8 +39,10 @@ def crops(count):
 
 
 def test_a_run_folder_is_all_that_is_needed(run, model):
-    predict, config = runs.load_predict(run)
-    assert config == CONFIG
+    network = runs.load_network(run)
+    assert network.crop == Crop.of(CONFIG) and network.source == run / runs.BEST
+    assert network.trained_on == CONFIG.data
+    predict = network.predict
     flat = model.predict_on_batch(crops(2))
     np.testing.assert_allclose(predict(crops(2)).points.reshape(2, 136), flat[:, :136], atol=1e-4)
     np.testing.assert_allclose(predict(crops(2)).uncertainty, flat[:, 136:], atol=1e-4)
@@ -48,7 +51,7 @@ def test_a_run_folder_is_all_that_is_needed(run, model):
 
 
 def test_a_network_serves_several_threads(run):
-    predict, _ = runs.load_predict(run)
+    predict = runs.load_network(run).predict
     batches = [crops(1 + number % 2) for number in range(24)]
     alone = [predict(batch).points for batch in batches]
     with ThreadPoolExecutor(6) as pool:
@@ -95,13 +98,13 @@ def test_a_folder_with_another_config_json_is_no_place_for_a_run(tmp_path):
 
 def test_missing_and_damaged_files_are_named(run, tmp_path):
     with pytest.raises(InputError, match=r"nowhere is not a run folder"):
-        runs.load_predict(tmp_path / "nowhere")
+        runs.load_network(tmp_path / "nowhere")
     (run / runs.BEST).write_bytes(b"not hdf5")
     with pytest.raises(InputError, match=r"best\.weights\.h5"):
-        runs.load_predict(run)
+        runs.load_network(run)
     (run / runs.BEST).unlink()
     with pytest.raises(InputError, match=r"has no best\.weights\.h5"):
-        runs.load_predict(run)
+        runs.load_network(run)
     (run / runs.CHECKPOINT).write_bytes(b"PK not a zip")
     with pytest.raises(InputError, match=r"checkpoint\.npz is damaged"):
         runs.read_progress(run)
@@ -172,5 +175,5 @@ def test_files_of_a_run_are_data_and_run_no_code(run, tmp_path):
         runs.read_progress(run)
     (run / runs.BEST).write_bytes(pickle.dumps(trap))
     with pytest.raises(InputError):
-        runs.load_predict(run)
+        runs.load_network(run)
     assert not (tmp_path / "sprung").exists()

@@ -33,7 +33,7 @@ folders = [Path(name) for name in sys.argv[1:]]
 rows = train(configs.replace(config, small | easy), folders[0], dotted_faces(18), [dotted_faces(5)])
 assert rows[-1]["loss"] < 0.9 * rows[0]["loss"], rows
 for folder in folders:
-    predict, _ = runs.load_predict(folder)
+    predict = runs.load_network(folder).predict
     np.save(folder / f"{keras.config.backend()}.npy", predict(crops()).points)
 """
 
@@ -59,7 +59,7 @@ def test_all_backends_train_the_smoke_run_and_read_each_others_weights(tmp_path)
         assert done.returncode == 0, done.stderr[-2000:]
     for run in trained:
         found = {path.stem: np.load(path) for path in run.glob("*.npy")}
-        ours, _ = runs.load_predict(run)
+        ours = runs.load_network(run).predict
         assert run.name in found
         for points in found.values():
             np.testing.assert_allclose(points, ours(crops()).points, atol=1e-2)

@@ -7,7 +7,6 @@ import subprocess
 import sys
 import time
 from pathlib import Path
-from types import SimpleNamespace
 
 import keras
 import numpy as np
@@ -15,10 +14,12 @@ import pytest
 
 from keypoints import config as configs
 from keypoints.config import Config
+from keypoints.crop import Crop
 from keypoints.data.pipeline import training_pipeline
 from keypoints.errors import InputError
 from keypoints.evaluation.protocol import predict_points
 from keypoints.models import runs
+from keypoints.network import Network
 from keypoints.training import loop
 from keypoints.training.loop import LearningRate, averaged_weights, compiled_model, train
 from tests import kills
@@ -127,8 +128,8 @@ def test_several_sets_have_a_column_each_and_their_mean_chooses(tmp_path):
     each = [rows[0][f"validation_nme {name}/validation"] for name in (3, 5)]
     assert rows[0]["validation_nme"] == pytest.approx(np.mean(each)) and each[0] != each[1]
     model, config = runs.load_model(tmp_path)
-    predict = runs.predict_function(runs.flattened(model))
-    found = predict_points(predict, others, others.boxes, view="face", margin=config.margin)
+    network = Network(runs.predict_function(runs.flattened(model)), Crop.of(config))
+    found = predict_points(network, others, others.boxes)
     apart = np.linalg.norm(found.points - others.points, axis=-1)[:, 17:].mean(axis=1)
     nme = 100 * np.mean(apart / np.sqrt(others.boxes[:, 2] * others.boxes[:, 3]))
     assert each[1] == pytest.approx(nme, rel=1e-4)
@@ -167,10 +168,10 @@ def test_a_run_can_start_from_another(tmp_path):
 
 def test_a_network_learns_from_another(tmp_path, monkeypatch):
     """A teacher that sees every point at (200, 10) draws the points there, half the way."""
-    teacher = SimpleNamespace(
-        view="face", network=lambda crops: estimated(np.tile([200, 10], (len(crops), 68)))
+    teacher = Network(
+        lambda crops: estimated(np.tile([200, 10], (len(crops), 68))), Crop.of(CONFIG)
     )
-    monkeypatch.setattr(loop.Predictor, "load", lambda name: teacher)
+    monkeypatch.setattr(loop, "load_network", lambda name: teacher)
     config = configs.replace(CONFIG, {"loss": "mse", "epochs": 4, "flip": 0.0, "ema": 0.0})
     faces = dotted_faces(54)
     means = {}
@@ -178,7 +179,7 @@ def test_a_network_learns_from_another(tmp_path, monkeypatch):
         run = tmp_path / name
         train(configs.replace(config, {"teacher": name}), run, faces, [faces])
         os.replace(run / runs.LAST, run / runs.BEST)  # best is by the annotations
-        predict, _ = runs.load_predict(run)
+        predict = runs.load_network(run).predict
         crops = np.concatenate([x for x, _ in training_pipeline(faces, config, epoch=0)])
         means[name] = predict(crops).points.mean(axis=(0, 1))
     half = (means["none"] + [200, 10]) / 2
@@ -207,9 +208,9 @@ def test_a_teacher_that_cannot_be_is_refused_before_anything_is_written(tmp_path
     config, faces = configs.replace(CONFIG, {"stages": stages}), dotted_faces(8)
     with pytest.raises(InputError, match="teacher=nobody: nobody is neither a run folder nor"):
         train(config, tmp_path / "run", faces, [faces])
-    teacher = SimpleNamespace(view="frame", network=None)
-    monkeypatch.setattr(loop.Predictor, "load", lambda name: teacher)
-    with pytest.raises(InputError, match="teacher=nobody uses the frame view"):
+    teacher = Network(None, Crop(frame=True))
+    monkeypatch.setattr(loop, "load_network", lambda name: teacher)
+    with pytest.raises(InputError, match="teacher=nobody sees the frame in 224 pixels, this run 1"):
         train(config, tmp_path / "run", faces, [faces])
     assert not (tmp_path / "run").exists()
 
@@ -233,7 +234,7 @@ def test_a_loss_that_is_not_finite_stops_and_keeps_the_checkpoint(tmp_path):
         if step.epoch == 2:
             records.points[:] = 1e38  # whose mean is infinite
 
-    frame = configs.replace(CONFIG, {"view": "frame"})  # whose crops do not depend on points
+    frame = configs.replace(CONFIG, {"crop": "frame"})  # whose crops do not depend on points
     with pytest.raises(InputError, match=r"epoch 3, step 1; the last checkpoint is kept"):
         train(frame, tmp_path, records, [dotted_faces(5, seed=1)], on_step=poison)
     assert runs.read_progress(tmp_path)["epoch"] == 2

@@ -4,7 +4,7 @@ import pytest
 from keypoints import config as configs
 from keypoints import landmarks
 from keypoints.config import Config
-from keypoints.data.pipeline import view_matrices
+from keypoints.crop import Crop
 from keypoints.errors import InputError
 from keypoints.evaluation.protocol import predict_points
 from keypoints.geometry import CROP
@@ -37,15 +37,14 @@ def test_a_runs_uncertainties_become_its_errors_and_the_points_stay(tmp_path):
     write_run(tmp_path, TINY)
 
     def estimate(records):
-        predict, _ = runs.load_predict(tmp_path)
-        return predict_points(predict, records, records.boxes, view="face", margin=TINY.margin)
+        return predict_points(runs.load_network(tmp_path), records, records.boxes)
 
     before = [estimate(records) for records in sets]
     a, b = recalibrate(tmp_path, sets)
     ratios = []
     for records, old in zip(sets, before):
         new = estimate(records)
-        scale = np.linalg.norm(view_matrices(records, view="face", margin=1.4)[:, 0, :2], axis=1)
+        scale = np.linalg.norm(Crop(1.4).matrices(records.boxes)[:, 0, :2], axis=1)
         np.testing.assert_array_equal(new.points, old.points)
         expected = np.exp(a) * (scale[:, None] * old.uncertainty) ** b / scale[:, None]
         np.testing.assert_allclose(new.uncertainty, expected, rtol=1e-4)

@@ -12,7 +12,8 @@ import cv2
 import numpy as np
 
 from keypoints import geometry, pose
-from keypoints.estimate import Estimate
+from keypoints.crop import Crop
+from keypoints.estimate import SCORE_THRESHOLD, Estimate
 from keypoints.filters import FOLDER, list_filters, load_filter
 from keypoints.filters.spec import Sticker
 from keypoints.inference import tracking
@@ -38,13 +39,13 @@ def write_vectors(folder: Path) -> None:
         found = detector.detect(image)
         if len(found) != 1 or len(faces) == FACES:
             continue
-        estimate, scores = tracking.face_score(predictor, image, found.boxes, found.rolls)
-        if scores[0] < tracking.SCORE_THRESHOLD:
+        estimate = predictor.estimate(image, found.boxes, found.rolls)
+        if estimate.scores[0] < SCORE_THRESHOLD:
             continue
         (folder / f"{seed}.png").write_bytes(encode_png(image))
         faces.append({
             "file": f"{seed}.png", "box": found.boxes[0], "roll": found.rolls[0],
-            "points": estimate.points[0].ravel(), "score": scores[0],
+            "points": estimate.points[0].ravel(), "score": estimate.scores[0],
         })  # fmt: skip
     assert len(faces) == FACES
     two = np.zeros((260, 520, 3), np.uint8)
@@ -87,7 +88,7 @@ def _geometry() -> dict:
     # The whole picture is less than a block of 50 x 50 pixels, near sample (112, 117).
     boxes.append(((-4005.5, -4255.5, 8010, 8010), 0))
     for box, roll in boxes:
-        matrix = geometry.crop_matrix(box, margin=1.4, roll=roll)
+        matrix = Crop(1.4).matrices(box, roll)
         crops.append({"box": box, "roll": roll, "matrix": matrix.ravel(),
                       "pixels": geometry.crop(image, matrix)[::9, ::7].ravel()})  # fmt: skip
     tilted = _turned(draw_face(FOUND[2])[1], 50)

@@ -47,10 +47,10 @@ export function rotation(degrees: number): [number, number] {
 }
 
 /** From a picture to the crop around a tight landmark box, turned back by `roll` degrees. */
-export function cropMatrix(box: Box, roll = 0, margin: number = CROP.margin): Matrix {
+export function cropMatrix(box: Box, roll = 0, scale: number = CROP.scale): Matrix {
   const [x, y] = centreOf(box);
-  const scale = CROP.size / (Math.max(box[2], box[3], 1) * margin);
-  const [cos, sin] = rotation(-roll).map((part) => part * scale);
+  const zoom = CROP.size / (Math.max(box[2], box[3], 1) * scale);
+  const [cos, sin] = rotation(-roll).map((part) => part * zoom);
   const middle = (CROP.size - 1) / 2;
   return [cos, -sin, middle - (cos * x - sin * y), sin, cos, middle - (sin * x + cos * y)];
 }
