@@ -104,7 +104,7 @@ def filter_picture(
     )
     warn(result.warnings)
     print(f"{target}: {counted(result.coverage, pipeline)}")
-    return exit_code(result.coverage, pipeline)
+    return exit_code(result.coverage)
 
 
 def filter_folder(
@@ -132,14 +132,14 @@ def filter_folder(
     line += f", {count_of(sum(coverage.faces for coverage in done), 'face')}{verb(pipeline)}"
     if empty := sum(coverage.empty for coverage in done):
         line += f"; no face found in {empty}"
-    if pipeline.protects and (left := sum(coverage.uncovered for coverage in done)):
+    if left := sum(coverage.uncovered for coverage in done):
         line += f"; {left} more seen and NOT covered"
     if len(done) < len(results):
         line += f"; {count_of(len(results) - len(done), 'picture')} left out"
     print(line)
     if len(done) < len(results):
         return 2
-    return max(exit_code(coverage, pipeline) for coverage in done)
+    return max(exit_code(coverage) for coverage in done)
 
 
 def filter_video(
@@ -159,7 +159,7 @@ def filter_video(
     if result.interrupted:
         print(f"{target} ends at {result.seconds:.1f} seconds", file=sys.stderr)
         raise KeyboardInterrupt
-    return exit_code(result.coverage, pipeline)
+    return exit_code(result.coverage)
 
 
 def filter_live(
@@ -182,7 +182,7 @@ def filter_live(
     print(f"{target}: {size}; {counted(pipeline.coverage, pipeline)}")
     if played.failure is not None:
         raise played.failure
-    return exit_code(pipeline.coverage, pipeline)
+    return exit_code(pipeline.coverage)
 
 
 def warn(warnings: Iterable[str]) -> None:
@@ -202,11 +202,12 @@ def counted(coverage: "Coverage", pipeline: "Pipeline") -> str:
         text += "" if still else " at once"
         if coverage.empty:
             text += f", none found in {count_of(coverage.empty, 'frame')}"
-    if pipeline.protects and coverage.uncovered:
+    if coverage.uncovered:
         text += f"; {coverage.uncovered} more seen and NOT covered"
         if not still:
             text += f" in {count_of(coverage.uncovered_frames, 'frame')}"
             text += f", first at {coverage.first_uncovered:.1f} s"
+        text += f": {coverage.place}"
     return text
 
 
@@ -214,10 +215,9 @@ def verb(pipeline: "Pipeline") -> str:
     return " covered" if pipeline.protects else ""
 
 
-def exit_code(coverage: "Coverage", pipeline: "Pipeline") -> int:
+def exit_code(coverage: "Coverage") -> int:
     """1 if no face was found, or if a face that must be covered is not covered."""
-    left_out = pipeline.protects and coverage.uncovered
-    return int(coverage.empty == coverage.frames or bool(left_out))
+    return int(coverage.empty == coverage.frames or bool(coverage.uncovered))
 
 
 def list_filters(input: str | None, output: str | None, model: str, detector: str) -> None:

@@ -86,8 +86,8 @@ def webcam(
     if speed.frames:
         print(f"{count_of(speed.frames, 'frame')}; {speed}")
     if coverage.uncovered:
-        first = coverage.first_uncovered
-        print(f"at most {coverage.uncovered} more seen and NOT covered, first at {first:.1f} s")
+        place = f"first at {coverage.first_uncovered:.1f} s: {coverage.place}"
+        print(f"at most {coverage.uncovered} more seen and NOT covered, {place}")
     if played.failure is not None:
         raise played.failure
     if coverage.uncovered:

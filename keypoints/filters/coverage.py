@@ -1,10 +1,9 @@
 """Counts of the faces of a picture or video that a filter covered or left uncovered."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-
-from keypoints.pose import fit_rotation
 
 
 @dataclass
@@ -17,20 +16,17 @@ class Coverage:
     uncovered: int = 0  # the most in one frame that were seen and not drawn on
     uncovered_frames: int = 0  # frames with such faces
     first_uncovered: float = 0.0  # time of the first such frame, seconds
+    place: str = ""  # of the first such face
 
-    def add(self, points: np.ndarray, ignored: np.ndarray, timestamp: float) -> None:
-        """Count a frame: `points` `(n, 68, 2)` that a filter was given, `ignored` `(m, 4)` boxes.
-
-        `ignored` are boxes of faces that were seen and not followed, as in `Tracker.ignored`.
-        Points without a pose count as not drawn on.
-        """
-        drawn = int(np.isfinite(fit_rotation(points)[1]).sum())
-        uncovered = len(points) - drawn + len(ignored)
+    def add(self, drawn: int, left: Sequence[np.ndarray], timestamp: float) -> None:
+        """Count a frame: the number of faces `drawn` on, and the boxes `(4,)` of those `left`."""
         self.frames += 1
         self.faces = max(self.faces, drawn)
         self.empty += not drawn
-        self.uncovered = max(self.uncovered, uncovered)
-        if uncovered:
+        self.uncovered = max(self.uncovered, len(left))
+        if len(left):
             if not self.uncovered_frames:
                 self.first_uncovered = timestamp
+                x, y, width, height = (round(float(value)) for value in left[0])
+                self.place = f"{width} x {height} pixels at ({x}, {y})"
             self.uncovered_frames += 1

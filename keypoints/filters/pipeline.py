@@ -10,8 +10,13 @@ from keypoints.filters.engine import Filter
 from keypoints.filters.policy import SearchPolicy, search_policy
 from keypoints.inference.detectors import DEFAULT
 from keypoints.inference.predictor import Predictor
-from keypoints.inference.tracking import Face, Tracker
+from keypoints.inference.tracking import FOUND, Face, Tracker
+from keypoints.landmarks import COUNT
 from keypoints.media.overlay import TRUTH, draw_axes, draw_points
+
+# How a face without points came about, beside those of `tracking`: it is a box of the detector, or
+# such a box beyond `max_faces`, which is left as it is.
+BOX, LEFT = "box", "left"
 
 
 class Pipeline:
@@ -60,13 +65,12 @@ class Pipeline:
         """Whether a privacy filter is drawn."""
         return self.filter is not None and self.filter.protects
 
-    @property
-    def ignored(self) -> np.ndarray:
-        """Boxes `(n, 4)` of the faces that were seen and are not followed."""
-        return np.empty((0, 4)) if self._tracker is None else self._tracker.ignored
-
     def find(self, image: np.ndarray, timestamp: float) -> list[Face]:
-        """The faces of the next frame `(h, w, 3)` uint8 RGB, `timestamp` in seconds."""
+        """The faces of the next frame `(h, w, 3)` uint8 RGB, `timestamp` in seconds.
+
+        While a privacy filter is drawn, these are followed by all other boxes of the detector,
+        each as a face without points: `BOX`, which is covered too, and `LEFT`, which is not.
+        """
         policy = search_policy(
             self.filter, moving=self._moving, live=self._live, max_faces=self._max_faces
         )
@@ -82,33 +86,49 @@ class Pipeline:
             self._tracker.max_faces = policy.max_faces
             self._policy = policy
         assert self._tracker is not None
-        return self._tracker.update(image, timestamp)
+        faces = self._tracker.update(image, timestamp)
+        if self.protects:
+            faces += [boxed_face(box, BOX) for box in self._tracker.unsure]
+            faces += [boxed_face(box, LEFT) for box in self._tracker.left]
+        return faces
 
     def count(self, faces: Sequence[Face], timestamp: float) -> None:
-        """Add the frame that was searched last to `coverage`.
-
-        A face that is not followed counts as uncovered where a privacy filter is drawn.
-        """
-        left = self.ignored if self.protects else np.empty((0, 4))
-        self.coverage.add(_points(faces), left, timestamp)
+        """Add the faces of a frame, as from `find`, to `coverage`."""
+        left = [face.box for face in faces if face.origin == LEFT]
+        drawn = sum(map(_has_pose, faces))
+        self.coverage.add(len(faces) - len(left) if self.protects else drawn, left, timestamp)
 
     def draw(
         self, image: np.ndarray, faces: Sequence[Face], timestamp: float, *, moving: bool = True
     ) -> np.ndarray:
-        """The frame with all that is drawn; `image` is left as it is.
+        """The frame with all that is drawn on `faces`, as from `find`; `image` is left as it is.
 
-        `moving`: it is the next frame of a video.
+        Nothing but blur and squares is drawn where no points were found. `moving`: it is the next
+        frame of a video.
         """
         shown = image
+        whole = [face for face in faces if _has_pose(face)]
         if self.filter is not None:
-            ids = [face.id for face in faces] if moving else None
-            shown = self.filter.apply(image, _points(faces), ids=ids, timestamp=timestamp)
-        for face in faces if self.landmarks else ():
+            shown = self.filter.apply(
+                image,
+                [face.points for face in whole],
+                boxes=[f.box for f in faces if not _has_pose(f) and f.origin != LEFT],
+                ids=[face.id for face in whole] if moving else None,
+                timestamp=timestamp,
+            )
+        for face in whole if self.landmarks else ():
             shown = draw_points(shown, face.points, TRUTH)
-        for face in faces if self.axes else ():
+        for face in whole if self.axes else ():
             shown = draw_axes(shown, face.points, face.rotation)
         return shown
 
 
-def _points(faces: Sequence[Face]) -> np.ndarray:
-    return np.array([face.points for face in faces], np.float32).reshape(-1, 68, 2)
+def boxed_face(box: np.ndarray, origin: str, id: int = -1) -> Face:
+    """A face of which no more than its box `(4,)` is known; `id` is -1 if nobody follows it."""
+    points, uncertainty = np.full((COUNT, 2), np.nan, "f4"), np.full(COUNT, np.nan, "f4")
+    return Face(id, box, points, uncertainty, 0.0, np.full((3, 3), np.nan), origin)
+
+
+def _has_pose(face: Face) -> bool:
+    """Whether points were found in this frame, and form a face."""
+    return face.origin == FOUND and bool(np.isfinite(face.rotation).all())

@@ -11,7 +11,7 @@ from typing import Protocol
 import numpy as np
 
 from keypoints.errors import InputError
-from keypoints.filters.pipeline import Pipeline
+from keypoints.filters.pipeline import LEFT, Pipeline
 from keypoints.live.keys import QUIT, Keys
 from keypoints.live.sources import Source
 from keypoints.media import video_writer
@@ -60,6 +60,7 @@ class Played:
 
     speed: Speed = field(default_factory=Speed)
     seconds: float = 0.0  # time of the last frame
+    left: int = 0  # faces that the last frame left uncovered
     width: int = 0
     height: int = 0
     interrupted: bool = False  # whether Ctrl-C ended it
@@ -111,7 +112,7 @@ def run(
                 # A file plays at its own speed if the machine is fast enough.
                 wait = 0.0 if source.live else opened + timestamp - time.monotonic()
                 wait = max(wait, FIRST_WAIT) if number == 0 else wait
-                if show is not None and _serve(show, keys, shown, played.speed, wait, report):
+                if show is not None and _serve(show, keys, shown, played, wait, report):
                     break
                 if max_frames and number + 1 >= max_frames:
                     break
@@ -138,7 +139,8 @@ def _process(
     write_row(number, timestamp, faces)
     pipeline.count(faces, timestamp)
     shown = pipeline.draw(image, faces, timestamp)
-    played.speed.add(started, time.monotonic(), len(faces))
+    played.left = sum(face.origin == LEFT for face in faces)
+    played.speed.add(started, time.monotonic(), len(faces) - played.left)
     played.seconds = timestamp
     return shown
 
@@ -147,14 +149,14 @@ def _serve(
     show: Show,
     keys: Keys,
     shown: np.ndarray,
-    speed: Speed,
+    played: Played,
     wait: float,
     report: Callable[[str | InputError], None],
 ) -> bool:
     """Show a frame and do what the pressed key says; returns whether it quits."""
-    pipeline, text = keys.pipeline, str(speed)
-    if pipeline.protects and len(pipeline.ignored):
-        text += f", {len(pipeline.ignored)} NOT covered"
+    text = f"{played.speed}"
+    if played.left:
+        text += f", {played.left} NOT covered"
     key = show(shown, text, wait, help=keys.help, recording=keys.recorder.path)
     if key in QUIT:
         return True

@@ -12,7 +12,7 @@ from keypoints.system.atomic import replacing
 COLUMNS = ["frame", "timestamp", "id", "left", "top", "width", "height", "score"]
 COLUMNS += [f"{axis}{number}" for number in range(68) for axis in "xy"]
 COLUMNS += [f"uncertainty{number}" for number in range(68)]
-COLUMNS += ["yaw", "pitch", "roll", "eye_opening", "mouth_opening"]
+COLUMNS += ["yaw", "pitch", "roll", "eye_opening", "mouth_opening", "origin"]
 
 
 WriteRow = Callable[[int, float, Sequence[Any]], None]  # of frame, timestamp and faces
@@ -28,9 +28,10 @@ def writing(path: Path | None) -> Iterator[WriteRow]:
 
     `frame` counts from 0, `timestamp` is in seconds; a face has `id`, `box` `(4,)` left, top,
     width, height, `score`, `points` `(68, 2)` and their `uncertainty` `(68,)`, in pixels of the
-    frame, and its `pose` in degrees, as in `keypoints.pose`. The last two columns are ratios of
-    `keypoints.expression`. The file appears whole when the block ends well, and also when Ctrl-C
-    ends it; a frame without faces adds no row. Without a path there is no table.
+    frame, its `pose` in degrees, as in `keypoints.pose`, and its `origin`: how it came about. The
+    openings are ratios of `keypoints.expression`. What is not known of a face is nan. The file
+    appears whole when the block ends well, and also when Ctrl-C ends it; a frame without faces
+    adds no row. Without a path there is no table.
     """
     if path is None:
         yield no_rows
@@ -48,7 +49,7 @@ def writing(path: Path | None) -> Iterator[WriteRow]:
                 pose = face.pose
                 texts += [f"{angle:z.1f}" for angle in (pose.yaw, pose.pitch, pose.roll)]
                 texts += [f"{ratio(face.points):.3f}" for ratio in (eye_opening, mouth_opening)]
-                rows.writerow([frame, f"{timestamp:.4f}", face.id, *texts])
+                rows.writerow([frame, f"{timestamp:.4f}", face.id, *texts, face.origin])
 
         try:
             yield write

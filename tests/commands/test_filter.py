@@ -25,12 +25,14 @@ WIDTH, HEIGHT, RATE, COUNT = 192, 128, 10.0, 6
 class MarkedFaces:
     """In place of a tracker: a face of 60 pixels around every dot of red or green.
 
-    A blue dot is a face that the detector sees and that is not followed.
+    A blue dot is a face that the detector sees and in which no points are found, or with
+    `max_faces` one beyond that.
     """
 
     def __init__(self, predictor=None, *, max_faces=None, **options):
         self.max_faces = max_faces
-        self.ignored = np.empty((0, 4))
+        self.unsure = self.left = np.empty((0, 4))
+        self.shot = 0
 
     def update(self, image, timestamp):
         faces = []
@@ -50,10 +52,17 @@ class MarkedFaces:
                         score=0.9,
                         uncertainty=np.ones(68),
                         pose=Pose(0.0, 0.0, 0.0),
+                        rotation=np.eye(3),
+                        origin="found",
                     )
                 )
         blue = (image[..., 2] > 200) & (image[..., :2] < 100).all(axis=2)
-        self.ignored = np.zeros((int(blue.any()), 4))
+        rows, columns = np.nonzero(blue)
+        box = np.array([[columns.mean() - 8, rows.mean() - 9, 17, 19]]) if blue.any() else None
+        none = np.empty((0, 4))
+        self.unsure, self.left = none, none if box is None else box
+        if self.max_faces is None:
+            self.unsure, self.left = self.left, none
         return faces[: self.max_faces]
 
 
@@ -156,11 +165,29 @@ def crowd():
     return image
 
 
-def test_a_face_that_stays_uncovered_is_said(tmp_path, capsys):
+def test_a_face_without_points_is_covered_by_its_box(tmp_path, capsys):
     path = save(tmp_path / "crowd.png", crowd())
-    stop(1, path, "--filter=blur")
-    assert "crowd-blur.png: 2 faces covered; 1 more seen and NOT covered" in capsys.readouterr().out
-    run(path, "--filter=crown")  # a sticker protects nobody
+    table = tmp_path / "p.csv"
+    run(path, "--filter=blur", f"--points={table}")
+    assert capsys.readouterr().out.endswith("crowd-blur.png: 3 faces covered\n")
+    assert np.abs(load(tmp_path / "crowd-blur.png")[20, 180].astype(int) - (20, 20, 255)).max() > 25
+    rows = list(csv.DictReader(table.open()))
+    assert [row["origin"] for row in rows] == ["found", "found", "box"]
+    assert (rows[2]["left"], rows[2]["width"], rows[2]["x0"]) == ("172.00", "17.00", "nan")
+    run(path, "--filter=crown", f"--points={table}")  # a sticker needs points
+    assert capsys.readouterr().out.endswith("crowd-crown.png: 2 faces\n")
+    assert [row["origin"] for row in csv.DictReader(table.open())] == ["found", "found"]
+
+
+def test_a_face_that_stays_uncovered_is_said_with_its_place(tmp_path, capsys):
+    path = save(tmp_path / "crowd.png", crowd())
+    stop(1, path, "--filter=blur", "--max_faces=2", f"--points={tmp_path / 'p.csv'}")
+    said = "crowd-blur.png: 2 faces covered; 1 more seen and NOT covered: 17 x 19 pixels at (172, "
+    assert said in capsys.readouterr().out
+    assert (load(tmp_path / "crowd-blur.png")[16:25, 176:185] == crowd()[16:25, 176:185]).all()
+    rows = list(csv.DictReader((tmp_path / "p.csv").open()))
+    assert [row["origin"] for row in rows] == ["found", "found", "left"]
+    run(path, "--filter=crown", "--max_faces=2")  # a sticker protects nobody
     assert capsys.readouterr().out.endswith("crowd-crown.png: 2 faces\n")
 
 
@@ -174,10 +201,10 @@ def test_faces_limits_how_many_are_drawn_on(tmp_path, capsys):
 def test_a_video_says_when_faces_stay_uncovered(tmp_path, capsys):
     path = tmp_path / "clip.avi"
     write_clip(path, [picture(50), picture(55), crowd(), crowd()], codec="mpeg4")
-    stop(1, path, "--filter=pixelate")
+    stop(1, path, "--filter=pixelate", "--max_faces=2")
     last = capsys.readouterr().out.splitlines()[-1]
     assert "at most 2 faces covered at once; 1 more seen and NOT covered in 2 frames" in last
-    assert last.endswith(", first at 0.2 s")
+    assert ", first at 0.2 s: " in last
 
 
 def clip(path, positions):

@@ -14,6 +14,7 @@ def make_face(number):
     return SimpleNamespace(
         id=number, box=np.array([1, 2, 30.5, 40]), score=0.98765, points=points,
         uncertainty=np.linspace(0, 67, 68) / 4, pose=Pose(12.34, -5.0, float("nan")),
+        origin="found",
     )  # fmt: skip
 
 
@@ -37,6 +38,7 @@ def test_a_row_per_face_and_frame(tmp_path):
     assert rows[0]["mouth_opening"] == "1.000"
     # Of an eye's six, 4 and 2 steps, and its corners 3.
     assert rows[0]["eye_opening"] == "1.000"
+    assert {row["origin"] for row in rows} == {"found"}
     assert (rows[0]["uncertainty1"], rows[0]["uncertainty67"]) == ("0.25", "16.75")
 
 
