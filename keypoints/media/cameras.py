@@ -1,18 +1,23 @@
 """Cameras and live streams: the newest frame, never a queue of old ones."""
 
+import os
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from keypoints.errors import InputError
+from keypoints.media.display import fitted
 from keypoints.system.backend import quiet_opencv
 from keypoints.system.processes import run_python
 
-TIMEOUT = 2.0  # seconds without a readable frame after which a camera counts as gone
+TIMEOUT = 2.0  # seconds without a readable frame after which a camera counts as lost
+FIRST = 10.0  # seconds in which the first frame must come: cameras warm up, streams are agreed on
+POLL = 0.05  # seconds between looks while no frame comes
 
 
 def is_live(source: str) -> bool:
@@ -48,66 +53,110 @@ def local_cameras(timeout: float = 5.0) -> dict[int, bool]:
     return {number: number in opened for number in numbers}
 
 
-def live_frames(source: str) -> Iterator[tuple[float, np.ndarray]]:
+def live_frames(
+    source: str, idle: Callable[[], bool] = lambda: False
+) -> Iterator[tuple[float, np.ndarray]]:
     """The newest frame of a camera (a number) or a stream (a URL), each time one is requested.
 
     Frames that arrive while the last one is processed are dropped: a queue would add delay. Yields
-    the seconds since the first frame and `(h, w, 3)` uint8 RGB, all of the size of the first one. A
-    frame that cannot be read is skipped, and after `TIMEOUT` seconds without a frame the source
-    has ended. Raises InputError if it cannot be opened, sends nothing, or cannot be read.
+    the seconds since the first frame and `(h, w, 3)` uint8 RGB, all of the size of the first one;
+    others are fitted, with black bars. A frame that cannot be read is skipped. `idle` is called
+    every `POLL` seconds while no frame comes; the frames end where it answers True. Raises
+    InputError if the source cannot be opened, sends nothing for `FIRST` seconds, or is lost: it
+    cannot be read, or sends nothing for `TIMEOUT` seconds.
     """
-    import cv2
+    reader = _Reader(source)
+    start, size = None, None
+    reader.start()
+    try:
+        while True:
+            taken = reader.take(POLL)
+            if taken is not None:
+                arrived, frame = taken
+                start = arrived if start is None else start
+                size = frame.shape[1::-1] if size is None else size
+                image = np.ascontiguousarray(frame[..., ::-1])
+                if frame.shape[1::-1] != size:
+                    image = fitted(image, *size)
+                yield arrived - start, image
+            elif reader.failure is not None:
+                raise InputError(f"source={source}: reading failed: {reader.failure}")
+            elif start is None and reader.silent(FIRST):
+                raise InputError(f"source={source}: no frame comes from this camera or stream")
+            elif start is not None and reader.silent(TIMEOUT):
+                raise InputError(
+                    f"source={source}: the camera or stream is lost: no frame for {TIMEOUT:g} s, "
+                    f"after {reader.newest_at - start:.1f} s"
+                )
+            elif idle():
+                return
+    finally:
+        reader.stop()
 
-    with quiet_opencv():
-        capture = cv2.VideoCapture(int(source) if source.isdigit() else source)
-    newest: list[tuple[float, np.ndarray]] = []  # at most one
-    failure: list[Exception] = []  # at most one
-    arrival, stopped = threading.Condition(), threading.Event()
 
-    def pump() -> None:
-        last = time.monotonic()
+class _Reader(threading.Thread):
+    """Reads a source in a thread of its own: drivers and networks block for a long time."""
+
+    def __init__(self, source: str) -> None:
+        super().__init__(daemon=True)
+        self.failure: Exception | None = None
+        self.newest_at = time.monotonic()  # when the newest frame came; at first, the start
+        self._source = source
+        self._newest: tuple[float, np.ndarray] | None = None
+        self._arrival, self._stopped = threading.Condition(), threading.Event()
+
+    def run(self) -> None:
+        with quiet_opencv():
+            self._read()
+
+    def _read(self) -> None:
+        capture = None
         try:
-            while not stopped.is_set() and time.monotonic() - last < TIMEOUT:
+            capture = _open(self._source)
+            while not self._stopped.is_set() and capture.isOpened():
                 good, frame = capture.read()
                 if not good:
                     time.sleep(0.01)
                     continue
-                last = time.monotonic()
-                with arrival:
-                    newest[:] = [(last, frame)]
-                    arrival.notify()
+                with self._arrival:
+                    self.newest_at = time.monotonic()
+                    self._newest = (self.newest_at, frame)
+                    self._arrival.notify()
         except Exception as error:  # any error of a driver: it is raised in the reader
-            failure.append(error)
+            self.failure = error
         finally:
-            capture.release()
-            stopped.set()
-            with arrival:
-                arrival.notify()
+            self._stopped.set()
+            if capture is not None:
+                capture.release()
+            with self._arrival:
+                self._arrival.notify()
 
-    thread = threading.Thread(target=pump, daemon=True)
-    start, size = None, None
-    try:
-        if capture.isOpened():
-            thread.start()
-        else:
-            stopped.set()
-        while True:
-            with arrival:
-                while not newest and not stopped.is_set():
-                    arrival.wait(0.1)
-                if not newest:
-                    break
-                arrived, frame = newest.pop()
-            start = arrived if start is None else start
-            size = frame.shape[1::-1] if size is None else size
-            if frame.shape[1::-1] != size:
-                frame = cv2.resize(frame, size, interpolation=cv2.INTER_AREA)
-            yield arrived - start, np.ascontiguousarray(frame[..., ::-1])
-    finally:
-        stopped.set()
-        if thread.ident is not None:
-            thread.join(TIMEOUT)
-    if failure:
-        raise InputError(f"source={source}: reading failed: {failure[0]}") from failure[0]
-    if start is None:
-        raise InputError(f"source={source}: no frame comes from this camera or stream")
+    def take(self, seconds: float) -> tuple[float, np.ndarray] | None:
+        """The newest frame that was not taken, and when it came; None after so many seconds."""
+        with self._arrival:
+            if self._newest is None and not self._stopped.is_set():
+                self._arrival.wait(seconds)
+            taken, self._newest = self._newest, None
+            return taken
+
+    def silent(self, seconds: float) -> bool:
+        """Whether no frame came for so long, or none can come."""
+        return self._stopped.is_set() or time.monotonic() - self.newest_at > seconds
+
+    def stop(self) -> None:
+        """End the thread, and wait for it unless it is blocked."""
+        blocked = self.silent(TIMEOUT)
+        self._stopped.set()
+        self.join(5 * POLL if blocked else TIMEOUT)
+
+
+def _open(source: str) -> Any:
+    import cv2
+
+    if source.isdigit():
+        return cv2.VideoCapture(int(source))
+    # FFmpeg would print a line for each frame that is not whole when a stream is joined.
+    os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "8")
+    opening = [cv2.CAP_PROP_OPEN_TIMEOUT_MSEC, round(1000 * FIRST)]
+    frames = [cv2.CAP_PROP_READ_TIMEOUT_MSEC, round(1000 * TIMEOUT)]
+    return cv2.VideoCapture(source, cv2.CAP_FFMPEG, opening + frames)
