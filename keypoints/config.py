@@ -1,12 +1,15 @@
 """The configuration of a training run: one flat frozen dataclass, checked, stored as JSON."""
 
 import dataclasses
+import difflib
 import json
+import math
+import sys
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from keypoints import checks
-from keypoints.errors import InputError, near_miss
+from keypoints.errors import InputError
 
 # One value for the whole run, whatever a stage says: what is learned from, which crop the network
 # sees, which weights it has.
@@ -16,14 +19,39 @@ FIXED = (
 )  # fmt: skip
 
 
-def _option(default: Any, meaning: str, **checks: Any) -> Any:
-    """A field with its help text and its checks: `choices`, `low`, `high`."""
-    return field(default=default, metadata={"meaning": meaning, **checks})
+def _option(default: Any, meaning: str, **more: Any) -> Any:
+    """A field with its help text and its checks: `choices`, `low`, `high`.
+
+    The first field of a group has the group's `heading`.
+    """
+    return field(default=default, metadata={"meaning": meaning, **more})
+
+
+class Stage(Mapping[str, Any]):
+    """The fields that a stage changes; immutable, as a config is."""
+
+    def __init__(self, fields: Mapping[str, Any]):
+        self._fields = dict(fields)
+
+    def __getitem__(self, name: str) -> Any:
+        return self._fields[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._fields)
+
+    def __len__(self) -> int:
+        return len(self._fields)
+
+    def __hash__(self) -> int:
+        return hash(frozenset(self._fields.items()))
+
+    def __repr__(self) -> str:
+        return repr(self._fields)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Config:
-    """Data, augmentation, network and optimisation of a run. An experiment is one such object.
+    """Data, crops, augmentation, network and optimisation of a run; an experiment has one.
 
     Raises InputError for an unknown value, a value out of range or of another type.
     """
@@ -32,6 +60,7 @@ class Config:
         "youtube_faces_keypoints",
         "data set: a name, folder:PATH, shards:GLOB or tfds:NAME; several: A+B*0.5, half of B in "
         "each epoch",
+        heading="data",
     )
     labels: str = _option(
         "corrected",
@@ -46,6 +75,7 @@ class Config:
         "face",
         "face: square crop around the face box; frame: central crop of the image",
         choices=("face", "frame"),
+        heading="crops",
     )
     crop_scale: float = _option(
         1.4, "side of the face crop, in longer sides of the box", low=1.0, high=4.0
@@ -57,7 +87,9 @@ class Config:
         "from faces held in its memory",
         choices=("host", "device"),
     )
-    rotation: float = _option(30.0, "largest random rotation, degrees", low=0.0, high=180.0)
+    rotation: float = _option(
+        30.0, "largest random rotation, degrees", low=0.0, high=180.0, heading="augmentation"
+    )
     scale: float = _option(0.2, "largest random change of scale, fraction", low=0.0, high=0.9)
     translation: float = _option(
         0.1, "largest random translation, fraction of the crop side", low=0.0, high=1.0
@@ -80,7 +112,12 @@ class Config:
     occlusion: float = _option(0.3, "probability of an occluding block", low=0.0, high=1.0)
     mask: float = _option(0.0, "probability of a drawn face mask", low=0.0, high=1.0)
 
-    backbone: str = _option("resnet50", "backbone network", choices=("resnet50", "lite", "tiny"))
+    backbone: str = _option(
+        "resnet50",
+        "backbone network",
+        choices=("resnet50", "lite", "tiny"),
+        heading="network",
+    )
     head: str = _option(
         "heatmap",
         "heatmap: decoder and soft-argmax; pooled: average pooling and a dense layer",
@@ -93,7 +130,10 @@ class Config:
     trainable: str = _option("all", "layers that are trained", choices=("all", "conv5", "head"))
 
     loss: str = _option(
-        "l1", "point loss, in crop pixels", choices=("l1", "mse", "smooth_l1", "wing")
+        "l1",
+        "point loss, in crop pixels",
+        choices=("l1", "mse", "smooth_l1", "wing"),
+        heading="optimisation",
     )
     teacher: str = _option("none", "distillation teacher (half of the point loss): a model or none")
     optimizer: str = _option("adamw", "optimizer", choices=("adam", "adamw"))
@@ -122,7 +162,7 @@ class Config:
     )
     batch_size: int = _option(0, "images per step, over all devices; 0: 64 on GPUs, else 32", low=0)
     epochs: int = _option(60, "number of epochs", low=1)
-    stages: tuple[dict, ...] = _option(
+    stages: tuple[Mapping[str, Any], ...] = _option(
         (), "training stages in order, each a dict of the fields that it changes"
     )
 
@@ -130,7 +170,7 @@ class Config:
         for entry in dataclasses.fields(self):
             object.__setattr__(self, entry.name, _checked(entry, getattr(self, entry.name)))
         for number, stage in enumerate(self.stages, 1):
-            if not isinstance(stage, dict):
+            if not isinstance(stage, Mapping):
                 raise InputError(f"stages: {stage!r}: an object of fields is expected")
             for name in stage:
                 if name in FIXED:
@@ -139,6 +179,7 @@ class Config:
                         f"a stage may set {', '.join(n for n in field_names() if n not in FIXED)}"
                     )
             replace(self, {**stage, "stages": ()})
+        object.__setattr__(self, "stages", tuple(map(Stage, self.stages)))
 
     def stage_configs(self) -> list["Config"]:
         """The stages of the run as one config each; the config itself if it has no stages."""
@@ -168,37 +209,58 @@ def resolved(config: Config, *, precision: str = "float32", batch_size: int = 32
     """`config` with `precision` and `batch_size` where it leaves them to the device."""
     left = {"precision": ("auto", precision), "batch_size": (0, batch_size)}
 
-    def chosen(values: dict[str, Any]) -> dict[str, Any]:
+    def chosen(values: Mapping[str, Any]) -> dict[str, Any]:
         return {name: new for name, (old, new) in left.items() if values.get(name) == old}
 
     stages = tuple({**stage, **chosen(stage)} for stage in config.stages)
     return replace(config, {**chosen(vars(config)), "stages": stages})
 
 
+def near_miss(name: str, known: list[str]) -> str:
+    """A suggestion to append to an error message: the closest known name, or all of them."""
+    close = difflib.get_close_matches(name, known, n=1)
+    return f"; did you mean {close[0]!r}?" if close else f"; known: {', '.join(known) or 'none'}"
+
+
 def to_json(config: Config) -> str:
-    return json.dumps(dataclasses.asdict(config), indent=2) + "\n"
+    return json.dumps(vars(config), indent=2, default=dict) + "\n"
 
 
 def from_json(text: str | bytes, source: str) -> Config:
     """Parse a config from JSON; raises InputError, which names the file `source`."""
-    values = checks.json_object(text, source)
+    values = json_object(text, source)
     try:
         return replace(Config(), values)
     except InputError as error:
         raise InputError(f"{source}: {error}") from None
 
 
+def json_object(text: str | bytes, source: str) -> dict[str, Any]:
+    """Parse a JSON object; raises InputError, which names the file `source`, for anything else."""
+    try:
+        values = json.loads(text)
+    except (ValueError, RecursionError) as error:  # no UTF-8, no JSON, too deep, too many digits
+        raise InputError(f"{source} is not JSON: {error}") from None
+    if not isinstance(values, dict):
+        raise InputError(f"{source} holds {type(values).__name__}, not an object of fields")
+    return values
+
+
 def _checked(entry: dataclasses.Field, value: Any) -> Any:
     """`value` as the type of the field; raises InputError with the expected value."""
-    limits = {name: entry.metadata[name] for name in ("low", "high") if name in entry.metadata}
-    if "choices" in entry.metadata:
-        return checks.one_of(value, entry.name, entry.metadata["choices"])
-    if type(entry.default) is str:
-        return checks.text(value, entry.name)
-    if type(entry.default) is int:
-        return checks.whole(value, entry.name, **limits)
-    if type(entry.default) is float:
-        return checks.number(value, entry.name, **limits)
-    if not isinstance(value, list | tuple):  # JSON has lists
-        raise InputError(f"{entry.name}={value!r}: a list of objects is expected")
-    return tuple(value)
+    kind, checks = type(entry.default), entry.metadata
+    if kind is float and type(value) is int and abs(value) <= sys.float_info.max:
+        value = float(value)
+    elif kind is tuple and isinstance(value, list):
+        value = tuple(value)  # as JSON has it
+    if type(value) is not kind:
+        raise InputError(f"{entry.name}={value!r}: a value of type {kind.__name__} is expected")
+    choices = checks.get("choices", ())
+    if choices and value not in choices:
+        hint = near_miss(str(value), [str(choice) for choice in choices])
+        raise InputError(f"{entry.name}={value!r} is not known{hint}")
+    low, high = checks.get("low", -math.inf), checks.get("high", sys.float_info.max)
+    if kind in (int, float) and not low <= value <= high:
+        wanted = f"at least {low}" if not value >= low else f"at most {high}"
+        raise InputError(f"{entry.name}={value!r}: {wanted} is expected")
+    return value

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import fcntl
 import posixpath
 import tempfile
 import uuid
@@ -12,6 +11,7 @@ from pathlib import Path
 
 from keypoints.errors import InputError
 from keypoints.system.atomic import replacing
+from keypoints.system.locks import locked
 
 
 class Store:
@@ -84,11 +84,7 @@ class Store:
             yield
             return
         Path(self._root).mkdir(parents=True, exist_ok=True)
-        with open(self._path(".lock"), "a") as file:
-            try:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except OSError:
-                raise InputError(f"output={self.url}: another run writes to it now") from None
+        with locked(Path(self._root), f"output={self.url}: another run writes to it now"):
             yield
 
     def _path(self, name: str) -> str:

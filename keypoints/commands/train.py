@@ -1,26 +1,20 @@
 """Train a network: `python -m tools.train [EXPERIMENT] [--field=value ...]`."""
 
-import dataclasses
-import importlib.util
-import inspect
 import os
 import sys
-import threading
-import time
 import traceback
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from keypoints.commands.fields import show_fields
 from keypoints.config import Config, override, replace, resolved
-from keypoints.errors import InputError, near_miss
+from keypoints.errors import InputError
+from keypoints.experiment import load_experiment
 
 if TYPE_CHECKING:
     from keypoints.training.hosts import Hosts
-
-ENDING = threading.Lock()
-EXPERIMENTS = Path(__file__).parents[2] / "experiments"
 
 
 def train(
@@ -48,9 +42,10 @@ def train(
             augmented crops to RUN/preview.png, and do not train
         tensorboard: also write the metrics as TensorBoard events into RUN/tensorboard
         hosts: train on several hosts, each with this command: ADDRESS:PORT,COUNT,INDEX: the address
-            of host 0, the number of hosts, the index of this host from 0; or slurm for srun
+            of host 0, the number of hosts, the index of this host from 0; or auto for SLURM, Open MPI,
+            Kubernetes and cloud TPUs
     """
-    config = override(load_experiment(experiment), fields)
+    config = override(load_experiment(experiment).config, fields)
     folder = Path(run) if run is not None else Path("runs") / Path(experiment).stem
     if preview < 0:
         raise InputError(f"--preview={preview}: a number of pictures is expected")
@@ -68,7 +63,7 @@ def train_into(
     sources: dict[str, Any],
     preview: int,
     tensorboard: bool,
-    hosts: "Hosts | None",
+    hosts: "Hosts",
 ) -> None:
     """Load the data, then train or draw the preview."""
     from keypoints.data.sources import load_records, load_set, parse_sets, refuse_output
@@ -83,7 +78,7 @@ def train_into(
     validation = [
         load_set(name, config.validation_split, **sources) for name, _ in parse_sets(config.data)
     ]
-    shows = hosts is None or hosts.writes
+    shows = hosts.index == 0
     check_annotations(training, validation)
     count = sum(len(records) for records in validation)
     if shows:
@@ -112,7 +107,7 @@ def train_into(
             config, folder, training, validation, on_step=on_step, on_epoch=on_epoch, hosts=hosts
         )
     except KeyboardInterrupt:
-        if hosts and not hosts.closed:
+        if not hosts.closed:
             raise
         print(f"\nstopped; the same command goes on from {folder}", file=sys.stderr)
         sys.exit(130)
@@ -122,61 +117,32 @@ def train_into(
 
 
 @contextmanager
-def several(hosts: str | None) -> Iterator["Hosts | None"]:
-    """The hosts of `--hosts`; an error in the block is reported to them. None without the flag."""
-    if hosts is None:
-        yield None
-        return
-    from keypoints.training.hosts import connect
+def several(hosts: str | None) -> Iterator["Hosts"]:
+    """The hosts of `--hosts`; one that is alone without the flag.
 
-    connected = connect(hosts, on_disconnect=end)
+    Where others wait for this one, an error in the block ends the process at once, and by that
+    theirs: at its usual exit JAX would wait for them.
+    """
+    from keypoints.training.hosts import Hosts, connect
+
+    connected = connect(hosts) if hosts else Hosts()
     try:
         yield connected
-    except (InputError, OSError) as error:
-        connected.fail(str(error))
-        end(str(error))
-    except KeyboardInterrupt:
-        connected.fail("interrupted")
-        end("interrupted")
-    except Exception as error:
-        time.sleep(3)  # it may be caused by the end of another host, which ends this one too
-        traceback.print_exc()
-        connected.fail(repr(error))
-        end(repr(error))
-
-
-def end(reason: str) -> None:
-    """Print `reason` and end this process at once: at exit JAX would wait for the other hosts."""
-    ENDING.acquire()  # never released: the first reason is the one to print
-    print(f"error: {reason}", file=sys.stderr, flush=True)
-    sys.stdout.flush()
-    os._exit(2)
-
-
-def load_experiment(name: str) -> Config:
-    """The `config` of an experiment: a name in experiments/, or the path of a Python file.
-
-    experiments/ is that of this checkout or, where the package is installed, of the current folder.
-
-    Raises InputError for a name or file that is not there, and for a file without a `config`.
-    """
-    folder = EXPERIMENTS if EXPERIMENTS.is_dir() else Path("experiments")
-    path = Path(name) if name.endswith(".py") else folder / f"{name}.py"
-    if not path.is_file():
-        known = sorted(path.stem for path in folder.glob("[a-z]*.py"))
-        elsewhere = (
-            ": experiments/ is in the source repository, not in the wheel; change to the folder of "
-            "a checkout, or give the path of a .py file with a `config`"
-        )
-        hint = near_miss(name, known) if known else elsewhere
-        raise InputError(f"unknown experiment {name!r}{hint}")
-    spec = importlib.util.spec_from_file_location(f"experiment_{path.stem}", path)
-    assert spec is not None and spec.loader is not None  # a .py file always has both
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    if not isinstance(getattr(module, "config", None), Config):
-        raise InputError(f"{path} is no experiment: it has no `config` of type keypoints.Config")
-    return module.config
+    except BaseException as error:
+        if connected.count == 1 or connected.closed:
+            raise
+        reason = str(error) or "interrupted"
+        if "Gloo" in reason:  # of JAX on CPUs, when a connection has ended
+            other = f"host {1 - connected.index}" if connected.count == 2 else "another host"
+            reason = (
+                f"{other} ended or cannot be reached, so all hosts stop; the same commands go on "
+                "from the last checkpoint"
+            )
+        elif not isinstance(error, InputError | OSError | KeyboardInterrupt):
+            traceback.print_exc()
+        print(f"error: {reason}", file=sys.stderr, flush=True)
+        sys.stdout.flush()
+        os._exit(2)
 
 
 def check_annotations(training: Any, validation: list[Any]) -> None:
@@ -249,27 +215,6 @@ def show_epoch(row: dict[str, float]) -> None:
         f"the box's area, {row['seconds']:.0f} s",
         flush=True,
     )
-
-
-def show_fields(function: Callable[..., None], names: Iterable[str] = ()) -> None:
-    """Add fields of the config, all or `names`, to the signature and the help of `function`."""
-    signature = inspect.signature(function)
-    parameters = [p for p in signature.parameters.values() if p.name != "fields"]
-    for entry in dataclasses.fields(Config):
-        if entry.name != "stages" and (not names or entry.name in names):
-            parameters.append(
-                inspect.Parameter(
-                    entry.name,
-                    inspect.Parameter.KEYWORD_ONLY,
-                    default=entry.default,
-                    annotation=type(entry.default),
-                )
-            )
-            choices = entry.metadata.get("choices")
-            known = f" ({', '.join(map(str, choices))})" if choices else ""
-            line = f"    {entry.name}: {entry.metadata['meaning']}{known}\n    "
-            function.__doc__ = (function.__doc__ or "") + line  # python -OO has no docstrings
-    function.__signature__ = signature.replace(parameters=parameters)  # type: ignore[attr-defined]
 
 
 show_fields(train)

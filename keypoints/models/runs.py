@@ -1,13 +1,14 @@
 """The run folder: its files, and how they are written and read.
 
     config.json        the Config, complete
-    data.json          per split: name, number of images, SHA-256 of names, points and pixels
+    data.json          what the run starts from: name and SHA-256 of each split (names, points,
+                       boxes, pixels), of the initial weights and of the teachers
     environment.json   versions, machine, devices, git revision and command of the last start
     metrics.csv        one row per finished epoch
     curves.png         the same as a plot
     best.weights.h5    weights of the best epoch on the validation split (averaged if ema is set)
     last.weights.h5    weights of the last epoch
-    checkpoint.npz     the state needed to resume: variables, optimizer, history
+    checkpoint.npz     the state needed to resume: variables, optimizer, `Progress`
 
 All files are data, HDF5 and plain arrays; nothing in them is executed. Each is written under a
 temporary name and renamed, so it is either complete or unchanged.
@@ -19,15 +20,12 @@ import io
 import json
 import os
 import platform
-import re
+import shlex
 import subprocess
 import sys
 import threading
 import warnings
-import zipfile
-import zlib
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -35,7 +33,6 @@ import numpy as np
 
 from keypoints import config as configs
 from keypoints import landmarks
-from keypoints.checks import json_object
 from keypoints.config import Config
 from keypoints.crop import Crop
 from keypoints.errors import InputError
@@ -43,7 +40,7 @@ from keypoints.estimate import Estimate, Predict, unflatten
 from keypoints.geometry import CROP
 from keypoints.network import Network
 from keypoints.system import backend
-from keypoints.system.atomic import replacing, reserve, write_text
+from keypoints.system.atomic import remove_partial_files, replacing, reserve, write_text
 from keypoints.system.extras import installed_version
 
 if TYPE_CHECKING:
@@ -54,28 +51,38 @@ METRICS, CURVES = "metrics.csv", "curves.png"
 BEST, LAST, CHECKPOINT = "best.weights.h5", "last.weights.h5", "checkpoint.npz"
 
 
+# Fields that name files: not their names, but their contents (data.json) must be those of the run.
+NAMES_OF_FILES = ("data", "weights", "teacher")
+
+
 def check_run(run: Path, config: Config, data: dict[str, dict]) -> None:
     """Raise InputError if the folder holds a run with another config or other data.
 
-    `data`: the content of data.json.
+    `data`: the content of data.json. How paths of data and weights are written does not matter.
     """
     started = any((run / name).exists() for name in (CHECKPOINT, BEST))
     saved = load_config(run) if (run / CONFIG).exists() else config
-    if started and saved != config:
+    if started and _nameless(saved) != _nameless(config):
         raise InputError(
             f"run={run} holds a run with another config ({_differences(saved, config)}); "
             "choose another folder, or use the same fields to resume it"
         )
     if started and (run / DATA).exists():
-        before = json_object((run / DATA).read_bytes(), str(run / DATA))
-        changes = [
-            _change(before.get(use), data[use]) for use in data if before.get(use) != data[use]
-        ]
-        if changes:
+        before = configs.json_object((run / DATA).read_bytes(), str(run / DATA))
+        changes = [_change(before.get(use), data.get(use)) for use in before | data]
+        if changes := [change for change in changes if change]:
             raise InputError(
                 f"{run}: the data changed since the run was started: {'; '.join(changes)}; "
                 "choose another folder, or restore the data to resume it"
             )
+
+
+def make_folder(run: Path) -> None:
+    """Create the folder of a run unless it is there; raises InputError if that fails."""
+    try:
+        run.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise InputError(f"run={run}: the folder cannot be created: {error.strerror}") from None
 
 
 def start_run(
@@ -86,13 +93,8 @@ def start_run(
     environment.json names the `devices`, and the precision of each stage.
     """
     check_run(run, config, data)
-    try:
-        run.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise InputError(f"run={run}: the folder cannot be created: {error.strerror}") from None
-    for left in run.glob(".*.*"):  # half a file of a process that was killed while it wrote
-        if re.fullmatch(r"\.\d+\..+", left.name):
-            left.unlink(missing_ok=True)
+    make_folder(run)
+    remove_partial_files(run)
     write_text(run / CONFIG, configs.to_json(config))
     write_text(run / DATA, json.dumps(data, indent=2) + "\n")
     used = {
@@ -176,7 +178,7 @@ def weights_digest(path: str | Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def write_metrics(run: Path, rows: list[dict[str, float]]) -> None:
+def write_metrics(run: Path, rows: Sequence[dict[str, float]]) -> None:
     """Write all rows so far as a complete file, so that a killed run never leaves half a line."""
     text = io.StringIO()
     writer = csv.DictWriter(text, list(rows[0]))
@@ -195,60 +197,11 @@ def write_weights(path: Path, model: "keras.Model") -> None:
         Model(model.inputs, model.outputs).save_weights(temporary)
 
 
-def write_checkpoint(run: Path, model: "keras.Model", progress: dict[str, Any]) -> None:
-    """Write the state needed to resume in one file: variables, optimizer, `progress`."""
-    arrays = {
-        name: variable.numpy()
-        for kind in ("network", "optimizer")
-        for name, variable in _state(model, kind).items()
-    }
-    with replacing(run / CHECKPOINT) as temporary:
-        np.savez(temporary, progress=np.array(json.dumps(progress)), **arrays)
-
-
-def read_progress(run: Path) -> dict[str, Any] | None:
-    """The `progress` in the checkpoint of a run; None if there is no checkpoint."""
-    if not (run / CHECKPOINT).exists():
-        return None
-    with _open_checkpoint(run) as arrays:
-        progress = json.loads(str(arrays["progress"]))
-        if not isinstance(progress, dict) or not {"epoch", "step", "rows"} <= set(progress):
-            raise ValueError("no epoch, step and rows in it")
-        return progress
-
-
-def restore_checkpoint(
-    run: Path,
-    model: "keras.Model",
-    *,
-    optimizer: bool = True,
-    share: Callable[[np.ndarray], np.ndarray] = lambda array: array,
-) -> None:
-    """Load a checkpoint into a built model and, if `optimizer`, into its built optimizer.
-
-    Each array goes through `share`, which sends it to other hosts (`receive_checkpoint`).
-    """
-    with _open_checkpoint(run) as arrays:
-        for name, variable in _states(model, optimizer).items():
-            variable.assign(share(arrays[name]))
-
-
-def receive_checkpoint(
-    model: "keras.Model",
-    *,
-    optimizer: bool = True,
-    share: Callable[[np.ndarray], np.ndarray],
-) -> None:
-    """`restore_checkpoint` on a host without the folder: `share` takes zeros, gives the arrays."""
-    for variable in _states(model, optimizer).values():
-        variable.assign(share(np.zeros(variable.shape, variable.dtype)))
-
-
 def environment() -> dict[str, Any]:
     """Versions, machine, git revision and command: what a result depends on besides the config."""
     packages = ("keras", "jax", "jaxlib", "tensorflow", "tensorflow-cpu", "numpy", "opencv-python")
     return {
-        "command": " ".join([f"python -m tools.{Path(sys.argv[0]).stem}", *sys.argv[1:]]),
+        "command": _command(),
         "git_revision": _git("rev-parse", "HEAD"),
         "git_dirty": bool(_git("status", "--porcelain")),
         "backend": backend.keras_backend(),
@@ -258,28 +211,17 @@ def environment() -> dict[str, Any]:
     }
 
 
-def _state(model: "keras.Model", kind: str) -> dict[str, Any]:
-    """Variables of the network or of its optimizer by names that are stable across processes."""
-    variables = model.variables if kind == "network" else model.optimizer.variables
-    return {f"{kind}_{i}": variable for i, variable in enumerate(variables)}
+def _command() -> str:
+    """The command line of this process, as a shell takes it."""
+    started = Path(sys.argv[0]).stem == "keypoints"  # by the console command
+    return shlex.join(["keypoints", *sys.argv[1:]] if started else sys.orig_argv)
 
 
-def _states(model: "keras.Model", optimizer: bool) -> dict[str, Any]:
-    return _state(model, "network") | (_state(model, "optimizer") if optimizer else {})
-
-
-@contextmanager
-def _open_checkpoint(run: Path) -> Iterator[Any]:
-    path = run / CHECKPOINT
-    try:
-        with np.load(path, allow_pickle=False) as arrays:
-            yield arrays
-    # TypeError: one array without an archive; RuntimeError: packed or locked in an unknown way.
-    except (OSError, ValueError, KeyError, EOFError, TypeError, RuntimeError, MemoryError,
-            zipfile.BadZipFile, zlib.error) as error:  # fmt: skip
-        raise InputError(
-            f"{path} is damaged ({error}); delete it to restart the training"
-        ) from None
+def _nameless(config: Config) -> Config:
+    """`config` without the names of files, in its stages too."""
+    none = {name: getattr(Config(), name) for name in NAMES_OF_FILES}
+    stages = ({k: v for k, v in stage.items() if k not in none} for stage in config.stages)
+    return configs.replace(config, {**none, "stages": tuple(stages)})
 
 
 def _differences(saved: Config, given: Config) -> str:
@@ -287,9 +229,19 @@ def _differences(saved: Config, given: Config) -> str:
     return ", ".join(f"{name} {old!r}, now {new!r}" for name, old, new in pairs if old != new)
 
 
-def _change(saved: Any, given: dict) -> str:
-    counts = [data.get("pictures") if isinstance(data, dict) else None for data in (saved, given)]
-    how = "other names, points or pixels" if counts[0] == counts[1] else f"it had {counts[0]}"
+def _change(saved: Any, given: Any) -> str:
+    """What is other in an entry of data.json, "" if nothing is; its name does not count."""
+    saved, given = (entry if isinstance(entry, dict) else {} for entry in (saved, given))
+    if {**saved, "name": ""} == {**given, "name": ""}:
+        return ""
+    if not saved or not given:
+        return f"{(saved or given).get('name')} is {'new' if given else 'not used now'}"
+    if "pictures" not in given:
+        return f"{given['name']} has other contents"
+    counts = [entry.get("pictures") for entry in (saved, given)]
+    how = (
+        "other names, points, boxes or pixels" if counts[0] == counts[1] else f"it had {counts[0]}"
+    )
     return f"{given['name']} has {counts[1]} pictures, {how}"
 
 

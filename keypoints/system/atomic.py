@@ -2,6 +2,7 @@
 
 import errno
 import os
+import re
 import uuid
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
@@ -40,6 +41,13 @@ def replacing(path: Path) -> Iterator[Path]:
     finally:
         with suppress(OSError):
             temporary.unlink(missing_ok=True)
+
+
+def remove_partial_files(folder: Path) -> None:
+    """Remove the temporary files of `replacing` that killed processes left in `folder`."""
+    for path in folder.glob(".*.*"):
+        if re.fullmatch(r"\.[0-9a-f]{12}\..+", path.name):
+            path.unlink(missing_ok=True)
 
 
 def keep_apart(inputs: Iterable[Path], outputs: Sequence[tuple[str, Path]]) -> None:

@@ -1,14 +1,14 @@
 """Train a network into a run folder; an interrupted run is resumed."""
 
-import dataclasses
 import itertools
 import math
 import signal
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -16,28 +16,27 @@ import keras
 import numpy as np
 from keras import ops
 
-from keypoints import geometry, metrics
+from keypoints import metrics, pretrained
 from keypoints.config import Config
 from keypoints.crop import Crop
-from keypoints.data.pipeline import ALL, training_pipeline
+from keypoints.data.pipeline import training_pipeline
 from keypoints.data.records import Records
 from keypoints.errors import InputError
 from keypoints.estimate import Predict
-from keypoints.evaluation.plots import training_curves
 from keypoints.evaluation.protocol import predict_points
 from keypoints.inference.predictor import load_network
 from keypoints.models import runs
-from keypoints.models.cpu_layers import use_cpu_kernels
-from keypoints.models.losses import POINT_LOSSES, POINTS, nme_of_outputs, training_loss
-from keypoints.models.network import build_model
+from keypoints.models.losses import POINTS
 from keypoints.network import Network
-from keypoints.system.atomic import replacing
 from keypoints.training import devices
+from keypoints.training.averaging import averaged_weights
+from keypoints.training.checkpoints import Progress, parse_progress
 from keypoints.training.hosts import Hosts
+from keypoints.training.optimizer import compiled_model
+from keypoints.training.run_folder import ElsewhereFolder, RunFolder
 
 STATISTICS = 12  # batches from which the batch statistics of averaged weights are computed
 Batches = Callable[..., Iterator[tuple[Any, Any]]]
-START: dict[str, Any] = {"epoch": 0, "step": 0, "rows": []}
 
 
 @dataclass(frozen=True)
@@ -54,25 +53,28 @@ class Step:
     seconds_left: float  # in the whole run, at the current speed
 
 
-class LearningRate(keras.optimizers.schedules.LearningRateSchedule):
-    """Linear warm-up over `config.warmup` epochs, multiplied by `config.schedule`."""
+@dataclass(frozen=True)
+class Training:
+    """What all stages of a training share."""
 
-    def __init__(self, config: Config, steps: int):
-        self.config = config
-        self.steps = steps  # per epoch
+    config: Config  # with all that it leaves to the device
+    epochs: int  # of all stages
+    training: Records
+    validation: Sequence[Records]
+    data: dict[str, dict]  # content of data.json
+    folder: RunFolder
+    hosts: Hosts
+    batches_of: Batches
+    interrupted: threading.Event
+    on_step: Callable[[Step], None]
+    on_epoch: Callable[[dict[str, float]], None]
 
-    def __call__(self, step: Any) -> Any:
-        config = self.config
-        epoch = ops.cast(step, "float32") / self.steps
-        rise = 1.0
-        if config.warmup:
-            rise = ops.minimum(1.0, (epoch + 1 / self.steps) / config.warmup)
-        fall = 1.0
-        if config.schedule == "cosine":
-            fall = 0.5 * (1 + ops.cos(math.pi * ops.minimum(1.0, epoch / config.epochs)))
-        elif config.schedule == "exponential":
-            fall = config.decay ** ops.floor(epoch)
-        return config.learning_rate * rise * fall
+    def stop_if_interrupted(self, save: Callable[[], None] = lambda: None) -> None:
+        """`save` and raise KeyboardInterrupt if one of the hosts was interrupted."""
+        if any(self.hosts.exchange(self.interrupted.is_set())):
+            save()
+            self.hosts.close()
+            raise KeyboardInterrupt
 
 
 def train(
@@ -90,9 +92,9 @@ def train(
     A folder that already holds a run with this config is resumed from its last checkpoint. On the
     same machine and backend it ends with exactly the weights of an uninterrupted run. SIGINT
     finishes the current step, saves, and raises KeyboardInterrupt. `on_step` and `on_epoch` are
-    called after each step and epoch. Raises InputError for a folder that cannot be written or holds
-    a run with another config or other data, and for a loss that is not finite; the last good
-    checkpoint is kept.
+    called after each step and epoch. Raises InputError for a folder that cannot be written, that
+    another training writes to, or that holds a run with another config or other data, and for a
+    loss that is not finite; the last good checkpoint is kept.
 
     The best epoch is the one with the lowest `validation_nme`: the plain mean over the sets of
     `validation`, each of which has its own column where there are several. NMEs of training are
@@ -105,130 +107,146 @@ def train(
     rows of every batch, and the weights are the same on all. Only host 0 reads and writes `run`.
     It disconnects from the other hosts at the end.
     """
-    config = devices.resolve(config)
+    config, hosts = devices.resolve(config), hosts or Hosts()
     validation = [validation] if isinstance(validation, Records) else validation
-    data = {"training": training.describe()}
-    data |= {records.name: records.describe() for records in validation}
-    if hosts:
-        hosts.agree(_facts(config, data))
-    folder = run if hosts is None or hosts.writes else None
-    if folder:
-        runs.check_run(run, config, data)
-    devices.use_all(config)
-    progress = (runs.read_progress(run) if folder else None) or START
-    if hosts:
-        progress = hosts.exchange(progress)[0]
-    stages = config.stage_configs()
-    epochs = sum(stage.epochs for stage in stages)
-    teachers = [_teacher(stage) for stage in stages]
-    batches_of = _batches(training, config)
-    first = 0
-    with _interruptible() as interrupted:
-
-        def stopping() -> bool:
-            """Whether one of the hosts was interrupted; all get the same answer."""
-            return any(hosts.exchange(interrupted.is_set())) if hosts else interrupted.is_set()
-
+    data = _inputs(config, training, validation)
+    hosts.agree({**vars(config), "stages": [dict(stage) for stage in config.stages], **data})
+    folder = RunFolder(run) if hosts.index == 0 else ElsewhereFolder(run)
+    with folder, _interruptible() as interrupted:
+        progress = folder.check(config, data)
+        progress = parse_progress(hosts.exchange(asdict(progress))[0])
+        devices.use_all(config)
+        stages = config.stage_configs()
+        teachers = [_teacher(stage) for stage in stages]
+        epochs = sum(stage.epochs for stage in stages)
+        batches_of = _batches(training, config)
+        shared = Training(
+            config, epochs, training, validation, data, folder, hosts, batches_of, interrupted,
+            on_step, on_epoch,
+        )  # fmt: skip
+        first = 0
         for stage, teacher in zip(stages, teachers):
-            last = first + stage.epochs
-            if progress["epoch"] < last:
-                model = compiled_model(stage, training)
-                if folder:
-                    # Only now: a start that fails leaves none.
-                    runs.start_run(run, config, data, devices.names())
-                if progress != START:
-                    # A new stage continues with the network and a new optimizer.
-                    inside = (progress["epoch"], progress["step"]) != (first, 0)
-                    share = {"share": hosts.from_first} if hosts else {}
-                    if folder:
-                        runs.restore_checkpoint(folder, model, optimizer=inside, **share)
-                    else:
-                        runs.receive_checkpoint(model, optimizer=inside, **share)
-            while progress["epoch"] < last:
-                clock = time.monotonic()
-                for step in _steps(
-                    model, training, batches_of, stage, teacher, progress, epochs, hosts
-                ):
-                    on_step(step)
-                    if step.step < step.steps and stopping():
-                        if folder:
-                            runs.write_checkpoint(run, model, {**progress, "step": step.step})
-                        _disconnect(hosts)
-                        raise KeyboardInterrupt
-                row = {
-                    "epoch": step.epoch,
-                    "loss": step.loss,
-                    "training_nme": step.nme,
-                    "validation_nme": math.nan,
-                    "learning_rate": float(ops.convert_to_numpy(model.optimizer.learning_rate)),
-                    "seconds": 0.0,
-                }
-                batches = batches_of(stage, epoch=progress["epoch"])
-                crops = (images for images, _ in itertools.islice(batches, STATISTICS))
-                with averaged_weights(model, crops):
-                    errors = {r.name: validation_nme(model, r, stage) for r in validation}
-                    row["validation_nme"] = float(np.mean(list(errors.values())))
-                    if len(errors) > 1:
-                        row |= {f"validation_nme {name}": nme for name, nme in errors.items()}
-                    row["seconds"] = round(time.monotonic() - clock, 1)
-                    best = min((r["validation_nme"] for r in progress["rows"]), default=math.inf)
-                    if folder:
-                        if row["validation_nme"] < best:
-                            runs.write_weights(folder / runs.BEST, model)
-                        runs.write_weights(folder / runs.LAST, model)
-                progress = {"epoch": step.epoch, "step": 0, "rows": [*progress["rows"], row]}
-                if folder:
-                    runs.write_checkpoint(run, model, progress)
-                    _write_history(run, progress["rows"])
-                on_epoch(row)
-                if stopping():  # where the others wait until all is written
-                    _disconnect(hosts)
-                    raise KeyboardInterrupt
-            first = last
-    if folder:
-        _write_history(run, progress["rows"])  # a kill may have come between checkpoint and rows
-    _disconnect(hosts)
-    return progress["rows"]
+            progress = _train_stage(shared, stage, teacher, first, progress)
+            first += stage.epochs
+        folder.write_history(progress.rows)  # a kill may have come between checkpoint and rows
+    hosts.close()
+    return list(progress.rows)
 
 
-def compiled_model(config: Config, training: Records) -> keras.Model:
-    """The compiled network of `config` with a built optimizer.
+def _train_stage(
+    shared: Training, stage: Config, teacher: Predict | None, first: int, progress: Progress
+) -> Progress:
+    """Train what is left of a stage that begins after `first` epochs."""
+    last = first + stage.epochs
+    if progress.epoch >= last:
+        return progress
+    model = compiled_model(stage, shared.training)
+    # Only now: a start that fails leaves no folder.
+    shared.folder.start(shared.config, shared.data, devices.names(), progress)
+    if progress != Progress():
+        # A new stage continues with the network and a new optimizer.
+        inside = (progress.epoch, progress.step) != (first, 0)
+        shared.folder.restore(model, optimizer=inside, share=shared.hosts.from_first)
+    while progress.epoch < last:
+        progress = _train_epoch(shared, model, stage, teacher, progress)
+        progress = _end_epoch(shared, model, stage, progress)
+        shared.stop_if_interrupted()  # where the others wait until all is written
+    return progress
 
-    Its initial output is the mean face of `training`. It has one flat output `(b, 204)`, which both
-    the loss and the metric need.
-    """
-    config = devices.resolve(config)
-    matrices = Crop.of(config).matrices(training.boxes, shapes=training.shapes)
-    targets = geometry.apply(matrices, training.completed_points())
-    model = build_model(config, targets.mean(axis=0))
-    if config.kernels == "cpu" or (config.kernels == "auto" and devices.have_cpu_kernels()):
-        model = use_cpu_kernels(model)
-    if Path(config.weights).is_dir():
-        runs.load_weights(model, Path(config.weights))
-    model = runs.flattened(model)
-    steps = max(training.epoch_size // config.batch_size, 1)
-    options = {
-        "learning_rate": LearningRate(config, steps),
-        "global_clipnorm": config.clip_norm or None,
-        "use_ema": config.ema > 0,
-        "ema_momentum": config.ema or None,
-    }
-    if config.optimizer == "adamw":
-        optimizer = keras.optimizers.AdamW(weight_decay=config.weight_decay, **options)
-        optimizer.exclude_from_weight_decay(
-            var_names=["bias", "beta", "gamma", "centre", "log_sigma"]
-        )
-    else:
-        optimizer = keras.optimizers.Adam(**options)
-    optimizer.build(model.trainable_variables)
-    # XLA compiles JAX's step anyway; TensorFlow's own CPU kernels are faster than XLA's.
-    model.compile(
-        optimizer,
-        training_loss(POINT_LOSSES[config.loss]),
-        metrics=[nme_of_outputs],
-        jit_compile=keras.backend.backend() == "jax",
+
+def _train_epoch(
+    shared: Training,
+    model: keras.Model,
+    config: Config,
+    teacher: Predict | None,
+    progress: Progress,
+) -> Progress:
+    """Train the remaining steps of an epoch."""
+    steps = shared.training.epoch_size // config.batch_size
+    left = (shared.epochs - progress.epoch - 1) * shared.training.epoch_size
+    batches = shared.batches_of(
+        config,
+        epoch=progress.epoch,
+        skip=progress.step,
+        rows=shared.hosts.rows(config.batch_size),
     )
-    return model
+    clock, before = time.monotonic(), progress
+    for images, targets in batches:
+        logs = _train_step(model, images, targets, teacher)
+        seconds = time.monotonic() - clock
+        progress = replace(
+            progress,
+            step=progress.step + 1,
+            loss=progress.loss + logs["loss"],
+            nme=progress.nme + logs["nme_of_outputs"],
+            seconds=before.seconds + seconds,
+        )
+        if not math.isfinite(progress.loss):
+            raise InputError(
+                f"the loss became {logs['loss']} in epoch {progress.epoch + 1}, step "
+                f"{progress.step}; the last checkpoint is kept. Start a new run with a lower "
+                "learning_rate or with clip_norm=1"
+            )
+        speed = (progress.step - before.step) * config.batch_size / seconds
+        images_left = left + (steps - progress.step) * config.batch_size
+        shared.on_step(
+            Step(
+                epoch=progress.epoch + 1,
+                epochs=shared.epochs,
+                step=progress.step,
+                steps=steps,
+                loss=progress.loss / progress.step,
+                nme=progress.nme / progress.step,
+                images_per_second=speed,
+                seconds_left=images_left / speed,
+            )
+        )
+        if progress.step < steps:
+            shared.stop_if_interrupted(partial(shared.folder.write_checkpoint, model, progress))
+    return progress
+
+
+def _train_step(
+    model: keras.Model, images: Any, targets: np.ndarray, teacher: Predict | None
+) -> dict[str, float]:
+    """Loss and metric of one batch, on which the model is trained."""
+    if teacher:
+        teacher_points = teacher(np.asarray(images)).points.reshape(-1, POINTS)
+        targets = np.concatenate([targets, teacher_points], axis=1)
+    model.reset_metrics()  # not every backend resets them itself
+    logs = model.train_on_batch(images, targets, return_dict=True)
+    return {name: float(value) for name, value in logs.items()}
+
+
+def _end_epoch(
+    shared: Training, model: keras.Model, config: Config, progress: Progress
+) -> Progress:
+    """Validate after the last step of an epoch, and write weights, checkpoint and metrics."""
+    clock = time.monotonic()
+    learning_rate = float(ops.convert_to_numpy(model.optimizer.learning_rate))
+    batches = shared.batches_of(config, epoch=progress.epoch)
+    crops = (images for images, _ in itertools.islice(batches, STATISTICS))
+    with averaged_weights(model, crops):
+        errors = {r.name: validation_nme(model, r, config) for r in shared.validation}
+        row = {
+            "epoch": progress.epoch + 1,
+            "loss": progress.loss / progress.step,
+            "training_nme": progress.nme / progress.step,
+            "validation_nme": float(np.mean(list(errors.values()))),
+            "learning_rate": learning_rate,
+            "seconds": round(progress.seconds + time.monotonic() - clock, 1),
+        }
+        if len(errors) > 1:
+            row |= {f"validation_nme {name}": nme for name, nme in errors.items()}
+        best = min((row["validation_nme"] for row in progress.rows), default=math.inf)
+        if row["validation_nme"] < best:
+            shared.folder.write_weights(runs.BEST, model)
+        shared.folder.write_weights(runs.LAST, model)
+    progress = Progress(epoch=progress.epoch + 1, rows=(*progress.rows, row))
+    shared.folder.write_checkpoint(model, progress)
+    shared.folder.write_history(progress.rows)
+    shared.on_epoch(row)
+    return progress
 
 
 def _batches(training: Records, config: Config) -> Batches:
@@ -257,43 +275,6 @@ def validation_nme(model: keras.Model, records: Records, config: Config) -> floa
     return float(100 * np.mean(metrics.mean_error(records.points, found.points) / size))
 
 
-@contextmanager
-def averaged_weights(model: keras.Model, batches: Iterable[np.ndarray]) -> Iterator[None]:
-    """Inside the block the model has its moving-average weights, if it keeps any.
-
-    Batch statistics belong to the weights that they were computed with, so they are computed again
-    on `batches` of training crops (Izmailov et al., "Averaging Weights Leads to Wider Optima and
-    Better Generalization", 2018, section 3.2). Otherwise the averaged weights do worse than the
-    last ones.
-    """
-    if not model.optimizer.use_ema:
-        yield
-        return
-    raw = [variable.numpy() for variable in model.variables]
-    model.optimizer.finalize_variable_values(model.trainable_variables)
-    for variable in model.trainable_variables:
-        # A copy: JAX would donate the buffers of the averages with those of the model.
-        variable.assign(variable.numpy())
-    measure_statistics(model, batches)
-    try:
-        yield
-    finally:
-        for variable, value in zip(model.variables, raw):
-            variable.assign(value)
-
-
-def measure_statistics(model: keras.Model, batches: Iterable[np.ndarray]) -> None:
-    """Set the moving statistics of batch normalisation to their mean over `batches`."""
-    norms = [x for x in model.layers if isinstance(x, keras.layers.BatchNormalization)]
-    usual = [norm.momentum for norm in norms]
-    for count, images in enumerate(batches):
-        for norm in norms:
-            norm.momentum = count / (count + 1)  # gives each batch the same weight
-        model(ops.convert_to_tensor(images), training=True)
-    for norm, momentum in zip(norms, usual):
-        norm.momentum = momentum
-
-
 def _teacher(config: Config) -> Predict | None:
     """The distillation teacher of `config`, or None; raises InputError for an unusable model."""
     if config.teacher == "none":
@@ -310,59 +291,20 @@ def _teacher(config: Config) -> Predict | None:
     return teacher.predict
 
 
-def _steps(
-    model: keras.Model,
-    training: Records,
-    batches_of: Batches,
-    config: Config,
-    teacher: Predict | None,
-    progress: dict,
-    epochs: int,
-    hosts: Hosts | None,
-) -> Iterator[Step]:
-    """Train the remaining steps of one epoch; yields after each step."""
-    steps = training.epoch_size // config.batch_size
-    epoch, done = progress["epoch"], progress["step"]
-    rows = hosts.rows(config.batch_size) if hosts else ALL
-    batches = batches_of(config, epoch=epoch, skip=done, rows=rows)
-    clock = time.monotonic()
-    totals = {"loss": 0.0, "nme_of_outputs": 0.0}
-    for step, (images, targets) in enumerate(batches, done + 1):
-        if teacher:
-            teacher_points = teacher(np.asarray(images)).points.reshape(-1, POINTS)
-            targets = np.concatenate([targets, teacher_points], axis=1)
-        model.reset_metrics()  # not every backend resets them itself
-        logs = model.train_on_batch(images, targets, return_dict=True)
-        totals = {name: total + float(logs[name]) for name, total in totals.items()}
-        if not math.isfinite(totals["loss"]):
-            raise InputError(
-                f"the loss became {logs['loss']} in epoch {epoch + 1}, step {step}; the last "
-                "checkpoint is kept. Start a new run with a lower learning_rate or with "
-                "clip_norm=1"
-            )
-        loss, error = (total / (step - done) for total in totals.values())
-        speed = (step - done) * config.batch_size / (time.monotonic() - clock)
-        left = (epochs - epoch - 1) * training.epoch_size + (steps - step) * config.batch_size
-        yield Step(epoch + 1, epochs, step, steps, loss, error, speed, left / speed)
-
-
-def _facts(config: Config, data: dict[str, dict]) -> dict[str, Any]:
-    """What must be the same on several hosts: config, data and initial weights."""
-    facts = {**dataclasses.asdict(config), **{use: str(entry) for use, entry in data.items()}}
-    if Path(config.weights).exists():
-        facts["sha256 of the weights"] = runs.weights_digest(config.weights)
-    return facts
-
-
-def _disconnect(hosts: Hosts | None) -> None:
-    if hosts:
-        hosts.close()
-
-
-def _write_history(run: Path, rows: list[dict[str, float]]) -> None:
-    runs.write_metrics(run, rows)
-    with replacing(run / runs.CURVES) as temporary:
-        training_curves(rows, temporary)
+def _inputs(config: Config, training: Records, validation: Sequence[Records]) -> dict[str, dict]:
+    """The content of data.json: what a run starts from, each with its name and SHA-256."""
+    inputs = {"training": training.describe()}
+    for number, records in enumerate(validation, 1):
+        inputs[f"validation {number}"] = records.describe()
+    named = {"weights": config.weights}
+    for number, stage in enumerate(config.stage_configs(), 1):
+        named[f"teacher {number}"] = stage.teacher
+    for use, name in named.items():
+        if name != "none":
+            path = pretrained.resolve(name)
+            digest = runs.weights_digest(path) if path.exists() else ""
+            inputs[use] = {"name": name, "sha256": digest}
+    return inputs
 
 
 @contextmanager
