@@ -5,7 +5,7 @@ from typing import Any
 
 from keypoints.commands.benchmark import report
 from keypoints.commands.cli import run_command
-from keypoints.commands.train import show_fields
+from keypoints.commands.fields import show_fields
 from keypoints.config import Config, override, resolved
 from keypoints.errors import InputError, near_miss
 

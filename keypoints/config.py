@@ -1,15 +1,13 @@
 """The configuration of a training run: one flat frozen dataclass, checked, stored as JSON."""
 
 import dataclasses
-import difflib
 import json
-import math
-import sys
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from keypoints.errors import InputError
+from keypoints import checks
+from keypoints.errors import InputError, near_miss
 
 # One value for the whole run, whatever a stage says: what is learned from, which crop the network
 # sees, which weights it has.
@@ -216,51 +214,30 @@ def resolved(config: Config, *, precision: str = "float32", batch_size: int = 32
     return replace(config, {**chosen(vars(config)), "stages": stages})
 
 
-def near_miss(name: str, known: list[str]) -> str:
-    """A suggestion to append to an error message: the closest known name, or all of them."""
-    close = difflib.get_close_matches(name, known, n=1)
-    return f"; did you mean {close[0]!r}?" if close else f"; known: {', '.join(known) or 'none'}"
-
-
 def to_json(config: Config) -> str:
     return json.dumps(vars(config), indent=2, default=dict) + "\n"
 
 
 def from_json(text: str | bytes, source: str) -> Config:
     """Parse a config from JSON; raises InputError, which names the file `source`."""
-    values = json_object(text, source)
+    values = checks.json_object(text, source)
     try:
         return replace(Config(), values)
     except InputError as error:
         raise InputError(f"{source}: {error}") from None
 
 
-def json_object(text: str | bytes, source: str) -> dict[str, Any]:
-    """Parse a JSON object; raises InputError, which names the file `source`, for anything else."""
-    try:
-        values = json.loads(text)
-    except (ValueError, RecursionError) as error:  # no UTF-8, no JSON, too deep, too many digits
-        raise InputError(f"{source} is not JSON: {error}") from None
-    if not isinstance(values, dict):
-        raise InputError(f"{source} holds {type(values).__name__}, not an object of fields")
-    return values
-
-
 def _checked(entry: dataclasses.Field, value: Any) -> Any:
     """`value` as the type of the field; raises InputError with the expected value."""
-    kind, checks = type(entry.default), entry.metadata
-    if kind is float and type(value) is int and abs(value) <= sys.float_info.max:
-        value = float(value)
-    elif kind is tuple and isinstance(value, list):
-        value = tuple(value)  # as JSON has it
-    if type(value) is not kind:
-        raise InputError(f"{entry.name}={value!r}: a value of type {kind.__name__} is expected")
-    choices = checks.get("choices", ())
-    if choices and value not in choices:
-        hint = near_miss(str(value), [str(choice) for choice in choices])
-        raise InputError(f"{entry.name}={value!r} is not known{hint}")
-    low, high = checks.get("low", -math.inf), checks.get("high", sys.float_info.max)
-    if kind in (int, float) and not low <= value <= high:
-        wanted = f"at least {low}" if not value >= low else f"at most {high}"
-        raise InputError(f"{entry.name}={value!r}: {wanted} is expected")
-    return value
+    limits = {name: entry.metadata[name] for name in ("low", "high") if name in entry.metadata}
+    if "choices" in entry.metadata:
+        return checks.one_of(value, entry.name, entry.metadata["choices"])
+    if type(entry.default) is str:
+        return checks.text(value, entry.name)
+    if type(entry.default) is int:
+        return checks.whole(value, entry.name, **limits)
+    if type(entry.default) is float:
+        return checks.number(value, entry.name, **limits)
+    if not isinstance(value, list | tuple):  # JSON has lists
+        raise InputError(f"{entry.name}={value!r}: a list of objects is expected")
+    return tuple(value)

@@ -10,6 +10,17 @@ def test_json_round_trip():
     assert configs.from_json(configs.to_json(config), "x") == config
 
 
+def test_a_config_with_stages_is_immutable_and_hashable():
+    stage = {"epochs": 1}
+    config = Config(stages=(stage,))
+    stage["epochs"] = -5
+    assert config.stages[0]["epochs"] == 1
+    with pytest.raises(TypeError, match="does not support item assignment"):
+        config.stages[0]["epochs"] = -5
+    same, other = (Config(stages=({"epochs": n},)) for n in (1, 2))
+    assert len({config, same, other}) == 2 and config == same
+
+
 def test_stage_configs_replace_fields_of_the_config():
     config = Config(rotation=9.0, stages=({"epochs": 1}, {"epochs": 2, "rotation": 5.0}))
     assert [(p.epochs, p.rotation, p.stages) for p in config.stage_configs()] == [

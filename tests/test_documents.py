@@ -21,6 +21,7 @@ from keypoints import config as configs
 from keypoints.benchmarks import annotation
 from keypoints.commands import benchmark, cli, train
 from keypoints.evaluation import stability
+from keypoints.experiment import Experiment
 from keypoints.inference.predictor import Predictor
 from keypoints.media.pictures import encode_png
 from keypoints.synthetic.clip import FACE
@@ -137,7 +138,9 @@ def workplace(tmp_path_factory) -> Iterator[Path]:
             patch.setattr(module, name, value)
         for module in (train, benchmark):
             patch.setattr(
-                module, "load_experiment", lambda name: configs.replace(whole(name), SMALL)
+                module,
+                "load_experiment",
+                lambda name: Experiment(configs.replace(whole(name).config, SMALL)),
             )
         write_folder(folder / "my_faces")
         write_frames(folder / "frames")

@@ -7,9 +7,10 @@ import math
 from pathlib import Path
 from typing import Any
 
-from keypoints.commands.train import load_experiment, show_fields
+from keypoints.commands.fields import show_fields
 from keypoints.config import Config, field_names, override, resolved
 from keypoints.errors import InputError, near_miss
+from keypoints.experiment import load_experiment
 from keypoints.pretrained import DEFAULT
 
 FIELDS = ("data", "train_split", "batch_size", "jpeg")
@@ -70,7 +71,7 @@ def benchmark(
         )
     start = Config()
     if subject == "pipeline":  # with the augmentation and batch size of its first stage
-        start = load_experiment("youtube_faces").stage_configs()[0]
+        start = load_experiment("youtube_faces").config.stage_configs()[0]
     elif subject == "detect":  # the conversion of boxes was fitted on train
         start = Config(train_split="validation")
     config = resolved(override(start, fields))

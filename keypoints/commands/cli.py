@@ -129,7 +129,10 @@ def _help(function: Callable[..., None], name: str) -> str:
             words.append(word if required else f"[{word}]")
     synopsis = f"SYNOPSIS\n    {' '.join([name, *words])} [--FLAG=VALUE ...]"
     page = re.sub(r"(?m)^SYNOPSIS\n.*$", lambda _: synopsis, page)
-    return re.sub(r"(?m)^    -\w, --", "    --", page)
+    page = re.sub(r"(?m)^    -\w, --", "    --", page)
+    for flag, heading in getattr(function, "headings", {}).items():
+        page = page.replace(f"\n    --{flag}=", f"\n  {heading}\n    --{flag}=")
+    return page
 
 
 def _explicit(function: Callable[..., None], argv: list[str]) -> list[str]:

@@ -42,8 +42,8 @@ def train(
             augmented crops to RUN/preview.png, and do not train
         tensorboard: also write the metrics as TensorBoard events into RUN/tensorboard
         hosts: train on several hosts, each with this command: ADDRESS:PORT,COUNT,INDEX: the address
-            of host 0, the number of hosts, the index of this host from 0; or auto for SLURM, Open MPI,
-            Kubernetes and cloud TPUs
+            of host 0, the number of hosts, the index of this host from 0; or auto, which asks
+            SLURM, Open MPI, Kubernetes or a cloud TPU
     """
     config = override(load_experiment(experiment).config, fields)
     folder = Path(run) if run is not None else Path("runs") / Path(experiment).stem

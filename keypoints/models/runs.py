@@ -33,6 +33,7 @@ import numpy as np
 
 from keypoints import config as configs
 from keypoints import landmarks
+from keypoints.checks import json_object
 from keypoints.config import Config
 from keypoints.crop import Crop
 from keypoints.errors import InputError
@@ -68,7 +69,7 @@ def check_run(run: Path, config: Config, data: dict[str, dict]) -> None:
             "choose another folder, or use the same fields to resume it"
         )
     if started and (run / DATA).exists():
-        before = configs.json_object((run / DATA).read_bytes(), str(run / DATA))
+        before = json_object((run / DATA).read_bytes(), str(run / DATA))
         changes = [_change(before.get(use), data.get(use)) for use in before | data]
         if changes := [change for change in changes if change]:
             raise InputError(

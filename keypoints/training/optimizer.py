@@ -43,7 +43,7 @@ def compiled_model(config: Config, training: Records) -> keras.Model:
     if config.optimizer == "adamw":
         optimizer = keras.optimizers.AdamW(weight_decay=config.weight_decay, **options)
         optimizer.exclude_from_weight_decay(
-            var_names=["bias", "beta", "gamma", "centre", "log_sigma"]
+            var_names=["bias", "beta", "gamma", "centre", "log_sigma", "log_factor", "exponent"]
         )
     else:
         optimizer = keras.optimizers.Adam(**options)

@@ -10,9 +10,7 @@ import pytest
 from keypoints.benchmarks import inference, timings
 from keypoints.commands.benchmark import benchmark
 from keypoints.commands.cli import run_command
-from keypoints.commands.train import load_experiment
 from keypoints.config import Config
-from keypoints.errors import InputError
 from keypoints.models import runs
 from keypoints.training.loop import train
 from tests.faces import dotted_faces, write_folder
@@ -108,7 +106,7 @@ def test_the_tool_prints_and_writes_json(run, tmp_path, capsys, monkeypatch):
     assert "old loader, one process" in shown and "images/s" in shown and "1.00x" in shown
     assert written["rows"][0]["samples"] == 1 and written["rows"][2]["ratio"] == 1
     assert written["environment"]["backend"] == runs.environment()["backend"]
-    monkeypatch.setattr("keypoints.commands.train.EXPERIMENTS", tmp_path)  # the wheel has none
+    monkeypatch.setattr("keypoints.experiment.FOLDERS", (tmp_path,))  # without experiments
     shown, written = result(f"webcam --model={run} --repeats=1")
     assert "live, new faces" in shown and "95 %: " in written["rows"][0]["note"]
 
@@ -127,11 +125,3 @@ def test_mistakes_end_in_one_line(line, message, capsys):
     with pytest.raises(SystemExit):
         run_command(benchmark, shlex.split(line))
     assert message in capsys.readouterr().err
-
-
-def test_without_a_checkout_experiments_are_said_to_be_elsewhere(tmp_path, monkeypatch):
-    monkeypatch.setattr("keypoints.commands.train.EXPERIMENTS", tmp_path)
-    with pytest.raises(
-        InputError, match="unknown experiment 'smoke': experiments/ is in the source"
-    ):
-        load_experiment("smoke")

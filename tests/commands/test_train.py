@@ -13,11 +13,10 @@ from pathlib import Path
 import cv2
 import pytest
 
-from keypoints.commands import train
 from keypoints.commands.cli import run_tool
-from keypoints.errors import InputError
 from keypoints.media.pictures import encode_png
 from keypoints.models import runs
+from keypoints.training.checkpoints import read_progress
 from tests.faces import drawn_faces
 
 ROOT = Path(__file__).parents[2]
@@ -123,7 +122,7 @@ def test_training_leaves_all_that_the_other_tools_need(run):
     assert messages[0].file_version == "brain.Event:2"
     assert [message.step for message in messages[1:]] == [1, 2]
     values = {value.tag: value.simple_value for value in messages[2].summary.value}
-    last = runs.read_progress(run)["rows"][-1]
+    last = read_progress(run).rows[-1]
     assert values["validation_nme"] == pytest.approx(last["validation_nme"], rel=1e-5)
 
 
@@ -143,7 +142,7 @@ def test_evaluation_prints_a_table_and_leaves_a_report(run, evaluated, boxes):
 
 
 def test_evaluation_agrees_with_the_last_validation_of_training(run, evaluated):
-    best = min(row["validation_nme"] for row in runs.read_progress(run)["rows"])
+    best = min(row["validation_nme"] for row in read_progress(run).rows)
     assert f"NME sqrt(box area)   {best:.2f} %" in evaluated
 
 
@@ -256,11 +255,3 @@ def test_another_config_for_the_same_folder_is_refused(run, folder):
     done = here(f"python -m tools.train smoke --run={run} --data=folder:{folder} --epochs=9")
     assert done.returncode == 2 and "epochs 2, now 9" in done.stderr
     assert {path: path.stat().st_mtime_ns for path in run.iterdir()} == before
-
-
-def test_an_installed_package_finds_the_experiments_of_the_current_folder(tmp_path, monkeypatch):
-    monkeypatch.setattr(train, "EXPERIMENTS", tmp_path / "site-packages" / "experiments")
-    assert train.load_experiment("smoke").backbone == "tiny"
-    monkeypatch.chdir(tmp_path)
-    with pytest.raises(InputError, match="is in the source repository, not in the wheel"):
-        train.load_experiment("smoke")

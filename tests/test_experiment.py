@@ -1,0 +1,34 @@
+import pytest
+
+from keypoints import experiment
+from keypoints.errors import InputError
+from keypoints.experiment import load_experiment
+
+
+def test_names_are_those_of_the_first_folder_that_is_there(tmp_path, monkeypatch):
+    for folder, epochs in (("package", 5), ("here", 7)):
+        (tmp_path / folder).mkdir()
+        text = f"from keypoints.config import Config\nconfig = Config(epochs={epochs})\n"
+        (tmp_path / folder / "mine.py").write_text(text)
+    folders = (tmp_path / "checkout", tmp_path / "package", tmp_path / "here")
+    monkeypatch.setattr(experiment, "FOLDERS", folders)
+    assert load_experiment("mine").config.epochs == 5
+    assert load_experiment(str(tmp_path / "here" / "mine.py")).config.epochs == 7
+    with pytest.raises(InputError, match="unknown experiment 'mime'; did you mean 'mine'"):
+        load_experiment("mime")
+
+
+def test_a_file_may_adapt_its_config_to_the_data(tmp_path):
+    path = tmp_path / "mine.py"
+    path.write_text(
+        "from keypoints.config import Config\nconfig = Config()\n"
+        "def adapt(training):\n    return {'epochs': len(training)}\n"
+    )
+    assert load_experiment(str(path)).adapt([1, 2, 3]) == {"epochs": 3}
+    assert load_experiment("smoke").adapt([1, 2, 3]) == {}
+
+
+def test_a_file_without_a_config_is_no_experiment(tmp_path):
+    (tmp_path / "mine.py").write_text("config = {}\n")
+    with pytest.raises(InputError, match=r"mine.py is no experiment: it has no `config`"):
+        load_experiment(str(tmp_path / "mine.py"))
