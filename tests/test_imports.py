@@ -29,7 +29,7 @@ SUBPACKAGES = {
     "web": {"filters", "inference", "media", "pretrained"},
     "live": {"filters", "inference", "media", "synthetic"},
     "benchmarks": {
-        "data", "evaluation", "inference", "media", "models", "bulk", "synthetic",
+        "data", "evaluation", "filters", "inference", "media", "models", "bulk", "synthetic",
     },
 }  # fmt: skip
 SUBPACKAGES["commands"] = set(SUBPACKAGES)

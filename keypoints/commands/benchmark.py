@@ -1,4 +1,4 @@
-"""Measure speed: `python -m tools.benchmark [pipeline|predict|webcam|detect|annotate]`."""
+"""Measure speed: `python -m tools.benchmark [pipeline|predict|webcam|detect|..]`."""
 
 import dataclasses
 import functools
@@ -19,7 +19,7 @@ SETTINGS = {
     "pipeline": ("data", "train_split", "batch_size"),
     "detect": ("data", "train_split"),
 }
-SUBJECTS = ("pipeline", "predict", "webcam", "detect", "annotate")
+SUBJECTS = ("pipeline", "predict", "webcam", "detect", "annotate", "start")
 ELSEWHERE = ("step", "scaling", "gpu")  # of networks in training: benchmarks/ of a checkout
 
 
@@ -41,12 +41,13 @@ def benchmark(
     steps that need a number of images/s, as on a GPU. predict: one crop in Keras and in ONNX.
     webcam: frames through the tracker, compared with a detector in every frame. detect: speed and
     accuracy of face detectors on the split --train_split of --data. annotate: pictures/s by the
-    number of Ray workers, compared with one process on one core. Close other programs first. The
+    number of Ray workers, compared with one process on one core. start: time until filter, annotate
+    and evaluate read the first of 1,000 and of 10,000 pictures. Close other programs first. The
     defaults of config fields shown here are those of an empty config; pipeline has those of
     experiments/youtube_faces.py, and detect the split validation.
 
     Args:
-        subject: pipeline, predict, webcam, detect or annotate
+        subject: pipeline, predict, webcam, detect, annotate or start
         repeats: samples of each, interleaved; ten times as many of single crops and frames
         model: for predict a run folder; for webcam and annotate a run folder or an export
         export: folder of the exports for predict; default: MODEL/export
@@ -69,14 +70,14 @@ def benchmark(
         raise InputError(
             "--model is missing: a run folder or, but for predict, pretrained or pretrained-small"
         )
-    start = Config()
+    base = Config()
     if subject == "pipeline":  # with the augmentation and batch size of its first stage
-        start = load_experiment("youtube_faces").config.stage_configs()[0]
+        base = load_experiment("youtube_faces").config.stage_configs()[0]
     elif subject == "detect":  # the conversion of boxes was fitted on train
-        start = Config(train_split="validation")
-    config = resolved(override(start, fields))
+        base = Config(train_split="validation")
+    config = resolved(override(base, fields))
 
-    from keypoints.benchmarks import detection, inference
+    from keypoints.benchmarks import detection, inference, start
     from keypoints.data.sources import load_records
 
     sources = {"labels": config.labels, "archive": archive, "data_dir": data_dir}
@@ -87,13 +88,16 @@ def benchmark(
         rows = detection.measure_detectors(load(), repeats=repeats)
     elif subject == "annotate":
         rows = measure_annotate(model or DEFAULT, source, repeats)
+    elif subject == "start":
+        rows = start.measure_starts(repeats=repeats)
     elif subject == "predict":
         folder = Path(export) if export is not None else Path(model) / "export"
         rows = inference.measure_predictions(Path(model), export=folder, repeats=10 * repeats)
     else:
         rows = measure_webcam(model, source, most=10 * repeats)
     settings = ", ".join(f"{name} {getattr(config, name)}" for name in SETTINGS.get(subject, ()))
-    settings = settings or ("one thread for each network" if subject == "annotate" else "one face")
+    others = {"annotate": "one thread for each network", "start": "until the first picture is read"}
+    settings = settings or others.get(subject, "one face")
     report(subject, rows, config, settings=settings, json=Path(json) if json else None)
 
 
