@@ -28,6 +28,7 @@ def filter(
     points: str | None = None,
     detector: str = "centerface",
     quality: str = "high",
+    metadata: str | None = None,
 ) -> None:
     """Draw a filter on every face; docs/formats.md lists what is kept of each file format.
 
@@ -45,6 +46,8 @@ def filter(
         points: CSV file for box, score, 68 points, head pose and eye and mouth opening of each face
         detector: centerface, haar (OpenCV's cascade), yunet (a download), or YuNet's .onnx file
         quality: of videos and lossy pictures: high (looks like the input), medium or small
+        metadata: keep, or drop GPS, names, titles, comments and serial numbers; default: drop with
+            blur and pixelate, else keep; previews never stay
     """
     if filter == "list":
         list_filters(input, output, model, detector)
@@ -63,7 +66,10 @@ def filter(
     if quality not in formats.QUALITIES:
         known = ", ".join(formats.QUALITIES)
         raise InputError(f"--quality={quality}: one of {known} is expected")
+    if metadata not in (None, "keep", "drop"):
+        raise InputError(f"--metadata={metadata}: keep or drop is expected")
     source, loaded = Source.parse(input), load_filter(filter)
+    private = metadata == "drop" or (metadata is None and loaded.protects)
     target = Path(output) if output is not None else source.default_name(loaded.spec.name)
     pairs = [(Path(source.text), target)]
     if source.kind == "folder":
@@ -85,22 +91,27 @@ def filter(
     table = Path(points) if points is not None else None
     with landmark_csv.writing(table) as write_row:
         if source.kind == "folder":
-            code = filter_folder(pairs, target, pipeline, write_row, quality)
+            code = filter_folder(pairs, target, pipeline, write_row, quality, private)
         else:
             job = filter_picture if source.kind == "picture" else filter_video
             job = filter_live if source.live else job
-            code = job(source, target, pipeline, write_row, quality)
+            code = job(source, target, pipeline, write_row, quality, private)
     if code:
         sys.exit(code)
 
 
 def filter_picture(
-    source: "Source", target: Path, pipeline: "Pipeline", write_row: "WriteRow", quality: str
+    source: "Source",
+    target: Path,
+    pipeline: "Pipeline",
+    write_row: "WriteRow",
+    quality: str,
+    private: bool,
 ) -> int:
     from keypoints.filters import jobs
 
     result = jobs.filter_picture(
-        Path(source.text), target, pipeline, write_row=write_row, quality=quality
+        Path(source.text), target, pipeline, write_row=write_row, quality=quality, private=private
     )
     warn(result.warnings)
     print(f"{target}: {counted(result.coverage, pipeline)}")
@@ -113,11 +124,14 @@ def filter_folder(
     pipeline: "Pipeline",
     write_row: "WriteRow",
     quality: str,
+    private: bool,
 ) -> int:
     from keypoints.filters import jobs
 
     progress, results = Progress("pictures"), []
-    for result in jobs.filter_folder(pairs, pipeline, write_row=write_row, quality=quality):
+    for result in jobs.filter_folder(
+        pairs, pipeline, write_row=write_row, quality=quality, private=private
+    ):
         results.append(result)
         progress.clear()
         warn(result.warnings)
@@ -143,13 +157,24 @@ def filter_folder(
 
 
 def filter_video(
-    source: "Source", target: Path, pipeline: "Pipeline", write_row: "WriteRow", quality: str
+    source: "Source",
+    target: Path,
+    pipeline: "Pipeline",
+    write_row: "WriteRow",
+    quality: str,
+    private: bool,
 ) -> int:
     from keypoints.filters import jobs
 
     progress = Progress("frames")
     result = jobs.filter_video(
-        source.text, target, pipeline, progress.show, write_row=write_row, quality=quality
+        source.text,
+        target,
+        pipeline,
+        progress.show,
+        write_row=write_row,
+        quality=quality,
+        private=private,
     )
     progress.clear()
     warn(result.warnings)
@@ -163,7 +188,12 @@ def filter_video(
 
 
 def filter_live(
-    source: "Source", target: Path, pipeline: "Pipeline", write_row: "WriteRow", quality: str
+    source: "Source",
+    target: Path,
+    pipeline: "Pipeline",
+    write_row: "WriteRow",
+    quality: str,
+    private: bool,
 ) -> int:
     from keypoints.live import loop
 

@@ -39,6 +39,7 @@ def filter_picture(
     write_row: WriteRow = no_rows,
     number: int = 0,
     quality: str = "high",
+    private: bool = False,
 ) -> Result:
     """Filter every frame or page of a picture file; `picture_writer.save` says what is kept.
 
@@ -61,7 +62,9 @@ def filter_picture(
         )
         painted.append(still.painted(draw))
         seconds += still.seconds
-    warnings = picture_writer.save(target, painted, source=picture, quality=quality)
+    warnings = picture_writer.save(
+        target, painted, source=picture, quality=quality, private=private
+    )
     height, width = image.shape[:2]
     return Result(
         target, width, height, warnings=picture.notes + warnings, coverage=pipeline.coverage
@@ -91,6 +94,7 @@ def filter_folder(
     *,
     write_row: WriteRow = no_rows,
     quality: str = "high",
+    private: bool = False,
 ) -> Iterator[Result]:
     """Filter pictures; `pairs` of a picture and its output as from `folder_pictures`.
 
@@ -105,7 +109,13 @@ def filter_folder(
             raise InputError(f"cannot write {target.parent}: {error.strerror or error}") from None
         try:
             result = filter_picture(
-                picture, target, pipeline, write_row=write_row, number=number, quality=quality
+                picture,
+                target,
+                pipeline,
+                write_row=write_row,
+                number=number,
+                quality=quality,
+                private=private,
             )
         except InputError as error:
             result = Result(target, error=error)
@@ -121,6 +131,7 @@ def filter_video(
     *,
     write_row: WriteRow = no_rows,
     quality: str = "high",
+    private: bool = False,
 ) -> Result:
     """Filter a video, a file or an http URL, frame by frame.
 
@@ -132,7 +143,7 @@ def filter_video(
     result = Result(target, coverage=pipeline.coverage)
     written = 0
     try:
-        with video_writer.rewriting(source, target, quality=quality) as frames:
+        with video_writer.rewriting(source, target, quality=quality, private=private) as frames:
             video = frames.video
             result.width, result.height, result.rate = video.width, video.height, video.rate
             result.expected = video.count

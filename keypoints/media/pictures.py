@@ -233,12 +233,19 @@ def register_heif() -> Any:
 def _open(data: bytes) -> Any:
     from PIL import Image
 
+    # The decoders look at the first brand alone, and files start with any of theirs.
     brands = _brands(data)
     if brands & _AVIF_BRANDS:
-        return Image.open(io.BytesIO(data), formats=["AVIF"])
+        first = b"avis" if b"avis" in brands else b"avif"
+        return Image.open(io.BytesIO(data[:8] + first + data[12:]), formats=["AVIF"])
     if brands & _HEIF_BRANDS:
-        # Not through `Image.open`: the plugin looks at the first brand alone.
-        return register_heif().HeifImageFile(io.BytesIO(data))
+        plugin = register_heif()
+        try:
+            return plugin.HeifImageFile(io.BytesIO(data))
+        except SyntaxError:  # perhaps said to be a sequence, which it is not
+            end = int.from_bytes(data[:4], "big")
+            others = data[12:end].replace(b"msf1", b"mif1")
+            return plugin.HeifImageFile(io.BytesIO(data[:8] + b"heic" + others + data[end:]))
     Image.init()
     known = [name for name in formats.DECODERS if name in Image.OPEN]  # MPO is opened as JPEG
     return Image.open(io.BytesIO(data), formats=known)

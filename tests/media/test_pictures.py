@@ -1,15 +1,17 @@
+import base64
 import errno
 import io
 import os
 import struct
 import subprocess
 import sys
+import zlib
 from pathlib import Path
 
 import cv2
 import numpy as np
 import pytest
-from PIL import Image, ImageCms
+from PIL import ExifTags, Image, ImageCms, ImageOps, PngImagePlugin
 
 from keypoints.errors import InputError
 from keypoints.media import formats, picture_writer, pictures
@@ -467,3 +469,313 @@ def test_xmp_is_kept_upright_and_without_thumbnails(tmp_path):
     data = packed(Image.fromarray(GRADIENT), "JPEG", xmp=xmp.replace(b"dc:title", b"xmpGImg:image"))
     repainted(data, tmp_path / "out.jpg")
     assert b"xmpGImg" not in (tmp_path / "out.jpg").read_bytes()
+
+
+SECRET = packed(Image.new("RGB", (32, 32), (255, 0, 255)), "JPEG")  # a preview of the bare face
+
+
+def raw_profile(kind: str, data: bytes) -> tuple[str, str]:
+    """Key and text as ImageMagick and exiftool write EXIF and others into PNG."""
+    digits = data.hex()
+    lines = [digits[k : k + 72] for k in range(0, len(digits), 72)]
+    return f"Raw profile type {kind}", f"\n{kind}\n{len(data):8}\n" + "\n".join(lines) + "\n"
+
+
+def with_texts(*texts: tuple[str, str], **options) -> bytes:
+    info = PngImagePlugin.PngInfo()
+    for key, text in texts:
+        info.add_text(key, text)
+    return packed(Image.fromarray(GRADIENT), pnginfo=info, **options)
+
+
+def turned(orientation: int) -> bytes:
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    return exif.tobytes()
+
+
+@pytest.mark.parametrize("private", [False, True])
+@pytest.mark.parametrize("suffix", [".jpg", ".png", ".webp", ".tif", ".avif"])
+def test_previews_in_exif_are_dropped_wherever_they_are(tmp_path, suffix, private):
+    """A maker's note with a preview in it, and a comment that holds one."""
+    for tag, data in ((0x927C, b"OLYMP\0\1\0" + SECRET), (0x927C, bytes(3000)), (0x9286, SECRET)):
+        exif = Image.Exif()
+        exif.get_ifd(0x8769).update({0x9003: "2020:01:02 03:04:05", tag: data})
+        source = packed(Image.fromarray(GRADIENT), "JPEG", exif=exif)
+        (line,) = repainted(source, tmp_path / f"out{suffix}", private=private)
+        assert ExifTags.TAGS[tag] in line and line.startswith("in.x: left out, since it may ")
+        assert SECRET not in (tmp_path / f"out{suffix}").read_bytes()
+        with Image.open(tmp_path / f"out{suffix}") as found:
+            kept = found.getexif().get_ifd(0x8769)
+            assert tag not in kept and kept[0x9003] == "2020:01:02 03:04:05"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        raw_profile("exif", turned(1) + SECRET),
+        raw_profile("APP1", b"Exif\0\0" + SECRET),
+        raw_profile("8bim", b"8BIM\x04\x0c\0\0" + SECRET),
+        ("Thumbnail", base64.b64encode(SECRET).decode()),
+        ("workflow", "data:image/png;base64," + base64.b64encode(encode_png(GRADIENT)).decode()),
+        ("preview", SECRET.hex().upper()),
+    ],
+    ids=lambda text: text[0],
+)
+def test_texts_of_png_that_hold_a_picture_are_dropped(tmp_path, text):
+    data = with_texts(text, ("Author", "me"))
+    (line,) = repainted(data, tmp_path / "out.png")
+    assert line.endswith(f"may hold a preview of the unpainted: {text[0]}")
+    with Image.open(tmp_path / "out.png") as found:
+        assert found.text == {"Author": "me"}
+    (line,) = repainted(data, tmp_path / "out.png", private=True)
+    assert line.endswith(f"may show or name people: {text[0]}, Author")
+    with Image.open(tmp_path / "out.png") as found:
+        assert found.text == {}
+
+
+@pytest.mark.parametrize("kind", ["exif", "APP1"])
+def test_an_orientation_in_a_text_is_applied_once(tmp_path, kind):
+    data = with_texts(raw_profile(kind, turned(6)))
+    with Image.open(io.BytesIO(data)) as before:
+        shown = np.asarray(ImageOps.exif_transpose(before))
+    repainted(data, tmp_path / "out.png", lambda image: image)
+    with Image.open(tmp_path / "out.png") as after:
+        assert after.text == {} and after.getexif().get(0x0112, 1) == 1
+        np.testing.assert_array_equal(np.asarray(ImageOps.exif_transpose(after)), shown)
+
+
+def named_picture(kind: str) -> bytes:
+    exif = Image.Exif()
+    for tag in (0x010E, 0x013B, 0x8298):
+        exif[tag] = "Jane Doe"
+    exif[0x0110] = "Model 5"
+    details = {0x829A: (1, 50), 0x9003: "2020:01:02 03:04:05", 0x9286: b"ASCII\0\0\0Jane"}
+    exif.get_ifd(0x8769).update(details | {0xA430: "Jane Doe", 0xA431: "S-123", 0xA435: "L-9"})
+    exif.get_ifd(0x8825).update({1: "N", 2: (48.0, 8.0, 0.0)})
+    xmp = b'<x:xmpmeta xmlns:x="adobe:ns:meta/"><a dc:creator="Jane Doe"/></x:xmpmeta>'
+    options = {"comment": b"Jane Doe"} if kind == "JPEG" else {}
+    picture = Image.fromarray(GRADIENT)
+    return packed(picture, kind, exif=exif, xmp=xmp, icc_profile=swapped_profile(), **options)
+
+
+@pytest.mark.parametrize("suffix", [".jpg", ".png", ".webp", ".tif", ".avif"])
+@pytest.mark.parametrize("kind", ["JPEG", "WEBP", "AVIF"])
+def test_what_names_people_and_places_is_dropped_and_said(tmp_path, kind, suffix):
+    (line,) = repainted(named_picture(kind), tmp_path / f"out{suffix}", private=True)
+    for name in ("ImageDescription", "Artist", "Copyright", "UserComment", "CameraOwnerName",
+                 "BodySerialNumber", "LensSerialNumber", "GPS", "XMP"):  # fmt: skip
+        assert name in line
+    written = (tmp_path / f"out{suffix}").read_bytes()
+    assert b"Jane" not in written and b"S-123" not in written and b"L-9" not in written
+    with Image.open(tmp_path / f"out{suffix}") as found:
+        kept = found.getexif()
+        assert kept[0x0110] == "Model 5" and not kept.get_ifd(0x8825)
+        assert set(kept.get_ifd(0x8769)) == {0x829A, 0x9003}
+        assert found.info["icc_profile"] == swapped_profile()
+    repainted(named_picture(kind), tmp_path / f"out{suffix}")
+    with Image.open(tmp_path / f"out{suffix}") as found:
+        kept = found.getexif()
+        assert kept[0x013B] == "Jane Doe" and kept.get_ifd(0x8825)[1] == "N"
+        assert kept.get_ifd(0x8769)[0xA431] == "S-123"
+
+
+def test_exif_that_is_damaged_is_passed_over(tmp_path):
+    for exif in (b"Exif\0\0nonsense", b"Exif\0\0II*\0\x08\0\0\0\xff\xff"):
+        data = packed(Image.fromarray(GRADIENT), "JPEG", exif=exif, quality=95)
+        assert np.abs(decode_picture(data, "a.jpg").astype(int) - GRADIENT).mean() < 4
+        repainted(data, tmp_path / "out.jpg")
+
+
+@pytest.mark.parametrize("suffix", [".png", ".tif", ".webp"])
+@pytest.mark.parametrize(
+    ("mode", "levels", "key"),
+    [
+        ("L", [0, 80, 255], 0),
+        ("L", [0, 80, 255], 80),
+        ("I;16", [0, 20000, 65535], 0),
+        ("I;16", [0, 20000, 65535], 20000),
+        ("1", [0, 255, 0], 0),
+        ("1", [0, 255, 0], 1),
+        ("1", [0, 255, 0], 255),  # of which PNG takes the lowest bit
+        ("RGB", [0, 80, 255], (80, 80, 80)),
+    ],
+)
+def test_one_transparent_value_of_a_png_stays_transparent(tmp_path, mode, levels, key, suffix):
+    """Three columns; the one with the key's value is seen white, and is transparent in the copy."""
+    if mode == "RGB":
+        picture = Image.fromarray(np.tile(np.uint8(levels)[None, :, None], (4, 1, 3)))
+    elif mode == "I;16":
+        picture = Image.fromarray(np.tile(np.uint16(levels), (4, 1)))
+    else:
+        picture = Image.fromarray(np.tile(np.uint8(levels), (4, 1))).convert(mode)
+    value = key[0] if isinstance(key, tuple) else key
+    value = {0: 0, 1: 255, 255: 255}[key] if mode == "1" else value
+    clear = np.array(levels) == value
+    data = packed(picture, transparency=key)
+    seen = decode_picture(data, "a.png")
+    high = np.array(levels) >> 8 if mode == "I;16" else np.array(levels)
+    np.testing.assert_array_equal(seen[2, :, 1], np.where(clear, 255, high))
+    notes = repainted(data, tmp_path / f"out{suffix}", lambda image: image)
+    assert notes == [] or (mode == "I;16" and suffix == ".webp")
+    (still,) = stills(tmp_path / f"out{suffix}")
+    np.testing.assert_array_equal(pictures.high_byte(still.alpha)[2], np.where(clear, 0, 255))
+    (note,) = repainted(data, tmp_path / "out.bmp", lambda image: image)[-1:]
+    assert note.endswith("transparency is laid over white")
+
+
+def test_gray_of_two_and_four_bits_has_its_transparent_value():
+    for bits in (2, 4):
+        rows = bytes([0, 0b00011011 if bits == 2 else 0x1F])  # no filter; levels 0 1 2 3, or 1 15
+        count, scale = 8 // bits, 255 // (2**bits - 1)
+        header = struct.pack(">IIBBBBB", count, 1, bits, 0, 0, 0, 0)
+        chunks = [(b"IHDR", header), (b"tRNS", b"\0\1"), (b"IDAT", zlib.compress(rows))]
+        seen = decode_picture(png_file(*chunks, (b"IEND", b"")), "a.png")
+        expected = [0, 1, 2, 3] if bits == 2 else [1, 15]
+        assert seen[0, :, 0].tolist() == [255 if v == 1 else v * scale for v in expected]
+
+
+def png_file(*chunks: tuple[bytes, bytes]) -> bytes:
+    parts = [
+        struct.pack(">I", len(data)) + name + data + struct.pack(">I", zlib.crc32(name + data))
+        for name, data in chunks
+    ]
+    return b"\x89PNG\r\n\x1a\n" + b"".join(parts)
+
+
+def rebranded(data: bytes, first: bytes, *others: bytes) -> bytes:
+    """A file of ISO media with other brands, in a box as long as it was."""
+    (size,) = struct.unpack(">I", data[:4])
+    brands = (b"".join(others) + 16 * b"miaf")[: size - 16]
+    return data[:8] + first + data[12:16] + brands + data[size:]
+
+
+def test_avif_is_known_by_any_of_its_brands(monkeypatch):
+    monkeypatch.setitem(sys.modules, "pillow_heif", None)
+    data = packed(Image.fromarray(GRADIENT), "AVIF", quality=95)
+    for first in (b"avif", b"mif1", b"miaf"):
+        found = decode_picture(rebranded(data, first, b"mif1", b"avif"), "a.avif")
+        assert np.abs(found.astype(int) - GRADIENT).mean() < 4
+
+
+@pytest.mark.parametrize("brand", [b"heic", b"heix", b"hevc", b"hevx", b"mif1", b"msf1", b"heim"])
+def test_heic_is_known_by_any_of_its_brands(tmp_path, monkeypatch, brand):
+    pytest.importorskip("pillow_heif")
+    picture_writer.save(tmp_path / "a.heic", [Still(GRADIENT)])
+    data = rebranded((tmp_path / "a.heic").read_bytes(), brand, b"mif1", b"heic")
+    assert np.abs(decode_picture(data, "a.hif").astype(int) - GRADIENT).mean() < 4
+    data = rebranded(data, b"abcd", brand, b"heic")
+    assert np.abs(decode_picture(data, "a.hif").astype(int) - GRADIENT).mean() < 4
+    monkeypatch.setitem(sys.modules, "pillow_heif", None)
+    with pytest.raises(InputError, match=r"pip install 'keypoints\[heic\]'"):
+        decode_picture(data, "a.hif")
+
+
+def test_one_list_of_what_is_read():
+    for name in ("a.jfif", "a.JPE", "a.ppm", "a.pgm", "a.pbm", "a.tga", "a.jp2", "a.mpo", "a.hif",
+                 "a.heics", "a.heifs", "a.avifs", "a.dib", "a.ico", "b/c.QOI"):  # fmt: skip
+        assert formats.is_picture(name) and not formats.is_video(name)
+    for name in (
+        "a.eps",
+        "a.ps",
+        "a.pdf",
+        "a.wmf",
+        "a.fits",
+        "a.iim",
+        "a.h5",
+        "a.mpg",
+        "a.txt",
+        "a",
+    ):
+        assert not formats.is_picture(name)
+    assert formats.writable_picture("a.mpo") == "a.mpo.png"
+    assert formats.writable_picture("a.JPG") == "a.JPG"
+    assert formats.writable_video("a.ts") == "a.ts.mp4"
+
+
+def test_every_format_that_is_named_is_opened_as_itself(tmp_path):
+    """Of all extensions that Pillow can also write, a picture so named is read back."""
+    Image.init()
+    for suffix in formats.picture_inputs():
+        kind = Image.registered_extensions().get(suffix)
+        if kind not in Image.SAVE or kind in ("HEIF", "BLP", "PALM"):
+            continue
+        mode = {"MSP": "1", "XBM": "1", "SPIDER": "F"}.get(kind, "RGB")
+        try:
+            data = packed(Image.fromarray(GRADIENT).convert(mode), kind)
+        except OSError:
+            continue
+        assert decode_picture(data, f"a{suffix}").shape == GRADIENT.shape or kind in ("ICO", "ICNS")
+
+
+def test_no_picture_starts_a_program(tmp_path, monkeypatch):
+    """PostScript, by content and inside of another file, is refused; Ghostscript is not asked."""
+    monkeypatch.setenv("PATH", str(tmp_path))
+    called = tmp_path / "called"
+    (tmp_path / "gs").write_text(f"#!/bin/sh\n/bin/touch {called}\n")
+    (tmp_path / "gs").chmod(0o755)
+    program = b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 20 20\n%%EndComments\nshowpage\n"
+    binary = struct.pack("<4I", 0xC6D3D0C5, 32, len(program), 0) + bytes(16) + program
+    windows = b"\xd7\xcd\xc6\x9a\0\0" + bytes(34)
+    for data in (program, binary, windows, b"\x1c\x08\x0a\0\x01\0" + program):
+        with pytest.raises(InputError, match=r"evil\.jpg: not a whole picture"):
+            decode_picture(data, "evil.jpg")
+    assert not called.exists()
+
+
+def test_frames_of_a_deep_animation_are_themselves(tmp_path):
+    """16 bits: red, then green; Pillow reads both, with their high bytes."""
+    colours = [(65535, 0, 0), (0, 40000, 0)]
+    rows = [zlib.compress(b"\0" + struct.pack(">3H", *colour) * 4) for colour in colours]
+    control = [struct.pack(">5IHHBB", k, 4, 1, 0, 0, 1, 10, 0, 0) for k in (0, 1)]
+    chunks = [
+        (b"IHDR", struct.pack(">IIBBBBB", 4, 1, 16, 2, 0, 0, 0)),
+        (b"acTL", struct.pack(">II", 2, 0)), (b"fcTL", control[0]), (b"IDAT", rows[0]),
+        (b"fcTL", control[1]), (b"fdAT", struct.pack(">I", 2) + rows[1]), (b"IEND", b""),
+    ]  # fmt: skip
+    picture = Picture(png_file(*chunks), "a.png")
+    seen = [still.rgb()[0, 0].tolist() for still in picture.stills()]
+    assert seen == [[255, 0, 0], [0, 40000 >> 8, 0]]
+    assert picture.notes == ["a.png: 16 bits a value of its frames are read as 8"]
+
+
+@pytest.mark.parametrize("value", [0, 255, 256, 257, 32767, 32768, 65535])
+def test_sixteen_bits_lose_their_low_byte_by_any_decoder(value):
+    """The high byte, also where Pillow (gray) and where OpenCV (colours) decodes it."""
+    gray = np.full((2, 3), value, np.uint16)
+    for stored in (
+        gray,
+        np.dstack([gray] * 3),
+        np.dstack([gray] * 3 + [np.full_like(gray, 65535)]),
+    ):
+        for kind in (".png", ".tiff"):
+            data = cv2.imencode(kind, stored)[1].tobytes()
+            assert (decode_picture(data, "a") == value >> 8).all()
+
+
+@pytest.mark.parametrize("kind", ["PNG", "GIF", "BMP", "JPEG", "TIFF", "WEBP", "PPM", "TGA"])
+def test_a_header_that_says_too_much_takes_no_memory(kind):
+    """Sizes of 60,000 pixels and more in a file of some bytes."""
+    data = bytearray(packed(Image.fromarray(GRADIENT), kind))
+    if kind == "PNG":
+        data[16:24] = struct.pack(">II", 60000, 60000)
+        data[29:33] = struct.pack(">I", zlib.crc32(data[12:29]))
+    elif kind == "JPEG":
+        place = data.index(b"\xff\xc0") + 5
+        data[place : place + 4] = struct.pack(">HH", 60000, 60000)
+    elif kind == "PPM":
+        data = b"P6 60000 60000 255 " + bytes(100)
+    else:
+        places = {"GIF": (6, "<HH"), "BMP": (18, "<ii"), "TGA": (12, "<HH")}
+        if kind == "TIFF":
+            exif = struct.pack("<2sHIH", b"II", 42, 8, 4)
+            entries = [(256, 4, 1, 60000), (257, 4, 1, 60000), (258, 3, 1, 8), (273, 4, 1, 8)]
+            data = exif + b"".join(struct.pack("<HHII", *entry) for entry in entries) + bytes(4)
+        elif kind == "WEBP":
+            data = bytearray(packed(Image.fromarray(GRADIENT), kind, lossless=True))
+            data[21:25] = b"\xff\xff\xff\x0f"
+        else:
+            place, form = places[kind]
+            struct.pack_into(form, data, place, 60000, 60000)
+    with pytest.raises(InputError, match=r"more than 100 million|exceeds limit"):
+        decode_picture(bytes(data), "a")
