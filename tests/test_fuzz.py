@@ -10,6 +10,8 @@ import io
 import json
 import os
 import signal
+import tarfile
+import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
@@ -24,10 +26,11 @@ from PIL import Image
 
 from keypoints import config as configs
 from keypoints.config import Config
-from keypoints.data import annotations
+from keypoints.data.annotations import AnnotatedPicture, Annotation
 from keypoints.data.datasets.youtube_faces_keypoints import (
     youtube_faces_keypoints_dataset_builder as builder,
 )
+from keypoints.data.formats import cofw, parse_bytes
 from keypoints.data.plausibility import check_records
 from keypoints.data.sources import load_records
 from keypoints.errors import InputError
@@ -134,6 +137,30 @@ PTS = "version: 1\nn_points: 68\n{\n" + "\n".join(f"{i}.5 {2 * i}" for i in rang
 PARTS = "".join(f"<part name='{i:02}' x='{i}' y='{2 * i}'/>" for i in range(68))
 BOX = f"<box top='1' left='2' width='3' height='4'>{PARTS}</box>"
 XML = f"<?xml version='1.0'?><dataset><images><image file='a.png'>{BOX}</image></images></dataset>"
+
+
+def cofw_file() -> bytes:
+    """A file of COFW with two faces in one picture."""
+    points = np.arange(58.0).reshape(29, 2).astype(np.float32)
+    face = Annotation("a.png", points, np.arange(29) > 20)
+    with tempfile.TemporaryDirectory() as folder:
+        (Path(folder) / "a.png").write_bytes(PICTURES[0])
+        cofw.write(Path(folder), [AnnotatedPicture("a.png", 26, 21, [face, face])], ())
+        return (Path(folder) / "cofw.mat").read_bytes()
+
+
+def shard() -> bytes:
+    rows = [[i, 2 * i] for i in range(68)]
+    members = {"a.json": json.dumps({"points": rows, "yaw": 3}).encode(), "a.png": PICTURES[0]}
+    file = io.BytesIO()
+    with tarfile.open(fileobj=file, mode="w") as archive:
+        for name, data in members.items():
+            member = tarfile.TarInfo(name)
+            member.size = len(data)
+            archive.addfile(member, io.BytesIO(data))
+    return file.getvalue()
+
+
 CONFIG = configs.to_json(Config(stages=({"epochs": 3}, {"flip": 0.1}))).encode()
 MANIFESTS = [
     json.dumps(
@@ -154,38 +181,6 @@ def test_pictures(data):
     assert image is None or (image.dtype == np.uint8 and image.ndim == 3 and image.size)
 
 
-@fuzz(80)
-@given(damaged(TABLES, words=True))
-def test_tables(data):
-    rows, problems = attempt(annotations.parse_rows, data, "a.csv")
-    for _, points in rows:
-        assert points.shape == (68, 2) and not np.isinf(points).any()
-    assert all(problems)
-
-
-@fuzz(80)
-@given(damaged([PTS.encode()], words=True))
-def test_point_files(data):
-    points = attempt(annotations.parse_pts, data.decode(errors="replace"), "a.pts")
-    assert points is None or (points.shape == (68, 2) and not np.isinf(points).any())
-
-
-@fuzz(80)
-@given(damaged([XML.encode()], words=True))
-def test_xml_files(data):
-    rows, problems = attempt(annotations.parse_xml, data, "a.xml")
-    for _, points in rows:
-        assert points.shape == (68, 2) and not np.isinf(points).any()
-    assert all(problems)
-
-
-@fuzz(150)
-@given(damaged([CONFIG], words=True))
-def test_configs(data):
-    config = attempt(configs.from_json, data, "config.json")
-    assert config is None or attempt(configs.from_json, configs.to_json(config), "x") == config
-
-
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
     """A folder to write damaged files into, with nothing but a picture beside it."""
@@ -203,6 +198,74 @@ def fill(folder: Path, **files: bytes) -> None:
         path.unlink()
     for name, data in files.items():
         (folder / name.replace("_", ".")).write_bytes(data)
+
+
+ANNOTATIONS = [
+    (suffix, data)
+    for suffix, samples in {
+        ".csv": [*TABLES, b"scorer,M,M,M,M\nbodyparts,a,a,b,b\ncoords,x,y,x,y\na.png,1,2,3,4\n"],
+        ".xml": [
+            XML.encode(),
+            b"<annotations><image name='a.png'><skeleton><points label='1' points='2.5,3'/>"
+            b"<points label='2' occluded='1' points='4,5'/></skeleton></image></annotations>",
+        ],
+        ".json": [
+            b'{"images": [{"id": 1, "file_name": "a.png"}], "categories": [{"id": 1, "keypoints": '
+            b'["a", "b"]}], "annotations": [{"image_id": 1, "category_id": 1, "keypoints": '
+            b"[1.5, 2, 2, 3, 4, 1]}]}",
+            b'[{"data": {"image": "a.png"}, "annotations": [{"result": [{"original_width": 9, '
+            b'"original_height": 8, "value": {"x": 1, "y": 2, "keypointlabels": ["a"]}}, '
+            b'{"original_width": 9, "original_height": 8, "value": {"x": 3, "y": 2.5, '
+            b'"keypointlabels": ["b"]}}]}]}]',
+            b'{"imagePath": "a.png", "shapes": [{"label": "a", "points": [[1, 2]], "group_id": '
+            b'null, "shape_type": "point"}, {"label": "b", "points": [[3, 4]]}]}',
+        ],
+        ".txt": [" ".join([*map(str, range(196)), *"1234000100", "a.png"]).encode()],
+        ".pts": [PTS.encode(), b"1.5 2\n3 4\nnan nan\n-5 -6\n"],
+    }.items()
+    for data in samples
+]
+
+
+@pytest.mark.parametrize(("suffix", "sample"), ANNOTATIONS)
+def test_annotation_files(suffix, sample):
+    whole = parse_bytes(sample, suffix, "f")
+    assert whole is not None and whole.faces and not whole.problems
+
+    @fuzz(60)
+    @given(damaged([sample], words=True))
+    def check(data):
+        found = attempt(parse_bytes, data, suffix, "f")
+        for face in found.faces if found else []:
+            assert face.points.ndim == 2 and face.points.shape[1] == 2
+            assert len(face.covered) == len(face.points) and not np.isinf(face.points).any()
+        assert found is None or all(found.problems)
+
+    check()
+
+
+@fuzz(60)
+@given(damaged([cofw_file()]))
+def test_files_of_matlab(folder, data):
+    fill(folder, a_mat=data)
+    found = attempt(cofw.parse, folder / "a.mat", "a.mat")
+    for face in found.faces[:1] if found else []:
+        assert face.points.shape == (29, 2)
+        attempt(found.read, face.picture)
+
+
+@fuzz(60)
+@given(damaged([shard()], words=True))
+def test_shards(folder, data):
+    fill(folder, a_tar=data)
+    attempt(load_records, f"shards:{folder}/a.tar", "all")
+
+
+@fuzz(150)
+@given(damaged([CONFIG], words=True))
+def test_configs(data):
+    config = attempt(configs.from_json, data, "config.json")
+    assert config is None or attempt(configs.from_json, configs.to_json(config), "x") == config
 
 
 @fuzz(100)

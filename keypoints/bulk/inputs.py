@@ -24,6 +24,7 @@ import numpy as np
 
 from keypoints.errors import InputError
 from keypoints.media import formats, pictures, videos
+from keypoints.media.formats import MAX_BYTES
 from keypoints.system.paths import stays_inside
 
 FACTS = "annotation.json"  # what an annotation is made of; a folder that holds it is an output
@@ -31,7 +32,6 @@ TARS, TABLES = (".tar", ".tar.gz", ".tgz"), (".parquet",)
 # Columns of a Parquet table that hold pictures, the first choice first: the bytes of a file, its
 # path, or both as in the tables of Hugging Face.
 COLUMNS = ("image", "bytes", "path")
-MAX_BYTES = 500_000_000  # of a picture file: beyond it it is a mistake or an attack
 PAUSES = (1.0, 4.0)  # seconds before a file is requested again from a server
 
 

@@ -1,4 +1,4 @@
-"""A folder of one's own as examples: pictures and annotation CSVs, dlib's XML or .pts files."""
+"""A folder of one's own as examples: pictures and annotations in any of the formats."""
 
 import functools
 from collections import Counter
@@ -10,18 +10,15 @@ import numpy as np
 from keypoints import geometry, landmarks
 from keypoints.checks import Table, json_object
 from keypoints.data import annotations
+from keypoints.data.annotation_files import IBUG68, arrange, read_annotations
 from keypoints.data.correction import Correction
+from keypoints.data.formats.tables import read_cells
 from keypoints.data.records import Example
 from keypoints.errors import InputError, near_miss, refuse
-from keypoints.media.formats import is_picture
-from keypoints.media.pictures import decode_picture
-from keypoints.system.paths import stays_inside
 
 SPLITS, YAWS, LABELS = "splits.csv", "yaw.csv", "labels.json"
 STANDARD_SPLITS = ("train", "validation", "test")
 LARGEST_YAW = 91.0  # degrees; AFLW2000-3D has a few rows of more, which are no angles
-
-Face = tuple[Path, np.ndarray, str]  # picture, points, and the person, "" where not told
 
 
 def read_folder(
@@ -46,100 +43,39 @@ def read_folder(
     """
     if not folder.is_dir():
         raise InputError(f"data=folder:{folder}: no such folder")
-    faces, problems = _find_faces(folder)
-    names = {path.relative_to(folder).as_posix() for path, _, _ in faces}
+    found = read_annotations(folder, passed_over=(SPLITS, YAWS, LABELS))
+    arrange(found, IBUG68)
+    problems = found.problems
+    pictures = {face.name: face.read for face in found.faces}
+    names = set(pictures)
     known = dict.fromkeys([*STANDARD_SPLITS, split, *splits])
     listed, wrong = _read_splits(folder, names, [name for name in known if name != "all"])
     yaws, wrong_yaws = _read_yaws(folder, names)
     problems += wrong + wrong_yaws
     errors = _read_label_errors(folder) if labels == "corrected" else {}
     correction = Correction(inter_ocular_shift=errors.get("x_offset", 0.0))
-    decode = functools.lru_cache(maxsize=1)(_decode)  # the faces of a picture follow each other
-    seen: Counter[Path] = Counter()
-    for path, published, person in faces:
-        picture = path.relative_to(folder).as_posix()
-        name = f"{picture}#{seen[path]}" if seen[path] else picture
-        seen[path] += 1
-        identity = person or picture
+    # The faces of a picture follow each other.
+    decode = functools.lru_cache(maxsize=1)(lambda picture: pictures[picture]())
+    seen: Counter[str] = Counter()
+    for face in found.faces:
+        picture = face.name
+        name = f"{picture}#{seen[picture]}" if seen[picture] else picture
+        seen[picture] += 1
+        identity = face.person or picture
         assigned = listed.get(picture) if listed else annotations.split_of(identity)
         if split not in (assigned, "all"):
             continue
-        points, yaw = correction.apply(published), yaws.get(picture, np.nan)
+        points, yaw = correction.apply(face.points), yaws.get(picture, np.nan)
         box = geometry.landmark_box(landmarks.complete(points))
         if abs(yaw) > errors.get("jaw_up_to_yaw", np.inf):
             points[landmarks.PARTS["jaw"]] = np.nan
         try:
-            image = decode(path, picture)
+            image = decode(picture)
         except InputError as error:
             problems.append(str(error))
             continue
-        read = functools.partial(_decode, path, picture)
-        yield Example(name, identity, image, points, box, yaw, read)
+        yield Example(name, identity, image, points, box, yaw, pictures[picture], face.covered)
     refuse(list(dict.fromkeys(problems)), str(folder))
-
-
-def _decode(path: Path, name: str) -> np.ndarray:
-    try:
-        return decode_picture(path.read_bytes(), name)
-    except OSError as error:
-        raise InputError(f"{name}: {error.strerror}") from None
-
-
-def _find_faces(folder: Path) -> tuple[list[Face], list[str]]:
-    """All faces by picture, and what is wrong with the annotation files.
-
-    The pictures of DIR/NAME_frames_keypoints.csv are in DIR/NAME, as upstream has them; those
-    of any other CSV are beside it, and so are those of a .pts file, under the same name. Names in
-    an XML file lead from its folder. CSVs go before XML files, and these before .pts files.
-    """
-    files: dict[str, list[Path]] = {".csv": [], ".xml": [], ".pts": []}
-    pictures: dict[Path, Path] = {}  # by their path without its ending
-    for path in sorted(folder.rglob("*")):
-        parts = path.relative_to(folder).parts
-        if any(part.startswith(".") or part == "__MACOSX" for part in parts):
-            continue
-        suffix = path.suffix.lower()
-        if suffix in files and path.name not in (SPLITS, YAWS):
-            files[suffix].append(path)
-        elif is_picture(path):
-            pictures[path.with_suffix("")] = path
-    found: list[Face] = []
-    problems: list[str] = []
-    for table in files[".csv"] or files[".xml"]:
-        faces, wrong = _read_table(folder, table)
-        found += faces
-        problems += wrong
-    for path in [] if files[".csv"] or files[".xml"] else files[".pts"]:
-        name = path.relative_to(folder).as_posix()
-        picture = pictures.get(path.with_suffix(""))
-        if picture is None:
-            problems.append(f"{name}: no picture of that name beside it")
-            continue
-        try:
-            points = annotations.parse_pts(path.read_text(errors="replace"), name)
-            found.append((picture, points, ""))
-        except InputError as error:
-            problems.append(str(error))
-    if not found and not problems:
-        raise InputError(f"data=folder:{folder}: no annotations in it: .csv, .xml or .pts files")
-    return sorted(found, key=lambda face: face[0]), problems
-
-
-def _read_table(folder: Path, table: Path) -> tuple[list[Face], list[str]]:
-    """The faces of one CSV or XML file, and what is wrong with it."""
-    stem, upstream, _ = table.name.partition("_frames_keypoints")
-    pictures = table.parent / stem if upstream else table.parent
-    name = table.relative_to(folder).as_posix()
-    parse = annotations.parse_rows if table.suffix.lower() == ".csv" else annotations.parse_xml
-    rows, problems = parse(table.read_bytes(), name)
-    faces = []
-    for row, points in rows:
-        if stays_inside(row):
-            picture = pictures / row.replace("\\", "/")
-            faces.append((picture, points, picture.stem.rpartition("_")[0] if upstream else ""))
-        else:
-            problems.append(f"{name}: {row!r} leads out of the folder")
-    return faces, problems
 
 
 def _read_splits(
@@ -171,7 +107,7 @@ def _read_pairs(path: Path, pictures: set[str], column: str) -> tuple[dict[str, 
     if not path.exists():
         return {}, []
     try:
-        rows = annotations.read_cells(path.read_bytes(), columns=2)
+        rows = read_cells(path.read_bytes(), lambda separators: separators == 1)
     except ValueError as error:
         return {}, [f"{path.name}: not a CSV file in UTF-8: {error}"]
     found: dict[str, str] = {}

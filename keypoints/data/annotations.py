@@ -1,161 +1,162 @@
-"""Annotation files: CSV in the upstream layout, .pts of 300-W, XML of dlib."""
+"""Annotated faces as a file holds them, whatever its format, and the checks that all share.
 
-import csv
+Points are `(n, 2)` float32, x then y, in pixels of the picture; the centre of its first pixel is at
+0. A point that is not annotated is NaN. A covered one has a place, which the annotator estimated
+behind hair, a hand or glasses.
+"""
+
 import hashlib
-import io
 import math
-from xml.etree import ElementTree
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
 
 import numpy as np
 
-from keypoints.errors import InputError
-from keypoints.landmarks import COUNT
-
-COLUMNS = 1 + 2 * COUNT
 LARGEST = 1e9  # pixels: wider than any picture, and far below the limit of float32
+SHOWN = 40  # characters of a wrong value in a message
 
 
-def parse_rows(data: bytes, name: str) -> tuple[list[tuple[str, np.ndarray]], list[str]]:
-    """Names of pictures and points `(68, 2)` from a CSV file, and a list of its errors.
+class Annotation(NamedTuple):
+    """One annotated face."""
 
-    Rows are `picture, x0, y0, .., x67, y67`, in pixels of the picture, the first pixel's centre
-    at 0; a header may come first. Commas, semicolons (then with decimal commas, if any) or tabs
-    separate; a byte order mark and the line ends of any system are accepted. Both cells of a point
-    that is not annotated are empty or `nan`; such points are NaN. Rows of the same picture are
-    several faces, unless they are equal. A row with an error is skipped and listed with its line.
-    """
-    found: list[tuple[str, np.ndarray]] = []
-    lines: dict[tuple[str, bytes], int] = {}
-    problems = []
-    try:
-        rows = read_cells(data, columns=COLUMNS)
-    except ValueError as error:
-        return [], [f"{name}: not a CSV file in UTF-8: {error}"]
-    for line, row in enumerate(rows, 1):
-        where = f"{name}, line {line}"
-        if not any(row) or (line == 1 and _is_header(row)):
-            continue
-        if len(row) != COLUMNS:
-            problems.append(f"{where}: {len(row)} columns, {COLUMNS} are expected")
-            continue
-        picture, *cells = row
+    picture: str  # as the file names it
+    points: np.ndarray  # (n, 2)
+    covered: np.ndarray  # (n,) bool
+    person: str = ""  # "" where the file does not tell
+
+
+class AnnotatedPicture(NamedTuple):
+    """A picture and its faces, to be written."""
+
+    name: str  # path in the folder of the annotations
+    width: int
+    height: int
+    faces: list[Annotation]
+
+
+class Place(NamedTuple):
+    """Where a named point lies, as a file has it."""
+
+    x: Any
+    y: Any
+    covered: bool = False
+
+
+@dataclass
+class Annotations:
+    """The faces of one file, and what is wrong with it."""
+
+    file: str  # for messages
+    names: tuple[str, ...] = ()  # of the points; empty where the file has only their order
+    keyed: bool = False  # the names tell which point is which; else their order does
+    markup: str = ""  # of a format that has one markup only
+    columns: int = 0  # of a table
+    faces: list[Annotation] = field(default_factory=list)
+    problems: list[str] = field(default_factory=list)
+    # Reads a picture that is in the file itself, `(h, w, 3)` uint8 RGB.
+    read: Callable[[str], np.ndarray] | None = None
+
+    def add(
+        self,
+        picture: str,
+        points: Any,
+        covered: Any = None,
+        *,
+        where: str = "",
+        person: str = "",
+    ) -> None:
+        """Append a face of rows (x, y), numbers or text; if a value is wrong, a problem."""
         try:
-            points = _points(cells)
+            found = to_points(points)
         except ValueError as error:
-            problems.append(f"{where}: {picture}: {error}")
-            continue
-        first = lines.setdefault((picture, points.tobytes()), line)
-        if first != line:
-            problems.append(f"{where}: {picture}: the same row is in line {first} already")
-        else:
-            found.append((picture, points))
-    return found, problems
+            place = f"{self.file}, {where}" if where else self.file
+            self.problems.append(f"{place}: {picture}: {error}")
+            return
+        hidden = np.zeros(len(found), bool) if covered is None else np.array(covered, bool)
+        self.faces.append(Annotation(picture, found, hidden, person))
 
 
-def read_cells(data: bytes, *, columns: int) -> list[list[str]]:
-    """The rows of a CSV file, their cells without spaces around them.
+def from_named(
+    file: str, faces: Iterable[tuple[str, Mapping[str, Place]]], problems: list[str]
+) -> Annotations:
+    """The annotations of `(picture, points by name)`.
 
-    The separator is the one of semicolon, tab and comma that gives `columns` columns; with the
-    first two, commas within numbers are decimal points. Raises ValueError for a file that is not
-    UTF-8 text or that the csv module cannot read.
+    Names that are numbers are sorted as numbers, others in the order in which they come.
     """
-    text = io.StringIO(data.decode("utf-8-sig"), newline=None).read()
-    start = text.splitlines()[:10]
-    separator = next(
-        (mark for mark in ";\t" for line in start if line.count(mark) == columns - 1), ","
-    )
-    try:
-        rows = list(csv.reader(io.StringIO(text), delimiter=separator))
-    except csv.Error as error:
-        raise ValueError(str(error)) from None
-    cells = [[cell.strip() for cell in row] for row in rows]
-    if separator != ",":
-        cells = [[*row[:1], *(cell.replace(",", ".") for cell in row[1:])] for row in cells]
-    return cells
+    found = list(faces)
+    names = list(dict.fromkeys(name for _, places in found for name in places))
+    if all(name.isdecimal() and len(name) < 10 for name in names):
+        names.sort(key=int)
+    annotations = Annotations(file, tuple(names), keyed=True, problems=problems)
+    missing = Place(None, None)
+    for picture, places in found:
+        rows = [places.get(name, missing) for name in names]
+        annotations.add(picture, [row[:2] for row in rows], [row.covered for row in rows])
+    return annotations
 
 
-def _is_header(row: list[str]) -> bool:
-    """Whether the first row of a table names its columns: by words, or by counting them."""
-    counted = [[str(start + i) for i in range(len(row) - 1)] for start in (0, 1)]
-    return row[1:] in counted or all(_not_finite([cell]) for cell in row[1:])
+def put(places: dict[str, Place], name: str, place: Place) -> None:
+    """Add a point of a face; raises ValueError for a second one of its name: `00` is `0`."""
+    key = name.strip()
+    if key.isdecimal():
+        key = key.lstrip("0") or "0"
+    if key in places:
+        raise ValueError(f"two points are called {shown(name)}")
+    places[key] = place
 
 
-def parse_pts(text: str, name: str) -> np.ndarray:
-    """Points `(68, 2)` of a .pts file of 300-W; its first pixel is 1, ours 0.
+def to_points(rows: Any) -> np.ndarray:
+    """Points `(n, 2)` from rows (x, y), numbers or text; None, empty and `nan` are missing.
 
-    A point that is not annotated is `nan nan`. Raises InputError with the file's name
-    for a number of points other than 68 and for a value that is not a number.
+    Raises ValueError for another value, for half a point, and for fewer than two points.
     """
-    if "{" not in text or "}" not in text:
-        raise InputError(f"{name}: no points between braces")
-    rows = [line.split() for line in text[text.index("{") + 1 : text.index("}")].splitlines()]
-    rows = [row for row in rows if row]
-    if len(rows) != COUNT:
-        raise InputError(f"{name}: {len(rows)} points, {COUNT} are expected")
+    if not isinstance(rows, list | tuple | np.ndarray):
+        raise ValueError(f"{shown(rows)}: a list of points is expected")
+    pairs = []
     for row in rows:
-        if len(row) != 2:
-            raise InputError(f"{name}: {' '.join(row)!r}: two numbers are expected")
-    try:
-        return _points([cell for row in rows for cell in row]) - 1
-    except ValueError as error:
-        raise InputError(f"{name}: {error}") from None
-
-
-def parse_xml(data: bytes, name: str) -> tuple[list[tuple[str, np.ndarray]], list[str]]:
-    """Names of pictures and points `(68, 2)` from an XML file of dlib's imglab, and its errors.
-
-    Each box of an image is a face; its parts are named 00 to 67, their pixels counted from 0. A
-    part that is missing is NaN. The boxes are not read: they come from a detector.
-    """
-    found = []
-    problems = []
-    try:
-        images = ElementTree.fromstring(data).iter("image")
-    except (ElementTree.ParseError, ValueError, LookupError) as error:  # also unknown encodings
-        return [], [f"{name}: not an XML file: {error}"]
-    for image in images:
-        picture = image.get("file", "")
-        for box in image.iter("box"):
-            cells = {part.get("name", ""): (part.get("x"), part.get("y")) for part in box}
-            try:
-                if strange := [key for key in cells if not key.isdecimal() or int(key) >= COUNT]:
-                    raise ValueError(f"part {strange[0]!r}: 00 to {COUNT - 1} are expected")
-                placed = {int(key): pair for key, pair in cells.items()}
-                pairs = [placed.get(index, ("", "")) for index in range(COUNT)]
-                found.append((picture, _points([cell or "" for pair in pairs for cell in pair])))
-            except ValueError as error:
-                problems.append(f"{name}: {picture}: {error}")
-    return found, problems
-
-
-def split_of(identity: str) -> str:
-    """`train`, `validation` or `test`; all pictures of a person are in the same split."""
-    bucket = int(hashlib.sha256(identity.encode()).hexdigest(), 16) % 100
-    return "test" if bucket < 10 else "validation" if bucket < 20 else "train"
-
-
-def _points(cells: list[str]) -> np.ndarray:
-    """Points `(68, 2)` from cells x0, y0, x1, ..; raises ValueError for other cells."""
-    cells = ["nan" if cell.strip().lower() in ("", "nan") else cell for cell in cells]
-    if reason := _not_finite([cell for cell in cells if cell != "nan"]):
-        raise ValueError(reason)
-    points = np.array([float(cell) for cell in cells], np.float32).reshape(COUNT, 2)
+        if not isinstance(row, list | tuple | np.ndarray) or len(row) != 2:
+            raise ValueError(f"{shown(row)}: two numbers are expected")
+        pairs.append([coordinate(value) for value in row])
+    points = np.array(pairs, np.float32).reshape(-1, 2)
     missing = np.isnan(points)
     halves = np.flatnonzero(missing[:, 0] != missing[:, 1])
     if len(halves):
         raise ValueError(f"point {halves[0]} has one coordinate without the other")
-    if COUNT - missing[:, 0].sum() < 2:
+    if len(points) - missing[:, 0].sum() < 2:
         raise ValueError("fewer than two points are annotated")
     return points
 
 
-def _not_finite(cells: list[str]) -> str:
-    for cell in cells:
-        try:
-            if not math.isfinite(float(cell)):
-                return f"{cell!r} is not finite"
-            if abs(float(cell)) > LARGEST:
-                return f"{cell!r} lies beyond any picture"
-        except ValueError:
-            return f"{cell!r} is not a number"
-    return ""
+def coordinate(value: Any) -> float:
+    """`value`, a number or text, in pixels; NaN for None, empty and `nan`; else ValueError."""
+    if value is None or (isinstance(value, str) and value.strip().lower() in ("", "nan")):
+        return math.nan
+    try:
+        if isinstance(value, bool):
+            raise TypeError
+        number = float(value)
+    except (TypeError, ValueError):
+        raise ValueError(f"{shown(value)} is not a number") from None
+    except OverflowError:
+        raise ValueError(f"{shown(value)} lies beyond any picture") from None
+    if math.isinf(number):
+        raise ValueError(f"{shown(value)} is not finite")
+    if abs(number) > LARGEST:
+        raise ValueError(f"{shown(value)} lies beyond any picture")
+    return number
+
+
+def shown(value: Any) -> str:
+    """A wrong value in a message, of at most some forty characters."""
+    try:
+        text = repr(value)
+    except (ValueError, RecursionError):  # a whole number of thousands of digits, a deep list
+        text = type(value).__name__
+    return text if len(text) <= SHOWN else text[:SHOWN] + ".."
+
+
+def split_of(identity: str) -> str:
+    """`train`, `validation` or `test`; all pictures of a person are in the same split."""
+    bucket = int(hashlib.sha256(identity.encode(errors="replace")).hexdigest(), 16) % 100
+    return "test" if bucket < 10 else "validation" if bucket < 20 else "train"

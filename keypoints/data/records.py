@@ -28,6 +28,7 @@ class Example(NamedTuple):
     box: np.ndarray | None = None  # (4,), where it is not that of the points
     yaw: float = np.nan  # degrees, where the source has it
     read: Callable[[], np.ndarray] | None = None  # decodes the image again, where that is possible
+    covered: np.ndarray | None = None  # (68,) bool: points behind something, their place estimated
 
 
 @dataclass(frozen=True)
@@ -44,6 +45,7 @@ class Records:
     points: np.ndarray  # (n, 68, 2) float32, x then y, pixels of the picture; NaN: missing
     boxes: np.ndarray  # (n, 4) float32, tight boxes of whole faces: left, top, width, height
     yaw: np.ndarray  # (n,) float32, degrees; NaN where the source does not tell
+    covered: np.ndarray  # (n, 68) bool: points behind something; False where it is not told
     repeats: np.ndarray  # (n,) float64, how often an epoch of training shows each face
     pictures: tuple[StoredPicture, ...]
 
@@ -107,6 +109,9 @@ def make_records(name: str, examples: Iterable[tuple]) -> Records:
         points=np.array([face.points for face in faces], np.float32).reshape(-1, 68, 2),
         boxes=np.array(boxes, np.float32).reshape(-1, 4),
         yaw=np.array([face.yaw for face in faces], np.float32),
+        covered=np.array(
+            [np.zeros(68, bool) if face.covered is None else face.covered for face in faces]
+        ).reshape(-1, 68),
         repeats=np.ones(len(faces)),
         pictures=tuple(pictures),
     )
@@ -137,5 +142,5 @@ def join(sets: Sequence[Records], shares: Sequence[float]) -> Records:
         ),
         repeats=np.concatenate([r.repeats * share for r, share in zip(sets, shares)]),
         pictures=tuple(picture for records in sets for picture in records.pictures),
-        **{name: joined(name) for name in ("points", "boxes", "yaw")},
+        **{name: joined(name) for name in ("points", "boxes", "yaw", "covered")},
     )

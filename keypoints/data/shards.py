@@ -2,7 +2,8 @@
 
     0001.jpg  0001.pts    or .npy (68, 2), or .json {"points": [[x, y], ..]}
 
-The JSON may also have "identity": "ada", "box": [left, top, width, height] and "yaw": degrees.
+The JSON may also have "identity": "ada", "box": [left, top, width, height], "yaw": degrees and
+"covered": [numbers of the points that something covers].
 
 A shard is read once from start to end. Afterwards its pictures are read by their place in it, so
 that a set that does not fit in memory is trained on in the very order, with the very augmentation,
@@ -11,6 +12,7 @@ of one that does.
 
 import io
 import json
+import math
 import os
 import tarfile
 from collections.abc import Iterator
@@ -21,18 +23,21 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from keypoints import geometry
+from keypoints import checks, geometry
+from keypoints.checks import json_object
 from keypoints.crop import Crop
 from keypoints.data import annotations
+from keypoints.data.formats import pts
 from keypoints.data.pipeline import WINDOW_SIDE, windows
 from keypoints.data.records import Example, Records
 from keypoints.errors import InputError, refuse
 from keypoints.landmarks import COUNT
-from keypoints.media.formats import is_picture
+from keypoints.media.formats import MAX_BYTES, is_picture
 from keypoints.media.pictures import decode_picture
 from keypoints.system.atomic import replacing
 
 LABELS = (".pts", ".json", ".npy")
+MAX_LABEL = 10_000_000  # bytes of a member with points; more is a mistake or an attack
 
 
 def shard_paths(data: str, split: str) -> list[Path]:
@@ -52,6 +57,7 @@ class _Place(NamedTuple):
     offset: int
     size: int
     name: str  # SHARD/MEMBER, for messages and reports
+    key: str  # the member's name without its suffix
 
 
 def read_shards(pattern: str, split: str) -> Iterator[Example]:
@@ -75,78 +81,135 @@ def read_shards(pattern: str, split: str) -> Iterator[Example]:
         try:
             for place, label in _samples(path, problems):
                 try:
-                    points, identity, box, yaw = _parse(*label)
-                    if not named and split not in (annotations.split_of(identity), "all"):
+                    face = _parse(label)
+                    # Without the shard's name, which changes when members are packed anew.
+                    assigned = annotations.split_of(face.identity or place.key)
+                    if not named and split not in (assigned, "all"):
                         continue
                     image = _decode(place)
                 except InputError as error:
                     problems.append(str(error))
                     continue
-                read = partial(_decode, place)
-                yield Example(place.name, identity, image, points, box, yaw, read)
-        except (tarfile.TarError, OSError) as error:
+                yield Example(
+                    file=place.name,
+                    identity=face.identity or label.name,
+                    image=image,
+                    points=face.points,
+                    box=face.box,
+                    yaw=face.yaw,
+                    read=partial(_decode, place),
+                    covered=face.covered,
+                )
+        # The others are of crafted headers: sizes beyond all memory, headers within headers.
+        except (
+            tarfile.TarError,
+            OSError,
+            ValueError,
+            OverflowError,
+            MemoryError,
+            RecursionError,
+        ) as error:
             problems.append(f"{path}: not a whole .tar file without compression: {error}")
     refuse(problems, f"shards:{pattern}")
 
 
-def _samples(path: Path, problems: list[str]) -> Iterator[tuple[_Place, tuple[bytes, str]]]:
-    """Each picture of a shard with its points, a file's bytes and name, as both have come."""
-    pictures: dict[str, _Place] = {}
-    labels: dict[str, tuple[bytes, str]] = {}
+def _samples(path: Path, problems: list[str]) -> Iterator[tuple[_Place, _Place]]:
+    """Each picture of a shard with its points, where both are, as both have come."""
+    waiting: tuple[dict[str, _Place], dict[str, _Place]] = ({}, {})  # pictures, labels
+    seen: tuple[dict[str, str], dict[str, str]] = ({}, {})  # the members of each name
+    size = path.stat().st_size
     with tarfile.open(path, mode="r:") as shard:
         for member in shard:
             shard.members = []  # type: ignore[attr-defined]  # it would keep all of them
             name = PurePosixPath(member.name)
             if not member.isfile() or any(part.startswith(".") for part in name.parts):
                 continue
-            kind, key = name.suffix.lower(), str(name.with_suffix(""))
-            whole = f"{path.name}/{member.name}"
-            if is_picture(member.name):
-                pictures[key] = _Place(path, member.offset_data, member.size, whole)
-            elif kind in LABELS:
-                file = shard.extractfile(member)
-                labels[key] = (b"" if file is None else file.read(), whole)
-            if key in pictures and key in labels:
-                yield pictures.pop(key), labels.pop(key)
-    problems += [f"{place.name}: no points of that name" for place in pictures.values()]
-    problems += [f"{name}: no picture of that name" for _, name in labels.values()]
+            if not is_picture(name.name) and name.suffix.lower() not in LABELS:
+                continue
+            kind = 0 if is_picture(name.name) else 1
+            key, whole = str(name.with_suffix("")), f"{path.name}/{member.name}"
+            end = member.offset_data + member.size
+            if member.size > (MAX_BYTES, MAX_LABEL)[kind] or end > size:
+                problems.append(f"{whole}: {member.size} bytes: the shard is cut off or damaged")
+            elif (first := seen[kind].setdefault(key, whole)) != whole:
+                what = ("pictures", "files of points")[kind]
+                problems.append(f"{first} and {whole}: two {what} of one name")
+            else:
+                waiting[kind][key] = _Place(path, member.offset_data, member.size, whole, key)
+            if key in waiting[0] and key in waiting[1]:
+                yield waiting[0].pop(key), waiting[1].pop(key)
+    problems += [f"{place.name}: no points of that name" for place in waiting[0].values()]
+    problems += [f"{place.name}: no picture of that name" for place in waiting[1].values()]
+
+
+def _bytes(place: _Place) -> bytes:
+    try:
+        with open(place.shard, "rb") as file:
+            return os.pread(file.fileno(), place.size, place.offset)
+    except OSError as error:
+        raise InputError(f"{place.name}: {error.strerror}") from None
 
 
 def _decode(place: _Place) -> np.ndarray:
+    return decode_picture(_bytes(place), place.name)
+
+
+class _Label(NamedTuple):
+    """What the label of a member says."""
+
+    points: np.ndarray  # (68, 2)
+    covered: np.ndarray  # (68,) bool
+    identity: str = ""
+    box: np.ndarray | None = None  # (4,)
+    yaw: float = np.nan
+
+
+def _parse(place: _Place) -> _Label:
+    """The label of a member; raises InputError that names it."""
+    data, suffix = _bytes(place), PurePosixPath(place.name).suffix.lower()
+    facts: dict[str, Any] = {}
     try:
-        with open(place.shard, "rb") as file:
-            data = os.pread(file.fileno(), place.size, place.offset)
-    except OSError as error:
-        raise InputError(f"{place.name}: {error.strerror}") from None
-    return decode_picture(data, place.name)
-
-
-def _parse(data: bytes, name: str) -> tuple[np.ndarray, str, np.ndarray | None, float]:
-    """Points `(68, 2)`, identity, box `(4,)` if told, and yaw of a member.
-
-    Without an identity its name is used.
-    """
-    facts: Any = {}
-    try:
-        if name.lower().endswith(".pts"):
-            points = annotations.parse_pts(data.decode(errors="replace"), name)
-        elif name.lower().endswith(".npy"):
-            points = np.load(io.BytesIO(data), allow_pickle=False).astype(np.float32)
+        if suffix == ".pts":
+            found = pts.parse(data, place.name)
+            if found.problems:
+                raise InputError(found.problems[0])
+            points = found.faces[0].points
+        elif suffix == ".npy":
+            points = annotations.to_points(_array(data))
         else:
-            facts = json.loads(data)
-            rows = [[np.nan if x is None else x for x in row] for row in facts["points"]]
-            points = np.array(rows, np.float32)
-        box = np.array(facts["box"], np.float32) if facts.get("box") else None
-        yaw = float(facts.get("yaw", np.nan))
-    except (ValueError, TypeError, KeyError, AttributeError, EOFError) as error:
-        raise InputError(f"{name}: no points: {error!r}") from None
-    if points.shape != (COUNT, 2):
-        raise InputError(f"{name}: points of shape {points.shape}, ({COUNT}, 2) is expected")
-    if np.isinf(points).any() or np.isfinite(points).all(axis=1).sum() < 2:
-        raise InputError(f"{name}: fewer than two points are annotated, or one is infinite")
-    if box is not None and not (box.shape == (4,) and np.isfinite(box).all() and box[2:].min() > 0):
-        raise InputError(f"{name}: box {facts['box']}: left, top, width, height are expected")
-    return points, str(facts.get("identity") or name), box, yaw
+            facts = json_object(data, place.name)
+            points = annotations.to_points(facts.get("points"))
+        if len(points) != COUNT:
+            raise ValueError(f"{len(points)} points, {COUNT} are expected")
+        hidden = checks.indices(facts["covered"], "covered", COUNT) if facts.get("covered") else ()
+        box = None
+        if facts.get("box"):
+            box = np.array(checks.numbers(facts["box"], "box", 4), np.float32)
+            if not (np.isfinite(box).all() and box[2:].min() > 0):
+                raise ValueError(f"box={facts['box']}: left, top, width, height are expected")
+        yaw = annotations.coordinate(facts.get("yaw"))
+    except InputError as error:
+        named = str(error).startswith(place.name)
+        raise InputError(str(error) if named else f"{place.name}: {error}") from None
+    except (ValueError, EOFError) as error:
+        raise InputError(f"{place.name}: {error}") from None
+    identity = facts.get("identity")
+    covered = np.isin(np.arange(COUNT), hidden)
+    return _Label(points, covered, "" if identity is None else str(identity), box, yaw)
+
+
+def _array(data: bytes) -> np.ndarray:
+    """The array of an .npy file, which must not be larger than the file says it is."""
+    file = io.BytesIO(data)
+    version = np.lib.format.read_magic(file)
+    if version != (1, 0):  # that of all arrays of numbers
+        raise ValueError(f"an .npy file of version {version}")
+    shape, _, dtype = np.lib.format.read_array_header_1_0(file)
+    if len(shape) != 2 or dtype.kind not in "fiu":
+        raise ValueError(f"an array of shape {shape} and type {dtype}; ({COUNT}, 2) is expected")
+    if math.prod(shape) * dtype.itemsize > len(data):
+        raise ValueError(f"an array of shape {shape} in {len(data)} bytes")
+    return np.load(io.BytesIO(data), allow_pickle=False).astype(np.float64)
 
 
 def write_shard(path: Path, records: Records, *, resolution: int, quality: int) -> None:
@@ -174,6 +237,8 @@ def write_shard(path: Path, records: Records, *, resolution: int, quality: int) 
             }
             if np.isfinite(records.yaw[i]):
                 facts["yaw"] = float(records.yaw[i])
+            if records.covered[i].any():
+                facts["covered"] = np.flatnonzero(records.covered[i]).tolist()
             members = {".webp": picture.getvalue(), ".json": json.dumps(facts).encode()}
             for suffix, data in members.items():
                 member = tarfile.TarInfo(f"{i:06d}{suffix}")

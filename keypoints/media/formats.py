@@ -50,6 +50,7 @@ VIDEOS = {
 # Extensions of videos that are read.
 VIDEO_INPUTS = (*VIDEOS, ".ts", ".mts", ".m2ts", ".mpg", ".mpeg", ".vob", ".3gp", ".flv", ".wmv",
                 ".ogv", ".mxf")  # fmt: skip
+MAX_BYTES = 500_000_000  # of a picture file that is read: beyond it it is a mistake or an attack
 QUALITIES = ("high", "medium", "small")  # of written files; `high` looks like the source
 
 

@@ -1,122 +1,100 @@
 import hashlib
+import math
 
 import numpy as np
 import pytest
 
-from keypoints.data.annotations import parse_pts, parse_rows, parse_xml, split_of
+from keypoints.data.annotations import (
+    Place,
+    coordinate,
+    from_named,
+    put,
+    shown,
+    split_of,
+    to_points,
+)
 from keypoints.errors import InputError, refuse
 
-HEADER = "," + ",".join(map(str, range(136)))
+
+@pytest.mark.parametrize(
+    ("value", "expected"), [(3, 3.0), (-2.5, -2.5), (" 7.25 ", 7.25), ("1e3", 1000.0)]
+)
+def test_numbers_and_text_are_coordinates(value, expected):
+    assert coordinate(value) == expected
 
 
-def row(name, values=None):
-    return f"{name}," + ",".join(str(v) for v in (range(136) if values is None else values))
-
-
-def table(*lines):
-    return "\n".join([HEADER, *lines]).encode()
-
-
-def pts(rows):
-    return "version: 1\nn_points: 68\n{\n" + "\n".join(rows) + "\n}\n"
-
-
-def test_rows_become_points():
-    found, problems = parse_rows(table(row("b.jpg"), "", row("a.jpg")), "t.csv")
-    assert problems == [] and [name for name, _ in found] == ["b.jpg", "a.jpg"]
-    np.testing.assert_array_equal(found[1][1], np.arange(136).reshape(68, 2))
+@pytest.mark.parametrize("value", [None, "", " ", "nan", "NaN", math.nan])
+def test_what_stands_for_a_missing_point(value):
+    assert math.isnan(coordinate(value))
 
 
 @pytest.mark.parametrize(
-    ("line", "reason"),
+    ("value", "reason"),
     [
-        ("a.jpg,1,2", "3 columns, 137 are expected"),
-        (row("a.jpg", [*range(135), "x"]), "'x' is not a number"),
-        (row("a.jpg", [*range(135), "nan"]), "point 67 has one coordinate without the other"),
-        (row("a.jpg", ["inf", *range(135)]), "'inf' is not finite"),
-        (row("a.jpg", ["", *range(135)]), "point 0 has one coordinate without the other"),
-        (row("a.jpg", [1, 2, *[""] * 134]), "fewer than two points are annotated"),
-        (row("a.jpg", [*range(135), "1e300"]), "'1e300' lies beyond any picture"),
-        (row("ok.jpg"), "ok.jpg: the same row is in line 2 already"),
+        ("x", "'x' is not a number"),
+        (True, "True is not a number"),
+        ([1], r"\[1\] is not a number"),
+        ({}, "{} is not a number"),
+        ("inf", "'inf' is not finite"),
+        (math.inf, "inf is not finite"),
+        ("1e300", "'1e300' lies beyond any picture"),
+        (1e30, "1e[+]30 lies beyond any picture"),
+        (10**400, "10000.* lies beyond any picture"),
     ],
 )
-def test_a_bad_row_is_named_with_its_line(line, reason):
-    found, problems = parse_rows(table(row("ok.jpg"), line), "t.csv")
-    assert [name for name, _ in found] == ["ok.jpg"]
-    assert (
-        len(problems) == 1 and problems[0].startswith("t.csv, line 3: ") and reason in problems[0]
-    )
-
-
-@pytest.mark.parametrize("data", ["é".encode("latin-1"), b"a," + b"9" * 140_000])
-def test_what_is_no_table_is_named(data):
-    found, problems = parse_rows(data, "t.csv")
-    assert found == [] and problems[0].startswith("t.csv: not a CSV file in UTF-8: ")
-
-
-def test_points_may_be_missing():
-    cells = list(map(str, range(136)))
-    cells[6:8], cells[10:12] = ["", " "], ["NaN", "nan"]
-    found, problems = parse_rows(table(row("a.jpg", cells)), "t.csv")
-    expected = np.arange(136.0).reshape(68, 2)
-    expected[[3, 5]] = np.nan
-    assert problems == []
-    np.testing.assert_array_equal(found[0][1], expected)
-    lines = [f"{x + 1} {y + 1}" for x, y in expected]  # NaN is written as nan
-    np.testing.assert_array_equal(parse_pts(pts(lines), "a.pts"), expected)
-
-
-def imglab(*boxes):
-    faces = "".join(f"<box top='1' left='2' width='3' height='4'>{box}</box>" for box in boxes)
-    return f"<dataset><images><image file='b/a.jpg'>{faces}</image></images></dataset>".encode()
-
-
-def part(index, x, y):
-    return f"<part name='{index:02}' x='{x}' y='{y}'/>"
-
-
-def test_xml_of_dlib_has_several_faces_in_a_picture():
-    whole = "".join(part(i, i, 3 * i) for i in reversed(range(68)))
-    few = part(36, 5, 6) + part(45, 50, 7)
-    (first, second), problems = parse_xml(imglab(whole, few), "l.xml")
-    assert problems == [] and first[0] == second[0] == "b/a.jpg"
-    np.testing.assert_array_equal(first[1], [[i, 3 * i] for i in range(68)])
-    known = np.flatnonzero(np.isfinite(second[1]).all(axis=1))
-    assert known.tolist() == [36, 45] and second[1][45].tolist() == [50, 7]
+def test_other_values_are_named_shortly(value, reason):
+    with pytest.raises(ValueError, match=f"^{reason}$") as error:
+        coordinate(value)
+    assert len(str(error.value)) < 80
 
 
 @pytest.mark.parametrize(
-    ("data", "reason"),
+    ("rows", "reason"),
     [
-        (b"<dataset><images>", "l.xml: not an XML file"),
-        (imglab(part(0, 1, 2) + part(68, 1, 2)), "a.jpg: part '68': 00 to 67"),
-        (imglab(part(0, 1, 2) + part(1, "x", 2)), "a.jpg: 'x' is not a number"),
-        (imglab(part(0, 1, 2)), "a.jpg: fewer than two points"),
+        ([[1, 2], [3, None]], "point 1 has one coordinate without the other"),
+        ([[1, 2], [None, None]], "fewer than two points are annotated"),
+        ([], "fewer than two points are annotated"),
+        ([[1, 2], [3]], "two numbers are expected"),
+        ([[1, 2], "34"], "two numbers are expected"),
+        ({"0": [1, 2]}, "a list of points is expected"),
+        (None, "a list of points is expected"),
     ],
 )
-def test_bad_xml_is_named(data, reason):
-    found, problems = parse_xml(data, "l.xml")
-    assert found == [] and len(problems) == 1 and reason in problems[0]
+def test_rows_that_are_no_points(rows, reason):
+    with pytest.raises(ValueError, match=reason):
+        to_points(rows)
 
 
-def test_pts_counts_pixels_from_one():
-    found = parse_pts(pts(f"{i + 1} {2 * i + 1.5}" for i in range(68)), "a.pts")
-    np.testing.assert_allclose(found, [[i, 2 * i + 0.5] for i in range(68)])
+def test_values_that_have_no_text_are_named_too():
+    with pytest.raises(ValueError, match=r"^int lies beyond any picture$"):
+        coordinate(10**5000)
+    deep: list = []
+    for _ in range(100_000):
+        deep = [deep]
+    assert len(shown(deep)) <= 42
 
 
-@pytest.mark.parametrize(
-    ("text", "reason"),
-    [
-        ("1 2\n3 4", "no points between braces"),
-        (pts(["1 2"] * 67), "67 points, 68 are expected"),
-        (pts(["1 2"] * 67 + ["1 x"]), "'x' is not a number"),
-        (pts(["1 2"] * 67 + ["1 2 3"]), "'1 2 3': two numbers"),
-        (pts(["1 2"] * 67 + ["nan 2"]), "point 67 has one coordinate"),
-    ],
-)
-def test_a_bad_pts_file_is_named(text, reason):
-    with pytest.raises(InputError, match=rf"a\.pts: {reason}"):
-        parse_pts(text, "a.pts")
+def test_names_that_are_numbers_are_sorted_as_numbers():
+    faces = [
+        ("a.png", {"10": Place(1, 2), "9": Place(3, 4, True)}),
+        ("b.png", {"2": Place(5, 6), "10": Place(7, 8)}),
+    ]
+    found = from_named("f", faces, [])
+    assert found.names == ("2", "9", "10") and found.keyed
+    np.testing.assert_array_equal(found.faces[0].points, [[np.nan] * 2, [3, 4], [1, 2]])
+    assert found.faces[0].covered.tolist() == [False, True, False]
+    named = from_named("f", [("a", {"nose": Place(1, 2), "eye": Place(3, 4)})], [])
+    assert named.names == ("nose", "eye")
+
+
+def test_a_name_is_there_once_however_it_is_written():
+    places: dict[str, Place] = {}
+    put(places, "0", Place(1, 2))
+    put(places, "010", Place(1, 2))
+    for name in ("00", " 0", "10"):
+        with pytest.raises(ValueError, match=f"two points are called '{name}'"):
+            put(places, name, Place(3, 4))
+    assert places == {"0": Place(1, 2), "10": Place(1, 2)}
 
 
 def test_people_fall_into_splits_by_their_hash():

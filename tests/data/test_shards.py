@@ -148,9 +148,12 @@ def test_memory_does_not_grow_with_the_pictures(tmp_path, monkeypatch):
     [
         ({"a.png": b""}, "bad.tar/a.png: no points of that name"),
         ({"a.npy": b"1"}, "bad.tar/a.npy: no picture of that name"),
-        ({"a.png": b"", "a.npy": b"1"}, "bad.tar/a.npy: no points"),
-        ({"a.png": b"", "a.json": b"[]"}, "bad.tar/a.json: no points"),
-        ({"a.png": b"", "a.npy": npy(np.zeros((5, 2)))}, r"shape \(5, 2\), \(68, 2\) is"),
+        ({"a.png": b"", "a.npy": b"1"}, "bad.tar/a.npy: EOF: reading magic"),
+        ({"a.png": b"", "a.json": b"[]"}, "bad.tar/a.json holds list"),
+        (
+            {"a.png": b"", "a.npy": npy(np.zeros((5, 2)))},
+            "a.npy: 5 points, 68 are expected",
+        ),
         ({"a.png": b"x", "a.npy": npy(np.zeros((68, 2)))}, "bad.tar/a.png: not a"),
         ({"a.png": b"x", "a.npy": npy(np.full((68, 2), np.nan))}, "fewer than two points"),
     ],
@@ -194,5 +197,103 @@ def test_a_box_that_is_none_is_refused(tmp_path):
     drawn = dotted_faces(1)
     image, label = encode_png(drawn.image(0)), described(drawn.points[0], box=[4, 5, -1, 20])
     write_shard(tmp_path / "one.tar", {"0.json": label, "0.png": image})
-    with pytest.raises(InputError, match=r"one.tar/0.json: box \[4, 5, -1, 20\]: left, top, width"):
+    with pytest.raises(InputError, match=r"one.tar/0.json: box=\[4, 5, -1, 20\]: left, top, width"):
         load_records(f"shards:{tmp_path}/one.tar", "all")
+
+
+def crafted(size: int, name: str = "a.json") -> bytes:
+    """A shard of one picture and a member whose header says that it has `size` bytes."""
+    file = io.BytesIO()
+    with tarfile.open(fileobj=file, mode="w") as shard:
+        picture = tarfile.TarInfo("a.png")
+        picture.size = 4
+        shard.addfile(picture, io.BytesIO(b"\x89PNG"))
+        member = tarfile.TarInfo(name)
+        member.size = size
+        shard.fileobj.write(member.tobuf())
+    return file.getvalue() + b"[]" * 300
+
+
+@pytest.mark.parametrize("size", [10_000, 10**13, 2**63, 2**64])
+@pytest.mark.parametrize("name", ["a.json", "b.png"])
+def test_a_member_larger_than_its_shard_is_not_read(tmp_path, size, name):
+    (tmp_path / "bad.tar").write_bytes(crafted(size, name))
+    with pytest.raises(InputError, match=r"bad\.tar has \d bad entr"):
+        load_records(f"shards:{tmp_path}/bad.tar", "all")
+
+
+def header(shape: tuple[int, ...], kind: str = "<f8") -> bytes:
+    file = io.BytesIO()
+    np.lib.format.write_array_header_1_0(
+        file, {"descr": kind, "fortran_order": False, "shape": shape}
+    )
+    return file.getvalue()
+
+
+ROWS = [[i % 9 * 3.0, i // 9 * 4.0] for i in range(68)]
+CRAFTED = {
+    "a.npy": (header((10**6, 10**6)), "in 128 bytes"),
+    "b.npy": (header((68, 2), "|O"), "type object"),
+    "c.npy": (header((68,) * 5), "shape"),
+    "d.json": (b'{"points": ' + b"[" * 100_000, "is not JSON"),
+    "e.json": (json.dumps({"points": ROWS, "yaw": 10**400}).encode(), "beyond any picture"),
+    "f.json": (json.dumps({"points": ROWS, "box": [1, 2, 3, 10**400]}).encode(), "4 numbers"),
+    "g.json": (json.dumps({"points": [[10**400, 1], *ROWS[1:]]}).encode(), "beyond any picture"),
+    "h.json": (json.dumps({"points": [[1e30, 1], *ROWS[1:]]}).encode(), "beyond any picture"),
+    "i.json": (json.dumps({"points": [[1, None], *ROWS[1:]]}).encode(), "one coordinate"),
+    "j.json": (b'{"points": [[Infinity, 1], [1, 2]]}', "inf is not finite"),
+    "k.json": (b"{}", "a list of points is expected"),
+    "l.json": (json.dumps({"points": ROWS, "covered": [68]}).encode(), "numbers from 0 to 67"),
+    "m.pts": (b"1 2\n3 4\n", "2 points, 68 are expected"),
+    "n.pts": (b"{", "one brace"),
+}
+
+
+def test_crafted_labels_are_named_all_at_once(tmp_path):
+    members = {name: data for name, (data, _) in CRAFTED.items()}
+    pictures = {f"{name.partition('.')[0]}.png": b"" for name in members}
+    write_shard(tmp_path / "bad.tar", {**members, **pictures})
+    with pytest.raises(InputError) as error:
+        load_records(f"shards:{tmp_path}/bad.tar", "all")
+    message = str(error.value)
+    assert f"has {len(CRAFTED)} bad entries" in message
+    for line, (name, (_, reason)) in zip(message.splitlines()[1:], CRAFTED.items()):
+        assert line.strip().startswith(f"bad.tar/{name}") and reason in line
+
+
+def test_two_pictures_or_labels_of_one_name_are_named_both(tmp_path):
+    drawn = dotted_faces(1)
+    image, label = encode_png(drawn.image(0)), described(drawn.points[0])
+    members = {"0.json": label, "0.png": image, "0.jpg": image, "0.npy": npy(drawn.points[0])}
+    write_shard(tmp_path / "two.tar", members)
+    with pytest.raises(InputError) as error:
+        load_records(f"shards:{tmp_path}/two.tar", "all")
+    assert "two.tar/0.png and two.tar/0.jpg: two pictures of one name" in str(error.value)
+    assert "two.tar/0.json and two.tar/0.npy: two files of points of one name" in str(error.value)
+
+
+def test_the_split_of_a_face_does_not_depend_on_its_shard(tmp_path):
+    """Forty faces without identity in one shard, and in two of other names."""
+    drawn = dotted_faces(1)
+    image, label = encode_png(drawn.image(0)), npy(drawn.points[0])
+    members = [{f"a/{i:04}.npy": label, f"a/{i:04}.png": image} for i in range(40)]
+    groups = {"one": members, "first": members[:13], "second": members[13:]}
+    for name, group in groups.items():
+        write_shard(tmp_path / f"{name}.tar", {k: v for each in group for k, v in each.items()})
+    for split in ("train", "validation", "test"):
+        expected = {f"a/{i:04}" for i in range(40) if split_of(f"a/{i:04}") == split}
+        together = load_records(f"shards:{tmp_path}/one.tar", split)
+        apart = load_records(f"shards:{tmp_path}/[fs]*.tar", split)
+        for records in (together, apart):
+            found = {file.partition("/")[2].removesuffix(".png") for file in records.files}
+            assert found == expected and expected
+
+
+def test_covered_points_are_kept(tmp_path):
+    drawn = drawn_faces(2)
+    covered = np.zeros((2, 68), bool)
+    covered[1, [3, 40]] = True
+    records = dataclasses.replace(drawn, covered=covered)
+    shards.write_shard(tmp_path / "f-train.tar", records, resolution=56, quality=50)
+    packed = load_records(f"shards:{tmp_path}/f-{{split}}.tar", "train")
+    np.testing.assert_array_equal(packed.covered, covered)

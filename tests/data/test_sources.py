@@ -163,7 +163,7 @@ def test_everything_wrong_is_told_at_once(pts):
     message = str(error.value)
     assert "3 bad entries" in message
     for reason in ("person0_0.png: not a whole picture", "person1_0.pts: no picture",
-                   "person2_0.pts: 1 points, 68 are expected"):  # fmt: skip
+                   "person2_0.pts: fewer than two points are annotated"):  # fmt: skip
         assert reason in message
 
 
@@ -185,7 +185,7 @@ def test_tables_that_are_no_text_and_rows_that_leave_the_folder(upstream):
 
 def test_point_files_that_are_no_text(pts):
     (pts / "set0" / "person0_0.pts").write_bytes(b"{\xff\n}")
-    with pytest.raises(InputError, match=r"person0_0\.pts: 1 points, 68 are expected"):
+    with pytest.raises(InputError, match=r"person0_0\.pts: .*: two numbers are expected"):
         load_records(f"folder:{pts}", "all")
 
 
@@ -211,7 +211,7 @@ def test_the_environment_names_the_folder_of_prepared_data_at_any_time(tmp_path,
 
 
 def test_a_folder_without_annotations(tmp_path):
-    with pytest.raises(InputError, match=r"no annotations in it: \.csv, \.xml or \.pts"):
+    with pytest.raises(InputError, match=r"no annotations in it: \.csv, \.xml, .*\.mat or \.pts"):
         load_records(f"folder:{tmp_path}", "all")
 
 

@@ -190,7 +190,11 @@ def test_nobody_listening_is_an_error_too(tmp_path):
                 "data/test_frames_keypoints.csv": b",0\nAnn_Lee_25.jpg,1,2\n",
                 "data/training/Bo_Chan_01.jpg": b"",
             },
-            ["2 bad entries", "line 2: 3 columns", "training/Bo_Chan_01.jpg: not a whole picture"],
+            [
+                "2 bad entries",
+                "line 2: Ann_Lee_25.jpg: fewer than two",
+                "training/Bo_Chan_01.jpg: not a whole picture",
+            ],
         ),
     ],
 )

@@ -14,9 +14,11 @@ from typing import Any
 import numpy as np
 import tensorflow_datasets as tfds
 
-from keypoints.data.annotations import parse_rows, split_of
+from keypoints.data.annotations import split_of
 from keypoints.data.correction import YOUTUBE_FACES
+from keypoints.data.formats import tables
 from keypoints.errors import InputError, refuse
+from keypoints.landmarks import COUNT
 from keypoints.media.pictures import decode_picture, encode_png
 from keypoints.system.download import download
 from keypoints.system.paths import stays_inside
@@ -130,24 +132,26 @@ def read_archive(path: Path) -> list[dict[str, Any]]:
         names = archive.namelist()
         escaping = [name for name in names if not stays_inside(name)]
         refuse([f"{name!r} would leave its folder" for name in escaping], str(path))
-        tables = {source: f"data/{source}_frames_keypoints.csv" for source in SOURCES}
-        roots = {n.removesuffix(tables["test"]) for n in names if n.endswith(tables["test"])}
+        paths = {source: f"data/{source}_frames_keypoints.csv" for source in SOURCES}
+        roots = {n.removesuffix(paths["test"]) for n in names if n.endswith(paths["test"])}
         if len(roots) != 1:
-            raise InputError(f"{path} holds {len(roots)} files {tables['test']}, one is expected")
+            raise InputError(f"{path} holds {len(roots)} files {paths['test']}, one is expected")
         root = roots.pop()
         problems: list[str] = []
         examples = []
-        for source, table in tables.items():
+        for source, table in paths.items():
             if root + table not in names:
                 raise InputError(f"{path} has no {root + table}")
-            rows, wrong = parse_rows(_read(archive, root + table), table)
-            problems += wrong
-            for name, points in rows:
+            found = tables.parse(_read(archive, root + table), table)
+            problems += found.problems
+            for face in found.faces:
                 try:
-                    examples.append(_example(archive, root, source, name, points))
+                    if len(face.points) != COUNT:
+                        raise InputError(f"{table}: {len(face.points)} points a row, not {COUNT}")
+                    examples.append(_example(archive, root, source, face.picture, face.points))
                 except InputError as error:
                     problems.append(str(error))
-        refuse(problems, str(path))
+        refuse(list(dict.fromkeys(problems)), str(path))
     return examples
 
 

@@ -1,0 +1,188 @@
+"""Tables: the CSV of the YouTube Faces keypoint data, and the CSV of DeepLabCut.
+
+Ours: `picture, x0, y0, x1, y1, ..`, in any number of points; a header may name them, `NAME_x` and
+`NAME_y`. Both cells of a point that is not annotated are empty or `nan`. Commas, semicolons (then
+with decimal commas, if any) or tabs separate; a byte order mark and the line ends of any system are
+accepted.
+
+DeepLabCut's (`CollectedData_SCORER.csv`) has three header rows, `scorer`, `bodyparts` and `coords`,
+or four, with `individuals` after the first; the path of a picture is in one column, or its three
+last parts in three. Source: DeepLabCut's own files and documentation, version 2 and 3.
+"""
+
+import csv
+import io
+import re
+from collections import Counter
+from collections.abc import Callable, Sequence
+from itertools import groupby
+from pathlib import Path
+
+import numpy as np
+
+from keypoints.data.annotations import AnnotatedPicture, Annotations, coordinate
+from keypoints.media.formats import is_picture
+from keypoints.system.atomic import write_text
+
+HEADERS = ("scorer", "individuals", "bodyparts", "coords")  # of DeepLabCut
+SCORER = "keypoints"  # that DeepLabCut's files are written for
+
+
+def parse(data: bytes, file: str) -> Annotations:
+    """The faces of a CSV file of either kind.
+
+    Rows of the same picture are several faces, unless they are equal.
+    """
+    try:
+        rows = read_cells(data, lambda separators: separators >= 4 and separators % 2 == 0)
+    except ValueError as error:
+        return Annotations(file, problems=[f"{file}: not a CSV file in UTF-8: {error}"])
+    if rows and rows[0] and rows[0][0].lower() == "scorer":
+        return _deeplabcut(rows, file)
+    return _rows(rows, file)
+
+
+def read_cells(data: bytes, fits: Callable[[int], bool]) -> list[list[str]]:
+    """The rows of a CSV file, their cells without spaces around them.
+
+    The separator is the first of semicolon and tab of which a line has a number that `fits`, else
+    the comma; with the first two, commas within numbers are decimal points. Raises ValueError for a
+    file that is not UTF-8 text or that the csv module cannot read.
+    """
+    text = io.StringIO(data.decode("utf-8-sig"), newline=None).read()
+    start = text.splitlines()[:10]
+    separator = next((mark for mark in ";\t" for line in start if fits(line.count(mark))), ",")
+    try:
+        rows = list(csv.reader(io.StringIO(text), delimiter=separator))
+    except csv.Error as error:
+        raise ValueError(str(error)) from None
+    cells = [[cell.strip() for cell in row] for row in rows]
+    if separator != ",":
+        cells = [[*row[:1], *(cell.replace(",", ".") for cell in row[1:])] for row in cells]
+    return cells
+
+
+def _rows(rows: list[list[str]], file: str) -> Annotations:
+    found = Annotations(file)
+    numbered = [(line, row) for line, row in enumerate(rows, 1) if any(row)]
+    if numbered and numbered[0][0] == 1 and _is_header(numbered[0][1]):
+        found.names = _names(numbered.pop(0)[1])
+    # A row of another length than most is wrong; that most are is the whole file's mistake.
+    columns = Counter(len(row) for _, row in numbered).most_common(1)[0][0] if numbered else 0
+    found.columns = columns
+    lines: dict[tuple[str, bytes], int] = {}
+    for line, (picture, *cells) in numbered:
+        where = f"line {line}"
+        if 1 + len(cells) != columns or len(cells) % 2:
+            odd = columns if columns % 2 else "an odd number"
+            found.problems.append(f"{file}, {where}: {1 + len(cells)} columns, {odd} are expected")
+            continue
+        before = len(found.faces)
+        found.add(picture, list(zip(cells[::2], cells[1::2])), where=where)
+        if len(found.faces) == before:
+            continue
+        first = lines.setdefault((picture, found.faces[-1].points.tobytes()), line)
+        if first != line:
+            found.faces.pop()
+            found.problems.append(
+                f"{file}, {where}: {picture}: the same row is in line {first} already"
+            )
+    if len(found.names) != (columns - 1) // 2:
+        found.names = ()
+    return found
+
+
+def _is_header(row: list[str]) -> bool:
+    """Whether the first row names its columns: by words, or by counting them."""
+    if is_picture(row[0]):
+        return False
+    counted = [[str(start + i) for i in range(len(row) - 1)] for start in (0, 1)]
+    return row[1:] in counted or not any(_is_number(cell) for cell in row[1:])
+
+
+def _is_number(cell: str) -> bool:
+    try:
+        return not np.isnan(coordinate(cell))
+    except ValueError:
+        return False
+
+
+def _names(header: list[str]) -> tuple[str, ...]:
+    """Names of points in a header of `NAME_x, NAME_y`; none where they are numbers or missing."""
+    pairs = list(zip(header[1::2], header[2::2]))
+    names = []
+    for first, second in pairs:
+        x, y = re.fullmatch(r"(.+)[_. -]x", first, re.I), re.fullmatch(r"(.+)[_. -]y", second, re.I)
+        if not x or not y or x[1] != y[1]:
+            return ()
+        names.append(x[1])
+    return tuple(names) if len(set(names)) == len(names) else ()
+
+
+def _deeplabcut(rows: list[list[str]], file: str) -> Annotations:
+    header: dict[str, list[str]] = {}
+    rows = list(rows)
+    while rows and rows[0] and rows[0][0].lower() in HEADERS:
+        row = rows.pop(0)
+        header[row[0].lower()] = row
+    parts, coords = header.get("bodyparts"), header.get("coords")
+    if not parts or not coords or len(parts) != len(coords):
+        problem = f"{file}: the header rows scorer, bodyparts and coords of DeepLabCut are expected"
+        return Annotations(file, problems=[problem])
+    lead = next((i for i in range(1, len(parts)) if parts[i]), len(parts))  # columns of the path
+    individuals = header.get("individuals", [""] * len(parts))
+    names = tuple(dict.fromkeys(parts[lead:]))
+    found = Annotations(file, names, keyed=True)
+    people = [list(group) for _, group in groupby(range(lead, len(parts)), individuals.__getitem__)]
+    for line, row in enumerate(rows, 1 + len(header)):
+        if not any(row):
+            continue
+        if len(row) != len(parts):
+            found.problems.append(
+                f"{file}, line {line}: {len(row)} columns, {len(parts)} are expected"
+            )
+            continue
+        picture = "/".join(cell for cell in row[:lead] if cell)
+        for columns in people:
+            cells = {(parts[i], coords[i].lower()): row[i] for i in columns}
+            points = [(cells.get((name, "x")), cells.get((name, "y"))) for name in names]
+            if any(cell for point in points for cell in point):
+                found.add(picture, points, where=f"line {line}")
+    return found
+
+
+def write_csv(folder: Path, pictures: Sequence[AnnotatedPicture], names: Sequence[str]) -> None:
+    """Write `faces.csv` in our layout."""
+    header = ["picture", *(f"{name}_{axis}" for name in names for axis in "xy")]
+    rows = [[picture.name, *_cells(face.points)] for picture in pictures for face in picture.faces]
+    _write(folder / "faces.csv", [header, *rows])
+
+
+def write_deeplabcut(
+    folder: Path, pictures: Sequence[AnnotatedPicture], names: Sequence[str]
+) -> None:
+    """Write `CollectedData_keypoints.csv`; with `individuals` where a picture has several faces."""
+    most = max((len(picture.faces) for picture in pictures), default=1)
+    columns = 2 * len(names)
+    header = [["scorer", *[SCORER] * (columns * most)]]
+    if most > 1:
+        header += [["individuals", *(f"face{i}" for i in range(most) for _ in range(columns))]]
+    header += [
+        ["bodyparts", *[name for name in names for _ in "xy"] * most],
+        ["coords", *["x", "y"] * (len(names) * most)],
+    ]
+    rows = []
+    for picture in pictures:
+        faces = [cell for face in picture.faces for cell in _cells(face.points)]
+        rows.append([picture.name, *faces, *[""] * (columns * most - len(faces))])
+    _write(folder / f"CollectedData_{SCORER}.csv", [*header, *rows])
+
+
+def _cells(points: np.ndarray) -> list[str]:
+    return ["" if np.isnan(value) else f"{value:.3f}" for value in points.ravel()]
+
+
+def _write(path: Path, rows: list[list[str]]) -> None:
+    text = io.StringIO()
+    csv.writer(text, lineterminator="\n").writerows(rows)
+    write_text(path, text.getvalue())
