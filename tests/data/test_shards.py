@@ -20,7 +20,7 @@ from keypoints.data.pipeline import training_pipeline
 from keypoints.data.sources import load_records, parse_sets
 from keypoints.errors import InputError
 from keypoints.media.pictures import encode_png
-from keypoints.training.hosts import Group, Hosts
+from keypoints.training.hosts import Hosts
 from tests.faces import dotted_faces, drawn_faces
 
 CONFIG = Config(batch_size=4, seed=3)
@@ -118,7 +118,7 @@ def test_a_set_that_is_not_held_gives_the_very_batches(faces, monkeypatch):
         for ours, other in zip(whole, streamed_one):
             np.testing.assert_array_equal(ours, other)
     for index in range(2):
-        rows = Hosts(Group("127.0.0.1", 1, 2, index), {}, print).rows(4)
+        rows = Hosts(count=2, index=index).rows(4)
         for whole, share in zip(expected, batches(streamed, rows=rows)):
             np.testing.assert_array_equal(whole[0][rows], share[0])
 
