@@ -14,15 +14,17 @@ MOUTH = ((60, 64), (61, 67), (62, 66), (63, 65))
 
 def eye_opening(points: np.ndarray) -> np.ndarray:
     """Mean of both eyes' ratio `(...)` of `points` `(..., 68, 2)`; infinite or NaN at width 0."""
-    return np.mean([_opening(points, eye) for eye in EYES], axis=0)
+    return np.mean([openings(points, eye) for eye in EYES], axis=0)
 
 
 def mouth_opening(points: np.ndarray) -> np.ndarray:
     """The inner lips' ratio `(...)` of `points` `(..., 68, 2)`; infinite or NaN at width 0."""
-    return _opening(points, MOUTH)
+    return openings(points, MOUTH)
 
 
-def _opening(points: np.ndarray, pairs: tuple[tuple[int, int], ...]) -> np.ndarray:
+def openings(points: np.ndarray, pairs: tuple[tuple[int, int], ...]) -> np.ndarray:
+    """Ratio `(...)` of `points` `(..., 68, 2)`: mean distance of the `pairs` after the first, over
+    that of the first, the corners; infinite or NaN at width 0."""
     points = np.asarray(points, np.float64)
     ends = points[..., [list(pair) for pair in pairs], :]  # (..., pairs, 2, 2)
     width, *heights = np.moveaxis(np.linalg.norm(ends[..., 0, :] - ends[..., 1, :], axis=-1), -1, 0)

@@ -6,6 +6,7 @@ and no annotated video is needed. Smoothing lowers flicker and adds lag: report 
 
 import itertools
 from collections import defaultdict
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,7 +16,7 @@ from keypoints import geometry, metrics
 from keypoints.data.records import Records
 from keypoints.errors import InputError
 from keypoints.inference.predictor import Predictor
-from keypoints.inference.smoothing import OneEuro
+from keypoints.inference.smoothing import OneEuro, two_sided
 from keypoints.network import Network
 
 CLIPS = 24  # stills, spread evenly over the split
@@ -35,28 +36,22 @@ class Clip:
     points: np.ndarray  # (t, 68, 2) float32, pixels of the frames
 
 
-class Raw:
-    """No smoothing."""
-
-    def smooth(self, points: np.ndarray, timestamp: float) -> np.ndarray:
-        return points
-
-
-class MovingAverage:
+def _moving_average(times: np.ndarray, points: np.ndarray) -> np.ndarray:
     """Mean of the new points and the last result: the filter that One-Euro is compared with."""
-
-    def __init__(self) -> None:
-        self._points: np.ndarray | None = None
-
-    def smooth(self, points: np.ndarray, timestamp: float) -> np.ndarray:
-        self._points = points if self._points is None else (self._points + points) / 2
-        return self._points
+    return np.stack(list(itertools.accumulate(points, lambda last, new: (last + new) / 2)))
 
 
-SMOOTHERS: dict[str, type[Raw | MovingAverage | OneEuro]] = {
-    "raw": Raw,
-    "EMA": MovingAverage,
-    "One-Euro": OneEuro,
+def _one_euro(times: np.ndarray, points: np.ndarray) -> np.ndarray:
+    smoother = OneEuro()
+    return np.stack([smoother.smooth(*frame) for frame in zip(points, times)])
+
+
+# Times (t,) and points (t, 68, 2) of one face to smoothed points.
+SMOOTHERS: dict[str, Callable[[np.ndarray, np.ndarray], np.ndarray]] = {
+    "raw": lambda times, points: points,
+    "EMA": _moving_average,
+    "One-Euro": _one_euro,
+    "two-sided": two_sided,
 }
 
 
@@ -161,8 +156,7 @@ def measure(
         clip = make_clip(records.image(index), records.points[index], motion, seed=int(index))
         raw = follow(predictor, clip, seed=int(index))
         for name, smoother in SMOOTHERS.items():
-            smooth, row = smoother(), values[name]
-            found = np.stack([smooth.smooth(p, t) for p, t in zip(raw, clip.times)])
+            found, row = smoother(clip.times, raw), values[name]
             row[f"nmf_{motion}"].append(flicker(clip.points, found))
             nme = metrics.inter_ocular_nme(clip.points, found).mean()
             row[f"nme_{motion}"].append(float(100 * nme))

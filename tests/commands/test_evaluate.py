@@ -116,7 +116,7 @@ def test_stability_is_a_report_of_its_own(make_run, records, monkeypatch, capsys
     evaluate(str(run), stability=True)
     folder = run / "evaluation" / "validation-stability"
     report = json.loads((folder / "stability.json").read_text())
-    assert set(report["smoothers"]) == {"raw", "EMA", "One-Euro"}
+    assert set(report["smoothers"]) == {"raw", "EMA", "One-Euro", "two-sided"}
     assert set(report["smoothers"]["raw"]) == {
         "nmf_static", "nmf_fast", "nme_static", "nme_fast", "lag_ms",
     }  # fmt: skip

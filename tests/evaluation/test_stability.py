@@ -3,7 +3,7 @@ import pytest
 
 from keypoints import landmarks
 from keypoints.evaluation import stability
-from keypoints.evaluation.stability import MovingAverage, flicker, lag
+from keypoints.evaluation.stability import SMOOTHERS, flicker, lag
 from tests.faces import dotted_faces
 
 TIMES = np.arange(45) / 30
@@ -55,14 +55,12 @@ def test_lag_is_the_delay_whatever_the_offset(delay):
 def test_an_average_of_halves_trails_by_one_frame():
     # Half of the new and half of the old: the mean age is 1/4 * 1 + 1/8 * 2 + ... = 1 frame.
     ramp = landmarks.MEAN_FACE * 100 + 200 * TIMES[:, None, None]
-    average = MovingAverage()
-    smooth = np.stack([average.smooth(p, t) for p, t in zip(ramp, TIMES)])
+    smooth = SMOOTHERS["EMA"](TIMES, ramp)
     np.testing.assert_allclose(ramp[-1] - smooth[-1], 200 / 30, rtol=1e-6)
     # By `lag` on a ramp that turns, since the offset of a straight one is not charged.
     turning = ramp.copy()
     turning[22:] = 2 * ramp[22] - ramp[22:]
-    average = MovingAverage()
-    smooth = np.stack([average.smooth(p, t) for p, t in zip(turning, TIMES)])
+    smooth = SMOOTHERS["EMA"](TIMES, turning)
     assert lag(TIMES, turning, smooth) == pytest.approx(1 / 30, abs=0.004)
 
 
@@ -101,12 +99,13 @@ def test_the_report_of_a_trembling_network(monkeypatch):
     report = stability.measure(None, records, clips=2, model="m")
     sides = np.ptp(records.points[[0, 2]], axis=1)
     expected = np.mean(60 * 256 / np.sqrt(sides.prod(axis=1)))
-    raw, average, one_euro = report["smoothers"].values()
-    assert list(report["smoothers"]) == ["raw", "EMA", "One-Euro"]
+    raw, average, one_euro, two_sided = report["smoothers"].values()
+    assert list(report["smoothers"]) == ["raw", "EMA", "One-Euro", "two-sided"]
     assert raw["nmf_static"] == pytest.approx(expected, rel=0.05)
     # Half the step from the average to the new points: variance (1 + 1/3) / 4, not 2.
     assert average["nmf_static"] == pytest.approx(expected / np.sqrt(6), rel=0.05)
     assert one_euro["nmf_static"] < 0.5 * raw["nmf_static"]
+    assert two_sided["nmf_static"] <= 0.7 * one_euro["nmf_static"]
     assert report["model"] == "m" and report["clips"] == 2
     text = stability.table(report)
     assert "2 static and 2 fast clips of dots/train, 45 frames at 30 frames/s" in text
