@@ -27,12 +27,24 @@ function complete(): Plugin {
   };
 }
 
+/** One wrong change of a file, for `tests/mutants.mjs`. */
+function mutant(change: { file: string; start: number; end: number; to: string }): Plugin {
+  return {
+    name: "mutant",
+    enforce: "pre",
+    transform(code, id) {
+      if (!id.endsWith(`/src/${change.file}.ts`)) return null;
+      return code.slice(0, change.start) + change.to + code.slice(change.end);
+    },
+  };
+}
+
 export default defineConfig({
   base: "./",
   publicDir: "generated/public",
   build: { outDir: PAGE, emptyOutDir: true, target: "es2022", assetsInlineLimit: 0, modulePreload: { polyfill: false } },
   worker: { format: "es" },
   resolve: { conditions: ["onnxruntime-web-use-extern-wasm"] },
-  plugins: [complete()],
+  plugins: [complete(), ...(process.env.MUTANT ? [mutant(JSON.parse(process.env.MUTANT))] : [])],
   test: { include: ["tests/**/*.test.ts"], testTimeout: 60000, hookTimeout: 60000, fileParallelism: false },
 } as Parameters<typeof defineConfig>[0]);

@@ -15,6 +15,7 @@ SKULL_CORNERS = 32  # of the polygon of its outline
 # Of the ellipse that stands for a face without trusted landmarks, in longer sides of its box: it
 # holds the forehead of an upright face, and the chin and temples of a tilted one.
 BOX_CENTRE, BOX_RADII = np.array([0.0, -0.1]), np.array([0.62, 0.72])
+BOX_CORNERS = 24  # of the polygon
 
 
 @dataclass(frozen=True)
@@ -28,7 +29,7 @@ class Area:
 def box_area(box: np.ndarray) -> Area:
     """The area of a face of which only the landmark box `(4,)` is known: for any pose and roll."""
     middle, size = box[:2] + box[2:] / 2, float(max(box[2:]))
-    angles = np.linspace(0, 2 * np.pi, 24, endpoint=False)
+    angles = np.linspace(0, 2 * np.pi, BOX_CORNERS, endpoint=False)
     ellipse = np.column_stack([np.cos(angles), np.sin(angles)]) * BOX_RADII
     return Area(middle + (ellipse + BOX_CENTRE) * size, size)
 

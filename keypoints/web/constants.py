@@ -15,6 +15,7 @@ from keypoints.filters.policy import PROTECTED
 from keypoints.filters.spec import KINDS, Layer, Sticker, read_spec
 from keypoints.inference import (
     centerface,
+    cuts,
     detections,
     detectors,
     predictor,
@@ -70,7 +71,9 @@ def constants() -> dict[str, Any]:
             "score_threshold": estimate.SCORE_THRESHOLD,
             "uncertainty_at_half_score": estimate.UNCERTAINTY_AT_HALF_SCORE,
             "velocity_cutoff": tracking.VELOCITY_CUTOFF,
+            "near": estimate.NEAR,
         },
+        "cuts": {"side": cuts.SIDE, "change": cuts.CHANGE, "likeness": cuts.LIKENESS},
         "smoothing": {
             "min_cutoff": smoothing.MIN_CUTOFF,
             "speed_gain": smoothing.SPEED_GAIN,
@@ -114,6 +117,7 @@ def constants() -> dict[str, Any]:
             "smallest_sigma": effects.SMALLEST_SIGMA,
             "box_centre": head.BOX_CENTRE,
             "box_radii": head.BOX_RADII,
+            "box_corners": head.BOX_CORNERS,
         },
         "filters": [_filter(name) for name in list_filters()],
     }

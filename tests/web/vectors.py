@@ -11,12 +11,13 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from keypoints import geometry, pose
+from keypoints import expression, geometry, pose
 from keypoints.crop import Crop
-from keypoints.estimate import SCORE_THRESHOLD, Estimate
+from keypoints.estimate import SCORE_THRESHOLD, Estimate, score_faces
 from keypoints.filters import FOLDER, list_filters, load_filter
 from keypoints.filters.spec import Sticker
 from keypoints.inference import tracking
+from keypoints.inference.cuts import Cuts
 from keypoints.inference.detectors import load_detector
 from keypoints.inference.predictor import Predictor
 from keypoints.inference.smoothing import OneEuro, OneEuroRotation
@@ -74,10 +75,10 @@ def write_vectors(folder: Path) -> None:
                 clip.write(cv2.imencode(".jpg", frame[..., ::-1])[1].tobytes())
     values = {
         "faces": faces, "two": len(detector.detect(two)), "group": len(predictor.predict(group)),
-        "turned": turned, **_geometry(), **_sequences(),
+        "turned": turned, **_geometry(), **_sequences(), "cuts": _cuts(folder),
         "filters": _filters(folder), "cut": _cut(folder),
     }  # fmt: skip
-    (folder / "vectors.json").write_text(json.dumps(_plain(values)))
+    (folder / "vectors.json").write_text(json.dumps(_plain(values), allow_nan=False))
 
 
 def _geometry() -> dict:
@@ -95,11 +96,27 @@ def _geometry() -> dict:
     box, roll = upright_boxes(tilted[None])
     rotation, size = pose.fit_rotation(tilted)
     estimate = Estimate(tilted[None], np.linspace(1, 4, 68, dtype=np.float32)[None])
+    openings = [float(expression.eye_opening(tilted)), float(expression.mouth_opening(tilted))]
+    flat = []
+    for share in (0.02, 0.05, 0.08, 0.12, 0.16, 0.2, 0.3):
+        squeezed = tilted * [share, 1]
+        found = pose.fit_rotation(squeezed)[0]
+        fit = None if np.isnan(found).any() else found.ravel()
+        flat.append({"points": squeezed.ravel(), "rotation": fit})
+    scores = []
+    for shift, grown in ((0, 1), (50, 1), (200, 1), (0, 1.7), (0, 1.9), (0, 0.5)):
+        made = geometry.landmark_box(tilted)
+        made = np.array([[made[0] + shift, made[1], made[2] * grown, made[3] * grown]])
+        score = score_faces(estimate, made, (250, 240, 3))[0]
+        scores.append({"box": made[0], "score": score})
     return {
         "image": {"width": 53, "height": 37, "data": image.ravel()},
         "crops": crops,
         "resized": cv2.resize(image, (20, 13), interpolation=cv2.INTER_AREA).ravel(),
-        "tilted": {"points": tilted.ravel(), "box": box[0], "roll": roll[0],
+        "flat": flat,
+        "scores": scores,
+        "tilted": {"points": tilted.ravel(), "openings": openings,
+                   "box": box[0], "roll": roll[0],
                    "rotation": rotation.ravel(), "size": size, "angles": pose.angles(rotation),
                    "uncertainty": estimate.uncertainty[0],
                    "relative_uncertainty": estimate.relative_uncertainty()[0]},
@@ -129,7 +146,9 @@ class Script:
             near = len(away) and away.min() < 40
             points.append(self.faces[away.argmin()] if near else np.zeros((68, 2)))
             uncertainty.append(np.full(68, 1.0 if near else 99.0))
-        return Estimate(np.float32(points), np.float32(uncertainty))
+        estimate = Estimate(np.float32(points), np.float32(uncertainty))
+        scores = score_faces(estimate, np.asarray(boxes, np.float64), image.shape)
+        return Estimate(estimate.points, estimate.uncertainty, scores)
 
 
 def _sequences() -> dict:
@@ -153,7 +172,42 @@ def _sequences() -> dict:
         points = euro.smooth(script.faces[0], time)
         rotation = turn.smooth(pose.fit_rotation(script.faces[0])[0], time)
         smooth.append({"points": points.ravel(), "rotation": rotation.ravel()})
-    return {"frames": frames, "smooth": smooth}
+    return {"frames": frames, "smooth": smooth, "crossing": _crossing(face)}
+
+
+def _crossing(face: np.ndarray) -> list[dict]:
+    """A face that goes behind another one, which then leaves; at last the clip starts over."""
+    script, rng, frames = Script(), np.random.default_rng(6), []
+    tracker = tracking.Tracker(script, detector=script)  # type: ignore[arg-type]
+    for number in range(100):
+        time = number % 90 / 25
+        shown = []
+        if not 27 <= number < 41:
+            shown.append(face + [80 + 180 * time, 200])
+        if number < 60:
+            shown.append(face * 0.9 + [325, 205])
+        script.faces = np.float32([points + rng.normal(0, 0.4, (68, 2)) for points in shown])
+        found = tracker.update(np.zeros((480, 640, 3), np.uint8), time)
+        frames.append({"time": time, "faces": [f.ravel() for f in script.faces],
+                       "found": [{"id": f.id, "points": f.points.ravel(), "score": f.score,
+                                  "rotation": f.rotation.ravel()} for f in found]})  # fmt: skip
+    return frames
+
+
+def _cuts(folder: Path) -> list[dict]:
+    """Frames, and whether another scene begins with each."""
+    cuts, frames = Cuts(), []
+    scenes = [cv2.resize(draw_face(seed)[0], (213, 120)) for seed in (0, 3, 5)]
+    dark = (scenes[0] * 0.6).astype(np.uint8)
+    moved = np.roll(scenes[1], 12, axis=1)
+    black = np.zeros_like(dark)
+    for number, image in enumerate(
+        (scenes[0], scenes[0], dark, scenes[1], moved, scenes[2], 255 - scenes[2], black)
+    ):
+        (folder / f"scene-{number}.raw").write_bytes(image.tobytes())
+        file = {"file": f"scene-{number}.raw", "width": 213, "height": 120}
+        frames.append({**file, "cut": cuts.is_cut(image)})
+    return frames
 
 
 def _filters(folder: Path) -> list[dict]:
@@ -200,7 +254,20 @@ def _cut(folder: Path) -> list[dict]:
             (folder / file).write_bytes(shown.tobytes())
             drawn.append({
                 "name": name, "before": f"cut-{number}.raw", "after": file,
-                "width": width, "height": height, "points": points.ravel() * 2,
+                "width": width, "height": height, "points": points.ravel() * 2, "boxes": [],
+            })  # fmt: skip
+    for number, (width, height, *box) in enumerate(
+        ((26, 22, 8, 7, 4, 4.6), (140, 110, -5, 30, 40, 52), (140, 110, 70, 20, 61, 50))
+    ):
+        image = np.random.default_rng(number).integers(0, 256, (height, width, 3), np.uint8)
+        (folder / f"box-{number}.raw").write_bytes(image.tobytes())
+        for name in ("blur", "pixelate"):
+            file = f"box-{number}-{name}.raw"
+            shown = load_filter(name).apply(image, [], boxes=[np.array(box)])
+            (folder / file).write_bytes(shown.tobytes())
+            drawn.append({
+                "name": name, "before": f"box-{number}.raw", "after": file,
+                "width": width, "height": height, "points": [], "boxes": [box],
             })  # fmt: skip
     return drawn
 

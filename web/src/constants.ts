@@ -14,6 +14,7 @@ export const CROP = constants.crop;
 export const UPRIGHT = constants.upright;
 export const DETECTOR = constants.detector;
 export const TRACKING = constants.tracking;
+export const CUTS = constants.cuts;
 export const SMOOTHING = constants.smoothing;
 export const POSE = constants.pose;
 export const HEAD = constants.head;

@@ -207,7 +207,7 @@ function shrink(picture: Picture, factor: number): Picture {
 }
 
 /** Starts and ends of the tiles that cover `length` pixels, in equal steps. */
-function spans(length: number): [number, number][] {
+export function spans(length: number): [number, number][] {
   const { tile, tile_overlap, multiple } = DETECTOR;
   const count = Math.max(Math.ceil((length - tile_overlap) / (tile - tile_overlap)), 1);
   // No larger than it must be: where two tiles overlap, the picture is searched twice.

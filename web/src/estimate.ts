@@ -1,5 +1,4 @@
-// What the network answers for a face, and how likely it is one, as in keypoints/estimate.py and
-// keypoints/inference/tracking.py.
+// What the network answers for a face, and how likely it is one, as in keypoints/estimate.py.
 
 import { TRACKING } from "./constants";
 import { type Box, type Points, centreOf, landmarkBox } from "./geometry";
@@ -23,7 +22,7 @@ export function scoreFace(estimate: Estimate, box: Box, width: number, height: n
   const side = Math.max(box[2], box[3]);
   const size = Math.log(Math.max(found[2], found[3]) / Math.max(side, 1));
   const [x, y] = centreOf(found), [boxX, boxY] = centreOf(box);
-  const near = Math.hypot(x - boxX, y - boxY) < 0.6 * side && Math.abs(size) < 0.6;
+  const near = Math.hypot(x - boxX, y - boxY) < TRACKING.near * side && Math.abs(size) < TRACKING.near;
   const inside = found[0] < width && found[1] < height && found[0] + found[2] > 0 && found[1] + found[3] > 0;
   if (!near || !inside) return 0;
   const score = 1 - relativeUncertainty(estimate) / (2 * TRACKING.uncertainty_at_half_score);

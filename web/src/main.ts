@@ -7,6 +7,7 @@ import { drawAxes, drawPoints } from "./overlay";
 import { type NotedFrame, toCsv, toJson } from "./points_file";
 import { Recording } from "./recording";
 import { FrameClock, openCamera, openPicture, openVideo, simdWorks } from "./sources";
+import { hasPose } from "./tracking";
 
 type Source = "picture" | { video: HTMLVideoElement; live: boolean; clock: FrameClock };
 
@@ -109,7 +110,7 @@ function show(reply: FrameReply, latency: number, moving: boolean): void {
   const { width, height, faces, timestamp, complete } = reply;
   fit(width, height);
   context.putImageData(new ImageData(new Uint8ClampedArray(reply.pixels), width, height), 0, 0);
-  for (const face of faces) {
+  for (const face of faces.filter(hasPose)) {
     if (pointsBox.checked) drawPoints(context, face);
     if (axesBox.checked) drawAxes(context, face);
   }
@@ -151,11 +152,10 @@ function coverView(): void {
 }
 
 function report(reply: FrameReply, latency: number, moving: boolean): void {
-  const count = reply.faces.length, left = count - reply.drawn + reply.ignored.length;
+  const count = reply.faces.length, unsure = reply.ignored.length;
   let text = count === 0 ? "No face found. A face should be well lit and in full view." : count === 1 ? "1 face" : `${count} faces`;
-  const uncovered = hides(reply.filter) && left > 0;
-  if (uncovered) text += ` – ${left} more seen and NOT covered`;
-  if (reply.complete) say(text, uncovered ? "alarm" : "");
+  if (hides(reply.filter) && unsure) text = `${count === 1 ? "1 face" : `${count} faces`} – ${unsure} more hidden without points`;
+  if (reply.complete) say(text);
   else say(`${text} – looking for smaller ones…`, "busy");
   canvas.setAttribute("aria-label", count === 1 ? "Picture with 1 face" : `Picture with ${count} faces`);
   const now = performance.now();
@@ -237,13 +237,10 @@ async function runVideo(video: HTMLVideoElement, live: boolean): Promise<void> {
   try {
     await ready;
     send({ kind: "reset" });
-    let last = -Infinity;
     while (own === session) {
       const mediaTime = await clock.next(() => own === session);
       if (mediaTime === null || own !== session) return;
       const timestamp = live ? performance.now() / 1000 : mediaTime;
-      if (timestamp < last) send({ kind: "reset" }); // a video file begins again
-      last = timestamp;
       const image = await createImageBitmap(video);
       await ask({ kind: "frame", image, timestamp, filter: chosenFilter() }, [image]);
     }

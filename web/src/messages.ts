@@ -62,8 +62,7 @@ export interface FrameReply {
   /** Name of the filter that is drawn. */
   filter: string;
   faces: Face[];
-  /** Faces that the filter was drawn on, and boxes that may be further faces. */
-  drawn: number;
+  /** Boxes that may be further faces: a filter that hides faces hides them too. */
   ignored: Box[];
 }
 

@@ -1,9 +1,9 @@
 // Points as CSV, the columns of keypoints/media/landmark_csv.py, and as JSON.
 
-import { COLUMNS, LANDMARKS, TRACKING } from "./constants";
+import { COLUMNS, LANDMARKS } from "./constants";
 import { eyeOpening, mouthOpening } from "./expression";
 import { angles } from "./pose";
-import type { Face } from "./tracking";
+import { type Face, wasFound } from "./tracking";
 
 export interface NotedFrame {
   frame: number;
@@ -28,7 +28,7 @@ export function toCsv(frames: NotedFrame[]): string {
         ...[yaw, pitch, roll].map((angle) => spelt(angle, 1).replace(/^-(0\.0)$/, "$1")),
         spelt(eyeOpening(face.points), 3),
         spelt(mouthOpening(face.points), 3),
-        originOf(face),
+        wasFound(face) ? "found" : "held",
       ].join(","));
     }
   }
@@ -51,7 +51,7 @@ export function toJson(frames: NotedFrame[]): string {
         yaw: round(yaw, 1), pitch: round(pitch, 1), roll: round(roll, 1), // NaN and infinity become null
         eye_opening: round(eyeOpening(face.points), 3),
         mouth_opening: round(mouthOpening(face.points), 3),
-        origin: originOf(face),
+        origin: wasFound(face) ? "found" : "held",
       };
     }),
   }));
@@ -61,11 +61,6 @@ export function toJson(frames: NotedFrame[]): string {
 /** A number as Python writes it: also nan, inf. */
 function spelt(value: number, digits: number): string {
   return Number.isFinite(value) ? value.toFixed(digits) : Number.isNaN(value) ? "nan" : value > 0 ? "inf" : "-inf";
-}
-
-/** Whether the face was found in its frame, or is lost for a moment and was moved on. */
-function originOf(face: Face): string {
-  return face.score >= TRACKING.score_threshold ? "found" : "held";
 }
 
 function poseOf(face: Face): { yaw: number; pitch: number; roll: number } {

@@ -1,6 +1,7 @@
 // Faces from frame to frame, as in keypoints/inference/tracking.py.
 
 import { TRACKING } from "./constants";
+import { Cuts } from "./cuts";
 import type { Detection, Detector } from "./detector";
 import { type Estimate, scoreFace } from "./estimate";
 import { type Box, type Picture, type Points, centreOf, landmarkBox, overlap } from "./geometry";
@@ -19,6 +20,16 @@ export interface Face {
   score: number;
   /** From the head to the camera; null: no pose. */
   rotation: Matrix3 | null;
+}
+
+/** Whether the face was found in its frame; otherwise it is lost for a moment and was moved on. */
+export function wasFound(face: Face): boolean {
+  return face.score >= TRACKING.score_threshold;
+}
+
+/** Whether points were found, and form a face. Nothing but blur and squares is drawn on others. */
+export function hasPose(face: Face): boolean {
+  return wasFound(face) && face.rotation !== null;
 }
 
 class Track {
@@ -56,6 +67,7 @@ export class Tracker {
   private nextId = 0;
   private searched = -Infinity;
   private last = -Infinity;
+  private readonly cuts = new Cuts();
 
   /** `detectEvery`: seconds between searches for new faces. Both may change from frame to frame. */
   constructor(
@@ -64,8 +76,15 @@ export class Tracker {
     public detectEvery: number = TRACKING.detect_every,
   ) {}
 
-  /** The faces of the next frame, oldest first; frames come with their times in seconds, in order. */
+  /**
+   * The faces of the next frame, oldest first; frames come with their times in seconds, in order.
+   * After a cut, and where time goes back because a video begins again, all faces are new.
+   */
   async update(picture: Picture, timestamp: number): Promise<Face[]> {
+    if (this.cuts.isCut(picture) || timestamp < this.last) {
+      [this.tracks, this.ignored] = [[], []];
+      this.searched = this.last = -Infinity;
+    }
     const visible = this.visible();
     const lost = visible.length < this.tracks.length;
     const pause = lost ? Math.min(TRACKING.detect_lost_every, this.detectEvery) : this.detectEvery;

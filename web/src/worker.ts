@@ -5,12 +5,12 @@ import { CenterFace } from "./detector";
 import { type Art, Filter } from "./filters/engine";
 import { protects } from "./filters/spec";
 import { pyramid } from "./filters/warp";
-import type { Picture } from "./geometry";
+import type { Box, Picture } from "./geometry";
 import type { FrameRequest, PictureRequest, Reply, Request } from "./messages";
 import { type Networks, download, firstLine, loadNetworks } from "./networks";
 import { type SearchPolicy, searchPolicy } from "./policy";
 import { CropPredictor } from "./predictor";
-import { type Found, Tracker, findFaces } from "./tracking";
+import { type Face, type Found, Tracker, findFaces, hasPose } from "./tracking";
 
 interface Still extends Found {
   picture: Picture;
@@ -72,8 +72,8 @@ async function search(request: PictureRequest, number: number): Promise<void> {
 /** Reply with a copy of a picture that has the filter drawn on it. */
 async function draw({ picture, faces, ignored }: Still, name: string, number: number, complete: boolean): Promise<void> {
   const { width, height } = picture, shown = { width, height, data: picture.data.slice() };
-  const drawn = (await filterOf(name))?.apply(shown, faces, 0, false) ?? 0;
-  send(shown, { number, complete, timestamp: 0, filter: name, faces, drawn, ignored });
+  await paint(shown, faces, ignored, name, 0, false);
+  send(shown, { number, complete, timestamp: 0, filter: name, faces, ignored });
 }
 
 async function frame({ image, timestamp, filter: name }: FrameRequest, number: number): Promise<void> {
@@ -82,8 +82,21 @@ async function frame({ image, timestamp, filter: name }: FrameRequest, number: n
   tracker ??= new Tracker(predictor, detector);
   Object.assign(tracker, { detector, detectEvery: policy.detectEvery });
   const faces = await tracker.update(picture, timestamp), { ignored } = tracker;
-  const drawn = (await filterOf(name))?.apply(picture, faces, timestamp, true) ?? 0;
-  send(picture, { number, complete: true, timestamp, filter: name, faces, drawn, ignored });
+  await paint(picture, faces, ignored, name, timestamp, true);
+  send(picture, { number, complete: true, timestamp, filter: name, faces, ignored });
+}
+
+/** Draw a filter; where no points were found it can only hide. */
+async function paint(
+  picture: Picture,
+  faces: Face[],
+  ignored: Box[],
+  name: string,
+  timestamp: number,
+  moving: boolean,
+): Promise<void> {
+  const boxes = [...faces.filter((face) => !hasPose(face)).map(({ box }) => box), ...ignored];
+  (await filterOf(name))?.apply(picture, faces.filter(hasPose), timestamp, moving, boxes);
 }
 
 function send({ width, height, data }: Picture, rest: Omit<Extract<Reply, { kind: "frame" }>, "kind" | "width" | "height" | "pixels">): void {

@@ -2,7 +2,7 @@
 
 import { HIDING } from "../constants";
 import { type Picture, areaResize, cut } from "../geometry";
-import type { Head, Place } from "./head";
+import type { Area, Head, Place } from "./head";
 import type { BlurLayer, BulgeLayer, PixelateLayer } from "./spec";
 import type { Frame } from "./warp";
 
@@ -31,9 +31,8 @@ export function bulge(picture: Picture, head: Head, layer: BulgeLayer): void {
 }
 
 /** Blur the face until no feature is visible; the transition to the picture is outside it. */
-export function blur(picture: Picture, head: Head, layer: BlurLayer): void {
-  const outline = head.faceOutline(), margin = layer.margin * head.size;
-  const sigma = Math.max(layer.sigma * head.size, HIDING.smallest_sigma);
+export function blur(picture: Picture, { outline, size }: Area, layer: BlurLayer): void {
+  const margin = layer.margin * size, sigma = Math.max(layer.sigma * size, HIDING.smallest_sigma);
   const frame = region(picture, outline, margin + 3 * sigma);
   if (!frame) return;
   // Smaller first: no sharpening restores what that lost, and a blur of few pixels is quick.
@@ -63,10 +62,10 @@ export function blur(picture: Picture, head: Head, layer: BlurLayer): void {
 }
 
 /** Replace the face by squares of one colour; squares on its edge are replaced completely. */
-export function pixelate(picture: Picture, head: Head, layer: PixelateLayer): void {
-  const least = Math.max(Math.round(head.size / layer.blocks), HIDING.smallest_block);
-  const block = Math.min(least, Math.max(picture.width, picture.height)), outline = head.faceOutline();
-  const margin = layer.margin * head.size, frame = region(picture, outline, margin + block);
+export function pixelate(picture: Picture, { outline, size }: Area, layer: PixelateLayer): void {
+  const least = Math.max(Math.round(size / layer.blocks), HIDING.smallest_block);
+  const block = Math.min(least, Math.max(picture.width, picture.height));
+  const margin = layer.margin * size, frame = region(picture, outline, margin + block);
   if (!frame) return;
   // The grid is fixed to the picture, so that the squares do not move with the face.
   const left = Math.floor(frame.left / block) * block, top = Math.floor(frame.top / block) * block;

@@ -1,11 +1,12 @@
 // Draws the layers of a filter on all faces, the farthest first, as in keypoints/filters/engine.py.
 
 import { HOLD } from "../constants";
-import type { Picture } from "../geometry";
+import { Cuts } from "../cuts";
+import type { Box, Picture } from "../geometry";
 import { Ball, type Linear } from "./ball";
 import { blur, bulge, coverage, pixelate } from "./effects";
-import { type Head, type Place, findHead } from "./head";
-import { type BlurLayer, type FilterSpec, type PixelateLayer, type StickerLayer, protects } from "./spec";
+import { type Area, type Head, type Place, boxArea, findHead } from "./head";
+import { type FilterSpec, type StickerLayer, protects } from "./spec";
 import { type Patch, blend, drawMesh, drawPlane, fitPlane, mean, move, multiplyPlanes } from "./warp";
 
 /** Levels of each art by its address, as of `pyramid`. */
@@ -19,42 +20,53 @@ export interface Target {
 
 export class Filter {
   private balls = new Map<number, Map<number, Ball>>();
-  private hidden = new Map<number, { time: number; head: Head }>();
+  private hidden = new Map<number, { time: number; area: Area }>();
+  private cuts = new Cuts();
 
   constructor(readonly spec: FilterSpec, private readonly art: Art) {}
 
-  /** Draw on `picture` in place. `moving`: it follows the frame before. Returns the faces drawn on. */
-  apply(picture: Picture, faces: Target[], timestamp: number, moving = true): number {
+  /**
+   * Draw on `picture` in place. `boxes`: those of faces whose points are not known, which only
+   * layers that hide faces are drawn on. `moving`: the picture follows the frame before.
+   */
+  apply(picture: Picture, faces: Target[], timestamp: number, moving = true, boxes: Box[] = []): void {
+    const cut = moving && protects(this.spec) && this.cuts.isCut(picture);
     const heads = faces
       .map(({ id, points }) => ({ id, head: findHead(points) }))
       .filter((face): face is { id: number; head: Head } => face.head !== null)
       .sort((a, b) => a.head.size - b.head.size);
+    for (const box of boxes) this.hide(picture, boxArea(box));
     const alive = new Set(heads.map(({ id }) => id));
     if (moving) {
       for (const id of this.balls.keys()) if (!alive.has(id)) this.balls.delete(id);
-      if (protects(this.spec)) this.hold(picture, heads, timestamp);
+      if (cut) this.hidden.clear();
+      if (protects(this.spec)) this.hold(picture, new Map(heads.map(({ id, head }) => [id, head.area()])), timestamp);
     }
     heads.forEach(({ id, head }, place) => {
       const balls = (moving && this.balls.get(id)) || new Map<number, Ball>();
       if (moving) this.balls.set(id, balls);
       this.draw(picture, head, heads.slice(place + 1).map((other) => other.head), balls, timestamp);
     });
-    return heads.length;
   }
 
   /** Hide the faces that were lost a moment ago. */
-  private hold(picture: Picture, heads: { id: number; head: Head }[], timestamp: number): void {
-    const recent = new Map<number, { time: number; head: Head }>();
-    for (const [id, { time, head }] of this.hidden) {
+  private hold(picture: Picture, areas: Map<number, Area>, timestamp: number): void {
+    const recent = new Map<number, { time: number; area: Area }>();
+    for (const [id, { time, area }] of this.hidden) {
       const age = timestamp - time;
-      if (heads.some((face) => face.id === id) || age < 0 || age > HOLD) continue;
-      recent.set(id, { time, head });
-      for (const layer of this.spec.layers) {
-        if (layer.kind === "blur" || layer.kind === "pixelate") hide(picture, head, layer);
-      }
+      if (areas.has(id) || age < 0 || age > HOLD) continue;
+      recent.set(id, { time, area });
+      this.hide(picture, area);
     }
-    for (const { id, head } of heads) recent.set(id, { time: timestamp, head });
+    for (const [id, area] of areas) recent.set(id, { time: timestamp, area });
     this.hidden = recent;
+  }
+
+  private hide(picture: Picture, area: Area): void {
+    for (const layer of this.spec.layers) {
+      if (layer.kind === "blur") blur(picture, area, layer);
+      else if (layer.kind === "pixelate") pixelate(picture, area, layer);
+    }
   }
 
   private draw(picture: Picture, head: Head, nearer: Head[], balls: Map<number, Ball>, timestamp: number): void {
@@ -64,8 +76,10 @@ export class Filter {
         if (patch) blend(picture, patch, layer.opacity, hiding(layer, head, nearer, patch));
       } else if (layer.kind === "bulge") {
         bulge(picture, head, layer);
-      } else if (layer.kind !== "outlines") {
-        hide(picture, head, layer);
+      } else if (layer.kind === "blur") {
+        blur(picture, head.area(), layer);
+      } else if (layer.kind === "pixelate") {
+        pixelate(picture, head.area(), layer);
       }
     });
   }
@@ -99,11 +113,6 @@ export class Filter {
     }
     return drawPlane(levels, plane, width, height);
   }
-}
-
-function hide(picture: Picture, head: Head, layer: BlurLayer | PixelateLayer): void {
-  if (layer.kind === "blur") blur(picture, head, layer);
-  else pixelate(picture, head, layer);
 }
 
 /** Share of each pixel of the patch that the head or a nearer face hides; null: nothing. */

@@ -1,11 +1,30 @@
 // Positions on and around a head, and its outline in the picture, as in keypoints/filters/head.py.
 
-import { HEAD, LANDMARKS } from "../constants";
-import { rotation } from "../geometry";
+import { HEAD, HIDING, LANDMARKS } from "../constants";
+import { type Box, centreOf, rotation } from "../geometry";
 import { fitRotation } from "../pose";
 import { type Matrix3, transform } from "../rotation";
 
 export type Place = [number, number];
+
+/** What a privacy filter hides of one face. */
+export interface Area {
+  /** Polygon around the face. */
+  outline: Place[];
+  /** Longer side of the landmark box. */
+  size: number;
+}
+
+/** The area of a face of which only the landmark box is known: for any pose and roll. */
+export function boxArea(box: Box): Area {
+  const [x, y] = centreOf(box), size = Math.max(box[2], box[3]);
+  const outline = Array.from({ length: HIDING.box_corners }, (_, i): Place => {
+    const [cos, sin] = rotation((360 * i) / HIDING.box_corners);
+    const [centre, radii] = [HIDING.box_centre, HIDING.box_radii];
+    return [x + (cos * radii[0] + centre[0]) * size, y + (sin * radii[1] + centre[1]) * size];
+  });
+  return { outline, size };
+}
 
 const UPPER_FACE = HEAD.upper_face;
 
@@ -42,6 +61,11 @@ export class Head {
     const jaw = Array.from({ length: end - start }, (_, i): Place => [this.points[2 * (start + i)], this.points[2 * (start + i) + 1]]);
     const forehead = [...HEAD.forehead].reverse();
     return [...jaw, ...forehead.map((place) => this.place(UPPER_FACE, place.map((value, k) => value - base[k])))];
+  }
+
+  /** What a privacy filter hides. */
+  area(): Area {
+    return { outline: this.faceOutline(), size: this.size };
   }
 
   /** Polygon of the skull behind the face, without hair: the shadow of an ellipsoid. */

@@ -1,0 +1,111 @@
+// Wrong changes to the page's code, of which a test should notice each: `node tests/mutants.mjs`.
+//
+// VECTORS is the folder that `python -m tests.web.vectors FOLDER` wrote. `--count=120` mutants are
+// drawn by `--seed=1` from all changes of one operator, number, function or call; `--file=NAME`
+// takes those of one file, `--all` every one of them. Exit code 1: fewer than 95 % are noticed.
+
+import { spawn } from "node:child_process";
+import { readFileSync } from "node:fs";
+import { join } from "node:path";
+import ts from "typescript";
+
+const WEB = join(import.meta.dirname, "..");
+const FILES = [
+  "geometry", "rotation", "pose", "upright", "estimate", "expression", "smoothing", "tracking", "detector", "cuts",
+  "policy", "predictor", "points_file", "filters/effects", "filters/engine", "filters/head", "filters/warp", "filters/ball",
+];
+const LEAST = 0.95; // share that is noticed
+const LIMIT = 90; // seconds for the tests of one mutant: an endless loop is noticed too
+
+// What no test can notice, by place and change, with the reason.
+const REASONS = JSON.parse(readFileSync(join(import.meta.dirname, "mutants.json"), "utf8"));
+
+const OPERATORS = new Map([
+  ["+", "-"], ["-", "+"], ["*", "/"], ["/", "*"], ["<", ">="], ["<=", ">"], [">", "<="], [">=", "<"],
+  ["===", "!=="], ["!==", "==="], ["&&", "||"], ["||", "&&"], ["+=", "-="], ["-=", "+="],
+]);
+const FUNCTIONS = new Map([
+  ["Math.min", "Math.max"], ["Math.max", "Math.min"], ["Math.floor", "Math.ceil"], ["Math.ceil", "Math.floor"],
+  ["Math.round", "Math.floor"], ["Math.trunc", "Math.ceil"], ["Math.cos", "Math.sin"], ["Math.sin", "Math.cos"],
+]);
+
+/** All wrong changes of a file: what replaces the characters from `start` to `end`. */
+function changes(file) {
+  const text = readFileSync(join(WEB, "src", `${file}.ts`), "utf8");
+  const source = ts.createSourceFile(file, text, ts.ScriptTarget.ES2022, true), found = [];
+  const change = (node, to) => {
+    const start = node.getStart(source), { line } = source.getLineAndCharacterOfPosition(start);
+    const place = `${file}.ts: ${text.split("\n")[line].trim()}`;
+    found.push({ file, start, end: node.getEnd(), to, name: `${place}  [${node.getText(source)} -> ${to || "nothing"}]` });
+  };
+  const visit = (node) => {
+    if (ts.isTypeNode(node) || ts.isImportDeclaration(node) || ts.isStringLiteralLike(node) || ts.isTemplateExpression(node)) return;
+    if (ts.isBinaryExpression(node)) {
+      const to = OPERATORS.get(node.operatorToken.getText(source));
+      if (to && !ts.isStringLiteralLike(node.right)) change(node.operatorToken, to);
+    } else if (ts.isNumericLiteral(node)) {
+      change(node, String(Number(node.text) + 1));
+    } else if (ts.isPropertyAccessExpression(node) && FUNCTIONS.has(node.getText(source))) {
+      change(node, FUNCTIONS.get(node.getText(source)));
+    } else if (ts.isPrefixUnaryExpression(node) && "-!".includes(node.getText(source)[0])) {
+      change(node, node.operand.getText(source));
+    } else if (ts.isConditionalExpression(node)) {
+      change(node, `(${node.condition.getText(source)}) ? ${node.whenFalse.getText(source)} : ${node.whenTrue.getText(source)}`);
+    } else if (ts.isExpressionStatement(node)) {
+      change(node, ";");
+    } else if (ts.isContinueStatement(node)) {
+      change(node, ";");
+    }
+    ts.forEachChild(node, visit);
+  };
+  visit(source);
+  return found;
+}
+
+/** `count` of a list, by a seed. */
+function draw(list, count, seed) {
+  let state = seed;
+  const random = () => {
+    state = (state + 0x6d2b79f5) | 0;
+    let t = Math.imul(state ^ (state >>> 15), 1 | state);
+    t = (t + Math.imul(t ^ (t >>> 7), 61 | t)) ^ t;
+    return ((t ^ (t >>> 14)) >>> 0) / 2 ** 32;
+  };
+  const left = [...list], drawn = [];
+  while (left.length && drawn.length < count) drawn.push(...left.splice(Math.floor(random() * left.length), 1));
+  return drawn;
+}
+
+/** Whether the unit tests fail with a change; null: without one. */
+function noticed(change) {
+  return new Promise((resolve) => {
+    const { file = "", start = 0, end = 0, to = "" } = change ?? {};
+    const tests = spawn(process.execPath, [join(WEB, "node_modules/vitest/vitest.mjs"), "run", "--bail=1", "tests/unit.test.ts"], {
+      cwd: WEB, stdio: "ignore", detached: true, // so that its workers end with it
+      env: { ...process.env, MUTANT: change ? JSON.stringify({ file, start, end, to }) : "" },
+    });
+    const stop = () => { try { process.kill(-tests.pid, "SIGKILL"); } catch { /* it ended by itself */ } };
+    const timer = setTimeout(stop, LIMIT * 1000);
+    tests.on("exit", (code) => {
+      clearTimeout(timer);
+      stop();
+      resolve(code !== 0);
+    });
+  });
+}
+
+const options = Object.fromEntries(process.argv.slice(2).map((word) => word.replace(/^--/, "").split("=")));
+if (!process.env.VECTORS) throw new Error("VECTORS: the folder that `python -m tests.web.vectors FOLDER` wrote is expected");
+if (await noticed(null)) throw new Error("the tests fail without any change");
+const all = FILES.filter((file) => !options.file || options.file === file).flatMap(changes);
+const mutants = "all" in options ? all : draw(all, Number(options.count ?? 120), Number(options.seed ?? 1));
+const survivors = [];
+for (const [i, mutant] of mutants.entries()) {
+  const found = await noticed(mutant);
+  if (!found) survivors.push(mutant.name);
+  console.error(`${i + 1} of ${mutants.length}: ${found ? "noticed" : "SURVIVES"}  ${mutant.name}`);
+}
+for (const name of survivors) console.log(`survives: ${name}\n  ${REASONS[name] ?? "no reason is known"}`);
+const share = 1 - survivors.length / mutants.length;
+console.log(`${mutants.length - survivors.length} of ${mutants.length} mutants are noticed (${(100 * share).toFixed(1)} %), of ${all.length} possible ones`);
+process.exit(share < LEAST ? 1 : 0);
