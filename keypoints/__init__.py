@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from keypoints import geometry, landmarks, metrics
     from keypoints.config import Config
     from keypoints.data.sources import load_records
+    from keypoints.evaluation.models import evaluate_model
     from keypoints.evaluation.protocol import evaluate
     from keypoints.exports.writer import export
     from keypoints.filters import list_filters, load_filter
@@ -26,6 +27,7 @@ __all__ = [
     "__version__",
     "detect",
     "evaluate",
+    "evaluate_model",
     "export",
     "geometry",
     "landmarks",
@@ -44,6 +46,7 @@ _HOMES = {
     "Tracker": "keypoints.inference.tracking",
     "detect": "keypoints.inference.detectors",
     "evaluate": "keypoints.evaluation.protocol",
+    "evaluate_model": "keypoints.evaluation.models",
     "export": "keypoints.exports.writer",
     "list_filters": "keypoints.filters",
     "load_detector": "keypoints.inference.detectors",

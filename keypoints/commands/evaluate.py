@@ -2,6 +2,7 @@
 
 import importlib
 import json
+from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,7 @@ from keypoints.errors import InputError
 from keypoints.metrics import NORMALISERS
 from keypoints.pretrained import DEFAULT, NAMES, resolve
 
-BOXES = ("truth", "jittered", "detector")
+BOXES = ("truth", "jittered", "detector")  # as in `evaluation.models`, which takes long to import
 
 
 def evaluate(
@@ -55,112 +56,116 @@ def evaluate(
         stability: measure flicker and lag on clips; takes minutes
         reliability: measure how well the uncertainty agrees with the errors
         masks: measure the effect of a mask over mouth and nose
-        output: folder of the report; default: RUN/evaluation/SPLIT-BOXES, or the CSV file's name
+        output: folder of the report; default: RUN/evaluation/SPLIT-BOXES, and what is not as usual,
+            or runs/evaluation/FILE-SPLIT for predictions; a report of something else stays
         archive: path of the YouTube Faces archive; or set KEYPOINTS_ARCHIVE
         data_dir: folder of prepared data sets; default: ~/tensorflow_datasets
     """
+    kinds = {"stability": stability, "reliability": reliability, "masks": masks}
+    kind = chosen_kind([name for name, wanted in kinds.items() if wanted])
+    check_choice("labels", labels, LABELS)
+    check_choice("normaliser", normaliser, NORMALISERS)
+    check_choice("boxes", boxes, BOXES)
     if model is not None and predictions is not None:
         raise InputError("one of --model=RUN and --predictions=FILE.csv is expected, not both")
-    if predictions is None and model is None:
-        model = DEFAULT
-    if boxes not in BOXES:
-        raise InputError(f"--boxes={boxes}: one of {', '.join(BOXES)} is expected")
     if predictions is not None and (boxes != "truth" or flip):
         raise InputError("--boxes and --flip are for a model; predictions are scored as they are")
-    asked = {"stability": stability, "reliability": reliability, "masks": masks}
-    kinds = [name for name, wanted in asked.items() if wanted]
-    if kinds and (model is None or boxes != "truth" or flip):
-        raise InputError(f"--{kinds[0]} is for a model, and without --boxes and --flip")
-    if len(kinds) > 1:
-        raise InputError(f"--{kinds[0]} and --{kinds[1]}: one at a time")
+    if kind and (predictions is not None or boxes != "truth" or flip):
+        raise InputError(f"--{kind} is for a model, and without --boxes and --flip")
+    if kind and normaliser != "inter_ocular":
+        raise InputError(f"--normaliser={normaliser}: --{kind} has a normaliser of its own")
     if detector != "centerface" and boxes != "detector":
         raise InputError(f"--detector={detector}: is of use with --boxes=detector")
-    if labels not in LABELS:
-        raise InputError(f"--labels={labels}: one of {', '.join(LABELS)} is expected")
-    if normaliser not in NORMALISERS:
-        raise InputError(f"--normaliser={normaliser}: one of {', '.join(NORMALISERS)} is expected")
     if output is not None and Path(output).is_file():
         raise InputError(f"--output={output} is a file; a folder is expected")
-    source = Path(str(model if predictions is None else predictions))
+    source = Path(str(predictions or model or DEFAULT))
     if not resolve(source).exists():
         raise InputError(f"{source}: no such file or folder")
 
-    from keypoints.data.sources import load_records, parse_sets, refuse_output
-    from keypoints.evaluation import matching, protocol, reports
+    from keypoints.data.sources import load_records, parse_sets, refuse_output, set_name
     from keypoints.inference.predictor import load_network
-    from keypoints.models import runs
 
-    network = load_network(source) if model is not None else None
+    network = None if predictions is not None else load_network(source)
     if network and network.crop.frame and boxes != "truth":
         raise InputError(f"--boxes={boxes}: this model sees the whole frame and needs no boxes")
-    if not data:
-        data = parse_sets(network.trained_on)[0][0] if network else "youtube_faces_keypoints"
-    if not kinds:
+    if kind is None:
         importlib.import_module("matplotlib")  # for the report: if it is missing, fail at once
-    if network and network.crop.frame:
-        boxes = "none"
-    if output is not None:
-        folder = Path(output)
-    elif network is None:
-        folder = Path("runs") / "evaluation" / f"{source.stem}-{split}"
-    else:
-        folder = report_folder(source, split, *(kinds or [boxes + "-flip" * flip]))
+    usual = parse_sets(network.trained_on)[0][0] if network else "youtube_faces_keypoints"
+    data = data or usual
+    shown = "none" if network and network.crop.frame else boxes
+    words = [split, kind or (shown + "-flip" * flip if network else "")]
+    words += [source.stem] * bool(network and source.is_file())
+    words += [Path(detector).stem] * (detector != "centerface")
+    words += [set_name(name) for name, _ in parse_sets(data)] * (data != usual)
+    words += [labels] * (labels != "corrected") + [normaliser] * (normaliser != "inter_ocular")
+    folder = Path(output) if output is not None else report_folder(source, words)
     refuse_output(data, "--output", folder)
     records = load_records(data, split, labels=labels, archive=archive, data_dir=data_dir)
-    if kinds:
-        measure(kinds[0], network, records, folder, model=str(source))
-        return
-    if network is None:
-        faces = protocol.read_predictions(source, records)
-        predicted, false_faces = matching.matched_points(records, faces)
-        facts: dict[str, Any] = {
-            "model": str(source),
-            "predictions_sha256": runs.weights_digest(source),
-            "boxes": "the predictions' own",
-            "false_faces": false_faces,
-        }
+    facts = {"model": str(source), "data": data, "labels": labels}
+    if kind is not None:
+        measure(kind, network, records, folder, facts)
     else:
-        places, rolls, detected = records.boxes, None, {}
-        if boxes == "jittered":
-            places = protocol.jittered_boxes(records)
-        elif boxes == "detector":
-            from keypoints.inference.detectors import load_detector
+        options = {"boxes": boxes, "detector": detector, "flip": flip} if network else {}
+        score(network or source, records, folder, facts, normaliser=normaliser, **options)
 
-            found = matching.detected_boxes(records, load_detector(detector).detect)
-            places, rolls = found.boxes, found.rolls
-            detected = {"detector": detector, "false_faces": found.false_faces}
-        predicted = protocol.predict_points(network, records, places, rolls=rolls, flip=flip).points
-        facts = {
-            "model": str(source),
-            "weights_sha256": network.source and runs.weights_digest(network.source),
-            "boxes": boxes,
-            **detected,
-            "flip": flip,
-        }
-    report = protocol.evaluate(records, predicted, normaliser=normaliser, labels=labels, **facts)
-    print(reports.table(report))
-    reports.write_report(folder, report, records, predicted)
+
+def chosen_kind(kinds: list[str]) -> str | None:
+    """The kind of report of the flags that are set; None: errors of points."""
+    if len(kinds) > 1:
+        raise InputError(f"--{kinds[0]} and --{kinds[1]}: one at a time")
+    return kinds[0] if kinds else None
+
+
+def check_choice(name: str, value: str, known: Collection[str]) -> None:
+    if value not in known:
+        raise InputError(f"--{name}={value}: one of {', '.join(known)} is expected")
+
+
+def report_folder(source: Path, words: list[str]) -> Path:
+    """The default folder of a report, whose name says what is not as usual."""
+    name = "-".join(filter(None, words))
+    if str(source) in NAMES:
+        return Path("runs") / "evaluation" / f"{source}-{name}"
+    if source.suffix.lower() == ".csv":
+        return Path("runs") / "evaluation" / f"{source.stem}-{name}"
+    return (source if source.is_dir() else source.parent) / "evaluation" / name
+
+
+def score(
+    model: Any,
+    records: Any,
+    folder: Path,
+    facts: dict[str, str],
+    *,
+    normaliser: str,
+    **options: Any,
+) -> None:
+    """Print the errors of a network, or of the predictions in a file, and write their report."""
+    from keypoints.evaluation import models, reports
+
+    own = isinstance(model, Path)
+    known = models.prediction_facts(model) if own else models.model_facts(model, **options)
+    known |= facts | {"split_sha256": records.digest(), "normaliser": normaliser}
+    reports.refuse_other(folder / "report.json", known)
+    evaluate = models.evaluate_predictions if own else models.evaluate_model
+    found = evaluate(model, records, normaliser=normaliser, **facts, **options)
+    print(reports.table(found.report))
+    reports.write_report(folder, found.report, records, found.points)
     print(f"report: {folder}, with per_image.csv, ced.png, worst.jpg and faces.jpg")
 
 
-def report_folder(source: Path, split: str, kind: str) -> Path:
-    """The default folder of a model's report."""
-    if str(source) in NAMES:
-        return Path("runs") / "evaluation" / f"{source}-{split}-{kind}"
-    folder = source if source.is_dir() else source.parent
-    return folder / "evaluation" / f"{split}-{kind}"
-
-
-def measure(kind: str, network: Any, records: Any, folder: Path, **facts: Any) -> None:
+def measure(kind: str, network: Any, records: Any, folder: Path, facts: dict[str, str]) -> None:
     """Print a model's stability, reliability or errors with masks; writes `folder`/KIND.json."""
-    from keypoints.evaluation import calibration, masks, stability
+    from keypoints.evaluation import calibration, masks, reports, stability
     from keypoints.models import runs
     from keypoints.system.atomic import write_text
 
-    facts["weights_sha256"] = runs.weights_digest(network.source)
+    facts = {**facts, "weights_sha256": runs.weights_digest(network.source)}
+    path = folder / f"{kind}.json"
+    reports.refuse_other(path, {**facts, "split_sha256": records.digest()})
     measures = {"stability": stability, "reliability": calibration, "masks": masks}[kind]
     report = measures.measure(network, records, **facts)
     folder.mkdir(parents=True, exist_ok=True)
-    write_text(folder / f"{kind}.json", json.dumps(report, indent=2) + "\n")
+    write_text(path, json.dumps(report, indent=2) + "\n")
     print(measures.table(report))
     print(f"report: {folder}")

@@ -9,7 +9,9 @@ from typing import Any
 import numpy as np
 
 from keypoints import landmarks, metrics
+from keypoints.checks import json_object
 from keypoints.data.records import Records
+from keypoints.errors import InputError
 from keypoints.evaluation.matching import FOUND_IOU
 from keypoints.evaluation.protocol import mean_face
 from keypoints.system.atomic import replacing, write_text
@@ -27,6 +29,11 @@ UNITS = {
     "box_diagonal": "the box's diagonal",
     "box": "the square root of the box's area",
 }
+# What tells one report from another; `split_sha256` is of the data.
+IDENTITY = (
+    "split_sha256", "labels", "weights_sha256", "predictions_sha256", "boxes", "detector", "flip",
+    "normaliser",
+)  # fmt: skip
 WORST = 24  # faces in the gallery of the worst
 SPREAD = 12  # faces in the gallery that goes from the best to the worst in even steps
 
@@ -37,6 +44,8 @@ def table(report: dict[str, Any]) -> str:
     chosen, interval = report["normaliser"], f"  (95 %: {low:.2f} to {high:.2f})"
     p = report["percentiles"]
     boxes, images = report.get("boxes", ""), report["images"]
+    if "detector" in report:
+        boxes += f" {report['detector']}"
     count = f"{images} images"
     if report["found"] < images:
         count += f", {report['found']} faces found"
@@ -44,6 +53,7 @@ def table(report: dict[str, Any]) -> str:
     rows = [
         ("model", report.get("model", "")),
         ("split", f"{report['split']} ({count})"),
+        *([("labels", report["labels"])] if "labels" in report else []),
         ("boxes", boxes),
         *([("recall", f"{report['recall']:.1f} %" + _false_faces(report))] if searched else []),
         *[
@@ -102,6 +112,22 @@ def _yaw_row(row: dict[str, Any], searched: bool) -> str:
     facts.append(f"failures {row['failures_at_0.08']:.1f} %")
     nme = "no face found" if row["nme"] is None else f"{row['nme']:.2f} %"
     return f"{nme}  ({'; '.join(facts)})"
+
+
+def refuse_other(path: Path, facts: dict[str, Any]) -> None:
+    """Raise InputError if `path` is a report of something else, which must not be lost.
+
+    `facts` are those of the report to come. Of them those in `IDENTITY` are compared.
+    """
+    if not path.exists():
+        return
+    before = json_object(path.read_bytes(), str(path))
+    for name in IDENTITY:
+        if before.get(name) != facts.get(name):
+            raise InputError(
+                f"{path} is the report of {name}={before.get(name)}, this one would be of "
+                f"{facts.get(name)}; name another folder with --output"
+            )
 
 
 def write_report(

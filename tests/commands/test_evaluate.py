@@ -3,6 +3,7 @@
 import csv
 import hashlib
 import json
+import shutil
 
 import numpy as np
 import pytest
@@ -13,8 +14,10 @@ from keypoints.commands.evaluate import evaluate
 from keypoints.config import Config
 from keypoints.crop import Crop
 from keypoints.errors import InputError
+from keypoints.evaluation import reports
 from keypoints.models import runs
 from keypoints.network import Network
+from keypoints.pretrained import NAMES
 from tests.faces import dotted_faces, estimated, write_folder
 
 COUNT = 35  # one batch of 32 and a last one of 3
@@ -147,6 +150,9 @@ def test_masks_are_a_report_of_their_own(make_run, records, monkeypatch, capsys)
         ({"stability": True, "flip": True}, "--stability is for a model"),
         ({"stability": True, "boxes": "jittered"}, "--stability is for a model"),
         ({"detector": "yunet"}, "is of use with --boxes=detector"),
+        ({"reliability": True, "normaliser": "box"}, "--normaliser=box: --reliability has a norm"),
+        ({"masks": True, "normaliser": "box"}, "--normaliser=box: --masks has a normaliser"),
+        ({"labels": "mine"}, "--labels=mine: one of corrected, published is expected"),
     ],
 )
 def test_options_that_do_not_go_together(options, message, tmp_path):
@@ -166,6 +172,100 @@ def test_predictions_are_known_by_their_hash(records, tmp_path, monkeypatch):
     assert report["predictions_sha256"] == digest and report["nme"]["inter_ocular"] == 0
 
 
+def test_reports_of_different_things_have_different_folders(make_run, records):
+    """And the folder's name says what is not as usual."""
+    run = make_run(np.empty((0, 68, 2)))
+    for options in ({}, {"labels": "published"}, {"normaliser": "box"}, {"data": "folder:mine"},
+                    {"labels": "published", "normaliser": "box", "boxes": "jittered"}):  # fmt: skip
+        make_run(np.tile(landmarks.MEAN_FACE * 160 + 111.5, (COUNT, 1, 1)))
+        evaluate(str(run), **options)
+    found = {path.parent.name for path in run.glob("evaluation/*/report.json")}
+    assert found == {
+        "validation-truth", "validation-truth-published", "validation-truth-box",
+        "validation-truth-mine", "validation-jittered-published-box",
+    }  # fmt: skip
+    report = json.loads(
+        (run / "evaluation" / "validation-jittered-published-box" / "report.json").read_text()
+    )
+    assert (report["labels"], report["normaliser"], report["boxes"]) == (
+        "published", "box", "jittered",
+    )  # fmt: skip
+    assert report["data"] == Config().data and report["model"] == str(run)
+
+
+@pytest.mark.parametrize(
+    ("options", "named"),
+    [
+        ({"labels": "published"}, "labels=corrected, this one would be of published"),
+        ({"normaliser": "box"}, "normaliser=inter_ocular, this one would be of box"),
+        ({"boxes": "jittered"}, "boxes=truth, this one would be of jittered"),
+        ({"flip": True}, "flip=False, this one would be of True"),
+    ],
+)
+def test_a_report_of_something_else_is_not_replaced(make_run, records, options, named):
+    answers = np.tile(landmarks.MEAN_FACE * 160 + 111.5, (COUNT, 1, 1))
+    run = make_run(answers)
+    evaluate(str(run), output=str(run / "out"))
+    before = (run / "out" / "report.json").read_bytes()
+    with pytest.raises(InputError, match=rf"out/report.json is the report of {named}; name anoth"):
+        evaluate(str(run), output=str(run / "out"), **options)
+    assert (run / "out" / "report.json").read_bytes() == before
+    make_run(answers)
+    evaluate(str(run), output=str(run / "out"))  # the same again
+    assert (run / "out" / "report.json").read_bytes() == before
+
+
+def test_a_report_of_other_weights_data_or_detector_is_not_replaced(
+    make_run, records, monkeypatch, tmp_path
+):
+    answers = np.tile(landmarks.MEAN_FACE * 160 + 111.5, (COUNT, 1, 1))
+    run = make_run(answers)
+    evaluate(str(run))
+    (run / runs.BEST).write_bytes(b"other weights")
+    with pytest.raises(InputError, match=r"validation-truth/report\.json is the report of weights"):
+        evaluate(str(run))
+    (run / runs.BEST).write_bytes(b"weights")
+    other = dotted_faces(COUNT, seed=5, name="dots/validation")
+    monkeypatch.setattr("keypoints.data.sources.load_records", lambda *_, **__: other)
+    with pytest.raises(InputError, match="is the report of split_sha256="):
+        evaluate(str(run))
+    path = tmp_path / "report.json"
+    facts = {"boxes": "detector", "detector": "centerface"}
+    path.write_text(json.dumps(facts))
+    reports.refuse_other(path, facts)
+    with pytest.raises(InputError, match="detector=centerface, this one would be of haar; name"):
+        reports.refuse_other(path, facts | {"detector": "haar"})
+    path.write_text("[")
+    with pytest.raises(InputError, match=r"report\.json"):
+        reports.refuse_other(path, facts)
+
+
+def test_two_files_of_one_export_have_a_report_each(records, tmp_path, monkeypatch):
+    export = shutil.copytree(NAMES["pretrained-small"], tmp_path / "export")
+    evaluate(str(export))
+    evaluate(str(export / "model-int8.onnx"))
+    found = {path.parent.name for path in export.glob("evaluation/*/report.json")}
+    assert found == {"validation-truth", "validation-truth-model-int8"}
+
+
+@pytest.mark.parametrize("kind", ["masks", "reliability", "stability"])
+def test_the_reports_of_kinds_say_their_labels_and_data(make_run, records, kind, monkeypatch):
+    run = make_run(np.empty((0, 68, 2)))
+
+    def middle(crops):
+        return estimated(np.tile(landmarks.MEAN_FACE * 160 + 111.5, (len(crops), 1)))
+
+    monkeypatch.setattr("keypoints.evaluation.stability.CLIPS", 1)
+    monkeypatch.setattr("keypoints.evaluation.stability.FRAMES", 12)
+    monkeypatch.setattr("keypoints.models.runs.load_network", lambda path: loaded(run, middle))
+    evaluate(str(run), labels="published", **{kind: True})
+    path = run / "evaluation" / f"validation-{kind}-published" / f"{kind}.json"
+    report = json.loads(path.read_text())
+    assert report["labels"] == "published" and report["data"] == Config().data
+    with pytest.raises(InputError, match=f"{kind}.json is the report of labels=published, this"):
+        evaluate(str(run), output=str(path.parent), **{kind: True})
+
+
 @pytest.mark.parametrize("option", [{"boxes": "jittered"}, {"flip": True}])
 def test_options_that_predictions_cannot_follow_are_refused(option, tmp_path):
     (tmp_path / "p.csv").write_text("file")
@@ -182,6 +282,6 @@ def test_a_report_cannot_be_a_file(tmp_path):
 def test_a_report_does_not_go_into_the_data(tmp_path, monkeypatch):
     write_folder(tmp_path / "faces")
     monkeypatch.chdir(tmp_path / "faces")
-    with pytest.raises(InputError, match="--output=runs/evaluation/pretrained-validation-truth li"):
+    with pytest.raises(InputError, match="evaluation/pretrained-validation-truth-faces lies in"):
         evaluate(data="folder:.")
     assert not (tmp_path / "faces" / "runs").exists()
