@@ -147,7 +147,7 @@ def score(
     known = models.prediction_facts(model) if own else models.model_facts(model, **options)
     known |= facts | {"split_sha256": records.digest(), "normaliser": normaliser}
     reports.refuse_other(folder / "report.json", known)
-    evaluate = models.evaluate_predictions if own else models.evaluate_model
+    evaluate: Any = models.evaluate_predictions if own else models.evaluate_model
     found = evaluate(model, records, normaliser=normaliser, **facts, **options)
     print(reports.table(found.report))
     reports.write_report(folder, found.report, records, found.points)
