@@ -23,6 +23,7 @@ from keypoints.bulk.annotator import Annotator, Draw
 from keypoints.bulk.inputs import Picture, Unit, read_unit, refuse
 from keypoints.bulk.store import Store
 from keypoints.errors import InputError
+from keypoints.system.digests import file_digest
 
 if TYPE_CHECKING:
     from keypoints.filters.engine import Filter
@@ -77,10 +78,8 @@ class Work:
 
 def digest(network: Network) -> str:
     """The SHA-256 of the file that a model was read from."""
-    from keypoints.models import runs
-
     assert network.source is not None  # it was loaded
-    return runs.weights_digest(network.source)
+    return file_digest(network.source)
 
 
 def annotate_unit(work: Work, unit: Unit) -> tables.Counts:

@@ -157,10 +157,10 @@ def score(
 def measure(kind: str, network: Any, records: Any, folder: Path, facts: dict[str, str]) -> None:
     """Print a model's stability, reliability or errors with masks; writes `folder`/KIND.json."""
     from keypoints.evaluation import calibration, masks, reports, stability
-    from keypoints.models import runs
     from keypoints.system.atomic import write_text
+    from keypoints.system.digests import file_digest
 
-    facts = {**facts, "weights_sha256": runs.weights_digest(network.source)}
+    facts = {**facts, "weights_sha256": file_digest(network.source)}
     path = folder / f"{kind}.json"
     reports.refuse_other(path, {**facts, "split_sha256": records.digest()})
     measures = {"stability": stability, "reliability": calibration, "masks": masks}[kind]

@@ -10,8 +10,8 @@ from keypoints.errors import InputError, near_miss
 from keypoints.evaluation import matching, protocol
 from keypoints.inference import detectors
 from keypoints.inference.predictor import load_network
-from keypoints.models import runs
 from keypoints.network import Network
+from keypoints.system.digests import file_digest
 
 BOXES = ("truth", "jittered", "detector")
 
@@ -67,7 +67,7 @@ def model_facts(
         raise InputError(f"boxes={boxes} is not known{near_miss(boxes, list(BOXES))}")
     if network.crop.frame and boxes != "truth":
         raise InputError(f"boxes={boxes}: this model sees the whole frame and needs no boxes")
-    digest = network.source and runs.weights_digest(network.source)
+    digest = network.source and file_digest(network.source)
     found = {"detector": str(detector)} if boxes == "detector" else {}
     boxes = "none" if network.crop.frame else boxes
     return {"weights_sha256": digest, "boxes": boxes, **found, "flip": flip}
@@ -84,4 +84,4 @@ def evaluate_predictions(
 
 def prediction_facts(path: Path) -> dict[str, Any]:
     """What a report says of predictions, known before anything is measured."""
-    return {"predictions_sha256": runs.weights_digest(path), "boxes": "the predictions' own"}
+    return {"predictions_sha256": file_digest(path), "boxes": "the predictions' own"}

@@ -6,6 +6,7 @@ from pathlib import Path
 from keypoints.errors import InputError, near_miss
 from keypoints.filters.engine import Filter
 from keypoints.filters.spec import FILE, Sticker, read_spec
+from keypoints.system.digests import file_digest
 
 __all__ = ["Filter", "list_filters", "load_filter"]
 
@@ -30,8 +31,8 @@ def filter_digest(name_or_folder: str | Path) -> str:
     folder = filter_folder(name_or_folder)
     layers = read_spec(folder).layers
     art = {layer.art for layer in layers if isinstance(layer, Sticker)}
-    files = [hashlib.sha256((folder / name).read_bytes()) for name in (FILE, *sorted(art))]
-    return hashlib.sha256(b"".join(file.digest() for file in files)).hexdigest()
+    files = [file_digest(folder / name) for name in (FILE, *sorted(art))]
+    return hashlib.sha256("".join(files).encode()).hexdigest()
 
 
 def filter_folder(name_or_folder: str | Path) -> Path:

@@ -1,6 +1,5 @@
 """The face detector YuNet (Wu, Peng and Yu, 2023), of OpenCV's model zoo; MIT licence."""
 
-import hashlib
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +10,7 @@ from keypoints.inference import upright
 from keypoints.inference.detections import Detections, PerThread, largest_first, shrink
 from keypoints.system import folders
 from keypoints.system.backend import quiet_opencv
+from keypoints.system.digests import file_digest
 
 FILE = "face_detection_yunet_2023mar.onnx"
 URL = "https://github.com/opencv/opencv_zoo/raw/main/models/face_detection_yunet/" + FILE
@@ -83,7 +83,7 @@ def fetch() -> Path:
                 f"detector=yunet: {error}; put the file into {path.parent}, name one with "
                 "detector=FILE.onnx, or do without: detector=haar needs none"
             ) from None
-    if hashlib.sha256(path.read_bytes()).hexdigest() != SHA256:
+    if file_digest(path) != SHA256:
         path.unlink()
         raise InputError(f"{path} was not YuNet's file and is deleted: another SHA-256; try again")
     return path

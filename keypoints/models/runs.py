@@ -15,7 +15,6 @@ temporary name and renamed, so it is either complete or unchanged.
 """
 
 import csv
-import hashlib
 import io
 import json
 import os
@@ -42,6 +41,7 @@ from keypoints.geometry import CROP
 from keypoints.network import Network
 from keypoints.system import backend
 from keypoints.system.atomic import remove_partial_files, replacing, reserve, write_text
+from keypoints.system.digests import file_digest
 from keypoints.system.extras import installed_version
 
 if TYPE_CHECKING:
@@ -175,8 +175,7 @@ def predict_function(model: "keras.Model") -> Predict:
 def weights_digest(path: str | Path) -> str:
     """SHA-256 of the best weights of a run folder, or of a model file."""
     path = Path(path)
-    with open(path / BEST if path.is_dir() else path, "rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+    return file_digest(path / BEST if path.is_dir() else path)
 
 
 def write_metrics(run: Path, rows: Sequence[dict[str, float]]) -> None:

@@ -1,10 +1,10 @@
 """Bundled models, by name. README.md here is their model card."""
 
-import hashlib
 import json
 from pathlib import Path
 
 from keypoints.errors import InputError
+from keypoints.system.digests import file_digest
 
 FOLDER = Path(__file__).parent
 NAMES = {"pretrained": FOLDER / "resnet50", "pretrained-small": FOLDER / "small"}
@@ -45,6 +45,6 @@ def damaged_files(name: str) -> list[str]:
         path = folder / file
         if file.startswith("weights/") and not path.parent.exists():
             continue
-        if not path.is_file() or hashlib.sha256(path.read_bytes()).hexdigest() != digest:
+        if not path.is_file() or file_digest(path) != digest:
             damaged.append(file)
     return damaged
