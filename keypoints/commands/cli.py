@@ -34,6 +34,7 @@ COMMANDS = {
     "export": "write SavedModel, ONNX and int8 ONNX files",
     "benchmark": "measure speed and compare it with a baseline",
     "doctor": "print versions, devices, cameras, codecs and folders for a bug report",
+    "convert": "write the annotations of a folder in the format of another tool",
     "pack": "write data sets as small tar shards, to train on another machine",
     "label_noise": "estimate the annotation noise of a data set",
     "label_correction": "measure the systematic errors of annotations",

@@ -10,7 +10,7 @@ import numpy as np
 from keypoints import geometry, landmarks
 from keypoints.checks import Table, json_object
 from keypoints.data import annotations
-from keypoints.data.annotation_files import IBUG68, arrange, read_annotations
+from keypoints.data.annotation_files import arrange, read_annotations
 from keypoints.data.correction import Correction
 from keypoints.data.formats.tables import read_cells
 from keypoints.data.records import Example
@@ -44,7 +44,7 @@ def read_folder(
     if not folder.is_dir():
         raise InputError(f"data=folder:{folder}: no such folder")
     found = read_annotations(folder, passed_over=(SPLITS, YAWS, LABELS))
-    arrange(found, IBUG68)
+    arrange(found, found.markup())
     problems = found.problems
     pictures = {face.name: face.read for face in found.faces}
     names = set(pictures)

@@ -13,24 +13,13 @@ from keypoints.data import formats
 from keypoints.data.annotations import Annotations
 from keypoints.data.formats import pts
 from keypoints.errors import InputError, near_miss
+from keypoints.markup import FILE, IBUG68, Markup, bundled, read_markup
 from keypoints.media.formats import MAX_BYTES, is_picture
 from keypoints.media.pictures import decode_picture
 from keypoints.system.paths import stays_inside
 
 # Folders beside a list in which data sets and tools have their pictures: CVAT and COCO, WFLW.
 PICTURE_FOLDERS = ("images", "WFLW_images")
-
-
-@dataclass(frozen=True)
-class Points:
-    """What is needed of a markup here."""
-
-    name: str
-    count: int
-    names: tuple[str, ...] = ()
-
-
-IBUG68 = Points("ibug68", 68)
 
 
 class Face(NamedTuple):
@@ -47,7 +36,7 @@ class Face(NamedTuple):
     def read(self) -> Callable[[], np.ndarray]:
         """Reads the picture, `(h, w, 3)` uint8 RGB; raises InputError that names it."""
         if self.annotations.read is not None:
-            return partial(self.annotations.read, self.name.partition("/")[2])
+            return partial(self.annotations.read, "/".join(self.name.rsplit("/", 2)[1:]))
         return partial(_read_picture, self.picture, self.name)
 
 
@@ -59,10 +48,82 @@ class AnnotatedFolder:
     faces: list[Face] = field(default_factory=list)
     problems: list[str] = field(default_factory=list)
 
-    @property
-    def markup(self) -> str:
-        """The markup that its formats have of themselves; empty for others."""
-        return next((face.annotations.markup for face in self.faces), "")
+    def markup(self) -> Markup:
+        """What the points mean: as markup.toml says, else as the format does, else iBUG's 68."""
+        if (self.folder / FILE).is_file():
+            return read_markup(self.folder)
+        name = next((face.annotations.markup for face in self.faces), "")
+        return bundled(name) if name else IBUG68
+
+    def own_markup(self) -> Markup:
+        """The markup of `markup`, or if the points are not those, one of their names alone.
+
+        Raises InputError where files differ in what their points are.
+        """
+        markup, names = self.markup(), self.names()
+        try:
+            for annotations in self.files():
+                self.order(annotations, markup)
+            return markup
+        except ValueError:
+            pass
+        counts = {len(annotations.faces[0].points) for annotations in self.files()}
+        named = {bool(annotations.names) for annotations in self.files()}
+        if len(named) > 1 or (len(counts) > 1 and not all(named)):
+            raise InputError(f"{self.folder}: the points of its files differ; give a markup.toml")
+        return Markup("own", tuple(names or map(str, range(max(counts)))))
+
+    def files(self) -> list[Annotations]:
+        """The files that the faces come from."""
+        return list({id(face.annotations): face.annotations for face in self.faces}.values())
+
+    def names(self) -> list[str]:
+        """The names of points in all files: numbers in their order, others as they come."""
+        found = dict.fromkeys(name for annotations in self.files() for name in annotations.names)
+        return sorted(found, key=int) if all(map(_is_number, found)) else list(found)
+
+    def order(self, annotations: Annotations, markup: Markup) -> np.ndarray:
+        """The place in `markup` of each of a file's points; ValueError where it cannot be told.
+
+        By their names, or by their order where the file has no names, or names in an order of its
+        own. Numbers count from 0, or from 1 if the last one in all files is the count.
+        """
+        names, count = annotations.names, len(annotations.faces[0].points)
+        if annotations.keyed and all(map(_is_number, names)):
+            numbers = [int(name) for name in self.names() if _is_number(name)]
+            first = int(numbers[-1] == markup.count and numbers[0] > 0)
+            beyond = numbers[-1] - first - (markup.count - 1)
+            if beyond > 0 or (beyond < 0 and not (self.folder / FILE).is_file()):
+                raise ValueError(_other_count(f"points up to {numbers[-1]}", markup))
+            return np.array([int(name) - first for name in names])
+        if names and set(names) <= set(markup.names):
+            return np.array([markup.names.index(name) for name in names])
+        if annotations.keyed:
+            raise ValueError(_strange_name(names, markup))
+        if count != markup.count:
+            columns = annotations.columns
+            row = f"{columns} columns: {count} points a row"
+            raise ValueError(_other_count(row if columns else f"{count} points a face", markup))
+        return np.arange(count)
+
+
+def _other_count(what: str, markup: Markup) -> str:
+    give = "Give a markup.toml, or leave the other points empty"
+    return f"{what}; {markup.name} has {markup.count}. {give}"
+
+
+def _strange_name(names: tuple[str, ...], markup: Markup) -> str:
+    if all(map(_is_number, markup.names)):
+        some = ", ".join(names[:3])
+        has = f"those of {markup.name} have no names"
+        return f"its points are called {some}, ..; {has}. Give a markup.toml"
+    strange = next(name for name in names if name not in markup.names)
+    hint = near_miss(strange, markup.names)
+    return f"point {strange!r} is not in the markup {markup.name}{hint}"
+
+
+def _is_number(name: str) -> bool:
+    return name.isdecimal() and len(name) < 10
 
 
 def read_annotations(folder: Path, *, passed_over: tuple[str, ...] = ()) -> AnnotatedFolder:
@@ -132,7 +193,8 @@ def _add_table(found: AnnotatedFolder, path: Path, annotations: Annotations) -> 
             found.problems.append(reason)
             continue
         if annotations.read is not None:
-            picture, name = path, f"{annotations.file}/{face.picture}"
+            inner = PurePosixPath(annotations.file).with_suffix("") / face.picture
+            picture, name = path, inner.as_posix()
         else:
             beside = path.parent / stem if upstream else path.parent
             picture = _locate(found.folder, beside, face.picture.replace("\\", "/"))
@@ -189,7 +251,7 @@ def _add_point_files(
         found.faces.append(Face(picture, name, face.points, face.covered, "", annotations))
 
 
-def arrange(found: AnnotatedFolder, markup: Points) -> None:
+def arrange(found: AnnotatedFolder, markup: Markup) -> None:
     """Put the points of all faces in the order of `markup`; those that a file lacks are missing.
 
     Faces for which this is not possible are left out, with one problem for each cause.
@@ -200,9 +262,8 @@ def arrange(found: AnnotatedFolder, markup: Points) -> None:
     for face in found.faces:
         annotations = face.annotations
         if id(annotations) not in orders:
-            count = len(face.points)
             try:
-                orders[id(annotations)] = _order(annotations, count, markup)
+                orders[id(annotations)] = found.order(annotations, markup)
             except ValueError as error:
                 orders[id(annotations)] = None
                 causes.setdefault(str(error), []).append(annotations.file)
@@ -216,38 +277,3 @@ def arrange(found: AnnotatedFolder, markup: Points) -> None:
     for cause, files in causes.items():
         more = f" and {len(files) - 1} more files" if len(files) > 1 else ""
         found.problems.append(f"{files[0]}{more}: {cause}")
-
-
-def _order(annotations: Annotations, count: int, markup: Points) -> np.ndarray:
-    """The place in `markup` of each of a file's points; ValueError where that cannot be told."""
-    names = annotations.names
-    if names and set(names) <= set(markup.names):
-        return np.array([markup.names.index(name) for name in names])
-    if annotations.keyed and names:
-        return _order_of_names(names, markup)
-    if count != markup.count:
-        columns = annotations.columns
-        has = f"{columns} columns: {count} points a row" if columns else f"{count} points a face"
-        raise ValueError(
-            f"{has}; {markup.name} has {markup.count}. Give a markup.toml, or leave the other "
-            "points empty"
-        )
-    return np.arange(count)
-
-
-def _order_of_names(names: tuple[str, ...], markup: Points) -> np.ndarray:
-    if all(name.isdecimal() and len(name) < 10 for name in names):
-        # Counted from 1 if the last point's number is the count.
-        numbers = np.array([int(name) for name in names])
-        numbers -= int(numbers.max() == markup.count and numbers.min() > 0)
-        if numbers.max() >= markup.count:
-            raise ValueError(f"points up to {names[-1]}; {markup.name} has {markup.count}")
-        return numbers
-    if not markup.names:
-        some = ", ".join(names[:3])
-        raise ValueError(
-            f"its points are called {some}, ..; {markup.name} has no names. Give a markup.toml"
-        )
-    strange = next(name for name in names if name not in markup.names)
-    hint = near_miss(strange, markup.names)
-    raise ValueError(f"point {strange!r} is not in the markup {markup.name}{hint}")

@@ -6,10 +6,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from keypoints.data.annotation_files import Points, arrange, read_annotations
+from keypoints.data.annotation_files import arrange, read_annotations
 from keypoints.errors import InputError
+from keypoints.markup import IBUG68, Markup
 
-FIVE = Points("mine", 5, ("right_eye", "left_eye", "nose", "right_mouth", "left_mouth"))
+FIVE = Markup("mine", ("right_eye", "left_eye", "nose", "right_mouth", "left_mouth"))
 
 
 def picture(path, width=60, height=50):
@@ -34,7 +35,7 @@ def test_one_bad_cause_is_one_line(tmp_path):
     lines = [csv_row(f"{i}.png", i) for i in range(40)]
     (tmp_path / "a.csv").write_text("\n".join(lines))
     found = read_annotations(tmp_path)
-    arrange(found, Points("ibug68", 68))
+    arrange(found, IBUG68)
     expected = "ibug68 has 68. Give a markup.toml, or leave the other points empty"
     assert found.problems == [f"a.csv: 11 columns: 5 points a row; {expected}"]
     assert found.faces == []
@@ -43,7 +44,7 @@ def test_one_bad_cause_is_one_line(tmp_path):
         picture(tmp_path / f"{i}.png")
         (tmp_path / f"{i}.pts").write_text(pts(rows(i)))
     found = read_annotations(tmp_path)
-    arrange(found, Points("ibug68", 68))
+    arrange(found, IBUG68)
     assert found.problems == [f"0.pts and 39 more files: 5 points a face; {expected}"]
 
 
@@ -77,18 +78,16 @@ def test_a_name_that_the_markup_lacks(tmp_path, names, problem):
     found = read_annotations(tmp_path)
     arrange(found, FIVE)
     assert found.faces == [] and found.problems[0].startswith(f"a.json: {problem}")
-    named = Points("ibug68", 68)
+    named = IBUG68
     found = read_annotations(tmp_path)
     arrange(found, named)
     if names[0] == "nose":
         assert found.problems == [
-            "a.json: its points are called nose, left_eys, ..; ibug68 has no names. "
+            "a.json: its points are called nose, left_eys, ..; those of ibug68 have no names. "
             "Give a markup.toml"
         ]
     else:
-        assert found.problems == [] and np.flatnonzero(
-            np.isfinite(found.faces[0].points[:, 0])
-        ).tolist() == [0, 7]
+        assert found.problems[0].startswith("a.json: points up to 7; ibug68 has 68. Give a markup")
 
 
 @pytest.mark.parametrize(("first", "order"), [(0, [0, 1, 2, 4]), (1, [0, 1, 3, 4])])
@@ -104,6 +103,37 @@ def test_numbers_may_start_at_zero_or_one(tmp_path, first, order):
     points = found.faces[0].points
     assert np.flatnonzero(np.isfinite(points[:, 0])).tolist() == order
     assert points[order, 0].tolist() == order
+
+
+def labelme(path, numbers):
+    shapes = [{"label": str(number), "points": [[number, 9 - number]]} for number in numbers]
+    path.write_text(json.dumps({"imagePath": f"{path.stem}.png", "shapes": shapes}))
+
+
+def test_numbers_are_counted_alike_in_all_files(tmp_path):
+    """The second file lacks the fifth point, which tells that the first one is 1."""
+    labelme(tmp_path / "a.json", [1, 2, 3, 4, 5])
+    labelme(tmp_path / "b.json", [1, 2, 3, 4])
+    found = read_annotations(tmp_path)
+    arrange(found, FIVE)
+    assert found.problems == []
+    nothing = [np.nan] * 2
+    np.testing.assert_array_equal(found.faces[0].points, [[i, 9 - i] for i in range(1, 6)])
+    np.testing.assert_array_equal(
+        found.faces[1].points, [*([i, 9 - i] for i in range(1, 5)), nothing]
+    )
+
+
+def test_a_markup_of_the_folder_may_lack_its_last_points(tmp_path):
+    labelme(tmp_path / "a.json", [0, 1, 2])
+    found = read_annotations(tmp_path)
+    arrange(found, FIVE)
+    assert found.problems[0].startswith("a.json: points up to 2; mine has 5. Give a markup.toml")
+    (tmp_path / "markup.toml").write_text(FIVE.to_toml())
+    found = read_annotations(tmp_path)
+    arrange(found, found.markup())
+    assert found.problems == [] and found.markup() == FIVE
+    np.testing.assert_array_equal(np.isfinite(found.faces[0].points[:, 0]), np.arange(5) < 3)
 
 
 def test_two_pictures_of_one_stem_are_named_both(tmp_path):
@@ -173,7 +203,7 @@ def test_lists_of_subsets_add_no_faces(tmp_path):
         numbers = " ".join(f"{i % 50}" for i in range(196))
         (tmp_path / f"{name}.txt").write_text(f"{numbers} a.png\n")
     found = read_annotations(tmp_path)
-    assert len(found.faces) == 1 and found.markup == "wflw98"
+    assert len(found.faces) == 1 and found.markup().name == "wflw98"
 
 
 def test_readme_files_and_other_json_are_no_annotations(tmp_path):

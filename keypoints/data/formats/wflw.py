@@ -11,33 +11,43 @@ from pathlib import Path
 
 import numpy as np
 
-from keypoints.data.annotations import AnnotatedPicture, Annotations
+from keypoints.data.annotations import AnnotatedPicture, Annotations, coordinate
 from keypoints.system.atomic import write_text
 
 POINTS = 98
-FIELDS = (2 * POINTS + 4 + 6 + 1, 2 * POINTS + 1)
+WHOLE, PART = 2 * POINTS + 4 + 6 + 1, 2 * POINTS + 1  # fields of a line
 
 
 def parse(data: bytes, file: str) -> Annotations | None:
-    """The faces of a list; None for another text file. Equal lines, as of subsets, are one face."""
-    rows = [
-        (line, row.split())
-        for line, row in enumerate(data.decode(errors="replace").splitlines(), 1)
-    ]
-    rows = [(line, row) for line, row in rows if row]
-    if not rows or len(rows[0][1]) not in FIELDS:
+    """The faces of a list; None for another text file."""
+    lines = enumerate(data.decode(errors="replace").splitlines(), 1)
+    filled = [(number, line) for number, line in lines if line.strip()]
+    if not filled or _numbers(filled[0][1].split()) <= POINTS:
         return None
     found = Annotations(file, markup="wflw98")
-    for line, row in rows:
-        if len(row) not in FIELDS:
-            expected = " or ".join(map(str, FIELDS))
+    for number, line in filled:
+        row = line.split(maxsplit=WHOLE - 1)  # the name may have spaces
+        if len(row) < WHOLE or _numbers(row[:-1]) < WHOLE - 1:
+            row = line.split(maxsplit=PART - 1)
+        if len(row) < PART:
             found.problems.append(
-                f"{file}, line {line}: {len(row)} fields, {expected} are expected"
+                f"{file}, line {number}: {len(row)} fields, {WHOLE} or {PART} are expected"
             )
         else:
             cells = row[: 2 * POINTS]
-            found.add(row[-1], list(zip(cells[::2], cells[1::2])), where=f"line {line}")
+            found.add(row[-1].strip(), list(zip(cells[::2], cells[1::2])), where=f"line {number}")
     return found
+
+
+def _numbers(cells: Sequence[str]) -> int:
+    """How many of the cells are numbers."""
+    count = 0
+    for cell in cells:
+        try:
+            count += not np.isnan(coordinate(cell))
+        except ValueError:
+            continue
+    return count
 
 
 def write(folder: Path, pictures: Sequence[AnnotatedPicture], names: Sequence[str]) -> None:

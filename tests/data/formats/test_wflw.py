@@ -27,9 +27,9 @@ def test_other_texts_are_passed_over_and_bad_lines_named():
     for text in (b"", b"read me\n", b"1 2 3", b"\xff\xfe\0"):
         assert parse(text, "README.txt") is None
     found = parse(
-        "\n".join([line(5), line(5, "1"), line(5).replace("5.25", "x")]).encode(), "l.txt"
+        "\n".join([line(5), line(5)[:-30], line(5).replace("5.25", "x")]).encode(), "l.txt"
     )
     assert found.problems == [
-        "l.txt, line 2: 198 fields, 207 or 197 are expected",
+        "l.txt, line 2: 195 fields, 207 or 197 are expected",
         "l.txt, line 3: 37--Soccer/37_1.jpg: 'x0000' is not a number",
     ]
