@@ -1,4 +1,4 @@
-"""The output of a network for face crops: 68 points and a per-point uncertainty."""
+"""The output of a network for face crops: points and a per-point uncertainty."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from keypoints import geometry
-from keypoints.landmarks import COUNT, MIRROR
+from keypoints.markup import IBUG68, Markup
 
 # Faces with a lower score are none; see `score_faces`.
 SCORE_THRESHOLD = 0.5
@@ -27,8 +27,8 @@ NEAR = 0.6
 class Estimate:
     """Points and uncertainties of `n` faces, in pixels of a crop or of a picture."""
 
-    points: np.ndarray  # (n, 68, 2) float32, x then y
-    uncertainty: np.ndarray  # (n, 68) float32, expected absolute error of each point's x and y
+    points: np.ndarray  # (n, k, 2) float32, x then y, of the k points of a markup
+    uncertainty: np.ndarray  # (n, k) float32, expected absolute error of each point's x and y
     # (n,) 0..1, how likely each is a face (`score_faces`); NaN where only the crops are known
     scores: np.ndarray = None  # type: ignore[assignment]
 
@@ -43,12 +43,12 @@ class Estimate:
         """The selected faces; `index` is a slice, a mask `(n,)` or an array of indices."""
         return Estimate(self.points[index], self.uncertainty[index], self.scores[index])
 
-    def relative_uncertainty(self) -> np.ndarray:
-        """Mean uncertainty divided by the square root of the area of the points' box `(n,)`.
+    def relative_uncertainty(self, markup: Markup = IBUG68) -> np.ndarray:
+        """Mean uncertainty divided by the square root of the area of the face box `(n,)`.
 
         Low on faces, high on background.
         """
-        area = geometry.landmark_box(self.points)[:, 2:].prod(axis=1)
+        area = markup.face_boxes(self.points)[:, 2:].prod(axis=1)
         return self.uncertainty.mean(axis=1) / np.maximum(np.sqrt(area), 1e-3)
 
 
@@ -57,9 +57,9 @@ Predict = Callable[[np.ndarray], Estimate]
 
 
 def unflatten(outputs: np.ndarray) -> Estimate:
-    """Split the flat output `(n, 204)` of a network: x0, y0, .., x67, y67, uncertainties."""
-    points = outputs[:, : 2 * COUNT].reshape(-1, COUNT, 2)
-    return Estimate(points, outputs[:, 2 * COUNT :])
+    """Split the flat output `(n, 3 k)` of a network: x0, y0, x1, y1, .., then uncertainties."""
+    coordinates = outputs.shape[1] // 3 * 2
+    return Estimate(outputs[:, :coordinates].reshape(len(outputs), -1, 2), outputs[:, coordinates:])
 
 
 def concatenate(estimates: Sequence[Estimate]) -> Estimate:
@@ -78,10 +78,13 @@ def average(first: Estimate, second: Estimate) -> Estimate:
     )
 
 
-def flipped(estimate: Estimate, size: int) -> Estimate:
-    """Convert an estimate on flipped crops, `size` pixels wide, to one on the original crops."""
+def flipped(estimate: Estimate, size: int, mirror: np.ndarray) -> Estimate:
+    """Convert an estimate on flipped crops, `size` pixels wide, to one on the original crops.
+
+    `mirror` `(k,)` is that of the markup.
+    """
     points = estimate.points * np.array([-1, 1], np.float32) + np.array([size - 1, 0], np.float32)
-    return Estimate(points[:, MIRROR], estimate.uncertainty[:, MIRROR])
+    return Estimate(points[:, mirror], estimate.uncertainty[:, mirror])
 
 
 def in_picture(estimate: Estimate, matrices: np.ndarray) -> Estimate:

@@ -239,6 +239,10 @@ class Markup:
                 values[name] = filled
         return values
 
+    def stated(self) -> str | dict[str, Any]:
+        """Its name if it is bundled, else its `content`; `read_content` reads both."""
+        return self.name if self.name in NAMES and self == bundled(self.name) else self.content()
+
     def to_toml(self) -> str:
         """The file of this markup."""
         return _toml(self.content())
@@ -274,7 +278,12 @@ def parse_markup(data: bytes, source: str) -> Markup:
 
 
 def read_content(values: Any, source: str) -> Markup:
-    """The markup from its fields, as TOML or JSON has them; raises InputError for what is wrong."""
+    """The markup from its fields, as TOML or JSON has them, or the name of a bundled one.
+
+    Raises InputError for what is wrong.
+    """
+    if isinstance(values, str):
+        return bundled(values)
     table = Table(source, values)
     name = table.text("name")
     if not _NAME.fullmatch(name):

@@ -4,12 +4,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from keypoints.crop import Crop
-from keypoints.estimate import Predict
+from keypoints.estimate import UNCERTAINTY_AT_HALF_SCORE, Predict
+from keypoints.markup import IBUG68, Markup
 
 
 @dataclass(frozen=True)
 class Network:
-    """A function from crops to points, and how to make its crops.
+    """A function from crops to points, how to make its crops, and what its points mean.
 
     Evaluation, export, predictor, benchmarks and distillation take this one value, so that none of
     them can use a network with the crop of another.
@@ -17,5 +18,8 @@ class Network:
 
     predict: Predict
     crop: Crop
+    markup: Markup = IBUG68
+    # `Estimate.relative_uncertainty` of a face score of a half.
+    half_score: float = UNCERTAINTY_AT_HALF_SCORE
     source: Path | None = None  # file that its weights were read from
     trained_on: str = ""  # data sets, as in `Config.data`

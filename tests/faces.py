@@ -5,10 +5,10 @@ from pathlib import Path
 
 import numpy as np
 
-from keypoints import landmarks
 from keypoints.data.records import Records, make_records
 from keypoints.estimate import Estimate
 from keypoints.inference.detections import Detections
+from keypoints.markup import IBUG68, Markup
 from keypoints.media.pictures import encode_png
 from keypoints.synthetic.drawing import draw_face
 
@@ -23,21 +23,24 @@ def estimated(points: np.ndarray, uncertainty: float = 1.0) -> Estimate:
     return Estimate(found, np.full((len(found), 68), uncertainty, np.float32))
 
 
-def dotted_faces(count: int, *, seed: int = 0, name: str = "dots/train") -> Records:
+def dotted_faces(
+    count: int, *, seed: int = 0, name: str = "dots/train", markup: Markup = IBUG68
+) -> Records:
     """`count` records whose landmarks are bright dots on noise; sizes and places all differ."""
+    assert markup.mean is not None
     rng = np.random.default_rng(seed)
 
     def examples():
         for index in range(count):
             height, width = rng.integers(90, 130), rng.integers(140, 180)
             side, left, top = rng.uniform(50, 70), rng.uniform(45, 70), rng.uniform(42, 55)
-            points = landmarks.MEAN_FACE * [side, 1.1 * side] + [left, top]
+            points = markup.mean * [side, 1.1 * side] + [left, top]
             image = rng.integers(0, 90, (height, width, 3), dtype=np.uint8)
             for x, y in np.rint(points).astype(int):
                 image[max(y - 1, 0) : y + 2, max(x - 1, 0) : x + 2] = (230, 180, 120)
             yield f"{seed}/{index:04d}.png", f"person{index}", image, points
 
-    return make_records(name, examples())
+    return make_records(name, examples(), markup)
 
 
 def drawn_faces(count: int, *, name: str = "drawn/train") -> Records:

@@ -10,6 +10,7 @@ from keypoints.estimate import (
     score_faces,
     unflatten,
 )
+from keypoints.markup import IBUG68
 
 RNG = np.random.default_rng(0)
 
@@ -28,7 +29,7 @@ def test_a_flip_swaps_sides_of_points_and_uncertainties():
     points = np.zeros((1, 68, 2), np.float32)
     points[0, 36] = 50, 80  # the right eye's outer corner
     uncertainty = np.arange(68, dtype=np.float32)[None]
-    found = flipped(Estimate(points, uncertainty), 224)
+    found = flipped(Estimate(points, uncertainty), 224, IBUG68.mirror)
     assert found.points[0, 45].tolist() == [173, 80]  # 223 - 50
     assert found.uncertainty[0, 45] == 36
     assert found.points.dtype == np.float32

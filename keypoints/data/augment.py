@@ -46,7 +46,7 @@ def augmentation_matrices(draws: np.ndarray, config: Config) -> tuple[np.ndarray
     """Crop-to-crop matrices `(n, 2, 3)` of the draws `(n, k)`, and which of them flip `(n,)`.
 
     Rotation, scaling and flip are about the crop's centre, the translation comes last. Callers
-    that flip must permute the landmarks (`landmarks.MIRROR`).
+    that flip must permute the landmarks (`Markup.mirror`).
     """
     signed = 2 * draws - 1
     angle = np.radians(config.rotation * signed[:, COLUMN["rotation"]])

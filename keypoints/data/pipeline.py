@@ -13,8 +13,8 @@ from typing import Any
 
 import numpy as np
 
-from keypoints import geometry, landmarks
-from keypoints.config import Config, resolved
+from keypoints import geometry
+from keypoints.config import Config, replace, resolved
 from keypoints.crop import Crop
 from keypoints.data import augment
 from keypoints.data.records import Records
@@ -63,7 +63,8 @@ def evaluation_pipeline(
 class Epoch:
     """The plan of one epoch: which faces are shown, in which order, how each is augmented.
 
-    A function of (config.seed, epoch) and the records alone. Raises InputError for an epoch of
+    A function of (config.seed, epoch) and the records alone. Nothing is flipped where the markup
+    has no mirror pairs. Raises InputError for an epoch of
     fewer pictures than one batch.
     """
 
@@ -81,12 +82,16 @@ class Epoch:
         places = (np.arange(count) + rng.random()) * (ends[-1] / count)
         self.faces = np.searchsorted(ends[:-1], places, side="right")  # (count,), of the records
         self.draws = augment.draw(count, seed=config.seed, epoch=epoch)
+        mirror = records.markup.mirror
+        if mirror is None:
+            config = replace(config, {"flip": 0.0})
         augmentation, flips = augment.augmentation_matrices(self.draws, config)
         plain = Crop.of(config).matrices(records.boxes, shapes=records.shapes)
         # (count, 2, 3), from the picture to the crop.
         self.matrices = geometry.compose(augmentation, plain[self.faces])
-        self.targets = geometry.apply(self.matrices, records.points[self.faces])  # (count, 68, 2)
-        self.targets[flips] = self.targets[flips][:, landmarks.MIRROR]
+        self.targets = geometry.apply(self.matrices, records.points[self.faces])  # (count, k, 2)
+        if mirror is not None:
+            self.targets[flips] = self.targets[flips][:, mirror]
 
 
 def training_pipeline(
@@ -97,7 +102,7 @@ def training_pipeline(
     skip: int = 0,
     rows: slice = ALL,
 ) -> Any:
-    """One epoch of augmented batches: crops `(b, 224, 224, 3)` uint8, targets `(b, 136)` float32.
+    """One epoch of augmented batches: crops `(b, 224, 224, 3)` uint8, targets `(b, 2 k)` float32.
 
     Order and augmentation are functions of (config.seed, epoch, example): the same call gives the
     same bits, however many workers there are. `skip` batches are left out at the start, to go on

@@ -9,9 +9,10 @@ from typing import NamedTuple
 
 import numpy as np
 
-from keypoints import geometry, landmarks
+from keypoints import geometry
 from keypoints.data.stored_picture import StoredPicture, store
 from keypoints.errors import InputError
+from keypoints.markup import IBUG68, Markup
 
 # Bytes of pixels that one set may hold: half of the machine's memory. Pictures beyond it that can
 # be read again are decoded each time they are used.
@@ -24,11 +25,11 @@ class Example(NamedTuple):
     file: str
     identity: str  # "" where the source does not tell
     image: np.ndarray  # (h, w, 3) uint8 RGB
-    points: np.ndarray  # (68, 2), pixels of the picture; NaN where a point is not annotated
+    points: np.ndarray  # (k, 2), pixels of the picture; NaN where a point is not annotated
     box: np.ndarray | None = None  # (4,), where it is not that of the points
     yaw: float = np.nan  # degrees, where the source has it
     read: Callable[[], np.ndarray] | None = None  # decodes the image again, where that is possible
-    covered: np.ndarray | None = None  # (68,) bool: points behind something, their place estimated
+    covered: np.ndarray | None = None  # (k,) bool: points behind something, their place estimated
 
 
 @dataclass(frozen=True)
@@ -42,12 +43,13 @@ class Records:
     name: str  # "SOURCE/SPLIT", for messages and reports
     files: tuple[str, ...]  # unique within the source, e.g. "training/Luis_Fonsi_21.jpg"
     identities: tuple[str, ...]  # "" where the source does not tell
-    points: np.ndarray  # (n, 68, 2) float32, x then y, pixels of the picture; NaN: missing
-    boxes: np.ndarray  # (n, 4) float32, tight boxes of whole faces: left, top, width, height
+    points: np.ndarray  # (n, k, 2) float32, x then y, pixels of the picture; NaN: missing
+    boxes: np.ndarray  # (n, 4) float32, face boxes (`Markup.face_boxes`): left, top, width, height
     yaw: np.ndarray  # (n,) float32, degrees; NaN where the source does not tell
-    covered: np.ndarray  # (n, 68) bool: points behind something; False where it is not told
+    covered: np.ndarray  # (n, k) bool: points behind something; False where it is not told
     repeats: np.ndarray  # (n,) float64, how often an epoch of training shows each face
     pictures: tuple[StoredPicture, ...]
+    markup: Markup = IBUG68  # what the points mean
 
     def __len__(self) -> int:
         return len(self.files)
@@ -58,8 +60,8 @@ class Records:
         return int(round(self.repeats.sum(), 9))  # ten times 0.3 are 2.9999999999999996
 
     def completed_points(self) -> np.ndarray:
-        """Points `(n, 68, 2)` with the missing ones guessed (`landmarks.complete`)."""
-        return landmarks.complete(self.points)
+        """Points `(n, k, 2)` with the missing ones guessed (`Markup.complete`)."""
+        return self.markup.complete(self.points)
 
     @cached_property
     def shapes(self) -> np.ndarray:
@@ -74,6 +76,21 @@ class Records:
         """`geometry.crop` of picture `index`."""
         return self.pictures[index].crop(matrix, size=size)
 
+    def converted(self, markup: Markup) -> "Records":
+        """These faces with the points of `markup`: those that are not annotated are missing.
+
+        Their boxes stay. Raises InputError where the markups have no points in common.
+        """
+        if not self.markup.difference(markup):
+            return replace(self, markup=markup)
+        order = np.array(self.markup.map_to(markup))
+        return replace(
+            self,
+            points=self.markup.converted(self.points, markup),
+            covered=self.covered[:, order] & (order >= 0),
+            markup=markup,
+        )
+
     def digest(self) -> str:
         """SHA-256 over the ordered file names and points; equal for equal splits."""
         digest = hashlib.sha256("\n".join(self.files).encode())
@@ -87,17 +104,17 @@ class Records:
         return {"name": self.name, "pictures": len(self), "sha256": digest.hexdigest()}
 
 
-def make_records(name: str, examples: Iterable[tuple]) -> Records:
+def make_records(name: str, examples: Iterable[tuple], markup: Markup = IBUG68) -> Records:
     """Records of `examples`, tuples with the fields of `Example`, in the given order.
 
-    The box of a face is the tight box of its points, with missing points estimated, unless given.
+    The box of a face is that of its points, with missing points estimated, unless given.
     """
     faces, boxes, pictures, held = [], [], [], 0
     for example in examples:
         face = Example(*example)
         box = face.box
         if box is None:
-            box = geometry.landmark_box(landmarks.complete(face.points))
+            box = markup.face_boxes(markup.complete(face.points))
         pictures.append(store(face.image, box, read=face.read, room=held < MEMORY_LIMIT))
         held += pictures[-1].bytes
         boxes.append(box)
@@ -106,14 +123,18 @@ def make_records(name: str, examples: Iterable[tuple]) -> Records:
         name=name,
         files=tuple(face.file for face in faces),
         identities=tuple(face.identity for face in faces),
-        points=np.array([face.points for face in faces], np.float32).reshape(-1, 68, 2),
+        points=np.array([face.points for face in faces], np.float32).reshape(-1, markup.count, 2),
         boxes=np.array(boxes, np.float32).reshape(-1, 4),
         yaw=np.array([face.yaw for face in faces], np.float32),
         covered=np.array(
-            [np.zeros(68, bool) if face.covered is None else face.covered for face in faces]
-        ).reshape(-1, 68),
+            [
+                np.zeros(markup.count, bool) if face.covered is None else face.covered
+                for face in faces
+            ]
+        ).reshape(-1, markup.count),
         repeats=np.ones(len(faces)),
         pictures=tuple(pictures),
+        markup=markup,
     )
 
 
@@ -121,13 +142,17 @@ def join(sets: Sequence[Records], shares: Sequence[float]) -> Records:
     """One set of several; in an epoch each face of a set is used as often as its share says.
 
     Files keep their names behind that of their set, so that they stay unique. One set is itself.
-    Raises InputError where two sets have the same name.
+    Sets of other markups than the first one get its points (`Markup.converted`), those that they
+    do not have as missing ones. Raises InputError where two sets have the same name, and where two
+    markups have no points in common.
     """
     if len(sets) == 1:
         return replace(sets[0], repeats=sets[0].repeats * shares[0])
     names = [records.name.partition("/")[0] for records in sets]
     if len(set(names)) < len(names):
         raise InputError(f"two data sets have the same name: {', '.join(names)}")
+
+    sets = [records.converted(sets[0].markup) for records in sets]
 
     def joined(field: str) -> np.ndarray:
         return np.concatenate([getattr(records, field) for records in sets])
@@ -142,5 +167,6 @@ def join(sets: Sequence[Records], shares: Sequence[float]) -> Records:
         ),
         repeats=np.concatenate([r.repeats * share for r, share in zip(sets, shares)]),
         pictures=tuple(picture for records in sets for picture in records.pictures),
+        markup=sets[0].markup,
         **{name: joined(name) for name in ("points", "boxes", "yaw", "covered")},
     )

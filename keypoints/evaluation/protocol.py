@@ -51,15 +51,17 @@ def predict_points(
     found = np.isfinite(boxes).all(axis=1)
     # Ground-truth boxes replace missing ones to keep the batch size; their results are dropped.
     boxes = np.where(found[:, None], boxes, records.boxes)
-    size = network.crop.size
+    size, mirror = network.crop.size, network.markup.mirror
+    if flip and mirror is None:
+        raise InputError(f"flip: the markup {network.markup.name} has no mirror pairs")
     matrices = network.crop.matrices(boxes, rolls, shapes=records.shapes)
     batches = []
     for crops in evaluation_pipeline(records, matrices, size=size, batch_size=batch_size):
         count = len(crops)
         crops = np.pad(crops, [(0, batch_size - count), (0, 0), (0, 0), (0, 0)])
         batch = network.predict(crops)
-        if flip:
-            batch = average(batch, flipped(network.predict(crops[:, :, ::-1]), size))
+        if flip and mirror is not None:
+            batch = average(batch, flipped(network.predict(crops[:, :, ::-1]), size, mirror))
         batches.append(batch[:count])
     estimate = in_picture(concatenate(batches), matrices)
     estimate.points[~found], estimate.uncertainty[~found] = np.nan, np.nan

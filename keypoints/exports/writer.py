@@ -196,6 +196,7 @@ def write_half_weights(run: Path, folder: Path) -> None:
     folder.mkdir()
     config = configs.replace(runs.load_config(run), {"weights": "none"})
     write_text(folder / runs.CONFIG, configs.to_json(config))
+    write_text(folder / runs.MARKUP, runs.load_markup(run).to_toml())
     with h5py.File(run / runs.BEST) as source, h5py.File(folder / runs.BEST, "w") as target:
 
         def copy(name: str, item: h5py.Group | h5py.Dataset) -> None:
@@ -238,19 +239,21 @@ def _in_child(function: str, backend: str, run: Path, path: Path) -> None:
 def _manifest(run: Path, config: Config, folder: Path, formats: list[str]) -> dict[str, Any]:
     packages = ("keras", "jax", "tensorflow-cpu", "tf2onnx", "onnx", "onnxruntime")
     files = sorted(path for path in folder.rglob("*") if path.is_file())
+    markup = runs.load_markup(run)
     return {
         "formats": {name: FORMATS[name] for name in formats},
         "input": {"name": "image", "shape": ["batch", CROP, CROP, 3], "type": "float32",
                   "values": "RGB, 0 to 255; the model normalises them itself"},
-        "output": {"name": "points", "shape": ["batch", 136], "type": "float32",
-                   "values": "x0, y0, .., x67, y67 of the iBUG markup, pixels of the crop"},
-        "uncertainty": {"name": "uncertainty", "shape": ["batch", 68], "type": "float32",
+        "output": {"name": "points", "shape": ["batch", 2 * markup.count], "type": "float32",
+                   "values": "x0, y0, x1, y1, .. of the markup, pixels of the crop"},
+        "uncertainty": {"name": "uncertainty", "shape": ["batch", markup.count], "type": "float32",
                         "values": "mean absolute error to expect of a point's x and y, pixels of "
                                   "the crop"},
+        "markup": markup.stated(),
         "crop": {**vars(Crop.of(config)),
-                 "box": "left, top, width, height of the 68 points; the crop is a square around "
+                 "box": "left, top, width, height of the face; the crop is a square around "
                         "its centre, scale times its longer side"},
-        "normaliser": "inter-ocular: distance of points 36 and 45",
+        "normaliser": markup.normaliser,
         "run": {"name": run.name, "data": config.data, "train_split": config.train_split,
                 "weights_sha256": runs.weights_digest(run)},
         "onnx": {"opset": ONNX_OPSET, "producer": f"tf2onnx {_version('tf2onnx')}"},

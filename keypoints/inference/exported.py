@@ -9,7 +9,7 @@ from keypoints.checks import Table, json_object
 from keypoints.crop import Crop
 from keypoints.errors import InputError
 from keypoints.estimate import Estimate, Predict
-from keypoints.landmarks import COUNT
+from keypoints.markup import read_content
 from keypoints.models.runs import BEST, CONFIG, load_network, weights_digest
 from keypoints.network import Network
 from keypoints.system.backend import onnx_session, tensorflow
@@ -81,7 +81,8 @@ def load_exported(path: Path, *, format: str | None = None, threads: int | None 
 
 def _network(predict: Predict, manifest: dict[str, Any], file: Path) -> Network:
     crop = Crop.read(Table("crop", manifest["crop"]))
-    return Network(predict, crop, source=file, trained_on=manifest["run"]["data"])
+    markup = read_content(manifest["markup"], "markup")
+    return Network(predict, crop, markup, source=file, trained_on=manifest["run"]["data"])
 
 
 def read_manifest(folder: Path) -> dict[str, Any]:
@@ -101,6 +102,7 @@ def read_manifest(folder: Path) -> dict[str, Any]:
         if not stays_inside(file := formats.text(name)):
             raise InputError(f"{formats.name}: {name}={file!r} leads out of the folder")
     Crop.read(crop)
+    read_content(damaged.take("markup"), f"{damaged.name}: markup")
     return manifest
 
 
@@ -126,7 +128,7 @@ def _onnx(path: Path, threads: int | None) -> Predict:
         points, uncertainty = session.run(
             ["points", "uncertainty"], {"image": crops.astype(np.float32)}
         )
-        return Estimate(points.reshape(-1, COUNT, 2), uncertainty)
+        return Estimate(points.reshape(len(points), -1, 2), uncertainty)
 
     return predict
 
@@ -153,7 +155,7 @@ def _savedmodel(folder: Path) -> Predict:
 
     def predict(crops: np.ndarray) -> Estimate:
         found = model.serve(crops.astype(np.float32))
-        points = np.asarray(found["points"]).reshape(-1, COUNT, 2)
-        return Estimate(points, np.asarray(found["uncertainty"]))
+        points = np.asarray(found["points"])
+        return Estimate(points.reshape(len(points), -1, 2), np.asarray(found["uncertainty"]))
 
     return predict

@@ -13,7 +13,6 @@ from keypoints.estimate import Estimate, concatenate, in_picture, score_faces
 from keypoints.images import as_rgb
 from keypoints.inference.detectors import load_detector
 from keypoints.inference.exported import load_exported
-from keypoints.landmarks import COUNT
 from keypoints.models import runs
 from keypoints.network import Network
 from keypoints.pretrained import NAMES, resolve
@@ -24,7 +23,7 @@ BATCH = 16  # most crops for the network at once: the memory for a crowd is boun
 
 
 class Predictor:
-    """Finds the 68 points of faces. The same crop and the same network as in evaluation."""
+    """Finds the points of faces. The same crop and the same network as in evaluation."""
 
     def __init__(self, network: Network):
         self.network = network
@@ -35,7 +34,7 @@ class Predictor:
         return cls(load_network(path, threads=threads))
 
     def predict(self, image: np.ndarray, boxes: np.ndarray | None = None) -> np.ndarray:
-        """Points `(n, 68, 2)` float32 in pixels of `image`, one face for each box.
+        """Points `(n, k, 2)` float32 in pixels of `image`, one face for each box.
 
         `image` and `boxes` are those of `estimate`.
         """
@@ -83,7 +82,8 @@ class Predictor:
 
         In batches of `BATCH` at most.
         """
-        estimates = [Estimate(np.empty((0, COUNT, 2), "f4"), np.empty((0, COUNT), "f4"))]
+        count = self.network.markup.count
+        estimates = [Estimate(np.empty((0, count, 2), "f4"), np.empty((0, count), "f4"))]
         left = iter(crops)
         while some := list(itertools.islice(left, BATCH)):
             # Whole powers of two: a compiled network sees few batch sizes, whatever the faces.

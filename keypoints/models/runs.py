@@ -1,6 +1,7 @@
 """The run folder: its files, and how they are written and read.
 
     config.json        the Config, complete
+    markup.toml        what its points are; without it: the 68 of iBUG
     data.json          what the run starts from: name and SHA-256 of each split (names, points,
                        boxes, pixels), of the initial weights and of the teachers
     environment.json   versions, machine, devices, git revision and command of the last start
@@ -31,13 +32,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from keypoints import config as configs
-from keypoints import landmarks
+from keypoints import markup as markups
 from keypoints.checks import json_object
 from keypoints.config import Config
 from keypoints.crop import Crop
 from keypoints.errors import InputError
 from keypoints.estimate import Estimate, Predict, unflatten
-from keypoints.geometry import CROP
+from keypoints.markup import IBUG68, Markup
 from keypoints.network import Network
 from keypoints.system import backend
 from keypoints.system.atomic import remove_partial_files, replacing, reserve, write_text
@@ -48,6 +49,7 @@ if TYPE_CHECKING:
     import keras
 
 CONFIG, DATA, ENVIRONMENT = "config.json", "data.json", "environment.json"
+MARKUP = markups.FILE
 METRICS, CURVES = "metrics.csv", "curves.png"
 BEST, LAST, CHECKPOINT = "best.weights.h5", "last.weights.h5", "checkpoint.npz"
 
@@ -56,8 +58,8 @@ BEST, LAST, CHECKPOINT = "best.weights.h5", "last.weights.h5", "checkpoint.npz"
 NAMES_OF_FILES = ("data", "weights", "teacher")
 
 
-def check_run(run: Path, config: Config, data: dict[str, dict]) -> None:
-    """Raise InputError if the folder holds a run with another config or other data.
+def check_run(run: Path, config: Config, data: dict[str, dict], markup: Markup = IBUG68) -> None:
+    """Raise InputError if the folder holds a run with another config, other data or points.
 
     `data`: the content of data.json. How paths of data and weights are written does not matter.
     """
@@ -68,6 +70,8 @@ def check_run(run: Path, config: Config, data: dict[str, dict]) -> None:
             f"run={run} holds a run with another config ({_differences(saved, config)}); "
             "choose another folder, or use the same fields to resume it"
         )
+    if started and (difference := load_markup(run).difference(markup)):
+        raise InputError(f"run={run} holds a run of other points: {difference}")
     if started and (run / DATA).exists():
         before = json_object((run / DATA).read_bytes(), str(run / DATA))
         changes = [_change(before.get(use), data.get(use)) for use in before | data]
@@ -87,16 +91,22 @@ def make_folder(run: Path) -> None:
 
 
 def start_run(
-    run: Path, config: Config, data: dict[str, dict], devices: Sequence[str] = ()
+    run: Path,
+    config: Config,
+    data: dict[str, dict],
+    devices: Sequence[str] = (),
+    *,
+    markup: Markup = IBUG68,
 ) -> None:
     """Create the folder of a run, or check that it holds a run with this config and data.
 
     environment.json names the `devices`, and the precision of each stage.
     """
-    check_run(run, config, data)
+    check_run(run, config, data, markup)
     make_folder(run)
     remove_partial_files(run)
     write_text(run / CONFIG, configs.to_json(config))
+    write_text(run / MARKUP, markup.to_toml())
     write_text(run / DATA, json.dumps(data, indent=2) + "\n")
     used = {
         "devices": list(devices),
@@ -116,6 +126,12 @@ def load_config(run: Path) -> Config:
     return configs.from_json(path.read_bytes(), str(path))
 
 
+def load_markup(run: Path) -> Markup:
+    """The markup of a run folder; the 68 points of iBUG if it has no `MARKUP`."""
+    path = Path(run) / MARKUP
+    return markups.read_markup(path) if path.is_file() else IBUG68
+
+
 def load_model(run: Path) -> tuple["keras.Model", Config]:
     """`(model, config)` of a run folder: a new float32 model with the best weights."""
     from keypoints.models.network import build_model
@@ -124,7 +140,8 @@ def load_model(run: Path) -> tuple["keras.Model", Config]:
     inference = configs.replace(
         config.stage_configs()[-1], {"weights": "none", "precision": "float32", "trainable": "all"}
     )
-    model = build_model(inference, landmarks.MEAN_FACE * CROP)
+    # The mean face is among the weights: only its number of points matters here.
+    model = build_model(inference, np.zeros((load_markup(run).count, 2)))
     load_weights(model, Path(run))
     return model, config
 
@@ -150,11 +167,13 @@ def load_network(run: Path) -> Network:
     """
     model, config = load_model(run)
     predict = predict_function(flattened(model))
-    return Network(predict, Crop.of(config), source=run / BEST, trained_on=config.data)
+    return Network(
+        predict, Crop.of(config), load_markup(run), source=run / BEST, trained_on=config.data
+    )
 
 
 def flattened(model: "keras.Model") -> "keras.Model":
-    """`model` with one flat output `(b, 204)`, points then uncertainties, instead of two."""
+    """`model` with one flat output `(b, 3 k)`, points then uncertainties, instead of two."""
     import keras
 
     flat = keras.ops.concatenate([model.output["points"], model.output["uncertainty"]], axis=-1)

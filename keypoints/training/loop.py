@@ -111,7 +111,7 @@ def train(
     validation = [validation] if isinstance(validation, Records) else validation
     data = _inputs(config, training, validation)
     hosts.agree({**vars(config), "stages": [dict(stage) for stage in config.stages], **data})
-    folder = RunFolder(run) if hosts.index == 0 else ElsewhereFolder(run)
+    folder = (RunFolder if hosts.index == 0 else ElsewhereFolder)(run, training.markup)
     with folder, _interruptible() as interrupted:
         progress = folder.check(config, data)
         progress = parse_progress(hosts.exchange(asdict(progress))[0])

@@ -10,6 +10,7 @@ import numpy as np
 from keypoints.config import Config
 from keypoints.errors import InputError
 from keypoints.evaluation.plots import training_curves
+from keypoints.markup import Markup
 from keypoints.models import runs
 from keypoints.system.atomic import replacing
 from keypoints.system.locks import locked
@@ -22,14 +23,15 @@ Share = Callable[[np.ndarray], np.ndarray]
 class RunFolder(ExitStack):
     """The folder of a run, locked from its start to the end of the `with` block."""
 
-    def __init__(self, path: Path):
+    def __init__(self, path: Path, markup: Markup):
         super().__init__()
         self.path = path
+        self.markup = markup
         self._started = False
 
     def check(self, config: Config, data: dict[str, dict]) -> Progress:
         """How far its run is; raises InputError for a run with another config or other data."""
-        runs.check_run(self.path, config, data)
+        runs.check_run(self.path, config, data, self.markup)
         return checkpoints.read_progress(self.path)
 
     def start(
@@ -47,7 +49,7 @@ class RunFolder(ExitStack):
         found = checkpoints.read_progress(self.path)
         if (found.epoch, found.step) != (progress.epoch, progress.step):
             raise InputError(message)  # it was here after `check`
-        runs.start_run(self.path, config, data, devices)
+        runs.start_run(self.path, config, data, devices, markup=self.markup)
         self._started = True
 
     def restore(self, model: keras.Model, *, optimizer: bool, share: Share) -> None:
