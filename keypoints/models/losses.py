@@ -1,7 +1,7 @@
-"""Point losses of `(b, 136)` coordinates in crop pixels, and the training loss, which has one.
+"""Point losses of the coordinates `(b, 2 k)` of k points in crop pixels, and the training loss.
 
-The training loss compares the flat output `(b, 204)` of a network (`estimate.unflatten`) with
-targets: annotated coordinates `(b, 136)`, or `(b, 272)` with those of a distillation teacher after
+The training loss compares the flat output `(b, 3 k)` of a network (`estimate.unflatten`) with
+targets: annotated coordinates `(b, 2 k)`, or `(b, 4 k)` with those of a distillation teacher after
 them. A coordinate that is not annotated is NaN; loss and metric leave it out.
 """
 
@@ -11,9 +11,6 @@ from typing import Any
 
 from keras import ops
 
-from keypoints.landmarks import COUNT
-
-POINTS = 2 * COUNT  # coordinates
 # Wing loss: width of the logarithmic part and curvature, pixels (values of the paper).
 WING_WIDTH = 10.0
 WING_CURVATURE = 2.0
@@ -49,8 +46,9 @@ def nme(truth: Any, predicted: Any) -> Any:
     The box is that of the annotated points, at least one pixel wide. The inter-ocular distance is
     no measure for a profile face, where it vanishes.
     """
-    truth = ops.reshape(truth, (-1, COUNT, 2))
-    predicted = ops.reshape(predicted, (-1, COUNT, 2))
+    truth, predicted = (
+        ops.reshape(points, (-1, points.shape[-1] // 2, 2)) for points in (truth, predicted)
+    )
     known = ops.isfinite(truth)
     far = 1e9
     sides = ops.max(ops.where(known, truth, -far), axis=1) - ops.min(
@@ -65,13 +63,13 @@ def nme(truth: Any, predicted: Any) -> Any:
 def laplace(truth: Any, predicted: Any, uncertainty: Any) -> Any:
     """Negative log-likelihood `(b,)` of Laplace errors with mean absolute error `uncertainty`.
 
-    Per coordinate log(s) + |e| / s, the constant left out, with s the `uncertainty` `(b, 68)`. The
+    Per coordinate log(s) + |e| / s, the constant left out, with s the `uncertainty` `(b, k)`. The
     minimum is at s = mean |e|. Kumar et al., "LUVLi Face Alignment", CVPR 2020, has the 2D form.
     """
     known = ops.isfinite(truth)
     error = ops.abs(predicted - ops.where(known, truth, predicted))
-    error = ops.mean(ops.reshape(error, (-1, COUNT, 2)), axis=-1)
-    known = ops.reshape(known, (-1, COUNT, 2))[..., 0]
+    error = ops.mean(ops.reshape(error, (-1, truth.shape[-1] // 2, 2)), axis=-1)
+    known = ops.reshape(known, (-1, truth.shape[-1] // 2, 2))[..., 0]
     each = error / uncertainty + ops.log(uncertainty)
     return ops.mean(ops.where(known, each, 0.0), axis=-1)
 
@@ -89,8 +87,9 @@ def training_loss(point_loss: Callable) -> Callable:
     """
 
     def loss(targets: Any, outputs: Any) -> Any:
-        points, uncertainty = outputs[:, :POINTS], outputs[:, POINTS:]
-        truth, teacher = targets[:, :POINTS], targets[:, -POINTS:]  # the same without a teacher
+        points, uncertainty = _split(outputs)
+        coordinates = points.shape[-1]
+        truth, teacher = targets[:, :coordinates], targets[:, -coordinates:]  # or the same
         total = sum(
             point_loss(ops.where(ops.isfinite(aim), aim, points), points)
             for aim in (truth, teacher)
@@ -101,5 +100,12 @@ def training_loss(point_loss: Callable) -> Callable:
 
 
 def nme_of_outputs(targets: Any, outputs: Any) -> Any:
-    """`nme` of the points in flat outputs `(b, 204)` against the annotated points."""
-    return nme(targets[:, :POINTS], outputs[:, :POINTS])
+    """`nme` of the points in flat outputs `(b, 3 k)` against the annotated points."""
+    points, _ = _split(outputs)
+    return nme(targets[:, : points.shape[-1]], points)
+
+
+def _split(outputs: Any) -> tuple[Any, Any]:
+    """Coordinates `(b, 2 k)` and uncertainties `(b, k)` of flat outputs."""
+    coordinates = outputs.shape[-1] // 3 * 2
+    return outputs[:, :coordinates], outputs[:, coordinates:]

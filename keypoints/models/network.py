@@ -1,8 +1,9 @@
 """The network: normalisation, backbone and head.
 
-Input: crops, RGB 0..255. Outputs: 136 coordinates in crop pixels and a per-point uncertainty, the
-expected absolute error. The network consists of `keras.ops` and built-in layers, so it runs on any
-Keras backend, and weights saved with one backend load with another.
+Input: crops, RGB 0..255. Outputs: two coordinates a point in crop pixels and an uncertainty a point,
+the expected absolute error. The mean face tells how many points `k` there are. The network consists
+of `keras.ops` and built-in layers, so it runs on any Keras backend, and weights saved with one
+backend load with another.
 """
 
 from typing import Any
@@ -11,7 +12,6 @@ import keras
 import numpy as np
 from keras import layers, ops
 
-from keypoints import landmarks
 from keypoints.config import Config, resolved
 from keypoints.geometry import CROP
 from keypoints.models.backbones import BACKBONES, check_weights, convolution
@@ -26,7 +26,7 @@ BATCH_NORM_MOMENTUM = 0.95
 
 
 class SoftArgmax(layers.Layer):
-    """Heat maps `(b, h, w, 68)` to `(b, 68, 3)`: x, y and uncertainty in crop pixels.
+    """Heat maps `(b, h, w, k)` to `(b, k, 3)`: x, y and uncertainty in crop pixels.
 
     The position is the mean of the cell centres under a softmax of map + prior: integral
     regression (Sun et al., "Integral Human Pose Regression", ECCV 2018, eq. 2). The prior is a
@@ -41,7 +41,7 @@ class SoftArgmax(layers.Layer):
     def __init__(self, mean_face: np.ndarray, **options: Any) -> None:
         # float32 under mixed precision too: bfloat16 would round coordinates to whole pixels.
         super().__init__(dtype="float32", **options)
-        self.mean_face = np.asarray(mean_face, np.float32) / CROP
+        self.mean_face = np.asarray(mean_face, np.float32) / CROP  # (k, 2)
 
     def build(self, input_shape: tuple) -> None:
         height, width = input_shape[1:3]
@@ -51,16 +51,18 @@ class SoftArgmax(layers.Layer):
         squares = np.square(self.cells).sum(axis=-1, keepdims=True)
         self.moments = np.concatenate([self.cells, squares], axis=-1)  # (h w, 3)
         self.centre = self.add_weight(
-            shape=(landmarks.COUNT, 2), initializer=lambda *_, **__: self.mean_face, name="centre"
+            shape=self.mean_face.shape, initializer=lambda *_, **__: self.mean_face, name="centre"
         )
         self.log_sigma = self.add_weight(
-            shape=(landmarks.COUNT,),
+            shape=self.mean_face.shape[:1],
             initializer=keras.initializers.Constant(np.log(PRIOR_SIGMA)),
             name="log_sigma",
         )
         self.log_factor, self.exponent = (
             self.add_weight(
-                shape=(landmarks.COUNT,), initializer=keras.initializers.Constant(start), name=name
+                shape=self.mean_face.shape[:1],
+                initializer=keras.initializers.Constant(start),
+                name=name,
             )
             for name, start in (("log_factor", np.log(ERROR_OF_SPREAD)), ("exponent", 1.0))
         )
@@ -68,9 +70,8 @@ class SoftArgmax(layers.Layer):
     def call(self, maps: Any) -> Any:
         # Cells last: softmax and mean then run over contiguous memory, and exported graphs, whose
         # maps have channels first, need no transpose.
-        flat = ops.reshape(
-            ops.transpose(maps, (0, 3, 1, 2)), (-1, landmarks.COUNT, len(self.cells))
-        )
+        flat = ops.transpose(maps, (0, 3, 1, 2))
+        flat = ops.reshape(flat, (-1, len(self.mean_face), len(self.cells)))
         away = ops.sum(ops.square(ops.subtract(self.centre[:, None], self.cells)), axis=-1)
         prior = -0.5 * away * ops.exp(-2.0 * self.log_sigma)[:, None]
         means = _exact_product(ops.softmax(flat + prior), self.moments)
@@ -98,8 +99,8 @@ def _exact_product(first: Any, second: Any) -> Any:
 def build_model(config: Config, mean_face: np.ndarray) -> keras.Model:
     """The functional model of `config`: `(b, 224, 224, 3)` RGB 0..255 to two named outputs.
 
-    `points` `(b, 136)` are x0, y0, .., x67, y67 in crop pixels; `uncertainty` `(b, 68)` is the
-    expected absolute error of the coordinates of each point, in crop pixels. `mean_face` `(68, 2)`,
+    `points` `(b, 2 k)` are x0, y0, x1, y1, .. in crop pixels; `uncertainty` `(b, k)` is the
+    expected absolute error of the coordinates of each point, in crop pixels. `mean_face` `(k, 2)`,
     in crop pixels, is the output of the untrained model. Weights are random with `config.seed`;
     `config.weights` can name ImageNet weights or a .h5 file for the backbone. Layers that
     `config.trainable` excludes are frozen, including their batch statistics. Raises InputError for
@@ -119,8 +120,8 @@ def build_model(config: Config, mean_face: np.ndarray) -> keras.Model:
         found = HEADS[config.head](backbone, mean_face, DECODER_WIDTHS[config.backbone])
     finally:
         keras.config.set_dtype_policy(policy)
-    points = layers.Reshape((2 * landmarks.COUNT,), dtype="float32", name="points")(found[..., :2])
-    uncertainty = layers.Reshape((landmarks.COUNT,), dtype="float32", name="uncertainty")(
+    points = layers.Reshape((2 * len(mean_face),), dtype="float32", name="points")(found[..., :2])
+    uncertainty = layers.Reshape((len(mean_face),), dtype="float32", name="uncertainty")(
         found[..., 2]
     )
     model = keras.Model(image, {"points": points, "uncertainty": uncertainty}, name="keypoints")
@@ -134,22 +135,22 @@ def build_model(config: Config, mean_face: np.ndarray) -> keras.Model:
 
 
 def pooled(maps: list[keras.KerasTensor], mean_face: np.ndarray, width: int) -> keras.KerasTensor:
-    """One dense layer on the averaged coarsest map; output `(b, 68, 3)` as in `SoftArgmax`."""
-    start = np.concatenate([mean_face, np.log(np.full((landmarks.COUNT, 1), 10.0))], axis=1)
+    """One dense layer on the averaged coarsest map; output `(b, k, 3)` as in `SoftArgmax`."""
+    start = np.concatenate([mean_face, np.log(np.full((len(mean_face), 1), 10.0))], axis=1)
     x = layers.GlobalAveragePooling2D(dtype="float32", name="head_pool")(maps[-1])
     x = layers.Dense(
-        3 * landmarks.COUNT,
+        3 * len(mean_face),
         kernel_initializer=keras.initializers.RandomNormal(stddev=1e-3),
         bias_initializer=lambda *_, **__: ops.convert_to_tensor(np.ravel(start), "float32"),
         dtype="float32",
         name="head_points",
     )(x)
-    x = layers.Reshape((landmarks.COUNT, 3), dtype="float32", name="head_pairs")(x)
+    x = layers.Reshape((len(mean_face), 3), dtype="float32", name="head_pairs")(x)
     return ops.concatenate([x[..., :2], ops.exp(x[..., 2:])], axis=-1)
 
 
 def heatmap(maps: list[keras.KerasTensor], mean_face: np.ndarray, width: int) -> keras.KerasTensor:
-    """`SoftArgmax` over heat maps at the resolution of the finest feature map: `(b, 68, 3)`.
+    """`SoftArgmax` over heat maps at the resolution of the finest feature map: `(b, k, 3)`.
 
     The decoder adds each finer map to the upsampled coarser ones, as in feature pyramid networks
     (Lin et al., CVPR 2017), which combines precise positions with context.
@@ -160,7 +161,7 @@ def heatmap(maps: list[keras.KerasTensor], mean_face: np.ndarray, width: int) ->
         if x is not None:
             side = layers.add([side, ops.image.resize(x, side.shape[1:3])])
         x = convolution(side, width, f"head_smooth{level}")
-    x = layers.Conv2D(landmarks.COUNT, 1, kernel_initializer="zeros", name="head_maps")(x)
+    x = layers.Conv2D(len(mean_face), 1, kernel_initializer="zeros", name="head_maps")(x)
     return SoftArgmax(mean_face, name="head_points")(x)
 
 

@@ -26,7 +26,6 @@ from keypoints.estimate import Predict
 from keypoints.evaluation.protocol import predict_points
 from keypoints.inference.predictor import load_network
 from keypoints.models import runs
-from keypoints.models.losses import POINTS
 from keypoints.network import Network
 from keypoints.training import devices
 from keypoints.training.averaging import averaged_weights
@@ -211,7 +210,7 @@ def _train_step(
 ) -> dict[str, float]:
     """Loss and metric of one batch, on which the model is trained."""
     if teacher:
-        teacher_points = teacher(np.asarray(images)).points.reshape(-1, POINTS)
+        teacher_points = teacher(np.asarray(images)).points.reshape(len(targets), -1)
         targets = np.concatenate([targets, teacher_points], axis=1)
     model.reset_metrics()  # not every backend resets them itself
     logs = model.train_on_batch(images, targets, return_dict=True)
