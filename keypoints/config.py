@@ -123,7 +123,8 @@ class Config:
     )
     resolution: int = _option(224, "input size of the backbone, pixels", choices=(56, 112, 224))
     weights: str = _option(
-        "none", "initial weights: none, imagenet, a .h5 weights file or a run folder"
+        "none",
+        "initial weights: none, imagenet, a bundled model, a .h5 weights file or a run folder",
     )
     trainable: str = _option("all", "layers that are trained", choices=("all", "conv5", "head"))
 
@@ -157,6 +158,9 @@ class Config:
         "auto",
         "keras: the built-in layers; cpu: the same, with faster CPU kernels; auto: cpu without GPU",
         choices=("auto", "keras", "cpu"),
+    )
+    epoch_steps: int = _option(
+        0, "least steps of an epoch: fewer pictures are shown several times in it", low=0
     )
     batch_size: int = _option(0, "images per step, over all devices; 0: 64 on GPUs, else 32", low=0)
     epochs: int = _option(60, "number of epochs", low=1)

@@ -19,17 +19,17 @@ FOLDERS = (
 
 @dataclass(frozen=True)
 class Experiment:
-    """The config of a file, and the fields that follow the number of training pictures."""
+    """The config of a file, and the fields that follow the training records."""
 
     config: Config
-    adapt: Callable[[int], dict[str, Any]] = lambda pictures: {}
+    adapt: Callable[[Any], dict[str, Any]] = lambda training: {}
 
 
 def load_experiment(name: str) -> Experiment:
     """The experiment of a name in experiments/, or of the path of a Python file.
 
-    The file has a `config`, and may have a function `adapt(pictures)` that returns the fields that
-    follow the number of training pictures. Raises InputError for a name or file that is not there,
+    The file has a `config`, and may have a function `adapt(training)` that returns the fields that
+    follow from the training records. Raises InputError for a name or file that is not there,
     and for a file without a `config`.
     """
     folder = next((folder for folder in FOLDERS if folder.is_dir()), FOLDERS[-1])

@@ -28,6 +28,16 @@ def test_a_file_may_adapt_its_config_to_the_data(tmp_path):
     assert load_experiment("smoke").adapt([1, 2, 3]) == {}
 
 
+def test_finetuning_follows_the_number_of_pictures():
+    """40 steps of 16 pictures or more, and an average over half of an epoch."""
+    finetune = load_experiment("finetune")
+    assert finetune.config.weights == "pretrained-small" and finetune.config.batch_size == 16
+    few = finetune.adapt(range(40))
+    assert few["epoch_steps"] == 40 and few["ema"] == pytest.approx(0.95)
+    many = finetune.adapt(range(3200))
+    assert many["epoch_steps"] == 200 and many["ema"] == pytest.approx(0.99)
+
+
 def test_a_file_without_a_config_is_no_experiment(tmp_path):
     (tmp_path / "mine.py").write_text("config = {}\n")
     with pytest.raises(InputError, match=r"mine.py is no experiment: it has no `config`"):

@@ -14,6 +14,7 @@ from keypoints.errors import InputError
 from keypoints.experiment import load_experiment
 
 if TYPE_CHECKING:
+    from keypoints.data.records import Records
     from keypoints.training.hosts import Hosts
 
 
@@ -45,53 +46,57 @@ def train(
             of host 0, the number of hosts, the index of this host from 0; or auto, which asks
             SLURM, Open MPI, Kubernetes or a cloud TPU
     """
-    config = override(load_experiment(experiment).config, fields)
+    found = load_experiment(experiment)
+    config = override(found.config, fields)
     folder = Path(run) if run is not None else Path("runs") / Path(experiment).stem
     if preview < 0:
         raise InputError(f"--preview={preview}: a number of pictures is expected")
-
     if preview and hosts:
         raise InputError("--preview is drawn by one host; leave --hosts out")
     with several(hosts) as connected:
-        sources: dict[str, Any] = {"archive": archive, "data_dir": data_dir}
-        train_into(folder, config, sources, preview, tensorboard, connected)
+        training, validation = load_sets(
+            config, folder, archive=archive, data_dir=data_dir, validated=not preview
+        )
+        config = override(replace(found.config, found.adapt(training)), fields)
+        if preview:
+            draw_preview(config, training, preview, folder)
+            return
+        check_annotations(training, validation)
+        train_into(folder, config, training, validation, tensorboard, connected)
 
 
-def train_into(
-    folder: Path,
-    config: Config,
-    sources: dict[str, Any],
-    preview: int,
-    tensorboard: bool,
-    hosts: "Hosts",
-) -> None:
-    """Load the data, then train or draw the preview."""
+def load_sets(
+    config: Config, folder: Path, *, validated: bool = True, **sources: Any
+) -> tuple["Records", list["Records"]]:
+    """The training set and, if `validated`, the validation sets of `config`."""
     from keypoints.data.sources import load_records, load_set, parse_sets, refuse_output
 
     refuse_output(config.data, "--run", folder)
     splits = (config.train_split, config.validation_split)
     sources = {"labels": config.labels, "splits": splits, **sources}
     training = load_records(config.data, config.train_split, **sources)
-    if preview:
-        draw_preview(config, training, preview, folder)
-        return
-    validation = [
-        load_set(name, config.validation_split, **sources) for name, _ in parse_sets(config.data)
-    ]
-    shows = hosts.index == 0
-    check_annotations(training, validation)
-    count = sum(len(records) for records in validation)
-    if shows:
-        print(f"{folder}: {len(training)} pictures to train on, {count} to validate on")
+    names = [name for name, _ in parse_sets(config.data)] if validated else []
+    return training, [load_set(name, config.validation_split, **sources) for name in names]
 
+
+def train_into(
+    folder: Path,
+    config: Config,
+    training: "Records",
+    validation: list["Records"],
+    tensorboard: bool,
+    hosts: "Hosts",
+) -> None:
+    """Train, and print what happens, on the host that writes the folder."""
     from keypoints.training import devices
     from keypoints.training import loop as trainer
 
     config = devices.resolve(config)
+    listeners: list[Callable[[dict[str, float]], None]] = []
+    shows = hosts.index == 0
     if shows:
-        print(f"{', '.join(devices.names())}; {config.precision}, batch size {config.batch_size}")
-
-    listeners: list[Callable[[dict[str, float]], None]] = [show_epoch] if shows else []
+        show_start(folder, config, training, validation)
+        listeners.append(show_epoch)
     if tensorboard and shows:
         from keypoints.training.tensorboard import event_writer
 
@@ -103,7 +108,7 @@ def train_into(
 
     on_step = show_step if shows else lambda step: None
     try:
-        trainer.train(
+        rows = trainer.train(
             config, folder, training, validation, on_step=on_step, on_epoch=on_epoch, hosts=hosts
         )
     except KeyboardInterrupt:
@@ -112,8 +117,45 @@ def train_into(
         print(f"\nstopped; the same command goes on from {folder}", file=sys.stderr)
         sys.exit(130)
     if shows:
-        print(f"{folder}: weights, config.json, metrics.csv and curves.png")
-        print(f"done: keypoints evaluate --model={folder}")
+        show_end(folder, rows)
+
+
+def show_start(
+    folder: Path, config: Config, training: "Records", validation: list["Records"]
+) -> None:
+    """What is trained on what, and warnings about settings that cannot work well."""
+    from keypoints.data.pipeline import epoch_steps
+    from keypoints.training import devices
+
+    count = sum(len(records) for records in validation)
+    print(f"{folder}: {len(training)} pictures to train on, {count} to validate on")
+    print(f"{', '.join(devices.names())}; {config.precision}, batch size {config.batch_size}")
+    for stage in config.stage_configs():
+        steps = epoch_steps(training, stage)
+        if steps * (1 - stage.ema) < 1:
+            print(
+                f"warning: an epoch has {steps} steps, and ema={stage.ema:g} averages the weights "
+                f"over {1 / (1 - stage.ema):.0f}: the result will be near the start; give a lower "
+                "--ema or --batch_size, or --epoch_steps",
+                file=sys.stderr,
+            )
+
+
+def show_end(folder: Path, rows: list[dict[str, float]]) -> None:
+    """The best epoch; if that is the start, a warning."""
+    best = min(rows, key=lambda row: row["validation_nme"])
+    if best["epoch"] == 0:
+        print(
+            "warning: no epoch is better than the start, whose weights are kept as the result",
+            file=sys.stderr,
+        )
+    elif rows[0]["epoch"] == 0:
+        print(
+            f"validation NME of the start {rows[0]['validation_nme']:.2f} %, of epoch "
+            f"{best['epoch']} {best['validation_nme']:.2f} %"
+        )
+    print(f"{folder}: weights, config.json, metrics.csv and curves.png")
+    print(f"done: keypoints evaluate --model={folder}")
 
 
 @contextmanager
@@ -209,6 +251,9 @@ def show_step(step: Any) -> None:
 
 def show_epoch(row: dict[str, float]) -> None:
     start = "\r\033[K" if sys.stderr.isatty() else ""
+    if row["epoch"] == 0:
+        print(f"{start}start: validation NME {row['validation_nme']:.2f} %", flush=True)
+        return
     print(
         f"{start}epoch {row['epoch']}: loss {row['loss']:.3f} px, training NME "
         f"{row['training_nme']:.2f} %, validation NME {row['validation_nme']:.2f} % of the root of "

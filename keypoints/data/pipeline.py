@@ -60,21 +60,29 @@ def evaluation_pipeline(
             yield batch
 
 
+def epoch_steps(records: Records, config: Config) -> int:
+    """Training steps in an epoch of `config`; raises InputError if there is none."""
+    batch_size = resolved(config).batch_size
+    steps = max(records.epoch_size // batch_size, config.epoch_steps)
+    if not steps:
+        raise InputError(
+            f"{records.name} has {records.epoch_size} pictures an epoch, fewer than "
+            f"batch_size={batch_size}"
+        )
+    return steps
+
+
 class Epoch:
     """The plan of one epoch: which faces are shown, in which order, how each is augmented.
 
-    A function of (config.seed, epoch) and the records alone. Nothing is flipped where the markup
-    has no mirror pairs. Raises InputError for an epoch of
-    fewer pictures than one batch.
+    A function of (config.seed, epoch) and the records alone. Where these have fewer pictures than
+    `config.epoch_steps` batches, each is shown several times, with an augmentation of its own.
+    Nothing is flipped where the markup has no mirror pairs.
     """
 
     def __init__(self, records: Records, config: Config, epoch: int):
-        count, self.batch_size = records.epoch_size, resolved(config).batch_size
-        if count < self.batch_size:
-            raise InputError(
-                f"{records.name} has {count} pictures an epoch, fewer than "
-                f"batch_size={self.batch_size}"
-            )
+        self.batch_size = resolved(config).batch_size
+        count = max(records.epoch_size, epoch_steps(records, config) * self.batch_size)
         rng = np.random.default_rng((config.seed, epoch, 1))
         self.order = rng.permutation(count)
         # Systematic sampling: a face of repeats 2.5 is shown twice or three times.

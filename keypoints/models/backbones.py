@@ -9,6 +9,7 @@ from pathlib import Path
 import keras
 from keras import layers, ops
 
+from keypoints import pretrained
 from keypoints.config import Config
 from keypoints.errors import InputError
 
@@ -120,16 +121,17 @@ def convolution(
 
 def check_weights(config: Config) -> None:
     """Raise InputError if `config.weights` is invalid for the backbone; builds nothing."""
-    if config.weights == "none" or Path(config.weights).is_dir():
+    if config.weights in ("none", *pretrained.NAMES) or Path(config.weights).is_dir():
         return
     if config.backbone == "tiny" or (config.backbone == "lite" and config.weights == "imagenet"):
         raise InputError(
             f"weights={config.weights}: only resnet50 has such weights; start {config.backbone} "
-            "from weights=none or from a run folder"
+            "from weights=none, a bundled model or a run folder"
         )
     if config.weights != "imagenet" and not Path(config.weights).is_file():
         raise InputError(
-            f"weights={config.weights}: no such file or run folder; known names: imagenet, none"
+            f"weights={config.weights}: no such file or run folder; known names: "
+            f"imagenet, none, {', '.join(pretrained.NAMES)}"
         )
 
 

@@ -1,9 +1,9 @@
 """The network: normalisation, backbone and head.
 
-Input: crops, RGB 0..255. Outputs: two coordinates a point in crop pixels and an uncertainty a point,
-the expected absolute error. The mean face tells how many points `k` there are. The network consists
-of `keras.ops` and built-in layers, so it runs on any Keras backend, and weights saved with one
-backend load with another.
+Input: crops, RGB 0..255. Outputs: two coordinates a point in crop pixels and an uncertainty a
+point, the expected absolute error. The mean face tells how many points `k` there are. The network
+consists of `keras.ops` and built-in layers, so it runs on any Keras backend, and weights saved with
+one backend load with another.
 """
 
 from typing import Any
@@ -102,7 +102,8 @@ def build_model(config: Config, mean_face: np.ndarray) -> keras.Model:
     `points` `(b, 2 k)` are x0, y0, x1, y1, .. in crop pixels; `uncertainty` `(b, k)` is the
     expected absolute error of the coordinates of each point, in crop pixels. `mean_face` `(k, 2)`,
     in crop pixels, is the output of the untrained model. Weights are random with `config.seed`;
-    `config.weights` can name ImageNet weights or a .h5 file for the backbone. Layers that
+    `config.weights` can name ImageNet weights or a .h5 file for the backbone (`initial_weights`
+    takes those of runs). Layers that
     `config.trainable` excludes are frozen, including their batch statistics. Raises InputError for
     weights that are not available.
     """

@@ -19,13 +19,14 @@ from keras import ops
 from keypoints import metrics, pretrained
 from keypoints.config import Config
 from keypoints.crop import Crop
-from keypoints.data.pipeline import training_pipeline
+from keypoints.data.pipeline import epoch_steps, training_pipeline
 from keypoints.data.records import Records
 from keypoints.errors import InputError
 from keypoints.estimate import Predict
 from keypoints.evaluation.protocol import predict_points
 from keypoints.inference.predictor import load_network
 from keypoints.models import runs
+from keypoints.models.initial_weights import run_folder
 from keypoints.network import Network
 from keypoints.training import devices
 from keypoints.training.averaging import averaged_weights
@@ -142,7 +143,9 @@ def _train_stage(
     model = compiled_model(stage, shared.training)
     # Only now: a start that fails leaves no folder.
     shared.folder.start(shared.config, shared.data, devices.names(), progress)
-    if progress != Progress():
+    if progress == Progress():
+        progress = _validate_start(shared, model, stage)
+    else:
         # A new stage continues with the network and a new optimizer.
         inside = (progress.epoch, progress.step) != (first, 0)
         shared.folder.restore(model, optimizer=inside, share=shared.hosts.from_first)
@@ -161,8 +164,8 @@ def _train_epoch(
     progress: Progress,
 ) -> Progress:
     """Train the remaining steps of an epoch."""
-    steps = shared.training.epoch_size // config.batch_size
-    left = (shared.epochs - progress.epoch - 1) * shared.training.epoch_size
+    steps = epoch_steps(shared.training, config)
+    left = (shared.epochs - progress.epoch - 1) * steps * config.batch_size
     batches = shared.batches_of(
         config,
         epoch=progress.epoch,
@@ -217,6 +220,46 @@ def _train_step(
     return {name: float(value) for name, value in logs.items()}
 
 
+def _validate_start(shared: Training, model: keras.Model, config: Config) -> Progress:
+    """The progress of a start: where it is from another run, with its errors as epoch 0.
+
+    So the best epoch may be this one, and the start is kept where the training makes it worse.
+    """
+    if run_folder(config.weights) is None:
+        return Progress()
+    clock = time.monotonic()
+    validation = _validation(shared, model, config)
+    row = _row(0, math.nan, math.nan, validation, 0.0, time.monotonic() - clock)
+    shared.folder.write_weights(runs.BEST, model)
+    progress = Progress(rows=(row,))
+    shared.folder.write_checkpoint(model, progress)
+    shared.on_epoch(row)
+    return progress
+
+
+def _row(
+    epoch: int,
+    loss: float,
+    nme: float,
+    validation: dict[str, float],
+    learning_rate: float,
+    seconds: float,
+) -> dict[str, float]:
+    """A row of metrics.csv; `validation` as of `_validation`."""
+    row = {"epoch": epoch, "loss": loss, "training_nme": nme}
+    row |= {"validation_nme": validation["validation_nme"], "learning_rate": learning_rate}
+    return {**row, "seconds": round(seconds, 1), **validation}
+
+
+def _validation(shared: Training, model: keras.Model, config: Config) -> dict[str, float]:
+    """The mean NME of the validation sets, and that of each where there are several, percent."""
+    errors = {r.name: validation_nme(model, r, config) for r in shared.validation}
+    row = {"validation_nme": float(np.mean(list(errors.values())))}
+    if len(errors) > 1:
+        row |= {f"validation_nme {name}": nme for name, nme in errors.items()}
+    return row
+
+
 def _end_epoch(
     shared: Training, model: keras.Model, config: Config, progress: Progress
 ) -> Progress:
@@ -226,17 +269,10 @@ def _end_epoch(
     batches = shared.batches_of(config, epoch=progress.epoch)
     crops = (images for images, _ in itertools.islice(batches, STATISTICS))
     with averaged_weights(model, crops):
-        errors = {r.name: validation_nme(model, r, config) for r in shared.validation}
-        row = {
-            "epoch": progress.epoch + 1,
-            "loss": progress.loss / progress.step,
-            "training_nme": progress.nme / progress.step,
-            "validation_nme": float(np.mean(list(errors.values()))),
-            "learning_rate": learning_rate,
-            "seconds": round(progress.seconds + time.monotonic() - clock, 1),
-        }
-        if len(errors) > 1:
-            row |= {f"validation_nme {name}": nme for name, nme in errors.items()}
+        validation = _validation(shared, model, config)
+        seconds = progress.seconds + time.monotonic() - clock
+        loss, nme = (total / progress.step for total in (progress.loss, progress.nme))
+        row = _row(progress.epoch + 1, loss, nme, validation, learning_rate, seconds)
         best = min((row["validation_nme"] for row in progress.rows), default=math.inf)
         if row["validation_nme"] < best:
             shared.folder.write_weights(runs.BEST, model)
@@ -300,7 +336,8 @@ def _inputs(config: Config, training: Records, validation: Sequence[Records]) ->
         named[f"teacher {number}"] = stage.teacher
     for use, name in named.items():
         if name != "none":
-            path = pretrained.resolve(name)
+            path = run_folder(name) if use == "weights" else pretrained.resolve(name)
+            path = path or Path(name)
             digest = runs.weights_digest(path) if path.exists() else ""
             inputs[use] = {"name": name, "sha256": digest}
     return inputs

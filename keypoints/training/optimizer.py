@@ -1,18 +1,20 @@
 """The network of a config, compiled with its loss, its optimizer and its learning rate."""
 
 import math
-from pathlib import Path
 from typing import Any
 
 import keras
+import numpy as np
 from keras import ops
 
 from keypoints import geometry
 from keypoints.config import Config
 from keypoints.crop import Crop
+from keypoints.data.pipeline import epoch_steps
 from keypoints.data.records import Records
 from keypoints.models import runs
 from keypoints.models.cpu_layers import use_cpu_kernels
+from keypoints.models.initial_weights import take_weights
 from keypoints.models.losses import POINT_LOSSES, nme_of_outputs, training_loss
 from keypoints.models.network import build_model
 from keypoints.training import devices
@@ -27,13 +29,13 @@ def compiled_model(config: Config, training: Records) -> keras.Model:
     config = devices.resolve(config)
     matrices = Crop.of(config).matrices(training.boxes, shapes=training.shapes)
     targets = geometry.apply(matrices, training.completed_points())
-    model = build_model(config, targets.mean(axis=0))
+    mean_face = np.nanmean(targets, axis=0)
+    model = build_model(config, mean_face)
     if config.kernels == "cpu" or (config.kernels == "auto" and devices.have_cpu_kernels()):
         model = use_cpu_kernels(model)
-    if Path(config.weights).is_dir():
-        runs.load_weights(model, Path(config.weights))
+    take_weights(model, config, training.markup, mean_face)
     model = runs.flattened(model)
-    steps = max(training.epoch_size // config.batch_size, 1)
+    steps = epoch_steps(training, config)
     options = {
         "learning_rate": LearningRate(config, steps),
         "global_clipnorm": config.clip_norm or None,

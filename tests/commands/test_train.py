@@ -13,11 +13,13 @@ from pathlib import Path
 import cv2
 import pytest
 
+from keypoints.commands import train
 from keypoints.commands.cli import run_tool
+from keypoints.config import Config
 from keypoints.media.pictures import encode_png
 from keypoints.models import runs
 from keypoints.training.checkpoints import read_progress
-from tests.faces import drawn_faces
+from tests.faces import dotted_faces, drawn_faces
 
 ROOT = Path(__file__).parents[2]
 SMALL = "--backbone=tiny --resolution=56 --batch_size=4 --warmup=0"
@@ -231,7 +233,7 @@ def test_webcam_without_a_window_writes_what_was_asked_for(run, tmp_path):
         (
             "tools.train smoke --data=folder:{folder} --run={run} "
             "--weights=keypoints/pretrained/small/weights",
-            "best.weights.h5 does not contain the weights of this network: A total of",
+            "pretrained/small/weights: its backbone is lite, but backbone=tiny is given",
         ),
         (
             "tools.webcam --model=pretrained-small --headless=True --source=99",
@@ -248,6 +250,29 @@ def test_bad_input_is_one_line_and_exit_code_2(line, message, tmp_path, folder, 
     assert done.returncode == 2 and message in done.stderr
     assert "Traceback" not in done.stderr and done.stderr.count("error: ") == 1
     assert list(tmp_path.iterdir()) == []  # a start that fails leaves nothing, not even a folder
+
+
+def test_an_average_over_more_steps_than_an_epoch_has_is_warned_of(capsys):
+    """18 pictures in batches of 4 are 4 steps; a momentum of 0.9 averages over 10."""
+    faces = dotted_faces(18)
+    for ema, steps, warned in ((0.9, 0, True), (0.9, 10, False), (0.75, 0, False), (0.0, 0, False)):
+        config = Config(batch_size=4, ema=ema, epoch_steps=steps)
+        train.show_start(Path("run"), config, faces, [dotted_faces(3)])
+        shown = capsys.readouterr()
+        assert (
+            "an epoch has 4 steps, and ema=0.9 averages the weights over 10" in shown.err
+        ) == warned
+        assert "run: 18 pictures to train on, 3 to validate on" in shown.out
+
+
+def test_the_end_says_what_became_of_the_start(capsys):
+    rows = [
+        {"epoch": epoch, "validation_nme": nme} for epoch, nme in ((0, 3.5), (1, 4.0), (2, 3.0))
+    ]
+    train.show_end(Path("run"), rows[:2])
+    assert "no epoch is better than the start, whose weights are kept" in capsys.readouterr().err
+    train.show_end(Path("run"), rows)
+    assert "NME of the start 3.50 %, of epoch 2 3.00 %" in capsys.readouterr().out
 
 
 def test_another_config_for_the_same_folder_is_refused(run, folder):

@@ -6,7 +6,7 @@ import pytest
 from keypoints import landmarks
 from keypoints.config import Config
 from keypoints.crop import Crop
-from keypoints.data.pipeline import training_pipeline
+from keypoints.data.pipeline import Epoch, epoch_steps, training_pipeline
 from keypoints.errors import InputError
 from keypoints.geometry import apply
 from tests.faces import dotted_faces
@@ -108,6 +108,18 @@ def test_a_share_says_how_often_a_face_is_shown(records):
         assert set(shown[:3]) <= {2, 3} and set(shown[3:]) <= {0, 1}
         counts += shown
     np.testing.assert_allclose(counts / 40, repeats, atol=0.25)
+
+
+def test_few_faces_are_shown_several_times_an_epoch(records):
+    """Eleven faces in seven batches of four: each is shown two or three times, all differently."""
+    few = Config(batch_size=4, epoch_steps=7, seed=3)
+    plan = Epoch(records, few, 0)
+    assert sorted({*np.bincount(plan.faces)}) == [2, 3] and len(plan.order) == 28
+    assert len(np.unique(plan.draws, axis=0)) == 28
+    batches = list(training_pipeline(records, few, epoch=0).as_numpy_iterator())
+    assert len(batches) == 7 == epoch_steps(records, few)
+    assert epoch_steps(records, Config(batch_size=1, epoch_steps=7)) == 11  # each is shown once
+    assert epoch_steps(records, Config(batch_size=16, epoch_steps=7)) == 7
 
 
 def test_faces_of_one_picture_have_each_an_augmentation_of_its_own(records):

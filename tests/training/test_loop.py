@@ -181,6 +181,29 @@ def test_a_run_can_start_from_another(tmp_path):
     assert len(pairs) > 20 and all((a == b).all() for a, b in pairs)
 
 
+def test_a_start_that_no_epoch_beats_is_kept(tmp_path, monkeypatch):
+    """Its errors are epoch 0 of the metrics; the epochs after it are made out to be worse."""
+    sets = (dotted_faces(8), dotted_faces(5, seed=1))
+    train(configs.replace(CONFIG, {"epochs": 1}), tmp_path / "first", *sets)
+    onward = configs.replace(CONFIG, {"epochs": 2, "weights": str(tmp_path / "first")})
+    measured, whole = [], loop.validation_nme
+
+    def rising(model, records, config):
+        measured.append(whole(model, records, config) + 100 * len(measured))
+        return measured[-1]
+
+    monkeypatch.setattr(loop, "validation_nme", rising)
+    rows = train(onward, tmp_path / "second", *sets)
+    assert [row["epoch"] for row in rows] == [0, 1, 2] and np.isnan(rows[0]["loss"])
+    assert [row["validation_nme"] for row in rows] == measured
+    first = read_progress(tmp_path / "first").rows[-1]["validation_nme"]
+    assert measured[0] == pytest.approx(first, rel=1e-4)
+    start, kept = (runs.load_model(tmp_path / name)[0] for name in ("first", "second"))
+    pairs = list(zip(start.get_weights(), kept.get_weights()))
+    assert len(pairs) > 20 and all((a == b).all() for a, b in pairs)
+    assert train(onward, tmp_path / "second", *sets)[1:] == rows[1:]
+
+
 def test_a_network_learns_from_another(tmp_path, monkeypatch):
     """A teacher that sees every point at (200, 10) draws the points there, half the way."""
     teacher = Network(

@@ -1,0 +1,30 @@
+"""The bundled small network fitted to own pictures, from forty on.
+
+    python -m tools.train finetune --data=folder:my_faces
+
+Start, steps and moving average follow the number of pictures; other weights, such as
+--weights=pretrained with --backbone=resnet50 or a run folder, are given as flags.
+"""
+
+from collections.abc import Sized
+
+from keypoints.config import Config
+
+config = Config(
+    weights="pretrained-small",
+    backbone="lite",
+    resolution=112,
+    batch_size=16,
+    epochs=15,
+    learning_rate=1e-3,
+    warmup=0.5,
+)
+
+
+def adapt(training: Sized) -> dict[str, int | float]:
+    """600 steps or more, and at least each picture once an epoch; the average is over half of one.
+
+    Without an average that is short against the training, its result would be the start.
+    """
+    steps = max(40, len(training) // config.batch_size)
+    return {"epoch_steps": steps, "ema": max(0.0, 1 - 2 / steps)}
