@@ -6,8 +6,6 @@ Start, steps and moving average follow the number of pictures; other weights, su
 --weights=pretrained with --backbone=resnet50 or a run folder, are given as flags.
 """
 
-from collections.abc import Sized
-
 from keypoints.config import Config
 
 config = Config(
@@ -21,7 +19,7 @@ config = Config(
 )
 
 
-def adapt(training: Sized) -> dict[str, int | float]:
+def adapt(training) -> dict[str, int | float]:
     """600 steps or more, and at least each picture once an epoch; the average is over half of one.
 
     Without an average that is short against the training, its result would be the start.
