@@ -80,4 +80,4 @@ def start_annotate(folder: Path) -> None:
 def start_evaluate(folder: Path) -> None:
     from keypoints.data.annotated_folder import read_folder
 
-    next(read_folder(folder, "all", labels="published"))
+    next(read_folder(folder, "all", labels="published")[1])

@@ -7,14 +7,14 @@ from pathlib import Path, PurePosixPath
 
 import numpy as np
 
-from keypoints import geometry, landmarks
 from keypoints.checks import Table, json_object
 from keypoints.data import annotations
-from keypoints.data.annotation_files import arrange, read_annotations
+from keypoints.data.annotation_files import AnnotatedFolder, arrange, read_annotations
 from keypoints.data.correction import Correction
 from keypoints.data.formats.tables import read_cells
 from keypoints.data.records import Example
 from keypoints.errors import InputError, near_miss, refuse
+from keypoints.markup import Markup
 
 SPLITS, YAWS, LABELS = "splits.csv", "yaw.csv", "labels.json"
 STANDARD_SPLITS = ("train", "validation", "test")
@@ -23,8 +23,8 @@ LARGEST_YAW = 91.0  # degrees; AFLW2000-3D has a few rows of more, which are no 
 
 def read_folder(
     folder: Path, split: str, *, labels: str, splits: tuple[str, ...] = ()
-) -> Iterator[Example]:
-    """Examples of one split, in the order of their pictures' paths.
+) -> tuple[Markup, Iterator[Example]]:
+    """The markup of a folder, and examples of one split in the order of their pictures' paths.
 
     Hidden files and `__MACOSX` are passed over. Several faces of one picture are several examples:
     the second is called `PICTURE#1`. A picture's split is that of its line in splits.csv
@@ -44,8 +44,15 @@ def read_folder(
     if not folder.is_dir():
         raise InputError(f"data=folder:{folder}: no such folder")
     found = read_annotations(folder, passed_over=(SPLITS, YAWS, LABELS))
-    arrange(found, found.markup())
-    problems = found.problems
+    markup = found.markup()
+    arrange(found, markup)
+    return markup, _examples(found, markup, split, labels, splits)
+
+
+def _examples(
+    found: AnnotatedFolder, markup: Markup, split: str, labels: str, splits: tuple[str, ...]
+) -> Iterator[Example]:
+    folder, problems = found.folder, found.problems
     pictures = {face.name: face.read for face in found.faces}
     names = set(pictures)
     known = dict.fromkeys([*STANDARD_SPLITS, split, *splits])
@@ -53,7 +60,13 @@ def read_folder(
     yaws, wrong_yaws = _read_yaws(folder, names)
     problems += wrong + wrong_yaws
     errors = _read_label_errors(folder) if labels == "corrected" else {}
-    correction = Correction(inter_ocular_shift=errors.get("x_offset", 0.0))
+    offset, largest_yaw = errors.get("x_offset", 0.0), errors.get("jaw_up_to_yaw", np.inf)
+    correction = Correction(inter_ocular_shift=offset) if offset else None
+    jaw = (
+        markup.points_of("jaw", f"{folder / LABELS}: jaw_up_to_yaw")
+        if largest_yaw < LARGEST_YAW
+        else []
+    )
     # The faces of a picture follow each other.
     decode = functools.lru_cache(maxsize=1)(lambda picture: pictures[picture]())
     seen: Counter[str] = Counter()
@@ -65,10 +78,12 @@ def read_folder(
         assigned = listed.get(picture) if listed else annotations.split_of(identity)
         if split not in (assigned, "all"):
             continue
-        points, yaw = correction.apply(face.points), yaws.get(picture, np.nan)
-        box = geometry.landmark_box(landmarks.complete(points))
-        if abs(yaw) > errors.get("jaw_up_to_yaw", np.inf):
-            points[landmarks.PARTS["jaw"]] = np.nan
+        points, yaw = face.points.copy(), yaws.get(picture, np.nan)
+        if correction is not None:
+            points = correction.apply(points, markup)
+        box = markup.face_boxes(markup.complete(points))
+        if abs(yaw) > largest_yaw:
+            points[jaw] = np.nan
         try:
             image = decode(picture)
         except InputError as error:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from keypoints import landmarks
+from keypoints.markup import IBUG68, Markup
 
 LABELS = ("corrected", "published")
 
@@ -24,9 +24,16 @@ class Correction:
     # (68, 2), in inter-ocular distances and the face's frame, whose x runs along the eyes
     markup: np.ndarray | None = None
 
-    def apply(self, points: np.ndarray) -> np.ndarray:
-        """The corrected `points` `(68, 2)` of one face, in pixels of its picture."""
-        right, left = landmarks.complete(points)[list(landmarks.OUTER_EYE_CORNERS)]
+    def apply(self, points: np.ndarray, markup: Markup = IBUG68) -> np.ndarray:
+        """The corrected `points` `(n, 2)` of one face, in pixels of its picture.
+
+        Raises InputError for a markup without the corners of the eyes.
+        """
+        corners = [
+            markup.points_of(role, "the correction of labels")[0]
+            for role in ("right_eye_corner", "left_eye_corner")
+        ]
+        right, left = markup.complete(points)[corners]
         size = np.linalg.norm(left - right)
         moved = np.array(points, np.float64)
         moved[:, 0] -= self.pixel_shift + self.inter_ocular_shift * size

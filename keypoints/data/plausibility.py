@@ -10,9 +10,9 @@ from typing import NamedTuple
 
 import numpy as np
 
-from keypoints import landmarks
 from keypoints.data.records import Records
 from keypoints.errors import InputError
+from keypoints.markup import IBUG68, Markup
 
 NAMED = 5  # files that a finding lists
 # Coordinates that stand for "not annotated" in some tools; .pts files count from 1, we from 0.
@@ -63,10 +63,7 @@ def check_records(records: Records) -> list[Finding]:
     points = records.points.astype(np.float64)
     boxes = _boxes(points)
     with np.errstate(invalid="ignore"):
-        checks = [
-            *_errors(points, boxes, records.shapes),
-            *_oddities(points, boxes, records.shapes),
-        ]
+        checks = _errors(points, boxes, records) + _oddities(points, boxes, records)
     left = np.ones(len(records), bool)  # no error found so far
     findings = []
     for check in checks:
@@ -80,11 +77,12 @@ def check_records(records: Records) -> list[Finding]:
     return findings + [Finding(why, tuple(files), len(records), False) for why, files in duplicates]
 
 
-def _errors(points: np.ndarray, boxes: np.ndarray, shapes: np.ndarray) -> list[_Check]:
-    """Points `(n, 68, 2)` that cannot be meant; `shapes` `(n, 2)`: height and width."""
+def _errors(points: np.ndarray, boxes: np.ndarray, records: Records) -> list[_Check]:
+    """Points `(n, k, 2)` in tight boxes `(n, 4)` that cannot be meant."""
+    shapes, markup = records.shapes, records.markup
     shares = np.nanmax(np.abs(points), axis=(1, 2)) <= 1.5
-    fit, area = _shapes(points)
-    other_fit, _ = _shapes(points.reshape(-1, 2, landmarks.COUNT).transpose(0, 2, 1))
+    fit, area = _shapes(points, markup)
+    other_fit, _ = _shapes(points.reshape(-1, 2, markup.count).transpose(0, 2, 1), markup)
     middle, sides = np.nanmedian(points, axis=1), shapes[:, ::-1]
     away = ((middle < -0.5) | (middle > sides - 0.5)).any(axis=1)
     return [
@@ -106,7 +104,7 @@ def _errors(points: np.ndarray, boxes: np.ndarray, shapes: np.ndarray) -> list[_
             "all x come before all y: x0, y0, x1, y1, .. is expected",
             True,
         ),
-        _Check(area < MIRRORED, _how_mirrored(points[area < MIRRORED]), True),
+        _Check(area < MIRRORED, _how_mirrored(points[area < MIRRORED], markup), True),
         _Check(
             away | (_beyond(points, shapes) > sides.max(axis=1)),
             "points lie far outside of the picture",
@@ -115,12 +113,15 @@ def _errors(points: np.ndarray, boxes: np.ndarray, shapes: np.ndarray) -> list[_
     ]
 
 
-def _oddities(points: np.ndarray, boxes: np.ndarray, shapes: np.ndarray) -> list[_Check]:
-    """Points `(n, 68, 2)` that are strange; `shapes` `(n, 2)`: height and width."""
+def _oddities(points: np.ndarray, boxes: np.ndarray, records: Records) -> list[_Check]:
+    """Points `(n, k, 2)` in tight boxes `(n, 4)` that are strange."""
+    shapes, markup = records.shapes, records.markup
     low, high = np.nanpercentile(points, [5, 95], axis=1)  # ignores stray points
-    strange = _shapes(points)[0] > UNLIKE
-    right, left = landmarks.OUTER_EYE_CORNERS
-    eyes = np.linalg.norm(points[:, left] - points[:, right], axis=-1)
+    strange = _shapes(points, markup)[0] > UNLIKE
+    eyes = np.full(len(points), np.inf)
+    if markup.has("right_eye_corner", "left_eye_corner"):
+        right, left = markup.roles["right_eye_corner"][0], markup.roles["left_eye_corner"][0]
+        eyes = np.linalg.norm(points[:, left] - points[:, right], axis=-1)
     return [
         _Check(
             _beyond(points, shapes) > OUTSIDE * (high - low).max(axis=1),
@@ -129,7 +130,7 @@ def _oddities(points: np.ndarray, boxes: np.ndarray, shapes: np.ndarray) -> list
         ),
         _Check(
             strange,
-            "the points form no face of the 68-point markup",
+            f"the points form no face of the markup {markup.name}",
             bool(np.mean(strange) > 0.5),
         ),
         _Check(
@@ -163,7 +164,7 @@ def refuse(findings: Iterable[Finding], name: str) -> None:
 
 
 def marked(points: np.ndarray) -> np.ndarray:
-    """Which points `(n, 68)` of `(n, 68, 2)` look like a marker of a missing point.
+    """Which points `(n, k)` of `(n, k, 2)` look like a marker of a missing point.
 
     Both coordinates are the same of `MARKERS`, and the point lies outside of the box of the others
     by more than a tenth of its side.
@@ -183,19 +184,22 @@ def _boxes(points: np.ndarray) -> np.ndarray:
     return np.concatenate([low, high - low], axis=1)
 
 
-def _shapes(points: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Difference of each of `(n, 68, 2)` from the mean face, and the signed area of the map to it.
+def _shapes(points: np.ndarray, markup: Markup) -> tuple[np.ndarray, np.ndarray]:
+    """Difference of each of `(n, k, 2)` from the mean face, and the signed area of the map to it.
 
-    Both `(n,)`, as in `UNLIKE` and `MIRRORED`; NaN for a face of fewer than `FEWEST_POINTS` points.
+    Both `(n,)`, as in `UNLIKE` and `MIRRORED`; NaN for a face of fewer than `FEWEST_POINTS` points,
+    and for a markup that has no mean face.
     """
     fit, area = np.full((2, len(points)), np.nan)
+    if markup.mean is None:
+        return fit, area
     known = np.isfinite(points).all(axis=-1)
     patterns, member = np.unique(known, axis=0, return_inverse=True)
     for number, pattern in enumerate(patterns):
         faces = np.flatnonzero(member.ravel() == number)
         if pattern.sum() < FEWEST_POINTS:
             continue
-        mean = landmarks.MEAN_FACE[pattern].astype(np.float64)
+        mean = markup.mean[pattern].astype(np.float64)
         mean -= mean.mean(axis=0)
         seen = points[faces][:, pattern]
         seen = seen - seen.mean(axis=1, keepdims=True)
@@ -207,8 +211,10 @@ def _shapes(points: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return fit, area
 
 
-def _how_mirrored(points: np.ndarray) -> str:
-    """How faces `(n, 68, 2)` became mirror images, if most of them were upright before."""
+def _how_mirrored(points: np.ndarray, markup: Markup) -> str:
+    """How faces `(n, k, 2)` became mirror images, if most of them were upright before."""
+    if markup.name != IBUG68.name:
+        return "the points are a mirror image: left and right, or x and y, are swapped"
     down = np.abs(np.nanmean(points[:, 48:], axis=1) - np.nanmean(points[:, 17:27], axis=1))
     if np.sum(down[:, 0] > down[:, 1]) > len(points) / 2:  # the mouth is beside the brows
         return "x and y are swapped: x comes first"

@@ -1,6 +1,8 @@
 """Tar shards as examples, as WebDataset has them: a picture and its points are members of one name.
 
-    0001.jpg  0001.pts    or .npy (68, 2), or .json {"points": [[x, y], ..]}
+    0001.jpg  0001.pts    or .npy (n, 2), or .json {"points": [[x, y], ..]}
+
+The first member may be `markup.toml`; without it the points are the 68 of iBUG.
 
 The JSON may also have "identity": "ada", "box": [left, top, width, height], "yaw": degrees and
 "covered": [numbers of the points that something covers].
@@ -31,12 +33,15 @@ from keypoints.data.formats import pts
 from keypoints.data.pipeline import WINDOW_SIDE, windows
 from keypoints.data.records import Example, Records
 from keypoints.errors import InputError, refuse
-from keypoints.landmarks import COUNT
+from keypoints.markup import FILE, IBUG68, MOST_BYTES, Markup, parse_markup
 from keypoints.media.formats import MAX_BYTES, is_picture
 from keypoints.media.pictures import decode_picture
 from keypoints.system.atomic import replacing
 
 LABELS = (".pts", ".json", ".npy")
+# Errors of damaged shards. The last three are of crafted headers: sizes beyond all memory, headers
+# within headers.
+BROKEN = (tarfile.TarError, OSError, ValueError, OverflowError, MemoryError, RecursionError)
 MAX_LABEL = 10_000_000  # bytes of a member with points; more is a mistake or an attack
 
 
@@ -60,18 +65,43 @@ class _Place(NamedTuple):
     key: str  # the member's name without its suffix
 
 
-def read_shards(pattern: str, split: str) -> Iterator[Example]:
-    """Examples of one split of the shards that fit the glob `pattern`, in their order.
+def read_shards(pattern: str, split: str) -> tuple[Markup, Iterator[Example]]:
+    """The markup of the shards that fit the glob `pattern`, and examples of one split in order.
 
     Where `{split}` is in the pattern the shards of its name are the split; otherwise the hash of an
     example's identity decides, or of its name where there is no identity, and `all` is every one.
     Members that are neither picture nor points are passed over. Raises InputError where no shard
     is, and at the end one for all that is wrong with them.
     """
-    named = "{split}" in pattern
     paths = shard_paths(f"shards:{pattern}", split)
     if not paths:
         raise InputError(f"data=shards:{pattern}: no such file")
+    markups = {path: _read_markup(path) for path in paths}
+    first = markups[paths[0]]
+    for path, markup in markups.items():
+        if difference := first.difference(markup):
+            raise InputError(f"{paths[0].name} and {path.name}: {difference}")
+    return first, _examples(paths, pattern, split, first)
+
+
+def _read_markup(path: Path) -> Markup:
+    """The markup of a shard: in its first member if that is `markup.toml`, else iBUG's."""
+    try:
+        with tarfile.open(path, mode="r:") as shard:
+            member = shard.next()
+            if member is None or member.name != FILE or not member.isfile():
+                return IBUG68
+            if member.size > MOST_BYTES:
+                raise InputError(f"{path.name}/{FILE} has more than {MOST_BYTES} bytes")
+            file = shard.extractfile(member)
+            data = b"" if file is None else file.read()
+    except BROKEN:
+        return IBUG68  # what is wrong with the shard is told where it is read
+    return parse_markup(data, f"{path.name}/{FILE}")
+
+
+def _examples(paths: list[Path], pattern: str, split: str, markup: Markup) -> Iterator[Example]:
+    named = "{split}" in pattern
     problems: list[str] = []
     names: set[str] = set()
     for path in paths:
@@ -81,7 +111,7 @@ def read_shards(pattern: str, split: str) -> Iterator[Example]:
         try:
             for place, label in _samples(path, problems):
                 try:
-                    face = _parse(label)
+                    face = _parse(label, markup.count)
                     # Without the shard's name, which changes when members are packed anew.
                     assigned = annotations.split_of(face.identity or place.key)
                     if not named and split not in (assigned, "all"):
@@ -100,15 +130,7 @@ def read_shards(pattern: str, split: str) -> Iterator[Example]:
                     read=partial(_decode, place),
                     covered=face.covered,
                 )
-        # The others are of crafted headers: sizes beyond all memory, headers within headers.
-        except (
-            tarfile.TarError,
-            OSError,
-            ValueError,
-            OverflowError,
-            MemoryError,
-            RecursionError,
-        ) as error:
+        except BROKEN as error:
             problems.append(f"{path}: not a whole .tar file without compression: {error}")
     refuse(problems, f"shards:{pattern}")
 
@@ -157,15 +179,15 @@ def _decode(place: _Place) -> np.ndarray:
 class _Label(NamedTuple):
     """What the label of a member says."""
 
-    points: np.ndarray  # (68, 2)
-    covered: np.ndarray  # (68,) bool
+    points: np.ndarray  # (n, 2)
+    covered: np.ndarray  # (n,) bool
     identity: str = ""
     box: np.ndarray | None = None  # (4,)
     yaw: float = np.nan
 
 
-def _parse(place: _Place) -> _Label:
-    """The label of a member; raises InputError that names it."""
+def _parse(place: _Place, count: int) -> _Label:
+    """The label of a member, of `count` points; raises InputError that names it."""
     data, suffix = _bytes(place), PurePosixPath(place.name).suffix.lower()
     facts: dict[str, Any] = {}
     try:
@@ -179,9 +201,9 @@ def _parse(place: _Place) -> _Label:
         else:
             facts = json_object(data, place.name)
             points = annotations.to_points(facts.get("points"))
-        if len(points) != COUNT:
-            raise ValueError(f"{len(points)} points, {COUNT} are expected")
-        hidden = checks.indices(facts["covered"], "covered", COUNT) if facts.get("covered") else ()
+        if len(points) != count:
+            raise ValueError(f"{len(points)} points, {count} are expected")
+        hidden = checks.indices(facts["covered"], "covered", count) if facts.get("covered") else ()
         box = None
         if facts.get("box"):
             box = np.array(checks.numbers(facts["box"], "box", 4), np.float32)
@@ -194,7 +216,7 @@ def _parse(place: _Place) -> _Label:
     except (ValueError, EOFError) as error:
         raise InputError(f"{place.name}: {error}") from None
     identity = facts.get("identity")
-    covered = np.isin(np.arange(COUNT), hidden)
+    covered = np.isin(np.arange(count), hidden)
     return _Label(points, covered, "" if identity is None else str(identity), box, yaw)
 
 
@@ -206,7 +228,7 @@ def _array(data: bytes) -> np.ndarray:
         raise ValueError(f"an .npy file of version {version}")
     shape, _, dtype = np.lib.format.read_array_header_1_0(file)
     if len(shape) != 2 or dtype.kind not in "fiu":
-        raise ValueError(f"an array of shape {shape} and type {dtype}; ({COUNT}, 2) is expected")
+        raise ValueError(f"an array of shape {shape} and type {dtype}; (n, 2) is expected")
     if math.prod(shape) * dtype.itemsize > len(data):
         raise ValueError(f"an array of shape {shape} in {len(data)} bytes")
     return np.load(io.BytesIO(data), allow_pickle=False).astype(np.float64)
@@ -223,6 +245,7 @@ def write_shard(path: Path, records: Records, *, resolution: int, quality: int) 
     side = round(WINDOW_SIDE * resolution)
     matrices = windows(records, side, Crop())
     with replacing(path) as temporary, tarfile.open(temporary, "w") as shard:
+        _add(shard, FILE, records.markup.to_toml().encode())
         for i, matrix in enumerate(matrices):
             picture = io.BytesIO()
             crop = records.crop(i, matrix, size=side)
@@ -241,9 +264,13 @@ def write_shard(path: Path, records: Records, *, resolution: int, quality: int) 
                 facts["covered"] = np.flatnonzero(records.covered[i]).tolist()
             members = {".webp": picture.getvalue(), ".json": json.dumps(facts).encode()}
             for suffix, data in members.items():
-                member = tarfile.TarInfo(f"{i:06d}{suffix}")
-                member.size = len(data)
-                shard.addfile(member, io.BytesIO(data))
+                _add(shard, f"{i:06d}{suffix}", data)
+
+
+def _add(shard: tarfile.TarFile, name: str, data: bytes) -> None:
+    member = tarfile.TarInfo(name)
+    member.size = len(data)
+    shard.addfile(member, io.BytesIO(data))
 
 
 def _rows(points: np.ndarray) -> list[list[float | None]]:

@@ -14,6 +14,7 @@ from keypoints.data.records import Example, Records, join, make_records
 from keypoints.data.shards import read_shards
 from keypoints.data.tfrecords import reader
 from keypoints.errors import InputError, near_miss
+from keypoints.markup import IBUG68
 from keypoints.system.backend import tensorflow
 from keypoints.system.folders import data_folder
 
@@ -103,10 +104,11 @@ def load_set(
         raise InputError(f"labels={labels}: one of {', '.join(LABELS)} is expected")
     data_dir = Path(data_dir).expanduser() if data_dir else data_folder()
     kind, _, rest = data.partition(":")
+    markup = IBUG68
     if kind == "folder" and rest:
-        examples = read_folder(_folder(rest), split, labels=labels, splits=splits)
+        markup, examples = read_folder(_folder(rest), split, labels=labels, splits=splits)
     elif kind == "shards" and rest:
-        examples = read_shards(rest, split)
+        markup, examples = read_shards(rest, split)
     elif kind == "tfds" and rest:
         examples = _tfds(rest, split, data_dir)
     elif data in BUILDERS:
@@ -114,7 +116,7 @@ def load_set(
     else:
         known = [*BUILDERS, "folder:PATH", "shards:GLOB", *(f"tfds:{name}" for name in TFDS_POINTS)]
         raise InputError(f"data={data} is not known{near_miss(data, known)}")
-    records = make_records(f"{set_name(data)}/{split}", examples)
+    records = make_records(f"{set_name(data)}/{split}", examples, markup)
     if not len(records):
         hint = f"; say which pictures it has in {SPLITS}: picture,split" * (kind == "folder")
         raise InputError(f"data={data}: the split {split!r} is empty{hint}")

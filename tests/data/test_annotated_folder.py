@@ -7,8 +7,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from keypoints.data.plausibility import check_records
 from keypoints.data.sources import load_records
 from keypoints.errors import InputError
+from keypoints.markup import IBUG68, bundled
 from tests.archives import points
 
 
@@ -170,3 +172,48 @@ def test_pictures_of_another_split_are_not_even_opened(folder, rows):
     assert len(load(folder, "train")) == 1
     with pytest.raises(InputError, match=r"person1_0\.png: not a whole picture"):
         load(folder, "test")
+
+
+def test_five_points_of_a_folder_with_a_markup(tmp_path):
+    """The box is the face's, not the tight one of the points; a flip is known from the pairs."""
+    folder = tmp_path / "mine"
+    folder.mkdir()
+    five = bundled("five")
+    (folder / "markup.toml").write_text(five.to_toml())
+    face = five.mean * 100 + [200, 150]
+    Image.new("RGB", (400, 300)).save(folder / "a.png")
+    names = ",".join(f"{name}_{axis}" for name in reversed(five.names) for axis in "xy")
+    row = ",".join(f"{value:.3f}" for value in face[::-1].ravel())
+    (folder / "faces.csv").write_text(f"picture,{names}\na.png,{row}\n")
+    records = load(folder)
+    assert records.markup == five
+    np.testing.assert_allclose(records.points[0], face, atol=1e-3)
+    np.testing.assert_allclose(records.boxes[0], five.face_boxes(face), atol=0.01)
+    assert not check_records(records)
+    (folder / "labels.json").write_text('{"x_offset": 0.1}')
+    with pytest.raises(InputError, match="needs the role right_eye_corner"):
+        load(folder)
+    (folder / "labels.json").write_text('{"jaw_up_to_yaw": 30}')
+    with pytest.raises(InputError, match=r"labels\.json: jaw_up_to_yaw needs the role jaw"):
+        load(folder)
+
+
+def test_lists_of_wflw_train_with_the_points_that_ibug_shares(tmp_path, rows, folder):
+    """98 points joined to 68: those that WFLW has too, by its map, the pupils nowhere."""
+    wflw = tmp_path / "wflw"
+    wflw.mkdir()
+    Image.new("RGB", (99, 99)).save(wflw / "b.png")
+    points98 = np.stack([np.arange(98) % 10 * 7.0, np.arange(98) // 10 * 6.0], -1)
+    numbers = " ".join(f"{value}" for value in points98.ravel())
+    (wflw / "list.txt").write_text(f"{numbers} b.png\n")
+    assert load(wflw).markup == bundled("wflw98")
+    (folder / "faces.csv").write_text(table(rows))
+    both = load_records(f"folder:{folder}+folder:{wflw}", "all")
+    assert both.markup == IBUG68 and len(both) == 4
+    jaw, brows = list(range(0, 33, 2)), [*range(33, 38), *range(42, 47)]
+    eyes = [60, 61, 63, 64, 65, 67, 68, 69, 71, 72, 73, 75]
+    expected = points98[[*jaw, *brows, *range(51, 60), *eyes, *range(76, 96)]]
+    np.testing.assert_array_equal(both.points[3], expected)
+    other = load_records(f"folder:{wflw}+folder:{folder}", "all")
+    assert other.markup.count == 98 and np.isnan(other.points[1, [1, 96, 97]]).all()
+    np.testing.assert_allclose(other.points[1, 60], points(0)[36] + 0.5)

@@ -19,6 +19,7 @@ from keypoints.data.annotations import split_of
 from keypoints.data.pipeline import training_pipeline
 from keypoints.data.sources import load_records, parse_sets
 from keypoints.errors import InputError
+from keypoints.markup import bundled
 from keypoints.media.pictures import encode_png
 from keypoints.training.hosts import Hosts
 from tests.faces import dotted_faces, drawn_faces
@@ -297,3 +298,22 @@ def test_covered_points_are_kept(tmp_path):
     shards.write_shard(tmp_path / "f-train.tar", records, resolution=56, quality=50)
     packed = load_records(f"shards:{tmp_path}/f-{{split}}.tar", "train")
     np.testing.assert_array_equal(packed.covered, covered)
+
+
+def test_a_shard_may_hold_its_markup(tmp_path):
+    five = bundled("five")
+    points = five.mean * 40 + [50, 40]
+    image, label = encode_png(np.zeros((90, 110, 3), np.uint8)), described(points)
+    first = {"markup.toml": five.to_toml().encode(), "0.json": label, "0.png": image}
+    write_shard(tmp_path / "a.tar", first)
+    records = load_records(f"shards:{tmp_path}/a.tar", "all")
+    assert records.markup == five
+    np.testing.assert_allclose(records.points[0], points, atol=1e-4)
+    shards.write_shard(tmp_path / "packed-train.tar", records, resolution=56, quality=80)
+    assert load_records(f"shards:{tmp_path}/packed-{{split}}.tar", "train").markup == five
+    write_shard(tmp_path / "b.tar", {"0.json": label, "0.png": image})
+    with pytest.raises(InputError, match=r"a\.tar and b\.tar: five has 5 points, ibug68 has 68"):
+        load_records(f"shards:{tmp_path}/[ab].tar", "all")
+    write_shard(tmp_path / "c.tar", {"markup.toml": b"name = 3", "0.json": label})
+    with pytest.raises(InputError, match=r"c\.tar/markup\.toml: name=3: text is expected"):
+        load_records(f"shards:{tmp_path}/c.tar", "all")
