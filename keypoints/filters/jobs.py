@@ -7,8 +7,9 @@ from pathlib import Path
 
 from keypoints.errors import InputError
 from keypoints.filters.coverage import Coverage
+from keypoints.filters.lookahead import lookahead
 from keypoints.filters.pipeline import Pipeline
-from keypoints.media import formats, picture_writer, pictures, video_writer
+from keypoints.media import formats, picture_writer, pictures, video_writer, videos
 from keypoints.media.landmark_csv import WriteRow, no_rows
 
 Progress = Callable[[int, int], None]  # of frames done and, 0 where unknown, of all frames
@@ -48,20 +49,24 @@ def filter_picture(
     """
     formats.picture_format(target)
     picture = pictures.open_picture(path)
-    pipeline.restart(moving=False)
-    seconds, painted = 0.0, []
-    for index, still in enumerate(picture.stills()):
-        image = still.rgb()
-        if index and not picture.animated:
+    pipeline.restart(moving=False, ahead=picture.animated)
+    stills = list(picture.stills())
+    times = [sum(still.seconds for still in stills[:index]) for index in range(len(stills))]
+    images = [still.rgb() for still in stills]
+    found = lookahead(zip(times, images), pipeline)
+    painted = []
+    for index, (still, image, seconds) in enumerate(zip(stills, images, times)):
+        if picture.animated:
+            faces = next(found)
+        else:
             pipeline.forget()
-        faces = pipeline.find(image, seconds)
+            faces = pipeline.find(image, seconds)
         write_row(number + index, seconds, faces)
         pipeline.count(faces, seconds)
         draw = functools.partial(
             pipeline.draw, faces=faces, timestamp=seconds, moving=picture.animated
         )
         painted.append(still.painted(draw))
-        seconds += still.seconds
     warnings = picture_writer.save(
         target, painted, source=picture, quality=quality, private=private
     )
@@ -139,16 +144,20 @@ def filter_video(
     the result says `interrupted`. Raises InputError for what is no video, and where `target`
     cannot be written.
     """
-    pipeline.restart(moving=True)
+    pipeline.restart(moving=True, ahead=True)
     result = Result(target, coverage=pipeline.coverage)
     written = 0
     try:
-        with video_writer.rewriting(source, target, quality=quality, private=private) as frames:
+        with (
+            videos.reading(source) as first_pass,
+            video_writer.rewriting(source, target, quality=quality, private=private) as frames,
+        ):
+            found = lookahead(first_pass, pipeline)
             video = frames.video
             result.width, result.height, result.rate = video.width, video.height, video.rate
             result.expected = video.count
             for number, (timestamp, image) in enumerate(frames):
-                faces = pipeline.find(image, timestamp)
+                faces = next(found, [])
                 write_row(number, timestamp, faces)
                 pipeline.count(faces, timestamp)
                 frames.write(pipeline.draw(image, faces, timestamp))

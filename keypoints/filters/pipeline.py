@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 
 from keypoints.filters.coverage import Coverage
-from keypoints.filters.engine import Filter
+from keypoints.filters.engine import HOLD, Filter
 from keypoints.filters.policy import SearchPolicy, search_policy
 from keypoints.inference.detectors import DEFAULT
 from keypoints.inference.predictor import Predictor
@@ -14,9 +14,9 @@ from keypoints.inference.tracking import FOUND, Face, Tracker
 from keypoints.landmarks import COUNT
 from keypoints.media.overlay import TRUTH, draw_axes, draw_points
 
-# How a face without points came about, beside those of `tracking`: it is a box of the detector, or
-# such a box beyond `max_faces`, which is left as it is.
-BOX, LEFT = "box", "left"
+# How a face without points came about, beside those of `tracking`: it is a box of the detector,
+# such a box beyond `max_faces`, which is left as it is, or it was followed by its pixels.
+BOX, LEFT, FOLLOWED = "box", "left", "followed"
 
 
 class Pipeline:
@@ -44,13 +44,16 @@ class Pipeline:
         self.coverage = Coverage()  # of the frames so far
         self._predictor, self._detector = predictor, detector
         self._max_faces, self._moving, self._live = max_faces, moving, live
-        self._background = background
+        self._background, self._ahead = background, False
         self._policy: SearchPolicy | None = None  # of the tracker
         self._tracker: Tracker | None = None
 
-    def restart(self, *, moving: bool) -> None:
-        """Begin another picture or video, with a count of its own."""
-        self._moving = moving
+    def restart(self, *, moving: bool, ahead: bool = False) -> None:
+        """Begin another picture or video, with a count of its own.
+
+        `ahead`: `lookahead` smooths and follows its faces, since the next frames are known.
+        """
+        self._moving, self._ahead = moving, ahead
         self.forget()
         self.coverage = Coverage()
 
@@ -64,6 +67,11 @@ class Pipeline:
     def protects(self) -> bool:
         """Whether a privacy filter is drawn."""
         return self.filter is not None and self.filter.protects
+
+    @property
+    def shot(self) -> int:
+        """A number that changes with each cut."""
+        return 0 if self._tracker is None else self._tracker.shot
 
     def find(self, image: np.ndarray, timestamp: float) -> list[Face]:
         """The faces of the next frame `(h, w, 3)` uint8 RGB, `timestamp` in seconds.
@@ -79,7 +87,10 @@ class Pipeline:
             detector = policy.load(self._detector, threads=1 if self._background else None)
             if self._tracker is None:
                 self._tracker = Tracker(
-                    self._predictor, detector=detector, background=self._background
+                    self._predictor,
+                    detector=detector,
+                    background=self._background,
+                    smooth=not self._ahead,
                 )
             self._tracker.detector = detector
             self._tracker.detect_every = policy.detect_every
@@ -115,6 +126,7 @@ class Pipeline:
                 boxes=[f.box for f in faces if not _has_pose(f) and f.origin != LEFT],
                 ids=[face.id for face in whole] if moving else None,
                 timestamp=timestamp,
+                hold=0.0 if self._ahead else HOLD,
             )
         for face in whole if self.landmarks else ():
             shown = draw_points(shown, face.points, TRUTH)

@@ -1,6 +1,5 @@
 import csv
 import sys
-from types import SimpleNamespace
 
 import cv2
 import numpy as np
@@ -14,8 +13,8 @@ from keypoints.filters import pipeline
 from keypoints.head_shape import MEAN_SHAPE
 from keypoints.inference import tracking
 from keypoints.inference.predictor import Predictor
+from keypoints.inference.tracking import Face
 from keypoints.media import cameras, videos
-from keypoints.pose import Pose
 from keypoints.synthetic.shape import pose_head
 from tests.clips import write_clip
 
@@ -44,18 +43,8 @@ class MarkedFaces:
                 centre = np.array([columns.mean(), rows.mean()])
                 points = pose_head(MEAN_SHAPE, 0, 0, 0.2, 60, centre).points.astype(np.float32)
                 box = geometry.landmark_box(points)
-                faces.append(
-                    SimpleNamespace(
-                        id=number + 4,
-                        box=box,
-                        points=points,
-                        score=0.9,
-                        uncertainty=np.ones(68),
-                        pose=Pose(0.0, 0.0, 0.0),
-                        rotation=np.eye(3),
-                        origin="found",
-                    )
-                )
+                spread, upright = np.ones(68, np.float32), np.eye(3)
+                faces.append(Face(number + 4, box, points, spread, 0.9, upright))
         blue = (image[..., 2] > 200) & (image[..., :2] < 100).all(axis=2)
         rows, columns = np.nonzero(blue)
         box = np.array([[columns.mean() - 8, rows.mean() - 9, 17, 19]]) if blue.any() else None
