@@ -32,6 +32,7 @@ def write_clip(
     *,
     times: Sequence[int] | None = None,
     tick: Fraction = MILLISECOND,
+    rate: int = 10,
     codec: str = "libx264",
     pixels: str = "yuv420p",
     colours: tuple[int, int, int, int] = (0, 2, 2, 2),
@@ -47,16 +48,16 @@ def write_clip(
 ) -> Path:
     """`images` `(h, w, 3)`, uint8 or uint16 RGB, at `times` in ticks (else 100 ms each).
 
-    `colours`: range, primaries, transfer and matrix, codes of H.273. `turned`: arguments of
-    `set_display_rotation`. `sound`, `subtitles`: codecs of further tracks: a tone of 440 Hz, and
-    the text "hello" from 0.2 to 0.5 s.
+    `rate`: frames/s that the file states. `colours`: range, primaries, transfer and matrix, codes
+    of H.273. `turned`: arguments of `set_display_rotation`. `sound`, `subtitles`: codecs of further
+    tracks: a tone of 440 Hz, and the text "hello" from 0.2 to 0.5 s.
     """
     times = [round(0.1 / tick) * k for k in range(len(images))] if times is None else times
     with av.open(str(path), "w") as file:
         file.metadata.update(metadata or {})
         if chapters:
             file.set_chapters(list(chapters))
-        stream = file.add_stream(codec, rate=10, options=options or {})
+        stream = file.add_stream(codec, rate=rate, options=options or {})
         context = stream.codec_context
         context.height, context.width = images[0].shape[:2]
         context.pix_fmt, context.time_base, stream.time_base = pixels, tick, tick

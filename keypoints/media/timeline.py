@@ -13,6 +13,7 @@ class _Track:
     segment: int
     last: Fraction | None = None  # time of the last packet by the file, in seconds
     next: Fraction = Fraction(0)  # where the packet after it is expected
+    delay: int = 0  # ticks from decoding to showing, of the last packet
 
 
 class Timeline:
@@ -41,6 +42,12 @@ class Timeline:
             return
         index = packet.stream.index
         track = self._tracks.setdefault(index, _Track(len(self._shifts) - 1))
+        if packet.pts is not None and packet.dts is not None:
+            delay = packet.pts - packet.dts
+            if not 0 <= delay * packet.time_base <= _JUMP:
+                # The last picture of a part, whose time was taken from the part after it.
+                packet.pts = packet.dts + track.delay
+            track.delay = packet.pts - packet.dts
         ticks = packet.dts if packet.dts is not None else packet.pts
         if packet.stream.type not in ("video", "audio"):  # these are sparse
             track.segment = len(self._shifts) - 1
