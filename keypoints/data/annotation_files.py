@@ -47,6 +47,7 @@ class AnnotatedFolder:
     folder: Path
     faces: list[Face] = field(default_factory=list)
     problems: list[str] = field(default_factory=list)
+    known: set[tuple[str, bytes]] = field(default_factory=set)  # pictures and points of faces
 
     def markup(self) -> Markup:
         """What the points mean: as markup.toml says, else as the format does, else iBUG's 68."""
@@ -63,7 +64,7 @@ class AnnotatedFolder:
         markup, names = self.markup(), self.names()
         try:
             for annotations in self.files():
-                self.order(annotations, markup)
+                self.order(annotations, markup, names)
             return markup
         except ValueError:
             pass
@@ -82,15 +83,16 @@ class AnnotatedFolder:
         found = dict.fromkeys(name for annotations in self.files() for name in annotations.names)
         return sorted(found, key=int) if all(map(_is_number, found)) else list(found)
 
-    def order(self, annotations: Annotations, markup: Markup) -> np.ndarray:
+    def order(self, annotations: Annotations, markup: Markup, in_all: list[str]) -> np.ndarray:
         """The place in `markup` of each of a file's points; ValueError where it cannot be told.
 
         By their names, or by their order where the file has no names, or names in an order of its
-        own. Numbers count from 0, or from 1 if the last one in all files is the count.
+        own. Numbers count from 0, or from 1 if the last of `in_all`, the names in all files, is the
+        number of points.
         """
         names, count = annotations.names, len(annotations.faces[0].points)
         if annotations.keyed and all(map(_is_number, names)):
-            numbers = [int(name) for name in self.names() if _is_number(name)]
+            numbers = [int(name) for name in in_all if _is_number(name)]
             first = int(numbers[-1] == markup.count and numbers[0] > 0)
             beyond = numbers[-1] - first - (markup.count - 1)
             if beyond > 0 or (beyond < 0 and not (self.folder / FILE).is_file()):
@@ -185,8 +187,8 @@ def _add_table(found: AnnotatedFolder, path: Path, annotations: Annotations) -> 
     names are PERSON_vf. A face that an earlier file has too is the same face.
     """
     found.problems += annotations.problems
+    marks = []
     stem, upstream, _ = path.name.partition("_frames_keypoints")
-    known = {(face.name, face.points.tobytes()) for face in found.faces}
     for face in annotations.faces:
         if not stays_inside(face.picture):
             reason = f"{annotations.file}: {face.picture!r} leads out of the folder"
@@ -199,10 +201,12 @@ def _add_table(found: AnnotatedFolder, path: Path, annotations: Annotations) -> 
             beside = path.parent / stem if upstream else path.parent
             picture = _locate(found.folder, beside, face.picture.replace("\\", "/"))
             name = picture.relative_to(found.folder).as_posix()
-        if (name, face.points.tobytes()) in known:
+        marks.append((name, face.points.tobytes()))
+        if marks[-1] in found.known:
             continue
         person = picture.stem.rpartition("_")[0] if upstream else face.person
         found.faces.append(Face(picture, name, face.points, face.covered, person, annotations))
+    found.known.update(marks)
 
 
 def _locate(folder: Path, beside: Path, name: str) -> Path:
@@ -258,12 +262,13 @@ def arrange(found: AnnotatedFolder, markup: Markup) -> None:
     """
     orders: dict[int, np.ndarray | None] = {}
     causes: dict[str, list[str]] = {}
+    names = found.names()
     faces = []
     for face in found.faces:
         annotations = face.annotations
         if id(annotations) not in orders:
             try:
-                orders[id(annotations)] = found.order(annotations, markup)
+                orders[id(annotations)] = found.order(annotations, markup, names)
             except ValueError as error:
                 orders[id(annotations)] = None
                 causes.setdefault(str(error), []).append(annotations.file)
