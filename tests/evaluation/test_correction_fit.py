@@ -48,17 +48,19 @@ def test_a_known_fault_is_found_again(monkeypatch):
 
 
 @pytest.mark.slow
-@pytest.mark.skipif("KEYPOINTS_ARCHIVE" not in os.environ, reason="needs the YouTube Faces archive")
+@pytest.mark.skipif("KEYPOINTS_ARCHIVE" not in os.environ, reason="KEYPOINTS_ARCHIVE is not set")
 @pytest.mark.parametrize("name", ["pretrained", "pretrained-small"])
-def test_corrected_labels_have_no_side(name):
+def test_corrected_labels_have_no_side(name, archive_data):
     """Without the correction the labels lie 2.5 to 3 % to the right."""
     from keypoints.data.sources import load_records
-    from keypoints.inference.predictor import Predictor
+    from keypoints.inference.predictor import load_network
 
-    predictor = Predictor.load(name)
-    records = load_records("youtube_faces_keypoints", "validation")
-    x, _ = correction_fit.remaining_offset(predictor, records)
+    network = load_network(name)
+    records = load_records("youtube_faces_keypoints", "validation", data_dir=archive_data)
+    x, _ = correction_fit.remaining_offset(network, records)
     assert abs(x) < 0.3
-    published = load_records("youtube_faces_keypoints", "validation", labels="published")
-    x, _ = correction_fit.remaining_offset(predictor, published)
+    published = load_records(
+        "youtube_faces_keypoints", "validation", labels="published", data_dir=archive_data
+    )
+    x, _ = correction_fit.remaining_offset(network, published)
     assert x < -2

@@ -69,11 +69,10 @@ def test_what_is_no_detector_is_named(name, message):
 
 @pytest.mark.slow
 @pytest.mark.skipif("KEYPOINTS_ARCHIVE" not in os.environ, reason="KEYPOINTS_ARCHIVE is not set")
-def test_recall_and_constants_on_the_real_data(tmp_path):
+def test_recall_and_constants_on_the_real_data(archive_data):
     from keypoints.data.sources import load_records
 
-    folder = os.environ.get("TFDS_DATA_DIR", tmp_path)
-    records = load_records("youtube_faces_keypoints", "validation", data_dir=folder)
+    records = load_records("youtube_faces_keypoints", "validation", data_dir=archive_data)
     truth = geometry.landmark_box(records.points)
     for name, centre, size in (
         ("centerface", centerface.CENTRE, centerface.SIZE),
