@@ -97,16 +97,23 @@ def in_picture(estimate: Estimate, matrices: np.ndarray) -> Estimate:
     return Estimate(points, (estimate.uncertainty / scale).astype(np.float32))
 
 
-def score_faces(estimate: Estimate, boxes: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
+def score_faces(
+    estimate: Estimate,
+    boxes: np.ndarray,
+    shape: tuple[int, ...],
+    *,
+    markup: Markup = IBUG68,
+    half_score: float = UNCERTAINTY_AT_HALF_SCORE,
+) -> np.ndarray:
     """How likely each estimate is one of a face: `(n,)`, 0 to 1.
 
     `boxes` `(n, 4)` are those that the crops were made from, and `shape` is the picture's. The
     score falls from 1 to 0 as `Estimate.relative_uncertainty` rises to
-    `2 * UNCERTAINTY_AT_HALF_SCORE`, and is 0 where the points do not span a face or lie far from
+    `2 * half_score`, and is 0 where the points do not span a face or lie far from
     the box.
     """
-    score = np.clip(1 - estimate.relative_uncertainty() / (2 * UNCERTAINTY_AT_HALF_SCORE), 0, 1)
-    found = geometry.landmark_box(estimate.points)
+    score = np.clip(1 - estimate.relative_uncertainty(markup) / (2 * half_score), 0, 1)
+    found = markup.face_boxes(estimate.points)
     side = boxes[:, 2:].max(axis=1, keepdims=True)
     size = np.maximum(found[:, 2:].max(axis=1, keepdims=True), 1e-6) / np.maximum(side, 1)
     moved = found[:, :2] + found[:, 2:] / 2 - boxes[:, :2] - boxes[:, 2:] / 2

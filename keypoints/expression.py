@@ -8,25 +8,32 @@ has the same ratio of its inner lips. A head that turns sideways narrows widths 
 
 import numpy as np
 
-EYES = (((36, 39), (37, 41), (38, 40)), ((42, 45), (43, 47), (44, 46)))  # corners, then pairs
-MOUTH = ((60, 64), (61, 67), (62, 66), (63, 65))
+from keypoints.markup import IBUG68, Markup
+
+EYES = ("right_eye_opening", "left_eye_opening")  # roles of a markup
+MOUTH = "mouth_opening"
 
 
-def eye_opening(points: np.ndarray) -> np.ndarray:
-    """Mean of both eyes' ratio `(...)` of `points` `(..., 68, 2)`; infinite or NaN at width 0."""
-    return np.mean([openings(points, eye) for eye in EYES], axis=0)
+def eye_opening(points: np.ndarray, markup: Markup = IBUG68) -> np.ndarray:
+    """Mean of both eyes' ratio `(...)` of `points` `(..., k, 2)`.
+
+    Infinite or NaN at width 0; NaN where the markup does not have the roles.
+    """
+    return np.mean([opening(points, markup, eye) for eye in EYES], axis=0)
 
 
-def mouth_opening(points: np.ndarray) -> np.ndarray:
-    """The inner lips' ratio `(...)` of `points` `(..., 68, 2)`; infinite or NaN at width 0."""
-    return openings(points, MOUTH)
+def mouth_opening(points: np.ndarray, markup: Markup = IBUG68) -> np.ndarray:
+    """The inner lips' ratio `(...)` of `points` `(..., k, 2)`, as `eye_opening`."""
+    return opening(points, markup, MOUTH)
 
 
-def openings(points: np.ndarray, pairs: tuple[tuple[int, int], ...]) -> np.ndarray:
-    """Ratio `(...)` of `points` `(..., 68, 2)`: mean distance of the `pairs` after the first, over
-    that of the first, the corners; infinite or NaN at width 0."""
+def opening(points: np.ndarray, markup: Markup, role: str) -> np.ndarray:
+    """Ratio `(...)` of `points` `(..., k, 2)`: mean distance of the pairs of points of `role` after
+    the first, over that of the first, the corners; infinite or NaN at width 0, NaN without role."""
     points = np.asarray(points, np.float64)
-    ends = points[..., [list(pair) for pair in pairs], :]  # (..., pairs, 2, 2)
+    if not markup.has(role):
+        return np.full(points.shape[:-2], np.nan)
+    ends = points[..., np.reshape(markup.roles[role], (-1, 2)), :]  # (..., pairs, 2, 2)
     width, *heights = np.moveaxis(np.linalg.norm(ends[..., 0, :] - ends[..., 1, :], axis=-1), -1, 0)
     with np.errstate(divide="ignore", invalid="ignore"):
         return np.mean(heights, axis=0) / width

@@ -121,6 +121,25 @@ class Markup:
             return None
         return np.column_stack([self.mean, self.depth])
 
+    @cached_property
+    def rigid(self) -> tuple[list[int], np.ndarray] | None:
+        """The points that keep their place on a head, and where `(k, 3)`; None: no head pose.
+
+        Those of the role `rigid`, or of that of the points of iBUG where this markup has them.
+        """
+        if self.shape is not None and self.has("rigid"):
+            points = list(self.roles["rigid"])
+            return points, self.shape[points]
+        if self.name == "ibug68":
+            return None
+        try:
+            order = self.map_to(IBUG68)
+        except InputError:
+            return None
+        there, shape = IBUG68.rigid or ([], np.empty((0, 3)))
+        points = [order[point] for point in there]
+        return (points, shape) if min(points, default=-1) >= 0 else None
+
     @property
     def normalisers(self) -> tuple[str, ...]:
         """The names of `NORMALISERS` whose points this markup has."""

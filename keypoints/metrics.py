@@ -1,13 +1,14 @@
 """Error metrics of predicted points: NumPy functions that return one value per image.
 
-Callers average. `truth` and `predicted` are `(n, 68, 2)` in pixels of their images. A point that
+Callers average. `truth` and `predicted` are `(n, k, 2)` in pixels of their images. A point that
 is not annotated is NaN in `truth` and left out of every mean. A prediction is NaN where no face was
 found, and so are its errors; `auc` and `failure_rate` count such an image as a failure.
 """
 
 import numpy as np
 
-from keypoints import landmarks
+from keypoints.errors import InputError, near_miss
+from keypoints.markup import IBUG68, NORMALISERS, Markup
 
 LIMIT = 0.08  # share of the normaliser; an image with a larger error is a failure
 SHORT_SIDE = 255  # short side of images, pixels, at which the old project measured errors
@@ -15,7 +16,7 @@ YAW_BINS = (30.0, 60.0)  # degrees, bin edges of |yaw|
 
 
 def point_errors(truth: np.ndarray, predicted: np.ndarray) -> np.ndarray:
-    """Euclidean distance of each predicted point to its annotation `(n, 68)`, pixels."""
+    """Euclidean distance of each predicted point to its annotation `(n, k)`, pixels."""
     return np.linalg.norm(np.asarray(predicted, np.float64) - truth, axis=-1)
 
 
@@ -25,47 +26,66 @@ def mean_error(truth: np.ndarray, predicted: np.ndarray) -> np.ndarray:
 
 
 def annotated(truth: np.ndarray) -> np.ndarray:
-    """Which points `(n, 68)` are annotated."""
+    """Which points `(n, k)` are annotated."""
     return np.isfinite(truth).all(axis=-1)
 
 
-def inter_ocular(truth: np.ndarray) -> np.ndarray:
-    """Distance between the outer eye corners, points 36 and 45 `(n,)`, pixels.
-
-    A corner that is not annotated is estimated (`landmarks.complete`).
-    """
-    right, left = landmarks.OUTER_EYE_CORNERS
-    whole = landmarks.complete(truth)
-    return np.linalg.norm(whole[:, left] - whole[:, right], axis=-1)
+def inter_ocular(truth: np.ndarray, markup: Markup = IBUG68) -> np.ndarray:
+    """Distance between the outer eye corners `(n,)`, pixels; 36 and 45 of the points of iBUG."""
+    return _distance(truth, markup, "inter_ocular")
 
 
-def inter_pupil(truth: np.ndarray) -> np.ndarray:
-    """Distance between the eye centres, each the mean of six points `(n,)`, pixels."""
-    whole = landmarks.complete(truth)
-    right, left = (whole[:, landmarks.PARTS[eye]].mean(1) for eye in ("right_eye", "left_eye"))
+def inter_pupil(truth: np.ndarray, markup: Markup = IBUG68) -> np.ndarray:
+    """Distance between the eye centres, each the mean of an eye's points `(n,)`, pixels."""
+    return _distance(truth, markup, "inter_pupil")
+
+
+def _distance(truth: np.ndarray, markup: Markup, normaliser: str) -> np.ndarray:
+    """Distance `(n,)` of the middles of two roles; points not annotated are estimated."""
+    whole = markup.complete(truth)
+    right, left = (
+        whole[:, markup.points_of(role, f"the normaliser {normaliser}")].mean(axis=1)
+        for role in NORMALISERS[normaliser]
+    )
     return np.linalg.norm(left - right, axis=-1)
 
 
-NORMALISERS = ("inter_ocular", "inter_pupil", "box_diagonal", "box")
+def sizes(truth: np.ndarray, boxes: np.ndarray, markup: Markup = IBUG68) -> dict[str, np.ndarray]:
+    """Each face's size `(n,)` by the names of `markup.normalisers`, pixels.
 
-
-def sizes(truth: np.ndarray, boxes: np.ndarray) -> dict[str, np.ndarray]:
-    """Each face's size `(n,)` by the names of `NORMALISERS`, pixels.
-
-    `boxes` `(n, 4)` are tight boxes of whole faces. `box` is the square root of their area, as in
-    the literature on AFLW2000-3D: unlike the distance of the eyes it is also valid for profiles.
+    `boxes` `(n, 4)` are the face boxes. `box` is the square root of their area, as in the
+    literature on AFLW2000-3D: unlike the distance of the eyes it is also valid for profiles.
     """
-    measures = (
-        inter_ocular(truth),
-        inter_pupil(truth),
-        np.linalg.norm(boxes[:, 2:], axis=-1),
-        np.sqrt(boxes[:, 2:].prod(axis=-1)),
-    )
-    return dict(zip(NORMALISERS, measures))
+    measures = {
+        "box_diagonal": np.linalg.norm(boxes[:, 2:], axis=-1),
+        "box": np.sqrt(boxes[:, 2:].prod(axis=-1)),
+    }
+    return {
+        name: measures[name] if name in measures else _distance(truth, markup, name)
+        for name in markup.normalisers
+    }
+
+
+def nme(
+    truth: np.ndarray,
+    predicted: np.ndarray,
+    boxes: np.ndarray,
+    markup: Markup = IBUG68,
+    normaliser: str | None = None,
+) -> np.ndarray:
+    """Mean point distance divided by the size `(n,)` of `sizes`, that of the markup unless named.
+
+    Raises InputError for a normaliser that the markup does not have.
+    """
+    name = normaliser or markup.normaliser
+    if name not in markup.normalisers:
+        known = list(markup.normalisers)
+        raise InputError(f"normaliser={name}: {markup.name} has no such{near_miss(name, known)}")
+    return mean_error(truth, predicted) / sizes(truth, boxes, markup)[name]
 
 
 def inter_ocular_nme(truth: np.ndarray, predicted: np.ndarray) -> np.ndarray:
-    """Mean point distance divided by the distance of the outer eye corners `(n,)`."""
+    """Mean distance of the points of iBUG divided by that of the outer eye corners `(n,)`."""
     return mean_error(truth, predicted) / inter_ocular(truth)
 
 
@@ -96,7 +116,7 @@ def failure_rate(nme: np.ndarray, limit: float = LIMIT) -> float:
 
 
 def pixel_differences(truth: np.ndarray, predicted: np.ndarray, shapes: np.ndarray) -> np.ndarray:
-    """Coordinate differences `(n, 136)` with the short side of each image scaled to 255 pixels.
+    """Coordinate differences `(n, 2 k)` with the short side of each image scaled to 255 pixels.
 
     NaN where not annotated. `shapes` `(n, 2)`: height and width of the images. This is the protocol
     of the old project.

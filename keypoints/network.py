@@ -18,8 +18,7 @@ class Network:
 
     predict: Predict
     crop: Crop
-    markup: Markup = IBUG68
-    # `Estimate.relative_uncertainty` of a face score of a half.
-    half_score: float = UNCERTAINTY_AT_HALF_SCORE
     source: Path | None = None  # file that its weights were read from
     trained_on: str = ""  # data sets, as in `Config.data`
+    markup: Markup = IBUG68
+    half_score: float = UNCERTAINTY_AT_HALF_SCORE  # `Estimate.relative_uncertainty` of a score 0.5

@@ -1,6 +1,6 @@
-"""Head pose from the 68 points: the rotation between an average head and a face in a picture.
+"""Head pose from points: the rotation between an average head and a face in a picture.
 
-The head frame is that of `head_shape`: x to the viewer's right, y down, z towards the viewer.
+The head frame is that of `Markup.shape`: x to the viewer's right, y down, z towards the viewer.
 Angles are degrees, those of R = Rx(pitch) Ry(yaw) Rz(roll), the order that 300W-LP and
 AFLW2000-3D use (Zhu et al., "Face Alignment Across Large Poses", 2016). Positive yaw turns the
 face to the viewer's right (their sign is the opposite), positive pitch up, positive roll clockwise
@@ -11,20 +11,14 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from keypoints.head_shape import MEAN_SHAPE
+from keypoints.markup import IBUG68, Markup
 
-# Points that keep their place on the head: brows, nose, eyes and the upper lip. The lower lip and
-# the chin move in speech, and the jaw's points slide along the cheek as a head turns.
-RIGID = [*range(17, 55), *range(60, 65)]
 FLAT = 0.1  # points whose one side is less than this share of the other are no face
 SMALLEST = 2.0  # pixels per head unit: smaller faces have no pose
 FARTHEST = 1e6  # pixels: points beyond it are no face
 ITERATIONS = 10  # of the least-squares fit at most
 PRECISION = 1e-4  # radians: smaller steps end it
 
-_CENTRE = MEAN_SHAPE[RIGID].mean(axis=0)
-_SHAPE = MEAN_SHAPE[RIGID] - _CENTRE  # (k, 3)
-_SQUARES = _SHAPE.T @ _SHAPE  # (3, 3)
 # Matrices of the cross products by x, y and z.
 _CROSS = np.array([[[0, 0, 0], [0, 0, -1], [0, 1, 0]], [[0, 0, 1], [0, 0, 0], [-1, 0, 0]],
                    [[0, -1, 0], [1, 0, 0], [0, 0, 0]]], np.float64)  # fmt: skip
@@ -39,37 +33,45 @@ class Pose:
     roll: float  # positive: clockwise in the picture
 
 
-def estimate_pose(points: np.ndarray) -> Pose:
-    """The pose of one face, `points` `(68, 2)` in pixels of its picture."""
-    rotation, _ = fit_rotation(points)
+def estimate_pose(points: np.ndarray, markup: Markup = IBUG68) -> Pose:
+    """The pose of one face, `points` `(k, 2)` in pixels of its picture; NaN as `fit_rotation`."""
+    rotation, _ = fit_rotation(points, markup)
     yaw, pitch, roll = angles(rotation).tolist()
     return Pose(yaw, pitch, roll)
 
 
-def fit_rotation(points: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def fit_rotation(points: np.ndarray, markup: Markup = IBUG68) -> tuple[np.ndarray, np.ndarray]:
     """Rotations `(..., 3, 3)` from the head frame to the camera, and pixels per head unit `(...)`.
 
-    `points` `(..., 68, 2)`. Least squares over the rigid points under weak perspective: starts at
-    the nearest scaled rotation of the affine fit and takes Gauss-Newton steps on the rotation.
+    `points` `(..., k, 2)`. Least squares over the rigid points (`Markup.rigid`) under weak
+    perspective: starts at the nearest scaled rotation of the affine fit and takes Gauss-Newton
+    steps on the rotation.
     On annotated points of AFLW2000-3D its yaw is 3.1 degrees off within 60 degrees, and that of the
     affine fit 3.5. NaN where points are not finite or a million pixels off, fall on one spot or one
-    line, or span under two pixels.
+    line, span under two pixels, or where the markup has no rigid points.
     """
     points = np.asarray(points, np.float64)
     faces = points.reshape(-1, *points.shape[-2:])
     rotation, size = np.full((len(faces), 3, 3), np.nan), np.full(len(faces), np.nan)
+    if markup.rigid is None:
+        return rotation.reshape(*points.shape[:-2], 3, 3), size.reshape(points.shape[:-2])
+    rigid, shape = markup.rigid
+    shape = shape - shape.mean(axis=0)  # (k, 3)
+    squares = shape.T @ shape
     with np.errstate(invalid="ignore"):
         usable = (np.abs(faces) <= FARTHEST).all(axis=(1, 2))
-    seen = faces[usable][:, RIGID]
+    seen = faces[usable][:, rigid]
     seen -= seen.mean(axis=1, keepdims=True)
-    moments = seen.swapaxes(1, 2) @ _SHAPE
-    affine = moments @ np.linalg.inv(_SQUARES)
+    moments = seen.swapaxes(1, 2) @ shape
+    affine = moments @ np.linalg.inv(squares)
     left, stretch, right = np.linalg.svd(affine, full_matrices=False)
     spans = (stretch.mean(axis=1) >= SMALLEST) & (stretch[:, 1] >= FLAT * stretch[:, 0])
     usable[usable] = spans
     across = (left @ right)[spans]
     start = np.concatenate([across, np.cross(across[:, :1], across[:, 1:])], axis=1)
-    rotation[usable], size[usable] = _refine(moments[spans], start, stretch[spans].mean(axis=1))
+    rotation[usable], size[usable] = _refine(
+        moments[spans], squares, start, stretch[spans].mean(axis=1)
+    )
     return rotation.reshape(*points.shape[:-2], 3, 3), size.reshape(points.shape[:-2])
 
 
@@ -82,11 +84,12 @@ def angles(rotation: np.ndarray) -> np.ndarray:
 
 
 def _refine(
-    moments: np.ndarray, rotation: np.ndarray, size: np.ndarray
+    moments: np.ndarray, squares: np.ndarray, rotation: np.ndarray, size: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
     """Gauss-Newton on |seen - shape A'|^2, A the upper two rows of size * R, over R and size.
 
-    `moments` `(n, 2, 3)` are seen' shape: with shape' shape they are all that the sum depends on.
+    `moments` `(n, 2, 3)` are seen' shape: with `squares`, shape' shape, they are all that the sum
+    depends on.
     A small turn w changes R to R + [w] R, with [w] the matrix of the cross product by w.
     """
     for _ in range(ITERATIONS):
@@ -94,9 +97,9 @@ def _refine(
         # Derivatives of A by w and by the logarithm of the size, (n, 4, 2, 3).
         turned = size[:, None, None, None] * (_CROSS[:, :2] @ rotation[:, None])
         slopes = np.concatenate([turned, flat[:, None]], axis=1)
-        system = (slopes @ _SQUARES).reshape(-1, 4, 6) @ slopes.reshape(-1, 4, 6).swapaxes(1, 2)
+        system = (slopes @ squares).reshape(-1, 4, 6) @ slopes.reshape(-1, 4, 6).swapaxes(1, 2)
         system += 1e-9 * np.trace(system, axis1=1, axis2=2)[:, None, None] * np.eye(4)
-        apart = (moments - flat @ _SQUARES).reshape(-1, 6, 1)
+        apart = (moments - flat @ squares).reshape(-1, 6, 1)
         step = np.linalg.solve(system, slopes.reshape(-1, 4, 6) @ apart)[..., 0]
         rotation = _turns(step[:, :3]) @ rotation
         size = size * np.exp(np.clip(step[:, 3], -1, 1))

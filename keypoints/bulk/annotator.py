@@ -13,7 +13,7 @@ import numpy as np
 from keypoints import geometry
 from keypoints.bulk.inputs import Picture
 from keypoints.bulk.tables import Annotated, text_of
-from keypoints.estimate import Estimate, in_picture, score_faces
+from keypoints.estimate import Estimate, in_picture
 from keypoints.inference.detections import Detections, Detector
 from keypoints.inference.predictor import BATCH, Predictor
 from keypoints.pose import angles, fit_rotation
@@ -110,9 +110,10 @@ class Annotator:
         faces: list[dict[str, Any]] = []
         if searched.shape:
             estimate = in_picture(estimate, searched.matrices)
-            scores = score_faces(estimate, searched.found.boxes, searched.shape)
-            boxes = geometry.landmark_box(estimate.points).tolist()
-            poses = angles(fit_rotation(estimate.points)[0]).tolist()
+            markup = self._predictor.network.markup
+            scores = self._predictor.scored(estimate, searched.found.boxes, searched.shape).scores
+            boxes = markup.face_boxes(estimate.points).tolist()
+            poses = angles(fit_rotation(estimate.points, markup)[0]).tolist()
             for number, points in enumerate(estimate.points):
                 values = [*boxes[number], *poses[number], scores[number]]
                 faces.append(

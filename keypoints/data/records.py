@@ -91,6 +91,18 @@ class Records:
             markup=markup,
         )
 
+    def seen_by(self, markup: Markup) -> "Records":
+        """These faces as the networks of `markup` see them: with its mean and its face boxes.
+
+        Raises InputError where its points are others.
+        """
+        if difference := self.markup.difference(markup):
+            raise InputError(f"{self.name} has other points than the network: {difference}")
+        if self.markup.face_box == markup.face_box or markup.face_box is None:
+            return replace(self, markup=markup)
+        boxes = markup.face_boxes(markup.complete(self.points))
+        return replace(self, markup=markup, boxes=boxes)
+
     def digest(self) -> str:
         """SHA-256 over the ordered file names and points; equal for equal splits."""
         digest = hashlib.sha256("\n".join(self.files).encode())

@@ -66,7 +66,9 @@ def background_boxes(records: Records, *, seed: int = 0) -> tuple[np.ndarray, np
     return boxes, placed
 
 
-def separation(faces: np.ndarray, background: np.ndarray) -> dict[str, Any]:
+def separation(
+    faces: np.ndarray, background: np.ndarray, *, half_score: float = UNCERTAINTY_AT_HALF_SCORE
+) -> dict[str, Any]:
     """How well a threshold on relative uncertainty tells faces `(n,)` from background `(m,)`.
 
     The area under the ROC curve is the share of pairs in which the face has the lower uncertainty;
@@ -86,14 +88,12 @@ def separation(faces: np.ndarray, background: np.ndarray) -> dict[str, Any]:
         "false_alarms": FALSE_ALARMS,
         "recall": float((faces < threshold).mean()),
         "median_relative_uncertainty": [float(np.median(faces)), float(np.median(background))],
-        "taken_for_faces": [
-            float((group <= UNCERTAINTY_AT_HALF_SCORE).mean()) for group in (faces, background)
-        ],
+        "taken_for_faces": [float((group <= half_score).mean()) for group in (faces, background)],
     }
 
 
 def measure(network: Network, records: Records, **facts: Any) -> dict[str, Any]:
-    """`facts`, calibration in percent of the inter-ocular distance, and separation; truth boxes.
+    """`facts`, calibration in percent of the markup's normaliser, and separation; truth boxes.
 
     Separation is None where no picture has room beside its face.
     """
@@ -101,17 +101,22 @@ def measure(network: Network, records: Records, **facts: Any) -> dict[str, Any]:
     def estimate(boxes: np.ndarray) -> Estimate:
         return predict_points(network, records, boxes)
 
+    markup = network.markup
+    records = records.seen_by(markup)
+    size = metrics.sizes(records.points, records.boxes, markup)[markup.normaliser]
     found = estimate(records.boxes)
-    errors, expected = errors_of(found, records, 100 / metrics.inter_ocular(records.points))
+    errors, expected = errors_of(found, records, 100 / size)
     boxes, placed = background_boxes(records)
-    beside = estimate(boxes).relative_uncertainty()[placed]
-    faces = found.relative_uncertainty()
+    beside = estimate(boxes).relative_uncertainty(markup)[placed]
+    faces = found.relative_uncertainty(markup)
     return {
         **facts,
         "split": records.name,
         "split_sha256": records.digest(),
         "calibration": calibration(errors, expected),
-        "separation": separation(faces, beside) if len(beside) else None,
+        "separation": separation(faces, beside, half_score=network.half_score)
+        if len(beside)
+        else None,
     }
 
 

@@ -20,7 +20,7 @@ class Evaluation(NamedTuple):
     """The report of a model, and what it is about."""
 
     report: dict[str, Any]  # as of `protocol.evaluate`
-    points: np.ndarray  # (n, 68, 2) float32, pixels of the pictures; NaN where no face was found
+    points: np.ndarray  # (n, k, 2) float32, pixels of the pictures; NaN where no face was found
 
 
 def evaluate_model(
@@ -31,18 +31,20 @@ def evaluate_model(
     boxes: str = "truth",
     detector: str | Path = detectors.DEFAULT,
     flip: bool = False,
-    normaliser: str = "inter_ocular",
+    normaliser: str | None = None,
     **facts: Any,
 ) -> Evaluation:
     """Evaluate a model, or one that is named as in `load_network`, on all of `records`.
 
     `boxes`: the source of the face boxes, one of `BOXES`: tight boxes of the annotated points, the
     same with noise, or those that `detector` finds. A network of whole frames takes no boxes.
-    `flip`: average with the prediction for the flipped crop. `normaliser` as in `metrics.sizes`;
-    `facts` go into the report as they are. Raises InputError for names that are not known, and
-    where no face is found in any picture.
+    `flip`: average with the prediction for the flipped crop. `normaliser` as in `metrics.sizes`,
+    that of the markup unless given; `facts` go into the report as they are. Raises InputError for
+    names that are not known, for records with other points than the network's, and where no face
+    is found in any picture.
     """
     network = model if isinstance(model, Network) else load_network(model)
+    records = records.seen_by(network.markup)
     facts |= model_facts(network, boxes=boxes, detector=detector, flip=flip)
     places, rolls = records.boxes, None
     if boxes == "jittered":
@@ -74,7 +76,7 @@ def model_facts(
 
 
 def evaluate_predictions(
-    path: Path, records: Records, /, *, normaliser: str = "inter_ocular", **facts: Any
+    path: Path, records: Records, /, *, normaliser: str | None = None, **facts: Any
 ) -> Evaluation:
     """Evaluate the predictions of another program, a CSV as of `protocol.read_predictions`."""
     points, false_faces = matching.matched_points(records, protocol.read_predictions(path, records))

@@ -10,6 +10,7 @@ import numpy as np
 from keypoints import geometry, metrics
 from keypoints.crop import Crop
 from keypoints.data.records import Records
+from keypoints.markup import IBUG68, Markup
 from keypoints.media.overlay import PREDICTED, TRUTH, draw_points
 
 PICTURE = 320  # longer side of a whole picture in a contact sheet, pixels
@@ -59,10 +60,15 @@ def error_distribution(curves: dict[str, np.ndarray], path: Path, *, unit: str) 
 
 
 def contact_sheet(
-    crops: Sequence[np.ndarray], points: Sequence[np.ndarray], path: Path, *, columns: int = 8
+    crops: Sequence[np.ndarray],
+    points: Sequence[np.ndarray],
+    path: Path,
+    *,
+    columns: int = 8,
+    markup: Markup = IBUG68,
 ) -> None:
-    """Crops `(224, 224, 3)` uint8 RGB with their points `(68, 2)`, side by side."""
-    tiles = [draw_points(crop, face, TRUTH) for crop, face in zip(crops, points)]
+    """Crops `(224, 224, 3)` uint8 RGB with their points `(k, 2)`, side by side."""
+    tiles = [draw_points(crop, face, TRUTH, markup=markup) for crop, face in zip(crops, points)]
     _write_tiles(tiles, path, columns)
 
 
@@ -79,7 +85,8 @@ def picture_sheet(records: Records, count: int, path: Path, *, columns: int = 6)
         tile = np.zeros((PICTURE, PICTURE, 3), np.uint8)
         tile[:height, :width] = image
         placed = (points + 0.5) * scale - 0.5
-        tiles.append(draw_points(tile, placed.clip(-PICTURE, 2 * PICTURE), TRUTH))
+        placed = placed.clip(-PICTURE, 2 * PICTURE)
+        tiles.append(draw_points(tile, placed, TRUTH, markup=records.markup))
     _write_tiles(tiles, path, columns)
 
 
@@ -92,15 +99,16 @@ def gallery(
     path: Path,
     *,
     columns: int = 6,
+    markup: Markup = IBUG68,
 ) -> None:
     """Faces cut from pictures at their boxes, annotated points green, found ones red."""
     tiles = []
     for image, box, true, found, caption in zip(images, boxes, truth, predicted, captions):
         matrix = Crop(1.5, TILE).matrices(box)
         tile = geometry.crop(image, matrix, size=TILE)
-        tile = draw_points(tile, geometry.apply(matrix, true), TRUTH)
+        tile = draw_points(tile, geometry.apply(matrix, true), TRUTH, markup=markup)
         if np.isfinite(found).all():
-            tile = draw_points(tile, geometry.apply(matrix, found), PREDICTED)
+            tile = draw_points(tile, geometry.apply(matrix, found), PREDICTED, markup=markup)
         for colour, width in (((0, 0, 0), 3), ((255, 255, 255), 1)):
             cv2.putText(
                 tile,

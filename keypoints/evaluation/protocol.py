@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from keypoints import landmarks, metrics, pose
+from keypoints import metrics, pose
 from keypoints.data.pipeline import evaluation_pipeline
 from keypoints.data.records import Records
 from keypoints.errors import InputError, near_miss, refuse
@@ -68,17 +68,17 @@ def predict_points(
     return estimate
 
 
-def mean_face(boxes: np.ndarray) -> np.ndarray:
-    """The mean face in each box `(n, 4)`: a baseline that uses no pixels."""
+def mean_face(boxes: np.ndarray, mean: np.ndarray) -> np.ndarray:
+    """The mean face of a markup `(k, 2)` in each box `(n, 4)`: a baseline that uses no pixels."""
     centre = boxes[:, None, :2] + boxes[:, None, 2:] / 2
     side = boxes[:, 2:].max(axis=1)[:, None, None]
-    return (centre + side * landmarks.MEAN_FACE).astype(np.float32)
+    return (centre + side * mean).astype(np.float32)
 
 
 def read_predictions(path: str | Path, records: Records) -> dict[str, np.ndarray]:
-    """Faces `(k, 68, 2)` in each picture of the records, from a CSV file of another program.
+    """Faces `(m, k, 2)` in each picture of the records, from a CSV file of another program.
 
-    Rows are `file, x0, y0, .., x67, y67` in picture pixels: one for each face that was found, in
+    Rows are `file, x0, y0, x1, y1, ..` in picture pixels: one for each face that was found, in
     any order, or one of empty cells where none was. Rows of files that are not in the split, such
     as a header, are ignored. Raises InputError for a picture of the split without a row, and for
     cells that are not finite numbers: up to 20 of them by line and reason.
@@ -87,7 +87,7 @@ def read_predictions(path: str | Path, records: Records) -> dict[str, np.ndarray
     groups = matching.pictures(records)
     picture_of = {records.files[i]: picture for picture in groups for i in groups[picture]}
     found: dict[str, list[np.ndarray]] = {}
-    problems = []
+    problems, count = [], records.markup.count
     try:
         with open(path, newline="") as file:
             rows = list(csv.reader(file))
@@ -99,10 +99,8 @@ def read_predictions(path: str | Path, records: Records) -> dict[str, np.ndarray
         if not row or row[0] not in picture_of:
             continue
         faces = found.setdefault(picture_of[row[0]], [])
-        if len(row) != 1 + 2 * landmarks.COUNT:
-            problems.append(
-                f"line {line}: {len(row)} columns, {1 + 2 * landmarks.COUNT} are expected"
-            )
+        if len(row) != 1 + 2 * count:
+            problems.append(f"line {line}: {len(row)} columns, {1 + 2 * count} are expected")
         elif any(cell.strip() for cell in row[1:]):
             try:
                 face = np.array(row[1:], np.float32)
@@ -115,47 +113,37 @@ def read_predictions(path: str | Path, records: Records) -> dict[str, np.ndarray
     problems += [f"{picture} has no row" for picture in groups if picture not in found]
     refuse(problems, f"predictions={path}, against {records.name},")
     return {
-        picture: np.array(faces, np.float32).reshape(-1, landmarks.COUNT, 2)
+        picture: np.array(faces, np.float32).reshape(-1, count, 2)
         for picture, faces in found.items()
     }
 
 
 def evaluate(
-    records: Records, predicted: np.ndarray, *, normaliser: str = "inter_ocular", **facts: Any
+    records: Records, predicted: np.ndarray, *, normaliser: str | None = None, **facts: Any
 ) -> dict[str, Any]:
     """The report: `facts` as given (model, box source, ...), then the measurements.
 
-    `predicted` `(n, 68, 2)` in picture pixels; NaN where no face was found. Means are over the
+    `predicted` `(n, k, 2)` in picture pixels; NaN where no face was found. Means are over the
     faces found, and over the points that are annotated; AUC and failures are over all faces. NME
-    values are percent of the `normaliser`, one of `metrics.NORMALISERS`. The mean face is put into
-    truth boxes. Raises InputError without predictions or without annotated points.
+    values are percent of the `normaliser`, one of the `normalisers` of the records' markup, its
+    usual one unless given. The mean face is put into truth boxes. Raises InputError without
+    predictions or without annotated points.
     """
-    truth = records.points
-    if normaliser not in metrics.NORMALISERS:
-        known = list(metrics.NORMALISERS)
+    truth, markup = records.points, records.markup
+    normaliser = normaliser or markup.normaliser
+    if normaliser not in markup.normalisers:
+        known = list(markup.normalisers)
         raise InputError(f"normaliser={normaliser} is not known{near_miss(normaliser, known)}")
     if len(predicted) != len(records):
         raise InputError(f"{len(predicted)} predictions for {len(records)} images")
     found = np.isfinite(predicted).all(axis=(1, 2))
     if not found.any():
         raise InputError(f"{records.name}: no face was found in any of the {len(records)} images")
-    sizes = metrics.sizes(truth, records.boxes)
+    sizes = metrics.sizes(truth, records.boxes, markup)
     size = sizes[normaliser]
     flat = np.flatnonzero(size == 0)
     refuse([f"{records.files[i]}: its {normaliser} is 0" for i in flat], records.name)
     errors = metrics.mean_error(truth, predicted)
-    nme = errors / size
-    differences = metrics.pixel_differences(truth, predicted, records.shapes)[found]
-    shares = metrics.point_errors(truth, predicted) / size[:, None]
-    offset = metrics.mean_offset(truth, predicted, size)
-    aligned = predicted - offset * size[:, None, None]
-    people = np.array(records.identities) if all(records.identities) else np.arange(len(records))
-    baseline = metrics.mean_error(truth, mean_face(records.boxes)) / size
-
-    def part_of(part: slice, chosen: np.ndarray) -> float | None:
-        annotated = shares[chosen][:, part]
-        return _percent(annotated[np.isfinite(annotated)])
-
     return {
         **facts,
         "split": records.name,
@@ -168,6 +156,22 @@ def evaluate(
             name: _percent(errors[found & (each > 0)] / each[found & (each > 0)])
             for name, each in sizes.items()
         },
+        **_distribution(records, predicted, errors / size, size),
+        **_by_parts(records, predicted, size),
+        "mean_face": _baseline(records, size),
+    }
+
+
+def _distribution(
+    records: Records, predicted: np.ndarray, nme: np.ndarray, size: np.ndarray
+) -> dict[str, Any]:
+    """What the errors `nme` `(n,)` of the faces are like, and the offset that they share."""
+    truth, found = records.points, np.isfinite(nme)
+    people = np.array(records.identities) if all(records.identities) else np.arange(len(records))
+    offset = metrics.mean_offset(truth, predicted, size)
+    aligned = predicted - offset * size[:, None, None]
+    differences = metrics.pixel_differences(truth, predicted, records.shapes)[found]
+    return {
         "nme_interval": [
             100 * end for end in metrics.bootstrap_interval(nme[found], people[found])
         ],
@@ -180,31 +184,58 @@ def evaluate(
         },
         "smooth_l1_px_at_255": float(metrics.smooth_l1(differences).mean()),
         "mean_absolute_px_at_255": float(np.nanmean(np.abs(differences))),
-        "parts": {part: part_of(where, found) for part, where in landmarks.REPORT_PARTS.items()},
+    }
+
+
+def _by_parts(records: Records, predicted: np.ndarray, size: np.ndarray) -> dict[str, Any]:
+    """Errors by part of the face, of covered points where any are told, and by yaw."""
+    truth, parts = records.points, records.markup.parts
+    shares = metrics.point_errors(truth, predicted) / size[:, None]
+    nme = metrics.mean_error(truth, predicted) / size
+    found = np.isfinite(predicted).all(axis=(1, 2))
+
+    def mean_of(values: np.ndarray) -> float | None:
+        return _percent(values[np.isfinite(values)])
+
+    covered = {"covered": mean_of(shares[records.covered])} if records.covered.any() else {}
+    return {
+        "parts": {name: mean_of(shares[found][:, part]) for name, part in parts.items()} | covered,
         "yaw": {
             f"{low:.0f} to {high:.0f}" if high < np.inf else f"over {low:.0f}": {
                 "images": int(chosen.sum()),
                 "recall": _percent(found[chosen]),
                 "nme": _percent(nme[found & chosen]),
-                "inner": part_of(landmarks.REPORT_PARTS["inner"], found & chosen),
+                "inner": mean_of(shares[found & chosen][:, parts.get("inner", ())]),
                 "failures_at_0.08": _percent(~(nme[chosen] <= metrics.LIMIT)),
             }
             for low, high, chosen in yaw_bins(records)
         },
-        "mean_face": {
-            "nme": _percent(baseline),
-            "auc_at_0.08": metrics.auc(baseline),
-            "failures_at_0.08": 100 * metrics.failure_rate(baseline),
-        },
+    }
+
+
+def _baseline(records: Records, size: np.ndarray) -> dict[str, Any] | None:
+    """The errors of the mean face in truth boxes; None for a markup without a mean."""
+    mean = records.markup.mean
+    if mean is None:
+        return None
+    nme = metrics.mean_error(records.points, mean_face(records.boxes, mean)) / size
+    return {
+        "nme": _percent(nme),
+        "auc_at_0.08": metrics.auc(nme),
+        "failures_at_0.08": 100 * metrics.failure_rate(nme),
     }
 
 
 def yaw_bins(records: Records) -> list[tuple[float, float, np.ndarray]]:
     """Bins of the absolute yaw: low and high edge in degrees, and the records in it `(n,)` bool.
 
-    The yaw is that of the records if given, else that of the annotated points.
+    The yaw is that of the records if given, else that of the annotated points. None of a markup
+    without a head pose whose records do not tell it.
     """
-    seen = pose.angles(pose.fit_rotation(records.completed_points())[0])[:, 0]
+    if records.markup.rigid is None and not np.isfinite(records.yaw).any():
+        return []
+    rotations, _ = pose.fit_rotation(records.completed_points(), records.markup)
+    seen = pose.angles(rotations)[:, 0]
     turn = np.abs(np.where(np.isfinite(records.yaw), records.yaw, seen))
     edges = itertools.pairwise((0.0, *metrics.YAW_BINS, np.inf))
     return [(low, high, (low <= turn) & (turn < high)) for low, high in edges]

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from keypoints import landmarks, metrics
+from keypoints import metrics
 from keypoints.checks import json_object
 from keypoints.data.records import Records
 from keypoints.errors import InputError
@@ -81,14 +81,10 @@ def table(report: dict[str, Any]) -> str:
         for name, bin in report["yaw"].items()
         if bin["images"]
     ]
-    mean = report["mean_face"]
-    rows.append(
-        (
-            "mean face",
-            f"{mean['nme']:.2f} %, AUC {mean['auc_at_0.08']:.3f}, "
-            f"failures {mean['failures_at_0.08']:.1f} % (in truth boxes)",
-        )
-    )
+    if (mean := report["mean_face"]) is not None:
+        text = f"{mean['nme']:.2f} %, AUC {mean['auc_at_0.08']:.3f}, "
+        text += f"failures {mean['failures_at_0.08']:.1f} % (in truth boxes)"
+        rows.append(("mean face", text))
     if chosen != "inter_ocular":
         rows.append(("", f"all percentages and AUC are of the {NORMALISERS[chosen]}"))
     if report["found"] < images:
@@ -137,15 +133,16 @@ def write_report(
     from keypoints.evaluation.plots import error_distribution, gallery
 
     folder.mkdir(parents=True, exist_ok=True)
-    truth = records.points
-    size = metrics.sizes(truth, records.boxes)[report["normaliser"]]
+    truth, mean = records.points, records.markup.mean
+    size = metrics.sizes(truth, records.boxes, records.markup)[report["normaliser"]]
     nme = metrics.mean_error(truth, predicted) / size
-    baseline = metrics.mean_error(truth, mean_face(records.boxes)) / size
     write_text(folder / "report.json", json.dumps(report, indent=2) + "\n")
     write_text(folder / "per_image.csv", _per_image_csv(records, predicted, size))
     model = Path(str(report.get("model", "predictions"))).stem
     with replacing(folder / "ced.png") as temporary:
-        curves = {model: nme, "mean face": baseline}
+        curves = {model: nme}
+        if mean is not None:
+            curves["mean face"] = metrics.mean_error(truth, mean_face(records.boxes, mean)) / size
         error_distribution(curves, temporary, unit=UNITS[report["normaliser"]])
     ranks = np.argsort(-np.nan_to_num(nme, nan=np.inf), kind="stable")
     spread = np.linspace(len(ranks) - 1, 0, min(SPREAD, len(ranks))).round().astype(int)
@@ -158,6 +155,7 @@ def write_report(
                 predicted[chosen],
                 [_caption(nme[i], records.files[i]) for i in chosen],
                 temporary,
+                markup=records.markup,
             )
 
 
@@ -168,12 +166,12 @@ def _caption(nme: float, file: str) -> str:
 def _per_image_csv(records: Records, predicted: np.ndarray, size: np.ndarray) -> str:
     """One row per image: errors in percent of each face's `size`, then the points."""
     scaled = 100 * metrics.point_errors(records.points, predicted) / size[:, None]
-    axes = [f"{axis}{i}" for i in range(landmarks.COUNT) for axis in "xy"]
+    axes = [f"{axis}{i}" for i in range(records.markup.count) for axis in "xy"]
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(["file", "nme", *landmarks.REPORT_PARTS, *axes])
+    writer.writerow(["file", "nme", *records.markup.parts, *axes])
     for file, errors, points in zip(records.files, scaled, predicted):
-        parts = [errors, *(errors[part] for part in landmarks.REPORT_PARTS.values())]
+        parts = [errors, *(errors[list(part)] for part in records.markup.parts.values())]
         known = [part[np.isfinite(part)] for part in parts]
         cells = [*(part.mean() if part.size else np.nan for part in known), *points.ravel()]
         writer.writerow([file, *(f"{cell:.3f}" if np.isfinite(cell) else "" for cell in cells)])

@@ -17,6 +17,7 @@ from keypoints.data.records import Records
 from keypoints.errors import InputError
 from keypoints.inference.predictor import Predictor
 from keypoints.inference.smoothing import OneEuro, two_sided
+from keypoints.markup import IBUG68, Markup
 from keypoints.network import Network
 
 CLIPS = 24  # stills, spread evenly over the split
@@ -33,35 +34,34 @@ class Clip:
 
     times: np.ndarray  # (t,) seconds
     frames: list[np.ndarray]  # (h, w, 3) uint8 RGB
-    points: np.ndarray  # (t, 68, 2) float32, pixels of the frames
+    points: np.ndarray  # (t, k, 2) float32, pixels of the frames
 
 
-def _moving_average(times: np.ndarray, points: np.ndarray) -> np.ndarray:
+def _moving_average(times: np.ndarray, points: np.ndarray, markup: Markup) -> np.ndarray:
     """Mean of the new points and the last result: the filter that One-Euro is compared with."""
     return np.stack(list(itertools.accumulate(points, lambda last, new: (last + new) / 2)))
 
 
-def _one_euro(times: np.ndarray, points: np.ndarray) -> np.ndarray:
-    smoother = OneEuro()
+def _one_euro(times: np.ndarray, points: np.ndarray, markup: Markup) -> np.ndarray:
+    smoother = OneEuro(markup)
     return np.stack([smoother.smooth(*frame) for frame in zip(points, times)])
 
 
-# Times (t,) and points (t, 68, 2) of one face to smoothed points.
-SMOOTHERS: dict[str, Callable[[np.ndarray, np.ndarray], np.ndarray]] = {
-    "raw": lambda times, points: points,
+# Times (t,), points (t, k, 2) of one face and their markup to smoothed points.
+SMOOTHERS: dict[str, Callable[[np.ndarray, np.ndarray, Markup], np.ndarray]] = {
+    "raw": lambda times, points, markup: points,
     "EMA": _moving_average,
     "One-Euro": _one_euro,
     "two-sided": two_sided,
 }
 
 
-def motion_matrices(points: np.ndarray, motion: str, phase: float) -> np.ndarray:
-    """Matrices `(FRAMES, 2, 3)` from the still to the frames of a clip.
+def motion_matrices(box: np.ndarray, motion: str, phase: float) -> np.ndarray:
+    """Matrices `(FRAMES, 2, 3)` from the still to the frames of a clip of the face in `box`.
 
     `fast`: about once a second the face moves by a quarter of its side, rotates by 12 degrees and
     grows by a tenth, starting at `phase` in radians.
     """
-    box = geometry.landmark_box(points)
     centre, side = box[:2] + box[2:] / 2, box[2:].max()
     swing = 2 * np.pi * np.arange(FRAMES) / RATE + phase
     size = np.zeros_like(swing) if motion == "static" else np.ones_like(swing)
@@ -73,13 +73,15 @@ def motion_matrices(points: np.ndarray, motion: str, phase: float) -> np.ndarray
     return np.concatenate([turn, (centre + shift - turn @ centre)[..., None]], axis=2)
 
 
-def make_clip(image: np.ndarray, points: np.ndarray, motion: str, *, seed: int) -> Clip:
-    """`FRAMES` frames of a still `(h, w, 3)` uint8 and its `(68, 2)` points, with sensor noise,
+def make_clip(
+    image: np.ndarray, points: np.ndarray, box: np.ndarray, motion: str, *, seed: int
+) -> Clip:
+    """`FRAMES` frames of a still `(h, w, 3)` uint8 and its points `(k, 2)`, with sensor noise,
     flickering light and JPEG compression, which differ from frame to frame."""
     import cv2
 
     rng = np.random.default_rng(seed)
-    matrices = motion_matrices(points, motion, phase=rng.uniform(0, 2 * np.pi))
+    matrices = motion_matrices(box, motion, phase=rng.uniform(0, 2 * np.pi))
     frames = []
     for matrix in matrices:
         frame = cv2.warpAffine(image, matrix, image.shape[1::-1], borderMode=cv2.BORDER_REFLECT)
@@ -93,13 +95,13 @@ def make_clip(image: np.ndarray, points: np.ndarray, motion: str, *, seed: int) 
 
 
 def follow(predictor: Predictor, clip: Clip, *, seed: int) -> np.ndarray:
-    """Points `(t, 68, 2)` as the tracker gets them before it smooths: each crop is made from the
+    """Points `(t, k, 2)` as the tracker gets them before it smooths: each crop is made from the
     points of the frame before, the first from the truth, and all boxes have noise."""
     rng = np.random.default_rng(seed)
     points = clip.points[0]
     found = []
     for frame in clip.frames:
-        box = geometry.landmark_box(points)
+        box = predictor.network.markup.face_boxes(points)
         side = box[2:].max()
         middle = box[:2] + box[2:] / 2 + BOX_JITTER * side * rng.standard_normal(2)
         size = box[2:] * np.exp(BOX_JITTER * rng.standard_normal())
@@ -109,20 +111,20 @@ def follow(predictor: Predictor, clip: Clip, *, seed: int) -> np.ndarray:
     return np.stack(found)
 
 
-def flicker(truth: np.ndarray, predicted: np.ndarray) -> float:
-    """Normalised mean flicker of points `(t, 68, 2)`: 100 is one pixel on a face of 256 pixels.
+def flicker(truth: np.ndarray, predicted: np.ndarray, markup: Markup = IBUG68) -> float:
+    """Normalised mean flicker of points `(t, k, 2)`: 100 is one pixel on a face of 256 pixels.
 
     The change of the error from frame to frame, over the face's size, as root mean square over
     points, then over frames (Micaelli et al., "Recurrence without Recurrence", CVPR 2023).
     """
     change = np.linalg.norm(np.diff(truth - predicted, axis=0), axis=-1)
-    size = np.sqrt(geometry.landmark_box(truth)[1:, 2:].prod(axis=-1)) / 256
+    size = np.sqrt(markup.face_boxes(truth)[1:, 2:].prod(axis=-1)) / 256
     per_frame = np.sqrt(np.mean((100 * change / size[:, None]) ** 2, axis=1))
     return float(np.sqrt(np.mean(per_frame**2)))
 
 
 def lag(times: np.ndarray, truth: np.ndarray, predicted: np.ndarray) -> float:
-    """Seconds by which `predicted` `(t, 68, 2)` trails `truth`: the shift that aligns them best.
+    """Seconds by which `predicted` `(t, k, 2)` trails `truth`: the shift that aligns them best.
 
     The mean offset of each point is left out. It has no meaning for a still face.
     """
@@ -144,7 +146,8 @@ def measure(
     """The report: `facts` as they are, then flicker, NME in percent and lag in milliseconds of
     every smoother, means over a static and a fast clip of `clips` (`CLIPS`) faces. Faces with
     missing points are skipped."""
-    predictor = Predictor(network)
+    predictor, markup = Predictor(network), network.markup
+    records = records.seen_by(markup)
     whole = np.flatnonzero(metrics.annotated(records.points).all(axis=1))
     if not len(whole):
         raise InputError(f"{records.name}: no face has all of its points")
@@ -153,12 +156,13 @@ def measure(
     ]
     values: dict[str, dict[str, list[float]]] = {name: defaultdict(list) for name in SMOOTHERS}
     for index, motion in itertools.product(chosen, MOTIONS):
-        clip = make_clip(records.image(index), records.points[index], motion, seed=int(index))
-        raw = follow(predictor, clip, seed=int(index))
+        seed, box = int(index), records.boxes[index]
+        clip = make_clip(records.image(index), records.points[index], box, motion, seed=seed)
+        raw = follow(predictor, clip, seed=seed)
         for name, smoother in SMOOTHERS.items():
-            found, row = smoother(clip.times, raw), values[name]
-            row[f"nmf_{motion}"].append(flicker(clip.points, found))
-            nme = metrics.inter_ocular_nme(clip.points, found).mean()
+            found, row = smoother(clip.times, raw, markup), values[name]
+            row[f"nmf_{motion}"].append(flicker(clip.points, found, markup))
+            nme = metrics.nme(clip.points, found, markup.face_boxes(clip.points), markup).mean()
             row[f"nme_{motion}"].append(float(100 * nme))
             if motion == "fast":
                 row["lag_ms"].append(1000 * lag(clip.times, clip.points, found))

@@ -148,5 +148,5 @@ def _row(
         difference=float(np.max(worst)),
         worst=records.files[int(np.argmax(worst))],
         milliseconds=float(found["milliseconds"]),
-        nme=float(100 * metrics.inter_ocular_nme(records.points, points).mean()),
+        nme=float(100 * metrics.nme(records.points, points, records.boxes, records.markup).mean()),
     )

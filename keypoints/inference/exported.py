@@ -82,7 +82,7 @@ def load_exported(path: Path, *, format: str | None = None, threads: int | None 
 def _network(predict: Predict, manifest: dict[str, Any], file: Path) -> Network:
     crop = Crop.read(Table("crop", manifest["crop"]))
     markup = read_content(manifest["markup"], "markup")
-    return Network(predict, crop, markup, source=file, trained_on=manifest["run"]["data"])
+    return Network(predict, crop, file, trained_on=manifest["run"]["data"], markup=markup)
 
 
 def read_manifest(folder: Path) -> dict[str, Any]:

@@ -13,6 +13,7 @@ from keypoints.estimate import Estimate, concatenate, in_picture, score_faces
 from keypoints.images import as_rgb
 from keypoints.inference.detectors import load_detector
 from keypoints.inference.exported import load_exported
+from keypoints.markup import Markup
 from keypoints.models import runs
 from keypoints.network import Network
 from keypoints.pretrained import NAMES, resolve
@@ -27,6 +28,11 @@ class Predictor:
 
     def __init__(self, network: Network):
         self.network = network
+
+    @property
+    def markup(self) -> Markup:
+        """What its points mean."""
+        return self.network.markup
 
     @classmethod
     def load(cls, path: str | Path, *, threads: int | None = None) -> "Predictor":
@@ -64,7 +70,16 @@ class Predictor:
         size = self.network.crop.size
         crops = (geometry.crop(image, matrix, size=size) for matrix in matrices)
         estimate = in_picture(self.predict_crops(crops), matrices)
-        return replace(estimate, scores=score_faces(estimate, boxes, image.shape))
+        return self.scored(estimate, boxes, image.shape)
+
+    def scored(self, estimate: Estimate, boxes: np.ndarray, shape: tuple[int, ...]) -> Estimate:
+        """`estimate`, in pixels of a picture of that shape, with the scores of its faces.
+
+        `boxes` `(n, 4)` are those that its crops were made from.
+        """
+        markup, half = self.network.markup, self.network.half_score
+        scores = score_faces(estimate, boxes, shape, markup=markup, half_score=half)
+        return replace(estimate, scores=scores)
 
     def matrices(
         self, image: np.ndarray, boxes: np.ndarray, rolls: np.ndarray | None = None

@@ -7,8 +7,8 @@ of a whole face and for the rotation of a head. For files, of which the next fra
 
 import numpy as np
 
-from keypoints.expression import EYES, openings
-from keypoints.landmarks import REPORT_PARTS
+from keypoints.expression import EYES, opening
+from keypoints.markup import IBUG68, Markup
 
 # Cut-off frequencies in hertz: at rest, its rise per face side a second of speed, and that of the
 # speed itself. The speed of a point is mostly that of the whole face, in which the noise of single
@@ -33,20 +33,21 @@ EYES_WIDTH, EYES_KEPT, EYES_STEEPNESS = 0.06, 0.5, 4.0
 class OneEuro:
     """Smooths the points of one face."""
 
-    def __init__(self) -> None:
+    def __init__(self, markup: Markup = IBUG68) -> None:
+        self._markup = markup
         self._points: np.ndarray | None = None
         self._speed: np.ndarray | None = None
         self._time = 0.0
 
     def smooth(self, points: np.ndarray, timestamp: float) -> np.ndarray:
-        """The filtered `points` `(68, 2)` at `timestamp` seconds, which must not go back."""
+        """The filtered `points` `(k, 2)` at `timestamp` seconds, which must not go back."""
         elapsed = timestamp - self._time
         if self._points is None or elapsed <= 0:
             if self._points is None:
                 self._points, self._speed = points.astype(np.float64), np.zeros_like(points)
             self._time = timestamp
             return self._points.astype(np.float32)
-        side = max(np.ptp(points, axis=0).max(), 1.0)
+        side = max(self._markup.face_boxes(points)[2:].max(), 1.0)
         speed = (points - self._points) / elapsed / side
         speed = RIGID_SHARE * speed.mean(axis=0) + (1 - RIGID_SHARE) * speed
         self._speed = self._speed + low_pass(SPEED_CUTOFF, elapsed) * (speed - self._speed)
@@ -92,16 +93,18 @@ def low_pass(cutoff: np.ndarray | float, elapsed: float) -> np.ndarray | float:
     return 1 / (1 + 1 / (2 * np.pi * cutoff * elapsed))
 
 
-def two_sided(times: np.ndarray, points: np.ndarray) -> np.ndarray:
-    """The points `(t, 68, 2)` of one face at `times` `(t,)`, smoothed with no lag."""
-    smooth = [two_sided_at(times, points, index) for index in range(len(times))]
+def two_sided(times: np.ndarray, points: np.ndarray, markup: Markup = IBUG68) -> np.ndarray:
+    """The points `(t, k, 2)` of one face at `times` `(t,)`, smoothed with no lag."""
+    smooth = [two_sided_at(times, points, index, markup) for index in range(len(times))]
     return np.array(smooth, np.float32).reshape(points.shape)
 
 
-def two_sided_at(times: np.ndarray, points: np.ndarray, index: int) -> np.ndarray:
-    """The points `(68, 2)` float32 of one frame, smoothed with those before and after it.
+def two_sided_at(
+    times: np.ndarray, points: np.ndarray, index: int, markup: Markup = IBUG68
+) -> np.ndarray:
+    """The points `(k, 2)` float32 of one frame, smoothed with those before and after it.
 
-    `times` `(t,)` seconds and `points` `(t, 68, 2)` are of one face; only those within `REACH` of
+    `times` `(t,)` seconds and `points` `(t, k, 2)` are of one face; only those within `REACH` of
     the frame `index` count. Position, size and roll of the face, which are free of the motion of
     its parts, follow a parabola through the neighbours. The shape is their mean, in which a frame
     with another shape of a part, such as closed lids, counts little (a bilateral filter): so no
@@ -118,18 +121,17 @@ def two_sided_at(times: np.ndarray, points: np.ndarray, index: int) -> np.ndarra
     shape = around / np.where(np.abs(turn) > 1e-6, turn, 1)[:, None]
     centre_here, turn_here = _parabola(seconds, np.column_stack([centre, turn]))
     smooth = np.empty(shape.shape[1], complex)
-    for part in REPORT_PARTS.values():
+    for part in (range(markup.count), *markup.parts.values()):
+        part = list(part)
         apart = (np.abs(shape[:, part] - shape[here, part]) ** 2).mean(axis=1)
         step = (np.abs(np.diff(shape[:, part], axis=0)) ** 2).mean(axis=1)
         weight = _alike(apart, step, SHAPE_KEPT, SHAPE_STEEPNESS)
         smooth[part] = _mean(shape[:, part], weight * _bell(seconds, SHAPE_WIDTH))
-    for eye in EYES:
-        lids = sorted({point for pair in eye for point in pair})
-        opening = openings(np.stack([shape.real, shape.imag], axis=-1), eye)
-        opening = np.nan_to_num(opening, posinf=0.0)
-        weight = _alike(
-            (opening - opening[here]) ** 2, np.diff(opening) ** 2, EYES_KEPT, EYES_STEEPNESS
-        )
+    for eye in filter(markup.has, EYES):
+        lids = sorted(set(markup.roles[eye]))
+        ratio = opening(np.stack([shape.real, shape.imag], axis=-1), markup, eye)
+        ratio = np.nan_to_num(ratio, posinf=0.0)
+        weight = _alike((ratio - ratio[here]) ** 2, np.diff(ratio) ** 2, EYES_KEPT, EYES_STEEPNESS)
         smooth[lids] = _mean(shape[:, lids], weight * _bell(seconds, EYES_WIDTH))
     placed = centre_here + turn_here * smooth
     return np.stack([placed.real, placed.imag], axis=-1).astype(np.float32)

@@ -3,19 +3,19 @@
 import os
 import sys
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from typing import Protocol
 
 import numpy as np
 
-from keypoints import geometry
-from keypoints.estimate import SCORE_THRESHOLD
+from keypoints.estimate import SCORE_THRESHOLD, Estimate
 from keypoints.images import as_rgb
 from keypoints.inference.cuts import Cuts
 from keypoints.inference.detections import SAME_FACE_IOU, Detector, overlap
 from keypoints.inference.detectors import MOVING, load_detector
-from keypoints.inference.predictor import Predictor
 from keypoints.inference.smoothing import OneEuro, OneEuroRotation, low_pass
 from keypoints.inference.upright import upright_boxes
+from keypoints.markup import IBUG68, Markup
 from keypoints.pose import Pose, angles, fit_rotation
 
 DETECT_EVERY = 0.2  # seconds between searches for new faces
@@ -36,12 +36,13 @@ class Face:
     """One face of one frame, in pixels of the frame."""
 
     id: int
-    box: np.ndarray  # (4,) left, top, width, height of the points
-    points: np.ndarray  # (68, 2) float32, smoothed
-    uncertainty: np.ndarray  # (68,) float32, mean absolute error to expect of their x and y
+    box: np.ndarray  # (4,) face box of the points: left, top, width, height
+    points: np.ndarray  # (k, 2) float32, smoothed
+    uncertainty: np.ndarray  # (k,) float32, mean absolute error to expect of their x and y
     score: float  # 0..1, how likely this is a face
     rotation: np.ndarray  # (3, 3) from the head frame to the camera, smoothed; NaN: no pose
     origin: str = FOUND  # how it came about
+    markup: Markup = IBUG68  # of the points
 
     @property
     def pose(self) -> Pose:
@@ -56,8 +57,8 @@ class _Track:
     seen: float  # when that was
     born: float
     known: float  # when it was last seen, or hidden by another
+    filter: OneEuro
     speed: np.ndarray = field(default_factory=lambda: np.zeros(2))  # pixels a second
-    filter: OneEuro = field(default_factory=OneEuro)
     turn: OneEuroRotation = field(default_factory=OneEuroRotation)
 
     def expected(self, timestamp: float) -> np.ndarray:
@@ -77,9 +78,21 @@ class _Search:
     """The result of a search for new faces, without those that were followed already."""
 
     timestamp: float  # of the frame that was searched
-    faces: list[np.ndarray]  # points (68, 2) of each face found
+    faces: list[np.ndarray]  # points (k, 2) of each face found
     unsure: list[np.ndarray]  # boxes of the detector in which no points were found
     left: list[np.ndarray]  # boxes above the limit
+
+
+class Estimator(Protocol):
+    """What a tracker needs of a predictor."""
+
+    @property
+    def markup(self) -> Markup: ...
+
+    def estimate(
+        self, image: np.ndarray, boxes: np.ndarray, rolls: np.ndarray | None = None
+    ) -> Estimate:
+        """Points, uncertainties and scores in `image`, one face for each box and roll."""
 
 
 class Tracker:
@@ -95,7 +108,7 @@ class Tracker:
 
     def __init__(
         self,
-        predictor: Predictor,
+        predictor: Estimator,
         *,
         max_faces: int | None = None,
         detector: Detector | None = None,
@@ -121,6 +134,7 @@ class Tracker:
         self.unsure = self.left = np.empty((0, 4), np.float32)
         self.shot = 0  # counts the cuts and the videos so far
         self._predictor = predictor
+        self.markup = predictor.markup
         if detector is None:
             threads = 1 if background else None
             detector = load_detector(smallest=MOVING, rotations=False, threads=threads)
@@ -156,7 +170,7 @@ class Tracker:
             pause = min(pause, DETECT_LOST_EVERY)
         due = timestamp - self._searched >= pause - 1e-6 or not self._tracks
         if due and self._pending is None:
-            known = [geometry.landmark_box(track.points) for track in visible]
+            known = [self.markup.face_boxes(track.points) for track in visible]
             limit = None if self.max_faces is None else max(self.max_faces - len(visible), 0)
             if self._searcher is None:
                 self._merge(self._search_faces(image, timestamp, known, limit))
@@ -214,25 +228,26 @@ class Tracker:
         """Follow the faces of a search: lost ones under their old id, and new ones."""
         then = search.timestamp
         visible = self._visible()
-        known = [geometry.landmark_box(track.expected(then)) for track in visible]
+        known = [self.markup.face_boxes(track.expected(then)) for track in visible]
         lost = [track for track in self._tracks if track not in visible]
         left = list(search.left)
         for points in search.faces:
-            box = geometry.landmark_box(points)
+            box = self.markup.face_boxes(points)
             if _overlaps(box, known):
                 continue
             known.append(box)
-            apart = [_distance(box, track, then) for track in lost]
+            apart = [_distance(box, self.markup.face_boxes(track.expected(then))) for track in lost]
             if lost and min(apart) < MATCH_DISTANCE:
                 track = lost.pop(int(np.argmin(apart)))
                 track.update(points, then)
-                track.filter = OneEuro()
+                track.filter = OneEuro(self.markup)
             elif self.max_faces is None or len(self._tracks) < self.max_faces:
-                self._tracks.append(_Track(self._next_id, points, then, then, then))
+                smooth = OneEuro(self.markup)
+                self._tracks.append(_Track(self._next_id, points, then, then, then, smooth))
                 self._next_id += 1
             else:
                 left.append(box)
-        followed = [geometry.landmark_box(track.expected(then)) for track in self._tracks]
+        followed = [self.markup.face_boxes(track.expected(then)) for track in self._tracks]
         self.unsure, self.left = (
             np.array([box for box in boxes if not _overlaps(box, followed)], "f4").reshape(-1, 4)
             for boxes in (search.unsure, left)
@@ -242,16 +257,18 @@ class Tracker:
         """Crop every face where it is expected; returns those that are not hidden."""
         if not self._tracks:
             return []
-        boxes, rolls = upright_boxes(np.stack([t.expected(timestamp) for t in self._tracks]))
+        expected = np.stack([track.expected(timestamp) for track in self._tracks])
+        boxes, rolls = upright_boxes(expected, self.markup)
+        there = self.markup.face_boxes(expected)
         estimate = self._predictor.estimate(image, boxes, rolls)
         points, uncertainty, scores = estimate.points, estimate.uncertainty, estimate.scores
-        found = geometry.landmark_box(points)
+        found = self.markup.face_boxes(points)
 
         def claim(number: int) -> tuple:
             """How weak a track's claim to its face is, if another one found the same face."""
             track = self._tracks[number]
             settled = timestamp - track.born >= SETTLED_AFTER
-            return track.seen < self._last, not settled, _distance(found[number], track, timestamp)
+            return track.seen < self._last, not settled, _distance(found[number], there[number])
 
         faces: list[Face] = []
         owners: list[int] = []
@@ -260,7 +277,7 @@ class Tracker:
         for number in sorted(sure, key=lambda number: claims[number]):
             track = self._tracks[number]
             if _overlaps(found[number], [found[owner] for owner in owners]):
-                track.known, track.filter = timestamp, OneEuro()
+                track.known, track.filter = timestamp, OneEuro(self.markup)
                 continue
             owners.append(number)
             track.update(points[number], timestamp)
@@ -269,14 +286,13 @@ class Tracker:
                 shown = track.expected(timestamp)
                 if self._smooth:
                     shown = track.filter.smooth(shown, timestamp)
-                rotation = fit_rotation(shown)[0]
+                rotation = fit_rotation(shown, self.markup)[0]
                 if self._smooth:
                     rotation = track.turn.smooth(rotation, timestamp)
-                box, score = geometry.landmark_box(shown), float(scores[number])
+                box, score = self.markup.face_boxes(shown), float(scores[number])
                 origin = FOUND if number in owners else HELD
-                faces.append(
-                    Face(track.id, box, shown, uncertainty[number], score, rotation, origin)
-                )
+                face = Face(track.id, box, shown, uncertainty[number], score, rotation, origin)
+                faces.append(replace(face, markup=self.markup))
         return faces
 
 
@@ -284,9 +300,8 @@ def _overlaps(box: np.ndarray, others: list[np.ndarray]) -> bool:
     return any(overlap(box, other) >= SAME_FACE_IOU for other in others)
 
 
-def _distance(box: np.ndarray, track: _Track, timestamp: float) -> float:
-    """How far a box is from where a track is expected, in sides, its change of size included."""
-    other = geometry.landmark_box(track.expected(timestamp))
+def _distance(box: np.ndarray, other: np.ndarray) -> float:
+    """How far a box is from another, in sides of that one, the change of size included."""
     side = max(other[2:].max(), 1.0)
     moved = np.linalg.norm(box[:2] + box[2:] / 2 - other[:2] - other[2:] / 2) / side
     return float(moved + abs(np.log(max(box[2:].max(), 1.0) / side)))

@@ -4,10 +4,10 @@ from pathlib import Path
 
 import numpy as np
 
-from keypoints import landmarks
 from keypoints.errors import InputError
 from keypoints.inference import upright
 from keypoints.inference.detections import Detections, PerThread, largest_first, shrink
+from keypoints.markup import IBUG68
 from keypoints.system import folders
 from keypoints.system.backend import quiet_opencv
 from keypoints.system.digests import file_digest
@@ -56,9 +56,10 @@ def boxes_of_five(points: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     The five: the middles of the eyes, the nose's tip and the mouth's corners, from the viewer's
     left to right. Placed by the similarity of least squares, with points as complex numbers.
     """
-    face = landmarks.MEAN_FACE @ [1, 1j]
-    eyes = [face[landmarks.PARTS[eye]].mean() for eye in ("right_eye", "left_eye")]
-    model = np.array([*eyes, *face[[30, 48, 54]]])
+    assert IBUG68.mean is not None
+    face, roles = IBUG68.mean @ [1, 1j], IBUG68.roles
+    eyes = [face[list(roles[eye])].mean() for eye in ("right_eye", "left_eye")]
+    model = np.array([*eyes, *face[[*roles["nose_tip"], *roles["mouth_corners"]]]])
     seen = np.asarray(points, np.float64) @ [1, 1j]
     centred, middle = model - model.mean(), seen.mean(axis=1, keepdims=True)
     turn = (seen - middle) @ centred.conj() / (np.abs(centred) ** 2).sum()

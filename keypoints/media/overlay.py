@@ -3,19 +3,24 @@
 import cv2
 import numpy as np
 
-from keypoints import geometry, landmarks, pose
+from keypoints.markup import IBUG68, Markup
 
 AXES = ((235, 70, 60), (70, 200, 80), (70, 130, 255))  # RGB of the head's x, y and z
-AXIS = 0.5  # length of an axis, longer sides of the landmark box
+AXIS = 0.5  # length of an axis, longer sides of the face box
 AXIS_WIDTH = 0.02  # of its line, in the same unit
 
 TRUTH, PREDICTED = (70, 220, 90), (255, 90, 70)  # RGB: annotated green, predicted red
 
 
 def draw_points(
-    image: np.ndarray, points: np.ndarray, colour: tuple[int, int, int], *, width: int = 1
+    image: np.ndarray,
+    points: np.ndarray,
+    colour: tuple[int, int, int],
+    *,
+    width: int = 1,
+    markup: Markup = IBUG68,
 ) -> np.ndarray:
-    """A copy of `image` with outlines of `width` pixels and a dot at each of `points` `(68, 2)`.
+    """A copy of `image` with outlines of `width` pixels and a dot at each of `points` `(k, 2)`.
 
     Points that are NaN, and outlines with such a point, are not drawn.
     """
@@ -23,7 +28,7 @@ def draw_points(
     known = np.isfinite(points).all(axis=1)
     # Sub-pixel positions: 4 fractional bits.
     fixed = np.rint(np.where(known[:, None], points, 0) * 16).astype(np.int32)
-    for indices, closed in landmarks.OUTLINES.values():
+    for indices, closed in markup.outlines.values():
         if known[list(indices)].all():
             cv2.polylines(image, [fixed[list(indices)]], closed, colour, width, cv2.LINE_AA, 4)
     for x, y in fixed[known].tolist():
@@ -31,18 +36,20 @@ def draw_points(
     return image
 
 
-def draw_axes(image: np.ndarray, points: np.ndarray, rotation: np.ndarray) -> np.ndarray:
+def draw_axes(
+    image: np.ndarray, points: np.ndarray, rotation: np.ndarray, markup: Markup = IBUG68
+) -> np.ndarray:
     """A copy of `image` with a head's axes: x red, y green, z blue.
 
     `rotation` `(3, 3)` is that from the head frame to the camera, as in `keypoints.pose`: x points
     to the viewer's right for a frontal face, y down and z out of the face. Each is half as long as
-    the face of `points` `(68, 2)`, from its middle. Unchanged where `rotation` is NaN.
+    the face of `points` `(k, 2)`, from its middle. Unchanged where `rotation` is NaN.
     """
     image = np.ascontiguousarray(image).copy()
-    if np.isnan(rotation).any():
+    if np.isnan(rotation).any() or markup.rigid is None:
         return image
-    start = points[pose.RIGID].mean(axis=0)
-    size = float(geometry.landmark_box(points)[2:].max())
+    start = points[markup.rigid[0]].mean(axis=0)
+    size = float(markup.face_boxes(points)[2:].max())
     ends = start + rotation[:2].T * size * AXIS
     width = max(round(size * AXIS_WIDTH), 1)
     # The axis that points farthest away from the viewer is drawn first.

@@ -168,7 +168,7 @@ def load_network(run: Path) -> Network:
     model, config = load_model(run)
     predict = predict_function(flattened(model))
     return Network(
-        predict, Crop.of(config), load_markup(run), source=run / BEST, trained_on=config.data
+        predict, Crop.of(config), run / BEST, trained_on=config.data, markup=load_markup(run)
     )
 
 

@@ -306,7 +306,7 @@ def validation_nme(model: keras.Model, records: Records, config: Config) -> floa
     """Mean NME of `records` over the square root of the box's area, percent, ground-truth boxes."""
     network = Network(runs.predict_function(model), Crop.of(config))
     found = predict_points(network, records, records.boxes)
-    size = metrics.sizes(records.points, records.boxes)["box"]
+    size = metrics.sizes(records.points, records.boxes, records.markup)["box"]
     return float(100 * np.mean(metrics.mean_error(records.points, found.points) / size))
 
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from keypoints import estimate, expression, geometry, head_shape, landmarks, pose, pretrained
+from keypoints import estimate, geometry, head_shape, landmarks, markup, pose, pretrained
 from keypoints.filters import FOLDER, effects, head, list_filters, loose_pupil
 from keypoints.filters.engine import HOLD
 from keypoints.filters.policy import PROTECTED
@@ -40,7 +40,7 @@ def constants() -> dict[str, Any]:
             "jaw": _span(landmarks.PARTS["jaw"]),
         },
         "crop": {"size": geometry.CROP, "scale": crop["scale"], "batch": predictor.BATCH},
-        "upright": {"left": upright.LEFT},
+        "upright": {"tilt_kept": upright.TILT_KEPT},
         "detector": {
             "stride": centerface.STRIDE,
             "multiple": centerface.MULTIPLE,
@@ -83,7 +83,7 @@ def constants() -> dict[str, Any]:
             "rotation_gain": smoothing.ROTATION_GAIN,
         },
         "pose": {
-            "rigid": pose.RIGID,
+            "rigid": list(markup.IBUG68.roles["rigid"]),
             "flat": pose.FLAT,
             "smallest": pose.SMALLEST,
             "farthest": pose.FARTHEST,
@@ -91,7 +91,7 @@ def constants() -> dict[str, Any]:
             "precision": pose.PRECISION,
         },
         "head": {
-            "mean_shape": head_shape.MEAN_SHAPE,
+            "mean_shape": markup.IBUG68.shape,
             "forehead": head_shape.FOREHEAD,
             "upper_face": head.UPPER_FACE,
             "distance": head.DISTANCE,
@@ -99,7 +99,7 @@ def constants() -> dict[str, Any]:
             "skull_radii": head.SKULL_RADII,
             "skull_corners": head.SKULL_CORNERS,
         },
-        "expression": {"eyes": expression.EYES, "mouth": expression.MOUTH},
+        "expression": _openings(),
         "ball": {
             name: getattr(loose_pupil, name.upper())
             for name in ("gravity", "damping", "bounce", "inertia", "step", "fastest", "pause")
@@ -110,7 +110,7 @@ def constants() -> dict[str, Any]:
             "axis_width": overlay.AXIS_WIDTH,
             "colour": overlay.TRUTH,
         },
-        "csv": {"columns": landmark_csv.COLUMNS},
+        "csv": {"columns": landmark_csv.columns(markup.IBUG68)},
         "hold": HOLD,
         "hiding": {
             "smallest_block": effects.SMALLEST_BLOCK,
@@ -122,6 +122,15 @@ def constants() -> dict[str, Any]:
         "filters": [_filter(name) for name in list_filters()],
     }
     return _plain(values)
+
+
+def _openings() -> dict[str, Any]:
+    """Pairs of points whose distances tell how far eyes and mouth are open; the ends first."""
+    right, left, mouth = (
+        np.reshape(markup.IBUG68.roles[role], (-1, 2)).tolist()
+        for role in ("right_eye_opening", "left_eye_opening", "mouth_opening")
+    )
+    return {"eyes": [right, left], "mouth": mouth}
 
 
 def _filter(name: str) -> dict[str, Any]:

@@ -86,7 +86,7 @@ def annotated(inputs, tmp_path_factory):
         output=str(output),
         facts=tuple(facts.items()),
         model="pretrained-small",
-        version=work.digest(predictor),
+        version=work.digest(predictor.network),
         filter="crown",
     )
     for unit in plan.plan_units(store, list_sources([str(folder)]), workers=1):

@@ -25,9 +25,9 @@ def test_separation_by_hand():
     assert found["threshold"] == pytest.approx(2.06) and found["recall"] == pytest.approx(2 / 3)
 
 
-def test_separation_at_the_threshold_of_the_face_score(monkeypatch):
-    monkeypatch.setattr(calibration, "UNCERTAINTY_AT_HALF_SCORE", 3.0)
-    found = calibration.separation(np.array([1.0, 3, 5]), np.array([2.0, 4, 6, 8]))
+def test_separation_at_the_threshold_of_the_face_score():
+    faces, background = np.array([1.0, 3, 5]), np.array([2.0, 4, 6, 8])
+    found = calibration.separation(faces, background, half_score=3.0)
     assert found["taken_for_faces"] == pytest.approx([2 / 3, 1 / 4])
 
 

@@ -9,6 +9,7 @@ from keypoints import geometry, landmarks, metrics
 from keypoints.crop import Crop
 from keypoints.errors import InputError
 from keypoints.evaluation import protocol, reports
+from keypoints.markup import IBUG68
 from keypoints.network import Network
 from tests.faces import dotted_faces, estimated
 
@@ -185,7 +186,7 @@ def test_galleries_show_the_worst_first_and_the_best_to_the_worst(records, tmp_p
     predicted[0] = np.nan
     shown = {}
 
-    def gallery(images, boxes, truth, predicted, captions, path):
+    def gallery(images, boxes, truth, predicted, captions, path, **options):
         shown[path.name.split(".")[-2]] = [caption.split()[-1] for caption in captions]
         path.write_bytes(b"drawn")
 
@@ -234,7 +235,7 @@ def test_failures_are_of_all_faces_and_recall_is_by_yaw(records):
 
 def test_mean_face_fills_its_box():
     boxes = np.array([[10.0, 20, 100, 80]])
-    face = protocol.mean_face(boxes)[0]
+    face = protocol.mean_face(boxes, IBUG68.mean)[0]
     centre = (face.max(0) + face.min(0)) / 2
     np.testing.assert_allclose(centre, [60, 60], atol=4)
     assert np.ptp(face, axis=0).max() == pytest.approx(100, rel=0.06)

@@ -2,8 +2,11 @@ import numpy as np
 import pytest
 
 from keypoints import landmarks
+from keypoints.crop import Crop
 from keypoints.evaluation import stability
 from keypoints.evaluation.stability import SMOOTHERS, flicker, lag
+from keypoints.markup import IBUG68
+from keypoints.network import Network
 from tests.faces import dotted_faces
 
 TIMES = np.arange(45) / 30
@@ -55,19 +58,21 @@ def test_lag_is_the_delay_whatever_the_offset(delay):
 def test_an_average_of_halves_trails_by_one_frame():
     # Half of the new and half of the old: the mean age is 1/4 * 1 + 1/8 * 2 + ... = 1 frame.
     ramp = landmarks.MEAN_FACE * 100 + 200 * TIMES[:, None, None]
-    smooth = SMOOTHERS["EMA"](TIMES, ramp)
+    smooth = SMOOTHERS["EMA"](TIMES, ramp, IBUG68)
     np.testing.assert_allclose(ramp[-1] - smooth[-1], 200 / 30, rtol=1e-6)
     # By `lag` on a ramp that turns, since the offset of a straight one is not charged.
     turning = ramp.copy()
     turning[22:] = 2 * ramp[22] - ramp[22:]
-    smooth = SMOOTHERS["EMA"](TIMES, turning)
+    smooth = SMOOTHERS["EMA"](TIMES, turning, IBUG68)
     assert lag(TIMES, turning, smooth) == pytest.approx(1 / 30, abs=0.004)
 
 
 def test_a_clip_moves_its_points_with_its_pixels():
     records = dotted_faces(1)
     for motion, way in (("static", 0), ("fast", 12)):
-        clip = stability.make_clip(records.image(0), records.points[0], motion, seed=3)
+        clip = stability.make_clip(
+            records.image(0), records.points[0], records.boxes[0], motion, seed=3
+        )
         assert len(clip.frames) == len(clip.points) == stability.FRAMES
         assert np.ptp(clip.points[:, 30], axis=0).max() >= way
         assert motion == "fast" or np.abs(clip.points - records.points[0]).max() < 1e-3
@@ -76,7 +81,9 @@ def test_a_clip_moves_its_points_with_its_pixels():
             x, y = np.rint(points).astype(int).T
             inside = (x >= 0) & (y >= 0) & (x < frame.shape[1]) & (y < frame.shape[0])
             assert bright[y[inside], x[inside]].mean() > bright.mean() + 40
-    again = stability.make_clip(records.image(0), records.points[0], "fast", seed=3)
+    again = stability.make_clip(
+        records.image(0), records.points[0], records.boxes[0], "fast", seed=3
+    )
     assert all((a == b).all() for a, b in zip(clip.frames, again.frames))
 
 
@@ -85,18 +92,23 @@ def test_the_report_of_a_trembling_network(monkeypatch):
     records = dotted_faces(3)
     rng, place = np.random.default_rng(0), {}
 
+    network = Network(None, Crop())
+
     class Trembling:
+        def __init__(self):
+            self.network = network
+
         def predict(self, image, boxes):
             assert boxes.shape == (1, 4)
             return place["points"] + rng.normal(0, 0.3, (1, 68, 2))
 
-    def make_clip(image, points, motion, *, seed):
+    def make_clip(image, points, box, motion, *, seed):
         place["points"] = points
         return stability.Clip(TIMES, [image] * 45, np.tile(points, (45, 1, 1)))
 
     monkeypatch.setattr(stability, "make_clip", make_clip)
     monkeypatch.setattr(stability, "Predictor", lambda network: Trembling())
-    report = stability.measure(None, records, clips=2, model="m")
+    report = stability.measure(network, records, clips=2, model="m")
     sides = np.ptp(records.points[[0, 2]], axis=1)
     expected = np.mean(60 * 256 / np.sqrt(sides.prod(axis=1)))
     raw, average, one_euro, two_sided = report["smoothers"].values()

@@ -3,17 +3,16 @@ import sys
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
 from keypoints import geometry, landmarks
-from keypoints.crop import Crop
 from keypoints.estimate import SCORE_THRESHOLD, Estimate, score_faces
 from keypoints.inference import tracking
-from keypoints.inference.predictor import Predictor
 from keypoints.inference.tracking import Tracker
-from keypoints.network import Network
+from keypoints.markup import IBUG68, bundled
 from tests.faces import detections
 
 RATE = 30  # frames a second
@@ -22,13 +21,14 @@ RATE = 30  # frames a second
 class Scene:
     """Faces on known paths: a predictor that sees the nearest one, and a detector of them all."""
 
+    markup = IBUG68
+
     def __init__(self, noise=0.0, seed=0):
         self.faces = {}  # name: centre and side; the first is in front
         self.hidden = set()  # names of faces that no detector sees
         self.noise = noise
         self.rng = np.random.default_rng(seed)
-        self.predictor = Predictor(Network(None, Crop(1.4)))
-        self.predictor.estimate = self.estimate
+        self.predictor = self  # all that a tracker needs of one
 
     def points(self, name):
         centre, side = self.faces[name]
@@ -301,9 +301,11 @@ def test_trackers_in_several_threads_share_a_predictor_and_a_detector():
         return found
 
     scenes = [Scene() for _ in range(8)]
-    shared = Predictor(Network(None, Crop(1.4)))
-    shared.estimate = lambda image, boxes, rolls: scenes[image[0, 0, 0]].estimate(image, boxes)
-    shared.detect = lambda image: scenes[image[0, 0, 0]].detect(image)
+    shared = SimpleNamespace(
+        markup=IBUG68,
+        estimate=lambda image, boxes, rolls: scenes[image[0, 0, 0]].estimate(image, boxes),
+        detect=lambda image: scenes[image[0, 0, 0]].detect(image),
+    )
     alone = [play(start) for start in range(8)]
     with ThreadPoolExecutor(8) as pool:
         assert list(pool.map(play, range(8))) == alone
@@ -382,3 +384,28 @@ def test_boxes_without_points_and_those_beyond_the_limit_are_told_apart(scene):
     assert len(tracker.update(IMAGE, 0.0)) == 2
     np.testing.assert_array_equal(tracker.unsure, wall)
     assert len(tracker.left) == 1 and len(tracker.ignored) == 2
+
+
+def test_any_points_are_followed_by_their_face_box_and_without_a_pose():
+    """Five points, whose tight box is less than half of the face, on a face that moves."""
+
+    class Five(Scene):
+        markup = bundled("five")
+
+        def estimate(self, image, boxes, rolls=None):
+            found = super().estimate(image, boxes, rolls)
+            points = np.stack([self.markup.mean * size + place for place, size in self.here()])
+            return replace(found, points=np.float32(points), uncertainty=np.zeros((1, 5), "f4"))
+
+        def here(self):
+            return list(self.faces.values())
+
+    scene = Five()
+    tracker = Tracker(scene, detector=scene)
+    for frame in range(20):
+        scene.faces = {"a": (np.array([150.0 + 4 * frame, 200]), 100.0)}
+        (face,) = tracker.update(IMAGE, frame / RATE)
+        assert face.id == 0 and face.points.shape == (5, 2) and face.markup == scene.markup
+    whole = geometry.landmark_box(scene.points("a"))
+    np.testing.assert_allclose(face.box, whole, atol=3)
+    assert np.isnan(face.rotation).all()

@@ -1,6 +1,7 @@
 import numpy as np
 
 from keypoints import pose
+from keypoints.markup import IBUG68
 from keypoints.media.overlay import AXES, draw_axes
 from keypoints.synthetic.shape import MEAN_SHAPE, pose_head
 
@@ -12,7 +13,7 @@ def test_axes_point_along_the_head():
     shown = draw_axes(image, points, rotation)
     half = np.ptp(points, axis=0).max() / 2
     assert not image.any() and shown.any()
-    start = points[pose.RIGID].mean(axis=0)
+    start = points[IBUG68.rigid[0]].mean(axis=0)
     ends = []
     for colour in AXES:
         rows, columns = np.nonzero(np.abs(shown.astype(int) - colour).max(axis=2) < 8)

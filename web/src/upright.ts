@@ -6,7 +6,7 @@ import { type Box, centreOf, landmarkBox, rotation } from "./geometry";
 /** The tilt of the line from the eyes to the mouth in degrees, less what the network takes. */
 export function cropRoll(eyes: [number, number], mouth: [number, number]): number {
   const tilt = (Math.atan2(eyes[0] - mouth[0], mouth[1] - eyes[1]) * 180) / Math.PI;
-  return Math.sign(tilt) * Math.max(Math.abs(tilt) - UPRIGHT.left, 0);
+  return Math.sign(tilt) * Math.max(Math.abs(tilt) - UPRIGHT.tilt_kept, 0);
 }
 
 /** The tight box of a face turned back by its roll, and that roll. */
