@@ -15,6 +15,7 @@ import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +23,7 @@ import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from PIL import Image
+from PIL import Image, PngImagePlugin
 
 from keypoints import config as configs
 from keypoints.config import Config
@@ -37,10 +38,11 @@ from keypoints.errors import InputError
 from keypoints.evaluation.matching import matched_points
 from keypoints.evaluation.protocol import read_predictions
 from keypoints.inference.exported import MANIFEST, read_manifest
-from keypoints.media import pictures, video_writer, videos
+from keypoints.media import picture_writer, pictures, video_writer, videos
 from keypoints.models import runs
 from keypoints.training.checkpoints import Progress, read_progress
 from tests.archives import write_archive
+from tests.clips import write_clip
 from tests.faces import dotted_faces
 
 FUZZ = int(os.environ.get("FUZZ", 1))
@@ -62,9 +64,19 @@ def fuzz(examples: int) -> Callable:
     )
 
 
+# What headers say in 1 to 8 bytes, in both orders: the least, the most, and what overflows.
+NUMBERS = [
+    value.to_bytes(size, order)
+    for size in (1, 2, 4, 8)
+    for value in (0, 1, 256**size - 1, 256**size // 2, 256**size // 2 - 1)
+    for order in ("big", "little")
+]
+
+
 @st.composite
 def damaged(draw: Callable, samples: list[bytes], *, words: bool = False) -> bytes:
-    """One of `samples`, cut off, with bytes changed and, in text, words put in; or as it is."""
+    """One of `samples`, cut off, with bytes changed and strange words (in text) or numbers (in
+    other files) put in; or as it is."""
     place = st.floats(0, 1, exclude_max=True)
     data = bytearray(draw(st.sampled_from(samples)))
     for where, value in draw(st.lists(st.tuples(place, st.integers(0, 255)), max_size=8)):
@@ -73,6 +85,10 @@ def damaged(draw: Callable, samples: list[bytes], *, words: bool = False) -> byt
         for where, word in draw(st.lists(st.tuples(place, st.sampled_from(WORDS)), max_size=3)):
             start = int(where * len(data))
             data[start : start + draw(st.integers(0, 8))] = word
+    else:
+        for where, number in draw(st.lists(st.tuples(place, st.sampled_from(NUMBERS)), max_size=3)):
+            start = int(where * min(len(data), draw(st.sampled_from([64, 512, 1 << 30]))))
+            data[start : start + len(number)] = number
     if draw(st.booleans()):
         del data[int(draw(place) * len(data)) :]
     return bytes(data)
@@ -121,7 +137,34 @@ def many_frames(kind: str) -> bytes:
     return file.getvalue()
 
 
+BARE = picture("JPEG")  # a preview of the face as it was
+
+
+def with_previews(kind: str) -> bytes:
+    """A picture whose EXIF holds a maker's note, a comment, names and a place."""
+    exif = Image.Exif()
+    exif[0x0112], exif[0x013B] = 6, "Jane"
+    exif.get_ifd(0x8769).update({0x927C: b"OLYMP\0" + BARE, 0x9286: b"Jane", 0xA431: "S-1"})
+    exif.get_ifd(0x8825).update({1: "N", 2: (48.0, 8.0, 0.0)})
+    xmp = b'<x:xmpmeta><a tiff:Orientation="6"/></x:xmpmeta>'
+    return picture(kind, exif=exif, xmp=xmp) if kind != "TIFF" else picture(kind, exif=exif)
+
+
+def with_texts() -> bytes:
+    info = PngImagePlugin.PngInfo()
+    for name in ("exif", "APP1", "8bim"):
+        digits = (b"Exif\0\0II*\0\x08\0\0\0\0\0" + BARE).hex()
+        info.add_text(f"Raw profile type {name}", f"\n{name}\n{len(digits) // 2:8}\n{digits}\n")
+    return picture("PNG", pnginfo=info, transparency=(1, 2, 3))
+
+
+PLAIN = picture("PNG")
+PREVIEWS = [
+    *(with_previews(kind) for kind in ("JPEG", "PNG", "WEBP", "TIFF", "AVIF")),
+    with_texts(),
+]
 PICTURES = [
+    *PREVIEWS,
     *(picture(kind) for kind in ("PNG", "JPEG", "BMP", "GIF", "WEBP", "TIFF", "AVIF")),
     picture("TIFF", compression="tiff_lzw"),
     picture("JPEG", progressive=True, exif=Image.Exif()),
@@ -144,14 +187,14 @@ def cofw_file() -> bytes:
     points = np.arange(58.0).reshape(29, 2).astype(np.float32)
     face = Annotation("a.png", points, np.arange(29) > 20)
     with tempfile.TemporaryDirectory() as folder:
-        (Path(folder) / "a.png").write_bytes(PICTURES[0])
+        (Path(folder) / "a.png").write_bytes(PLAIN)
         cofw.write(Path(folder), [AnnotatedPicture("a.png", 26, 21, [face, face])], ())
         return (Path(folder) / "cofw.mat").read_bytes()
 
 
 def shard() -> bytes:
     rows = [[i, 2 * i] for i in range(68)]
-    members = {"a.json": json.dumps({"points": rows, "yaw": 3}).encode(), "a.png": PICTURES[0]}
+    members = {"a.json": json.dumps({"points": rows, "yaw": 3}).encode(), "a.png": PLAIN}
     file = io.BytesIO()
     with tarfile.open(fileobj=file, mode="w") as archive:
         for name, data in members.items():
@@ -181,15 +224,35 @@ def test_pictures(data):
     assert image is None or (image.dtype == np.uint8 and image.ndim == 3 and image.size)
 
 
+@fuzz(100)
+@given(damaged(PICTURES), st.sampled_from([".jpg", ".png", ".webp", ".tif", ".gif"]), st.booleans())
+def test_edited_pictures(folder, data, suffix, private):
+    """The copy is whole or not there, and has no preview of the face as it was."""
+    fill(folder)
+    target = folder / f"target{suffix}"
+    attempt(edit, data, target, private)
+    assert {path.name for path in folder.iterdir()} <= {target.name}
+    if target.exists():
+        assert attempt(pictures.decode_picture, target.read_bytes(), "target") is not None
+        written = target.read_bytes()
+        assert BARE not in written and BARE.hex().encode() not in written
+
+
+def edit(data: bytes, target: Path, private: bool) -> None:
+    picture = pictures.Picture(data, "source")
+    stills = [still.painted(lambda image: 255 - image) for still in picture.stills()]
+    picture_writer.save(target, stills, source=picture, private=private)
+
+
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
     """A folder to write damaged files into, with nothing but a picture beside it."""
     parent = tmp_path_factory.mktemp("fuzz")
-    (parent / "secret.png").write_bytes(PICTURES[0])
+    (parent / "secret.png").write_bytes(PLAIN)
     (parent / "folder").mkdir()
     yield parent / "folder"
     assert sorted(path.name for path in parent.iterdir()) == ["folder", "secret.png"]
-    assert (parent / "secret.png").read_bytes() == PICTURES[0]
+    assert (parent / "secret.png").read_bytes() == PLAIN
 
 
 def fill(folder: Path, **files: bytes) -> None:
@@ -279,13 +342,13 @@ def test_manifests(folder, data):
 @fuzz(20)
 @given(
     damaged(TABLES, words=True),
-    damaged(PICTURES[:4]),
+    damaged(PICTURES[len(PREVIEWS) :][:4]),
     damaged([b"a.png,train\nb.png,validation\n"], words=True),
     damaged([b"a.png,12\nb.png,-40.5\n"], words=True),
     damaged([b'{"x_offset": 0.1, "jaw_up_to_yaw": 30}'], words=True),
 )
 def test_folders(folder, table, image, splits, yaw, labels):
-    fill(folder, faces_csv=table, a_png=image, b_png=PICTURES[0], splits_csv=splits, yaw_csv=yaw,
+    fill(folder, faces_csv=table, a_png=image, b_png=PLAIN, splits_csv=splits, yaw_csv=yaw,
          labels_json=labels)  # fmt: skip
     for split in ("all", "train"):
         records = attempt(load_records, f"folder:{folder}", split)
@@ -338,26 +401,43 @@ def clips(tmp_path_factory):
         with video_writer.recording(path / f"clip{suffix}", 64, 48, 10.0) as write:
             for number in range(8):
                 write(np.roll(image, 2 * number, axis=1), number / 10)
+    for suffix, codec, sound in ((".ts", "libx264", "aac"), (".mpg", "mpeg2video", "mp2")):
+        # A restart, a gap of an hour, and another size.
+        parts = [
+            write_clip(
+                path / f"part{suffix}", [np.resize(image, (*size, 3))] * 5, tick=Fraction(1, 25),
+                rate=25, codec=codec, times=[25 * start + k for k in range(5)], sound=sound,
+                sound_seconds=0.2, sound_start=start, options={"bf": "0"},
+            ).read_bytes()
+            for start, size in ((0, (48, 64)), (0, (48, 64)), (3600, (48, 64)), (0, (64, 48)))
+        ]  # fmt: skip
+        (path / f"part{suffix}").write_bytes(b"".join(parts))
+    write_clip(
+        path / "all.mov", [image] * 4, codec="qtrle", pixels="argb", sound="aac",
+        subtitles="mov_text", metadata={"title": "Jane", "location": "+48.1+011.5/"},
+        options={}, sound_seconds=0.4,
+    )  # fmt: skip
     return {clip.suffix: clip.read_bytes() for clip in path.iterdir()}
 
 
-@fuzz(25)
+@fuzz(40)
 @given(st.data())
 def test_videos(folder, clips, data):
     """Each is read to its end, and rewritten: to a whole file, or to none at all."""
     fill(folder)
     suffix = data.draw(st.sampled_from(sorted(clips)))
     source, target = folder / f"source{suffix}", folder / f"target{suffix}"
+    target = target.with_suffix({".ts": ".mp4", ".mpg": ".mkv"}.get(suffix, suffix))
     source.write_bytes(data.draw(damaged([clips[suffix]])))
-    attempt(rewrite, source, target)
+    attempt(rewrite, source, target, data.draw(st.booleans()))
     left = {path.name for path in folder.iterdir()}
     assert left <= {source.name, target.name}
     if target.exists():
         assert attempt(count_frames, target)
 
 
-def rewrite(source: Path, target: Path) -> None:
-    with video_writer.rewriting(source, target) as frames:
+def rewrite(source: Path, target: Path, private: bool) -> None:
+    with video_writer.rewriting(source, target, private=private) as frames:
         for _, image in frames:
             frames.write(image)
 

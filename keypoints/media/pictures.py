@@ -44,9 +44,13 @@ def encode_png(image: np.ndarray) -> bytes:
 def open_picture(path: Path) -> "Picture":
     """The picture file at `path`; raises InputError where it cannot be read or is no picture."""
     try:
-        data = path.read_bytes()
+        with open(path, "rb") as file:
+            data = file.read(formats.MAX_BYTES + 1)
     except OSError as error:
         raise InputError(f"{path}: {error.strerror or error}") from None
+    if len(data) > formats.MAX_BYTES:
+        limit = formats.MAX_BYTES // 1_000_000
+        raise InputError(f"{path}: a picture file of more than {limit} MB")
     return Picture(data, str(path))
 
 

@@ -41,6 +41,25 @@ def test_files_folders_and_globs_are_listed_once(tmp_path):
     assert list_sources([f"{tmp_path}/*.jpg", f"{tmp_path}/x[1].png"]) == [whole[0], whole[3]]
 
 
+def test_all_that_is_read_is_found_in_folders_and_shards(tmp_path):
+    """Formats that are read and not written, of which some have several names."""
+    picture = Image.fromarray(np.full((20, 30, 3), 90, np.uint8))
+    kinds = {"a.jfif": "JPEG", "b.ppm": "PPM", "c.PGM": "PPM", "d.tga": "TGA", "e.mpo": "MPO",
+             "f.jp2": "JPEG2000", "g.dib": "DIB"}  # fmt: skip
+    folder, shard = tmp_path / "photos", tmp_path / "mix.tar"
+    folder.mkdir()
+    with tarfile.open(shard, "w") as archive:
+        for name, kind in kinds.items():
+            shown = picture.convert("L") if name.endswith("PGM") else picture
+            shown.save(folder / name, kind)
+            archive.add(folder / name, name)
+    sources = list_sources([str(folder)])
+    assert sources == [str(folder / name) for name in kinds]
+    for units in ([Unit(tuple(sources))], [Unit((str(shard),))]):
+        images = [found.load() for unit in units for found in read_unit(unit)]
+        assert [image.shape for image in images] == [(20, 30, 3)] * len(kinds)
+
+
 @pytest.mark.parametrize("spelt", ["photos/out", "./photos/../photos/out/", "link"])
 def test_annotations_in_a_folder_are_no_inputs(tmp_path, monkeypatch, spelt):
     """The output that is written, however its path is spelt, and others that are there."""

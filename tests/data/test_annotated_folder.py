@@ -80,7 +80,9 @@ def test_tables_of_every_program_are_read(folder, rows, write):
     assert_all_three(load(folder))
 
 
-@pytest.mark.parametrize("name", ["IMG_1.JPG", "IMG_1.jpg", "IMG_1.Jpeg", "IMG.2.PNG"])
+@pytest.mark.parametrize(
+    "name", ["IMG_1.JPG", "IMG_1.jpg", "IMG_1.Jpeg", "IMG.2.PNG", "a.jfif", "a.ppm", "a.JP2"]
+)
 @pytest.mark.parametrize("suffix", [".pts", ".PTS"])
 def test_point_files_beside_pictures_of_any_spelling(tmp_path, name, suffix):
     Image.new("RGB", (40, 50)).save(tmp_path / name)

@@ -100,6 +100,14 @@ def test_what_is_no_picture_is_refused(data):
         decode_picture(data, "a.png")
 
 
+def test_an_absurdly_large_file_is_refused(tmp_path, monkeypatch):
+    monkeypatch.setattr(formats, "MAX_BYTES", 2_000_000)
+    with open(tmp_path / "a.png", "wb") as file:
+        file.truncate(2_000_001)
+    with pytest.raises(InputError, match=r"a\.png: a picture file of more than 2 MB"):
+        pictures.open_picture(tmp_path / "a.png")
+
+
 def test_an_absurdly_large_picture_is_refused(pixels, monkeypatch):
     monkeypatch.setattr(pictures, "MAX_PIXELS", 14)
     with pytest.raises(InputError, match="5 x 3 pixels"):
