@@ -9,12 +9,8 @@ from typing import Any
 from keypoints.config import Config, near_miss
 from keypoints.errors import InputError
 
-# Of a checkout, of the installed package, which has a copy, and of the current folder.
-FOLDERS = (
-    Path(__file__).parents[1] / "experiments",
-    Path(__file__).parent / "experiments",
-    Path("experiments"),
-)
+# Of the installed package, which has a copy, and of a checkout.
+FOLDERS = (Path(__file__).parent / "experiments", Path(__file__).parents[1] / "experiments")
 
 
 @dataclass(frozen=True)

@@ -156,7 +156,7 @@ def test_an_unknown_command_exits_2():
 
 @pytest.mark.slow
 def test_the_wheel(tmp_path):
-    """It holds filters with art and the int8 models, not the float16 weights, and is small."""
+    """It is small, and holds filters with art, int8 models, experiments and what is fine-tuned."""
     import zipfile
 
     pip = [sys.executable, "-m", "pip", "wheel", "--quiet", "--no-deps", "--wheel-dir"]
@@ -170,7 +170,10 @@ def test_the_wheel(tmp_path):
         "keypoints/filters/bundled/crown/inside.png",
         "keypoints/pretrained/resnet50/model-int8.onnx",
         "keypoints/pretrained/small/manifest.json",
+        *(f"keypoints/experiments/{path.name}" for path in ROOT.glob("experiments/[a-z]*.py")),
     } <= names
-    assert not [name for name in names if name.endswith(".h5") or "page/models" in name]
+    (weights,) = (name for name in names if name.endswith(".h5"))
+    assert weights == "keypoints/pretrained/small/weights/best.weights.h5"
+    assert not [name for name in names if "page/models" in name]
     tops = {name.partition("/")[0] for name in names}
     assert tops == {"keypoints", f"keypoints-{keypoints.__version__}.dist-info"}

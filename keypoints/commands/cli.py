@@ -26,6 +26,7 @@ from keypoints.system.extras import missing_extra
 # Names of the commands, with the line that `keypoints --help` shows.
 COMMANDS = {
     "train": "train a network into a run folder",
+    "recalibrate": "fit the uncertainties and the face score of a run to its validation data",
     "evaluate": "evaluate a model, or predictions of another program",
     "webcam": "show landmarks or a filter live on a camera",
     "filter": "draw a face filter on pictures and videos",
@@ -37,7 +38,6 @@ COMMANDS = {
     "convert": "write the annotations of a folder in the format of another tool",
     "pack": "write data sets as small tar shards, to train on another machine",
     "label_noise": "estimate the annotation noise of a data set",
-    "label_correction": "measure the systematic errors of annotations",
 }
 
 

@@ -117,6 +117,9 @@ def train_into(
         print(f"\nstopped; the same command goes on from {folder}", file=sys.stderr)
         sys.exit(130)
     if shows:
+        from keypoints.training.recalibration import recalibrate
+
+        print(recalibrate(folder, validation))
         show_end(folder, rows)
 
 

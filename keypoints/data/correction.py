@@ -2,8 +2,8 @@
 
 The annotations of YouTube Faces lie to the right of the features, whatever the pose of the head,
 and each point differs a little from hand labels of the same 68 points. Both differences are
-measured by `evaluation.correction_fit` and subtracted here, where annotations are read. `published`
-points are as their authors gave them, `corrected` points are without these errors.
+measured by `experiments/label_correction` and subtracted here, where annotations are read.
+`published` points are as their authors gave them, `corrected` points are without these errors.
 """
 
 from dataclasses import dataclass
@@ -43,8 +43,8 @@ class Correction:
         return moved.astype(np.float32)
 
 
-# Fitted on the training split: `python -m tools.label_correction`. Mirror symmetry gives the first
-# two, hand labels of LFPW the third, whose x is mirror-symmetric.
+# Fitted on the training split: `python -m experiments.label_correction`. Mirror symmetry gives the
+# first two, hand labels of LFPW the third, whose x is mirror-symmetric.
 # fmt: off
 YOUTUBE_FACES = Correction(
     pixel_shift=0.38,

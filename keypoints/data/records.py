@@ -110,8 +110,10 @@ class Records:
         return digest.hexdigest()
 
     def describe(self) -> dict[str, str | int]:
-        """Name, number of pictures, and SHA-256 of all: names, points and pixels."""
+        """Name, number of pictures, and SHA-256 of all that a training depends on."""
         digest = hashlib.sha256(self.digest().encode())
+        for array in (self.boxes, self.yaw, self.repeats):
+            digest.update(array.astype("<f8").tobytes())
         digest.update(b"".join(picture.digest for picture in self.pictures))
         return {"name": self.name, "pictures": len(self), "sha256": digest.hexdigest()}
 

@@ -7,6 +7,7 @@
     environment.json   versions, machine, devices, git revision and command of the last start
     metrics.csv        one row per finished epoch
     curves.png         the same as a plot
+    calibration.json   the relative uncertainty at which a face score is a half
     best.weights.h5    weights of the best epoch on the validation split (averaged if ema is set)
     last.weights.h5    weights of the last epoch
     checkpoint.npz     the state needed to resume: variables, optimizer, `Progress`
@@ -33,11 +34,11 @@ import numpy as np
 
 from keypoints import config as configs
 from keypoints import markup as markups
-from keypoints.checks import json_object
+from keypoints.checks import Table, json_object
 from keypoints.config import Config
 from keypoints.crop import Crop
 from keypoints.errors import InputError
-from keypoints.estimate import Estimate, Predict, unflatten
+from keypoints.estimate import UNCERTAINTY_AT_HALF_SCORE, Estimate, Predict, unflatten
 from keypoints.markup import IBUG68, Markup
 from keypoints.network import Network
 from keypoints.system import backend
@@ -49,7 +50,7 @@ if TYPE_CHECKING:
     import keras
 
 CONFIG, DATA, ENVIRONMENT = "config.json", "data.json", "environment.json"
-MARKUP = markups.FILE
+MARKUP, CALIBRATION = markups.FILE, "calibration.json"
 METRICS, CURVES = "metrics.csv", "curves.png"
 BEST, LAST, CHECKPOINT = "best.weights.h5", "last.weights.h5", "checkpoint.npz"
 
@@ -132,6 +133,21 @@ def load_markup(run: Path) -> Markup:
     return markups.read_markup(path) if path.is_file() else IBUG68
 
 
+def load_half_score(run: Path) -> float:
+    """`Network.half_score` of a run: the usual one if it was not fitted."""
+    path = Path(run) / CALIBRATION
+    if not path.is_file():
+        return UNCERTAINTY_AT_HALF_SCORE
+    table = Table(str(path), json_object(path.read_bytes(), str(path)))
+    half_score = table.number("half_score", low=1e-6, high=1e6)
+    table.close()
+    return half_score
+
+
+def write_half_score(run: Path, half_score: float) -> None:
+    write_text(run / CALIBRATION, json.dumps({"half_score": half_score}) + "\n")
+
+
 def load_model(run: Path) -> tuple["keras.Model", Config]:
     """`(model, config)` of a run folder: a new float32 model with the best weights."""
     from keypoints.models.network import build_model
@@ -168,7 +184,12 @@ def load_network(run: Path) -> Network:
     model, config = load_model(run)
     predict = predict_function(flattened(model))
     return Network(
-        predict, Crop.of(config), run / BEST, trained_on=config.data, markup=load_markup(run)
+        predict,
+        Crop.of(config),
+        run / BEST,
+        trained_on=config.data,
+        markup=load_markup(run),
+        half_score=load_half_score(run),
     )
 
 

@@ -174,6 +174,16 @@ def test_preview_draws_and_does_not_train(folder, tmp_path):
     assert cv2.imread(str(tmp_path / "run" / "preview.png")).shape == (224, 6 * 224, 3)
 
 
+def test_the_uncertainties_and_the_face_score_are_fitted_after_the_training(run, folder):
+    """And again by a command, which then finds what is there."""
+    before = runs.load_half_score(run)
+    assert (run / runs.CALIBRATION).is_file()
+    done = here(f"python -m tools.recalibrate {run} --data=folder:{folder} --split=validation")
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.startswith("uncertainty: 1 times its power 1; face score of a half at")
+    assert runs.load_half_score(run) == pytest.approx(before, rel=1e-3)
+
+
 def test_a_terminal_shows_progress(trained):
     for word in ("epoch 1/2 [", "epoch 2/2 [", "loss", "NME", "images/s", "left"):
         assert word in trained[1]

@@ -10,7 +10,7 @@ from keypoints.evaluation.protocol import predict_points
 from keypoints.geometry import CROP
 from keypoints.models import runs
 from keypoints.models.network import build_model
-from keypoints.training.recalibration import fit_power, recalibrate
+from keypoints.training.recalibration import fit_power, fit_score, recalibrate
 from tests.faces import dotted_faces
 
 TINY = Config(backbone="tiny", resolution=56)
@@ -40,7 +40,7 @@ def test_a_runs_uncertainties_become_its_errors_and_the_points_stay(tmp_path):
         return predict_points(runs.load_network(tmp_path), records, records.boxes)
 
     before = [estimate(records) for records in sets]
-    a, b = recalibrate(tmp_path, sets)
+    a, b, half_score = recalibrate(tmp_path, sets)
     ratios = []
     for records, old in zip(sets, before):
         new = estimate(records)
@@ -53,8 +53,32 @@ def test_a_runs_uncertainties_become_its_errors_and_the_points_stay(tmp_path):
     # At the maximum of the likelihood, the ratios have mean 1; each set has the same weight.
     assert np.mean(ratios) == pytest.approx(1, abs=1e-3)
 
+    faces = np.concatenate([estimate(records).relative_uncertainty() for records in sets])
+    assert runs.load_network(tmp_path).half_score == half_score
+    # The pictures leave no room beside the faces: all of these pass.
+    assert half_score == pytest.approx(max(0.035, faces.max()), rel=1e-6)
 
-def test_a_pooled_head_is_refused(tmp_path):
+
+def test_a_pooled_head_keeps_its_uncertainties(tmp_path):
     write_run(tmp_path, configs.replace(TINY, {"head": "pooled"}))
-    with pytest.raises(InputError, match="head=pooled"):
-        recalibrate(tmp_path, [dotted_faces(2)])
+    before = (tmp_path / runs.BEST).read_bytes()
+    a, b, half_score = recalibrate(tmp_path, [dotted_faces(2)])
+    assert (a, b) == (0, 1) and (tmp_path / runs.BEST).read_bytes() == before
+    assert runs.load_half_score(tmp_path) == half_score
+
+
+def test_the_score_of_a_half_parts_faces_from_background():
+    """The middle of the values at which the fewest are on the wrong side."""
+    faces, background = np.array([0.01, 0.02, 0.03]), np.array([0.05, 0.09])
+    assert fit_score(faces, background) == pytest.approx(0.04)
+    # A quarter of the faces counts less than a half of the background.
+    faces = np.array([0.01, 0.02, 0.03, 0.08])
+    assert fit_score(faces, background) == pytest.approx(0.04)
+    assert fit_score(np.array([0.01, 0.02]), np.array([])) == 0.035
+    assert fit_score(np.array([0.01, 0.2]), np.array([])) == 0.2
+
+
+def test_a_damaged_calibration_is_named(tmp_path):
+    (tmp_path / runs.CALIBRATION).write_text('{"half_score": -1}')
+    with pytest.raises(InputError, match=r"calibration\.json: half_score=-1"):
+        runs.load_half_score(tmp_path)

@@ -4,9 +4,9 @@ import os
 import numpy as np
 import pytest
 
+from experiments.label_correction import fit
 from keypoints import landmarks, metrics
 from keypoints.data.correction import Correction
-from keypoints.evaluation import correction_fit
 from tests.faces import dotted_faces
 
 MARKUP = np.zeros((68, 2))
@@ -25,25 +25,19 @@ def test_a_known_fault_is_found_again(monkeypatch):
     wrong = seen + [[[0.4, 0]]] + 0.02 * metrics.inter_ocular(seen)[:, None, None] * [1, 0]
     by_hand = np.stack([truth.apply(face) for face in reference.points])
     answers = {"auto/train": seen + mistakes, "dots/train": by_hand}
-    monkeypatch.setattr(
-        correction_fit, "mirrored_points", lambda predictor, given: answers[given.name]
-    )
+    monkeypatch.setattr(fit, "mirrored_points", lambda predictor, given: answers[given.name])
     # Hand labels have a side of their own: it is left out.
     shifted = dataclasses.replace(reference, points=reference.points + np.float32([0.2, 0]))
-    found = correction_fit.fit(
-        [None], dataclasses.replace(records, points=wrong.astype(np.float32)), shifted
-    )
+    found = fit.fit([None], dataclasses.replace(records, points=wrong.astype(np.float32)), shifted)
     assert found.pixel_shift == pytest.approx(0.4, abs=0.05)
     assert found.inter_ocular_shift == pytest.approx(0.02, abs=0.002)
     np.testing.assert_allclose(found.markup, MARKUP, atol=2e-3)
-    assert correction_fit.table(found).startswith(
-        f"pixel_shift={found.pixel_shift:.2f}, inter_ocular_shift="
-    )
+    assert fit.table(found).startswith(f"pixel_shift={found.pixel_shift:.2f}, inter_ocular_shift=")
     corrected = np.stack([found.apply(face) for face in wrong])
     np.testing.assert_allclose(corrected, records.points, atol=0.2)
     again = dataclasses.replace(records, points=corrected)
     answers["auto/train"] = records.points + mistakes
-    offset = correction_fit.remaining_offset(None, again)
+    offset = fit.remaining_offset(None, again)
     assert np.abs(offset).max() < 0.3  # percent
 
 
@@ -57,10 +51,10 @@ def test_corrected_labels_have_no_side(name, archive_data):
 
     network = load_network(name)
     records = load_records("youtube_faces_keypoints", "validation", data_dir=archive_data)
-    x, _ = correction_fit.remaining_offset(network, records)
+    x, _ = fit.remaining_offset(network, records)
     assert abs(x) < 0.3
     published = load_records(
         "youtube_faces_keypoints", "validation", labels="published", data_dir=archive_data
     )
-    x, _ = correction_fit.remaining_offset(network, published)
+    x, _ = fit.remaining_offset(network, published)
     assert x < -2

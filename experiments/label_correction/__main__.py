@@ -1,4 +1,9 @@
-"""Fit the correction of annotations: `python -m tools.label_correction`."""
+"""Fit the correction of annotations: `python -m experiments.label_correction`."""
+
+from experiments.label_correction import fit
+from keypoints.commands.cli import run_command
+from keypoints.data.sources import load_records
+from keypoints.inference.predictor import load_network
 
 
 def label_correction(
@@ -24,15 +29,12 @@ def label_correction(
         archive: path of the YouTube Faces archive; or set KEYPOINTS_ARCHIVE
         data_dir: folder of prepared data sets; default: ~/tensorflow_datasets
     """
-    from keypoints.data.sources import load_records
-    from keypoints.evaluation import correction_fit
-    from keypoints.inference.predictor import load_network
-
     networks = [load_network(name) for name in model.split(",")]
     sources = {"archive": archive, "data_dir": data_dir, "labels": "published"}
     records = load_records(data, split, **sources)
-    print(
-        correction_fit.table(
-            correction_fit.fit(networks, records, load_records(reference, split, **sources))
-        )
-    )
+    by_hand = load_records(reference, split, **sources)
+    print(fit.table(fit.fit(networks, records, by_hand)))
+
+
+if __name__ == "__main__":
+    run_command(label_correction)

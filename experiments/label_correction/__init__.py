@@ -1,0 +1,1 @@
+"""Systematic errors of annotations, measured with networks: how `data.correction` was fitted."""
