@@ -86,9 +86,13 @@ def recalibrate(run: Path, validation: Sequence[Records]) -> Calibration:
         network = runs.load_network(run)
     faces, beside = [], []
     for records in validation:
-        faces.append(predict_points(network, records, records.boxes).relative_uncertainty(network.markup))
+        faces.append(
+            predict_points(network, records, records.boxes).relative_uncertainty(network.markup)
+        )
         boxes, placed = background_boxes(records)
-        beside.append(predict_points(network, records, boxes).relative_uncertainty(network.markup)[placed])
+        beside.append(
+            predict_points(network, records, boxes).relative_uncertainty(network.markup)[placed]
+        )
     found = Calibration(a, b, fit_score(np.concatenate(faces), np.concatenate(beside)))
     runs.write_half_score(Path(run), found.half_score)
     return found
