@@ -98,7 +98,7 @@ class Records:
         """
         if difference := self.markup.difference(markup):
             raise InputError(f"{self.name} has other points than the network: {difference}")
-        if self.markup.face_box == markup.face_box or markup.face_box is None:
+        if markup.face_box in (self.markup.face_box, None):
             return replace(self, markup=markup)
         boxes = markup.face_boxes(markup.complete(self.points))
         return replace(self, markup=markup, boxes=boxes)

@@ -23,6 +23,7 @@ from keypoints.data.pipeline import epoch_steps, training_pipeline
 from keypoints.data.records import Records
 from keypoints.errors import InputError
 from keypoints.estimate import Predict
+from keypoints.evaluation.own_markup import measured
 from keypoints.evaluation.protocol import predict_points
 from keypoints.inference.predictor import load_network
 from keypoints.models import runs
@@ -100,6 +101,9 @@ def train(
     `validation`, each of which has its own column where there are several. NMEs of training are
     normalised by the square root of the box's area, which is also valid for profile faces.
 
+    The points are those of the markup of `training`, with the mean face and the face box that
+    `own_markup.measured` finds where it does not have them. It is written into the run.
+
     What the config leaves to the device is resolved first (`devices.resolve`) and written to
     the config.json of the run.
 
@@ -109,9 +113,11 @@ def train(
     """
     config, hosts = devices.resolve(config), hosts or Hosts()
     validation = [validation] if isinstance(validation, Records) else validation
+    markup = measured(training)
+    training, validation = training.seen_by(markup), [r.seen_by(markup) for r in validation]
     data = _inputs(config, training, validation)
     hosts.agree({**vars(config), "stages": [dict(stage) for stage in config.stages], **data})
-    folder = (RunFolder if hosts.index == 0 else ElsewhereFolder)(run, training.markup)
+    folder = (RunFolder if hosts.index == 0 else ElsewhereFolder)(run, markup)
     with folder, _interruptible() as interrupted:
         progress = folder.check(config, data)
         progress = parse_progress(hosts.exchange(asdict(progress))[0])

@@ -1,0 +1,142 @@
+"""What of a markup can be measured on annotated faces: mean face, face box, mirror pairs."""
+
+import re
+from dataclasses import replace
+
+import numpy as np
+
+from keypoints import geometry
+from keypoints.data.records import Records
+from keypoints.errors import InputError
+from keypoints.inference.detections import Detector, fit_conversion
+from keypoints.inference.detectors import load_detector
+from keypoints.markup import Markup
+
+SAMPLE = 200  # faces that the detector searches for
+ROUNDS = 10  # of the mean of faces: each lays all faces on the mean of the round before
+WHOLE_BOX = (0.5, 0.5, 1.0, 1.0)
+# A pair of points of the mean face are mirror images if one lies within this of where the other
+# is reflected to, in sides of the face; a point within it of its own reflection is in the middle.
+MIRROR_DISTANCE = 0.06
+
+
+def measured(records: Records, detector: Detector | None = None) -> Markup:
+    """The markup of `records` with a mean face and a face box, where it does not have them.
+
+    The face box is that which `detector`, the default one unless given, finds around the points;
+    where it finds fewer than half of the faces, the tight box of the points. Raises InputError
+    where no face has two points.
+    """
+    markup = records.markup
+    if markup.mean is None:
+        markup = replace(markup, mean=mean_points(records.points))
+    if markup.face_box is None:
+        markup = replace(markup, face_box=_face_box(records, markup, detector or load_detector()))
+    if records.markup.mean is None:
+        assert markup.mean is not None
+        box = markup.face_boxes(markup.mean)
+        mean = (markup.mean - box[:2] - box[2:] / 2) / box[2:].max()
+        markup = replace(markup, mean=mean.astype(np.float32))
+    return markup
+
+
+def mean_points(points: np.ndarray) -> np.ndarray:
+    """The mean `(k, 2)` float32 of faces `(n, k, 2)`, upright as these are on average.
+
+    Generalised Procrustes analysis (Gower, 1975) by similarity transforms, with points as complex
+    numbers; points that are missing, NaN, are left out. The size is that of the faces on average.
+    Raises InputError where no face has two points, and for a point that no face has.
+    """
+    faces = np.asarray(points, np.float64) @ [1, 1j]
+    known = np.isfinite(faces)
+    if not len(faces) or known.sum(axis=1).max() < 2:
+        raise InputError("no face has two annotated points")
+    if (never := np.flatnonzero(~known.any(axis=0))).size:
+        raise InputError(f"point {never[0]} is annotated in no face")
+    mean = faces[known.sum(axis=1).argmax()]
+    for _ in range(ROUNDS):
+        laid, turns = [], []
+        for face, here in zip(faces, known):
+            both = here & np.isfinite(mean)
+            if both.sum() < 2:
+                continue
+            design = np.column_stack([mean[both], np.ones(both.sum())])
+            (turn, shift), *_ = np.linalg.lstsq(design, face[both], rcond=None)
+            if abs(turn) > 0:
+                laid.append((face - shift) / turn)
+                turns.append(turn)
+        # Turned and enlarged as the faces are on average, so that the first one does not count.
+        sizes = np.abs(turns)
+        tilt = np.mean(turns / sizes)
+        around = np.nanmean(laid, axis=0) * np.mean(sizes) * tilt / np.abs(tilt)
+        mean = around - np.nanmean(around)
+    return np.column_stack([mean.real, mean.imag]).astype(np.float32)
+
+
+def _face_box(
+    records: Records, markup: Markup, detector: Detector
+) -> tuple[float, float, float, float]:
+    chosen = np.linspace(0, len(records) - 1, min(SAMPLE, len(records))).round().astype(int)
+    points = markup.complete(records.points[chosen])
+    tight = geometry.landmark_box(points)
+    faces, boxes = [], []
+    for index, face, box in zip(chosen, points, tight):
+        found = detector.detect(records.image(index))
+        corners = found.boxes[:, None, :2], found.boxes[:, None, :2] + found.boxes[:, None, 2:]
+        inside = ((face > corners[0]) & (face < corners[1])).all(axis=-1).mean(axis=1)
+        around = np.flatnonzero((inside > 0.5) & (found.rolls == 0) & (box[2:].min() > 0))
+        if around.size:
+            faces.append(box)
+            boxes.append(found.boxes[around[found.boxes[around, 2].argmin()]])
+    if len(boxes) < max(len(chosen) / 2, 1):
+        return WHOLE_BOX
+    centre, size = fit_conversion(np.array(faces), np.array(boxes))
+    x, y, width, height = np.round([*centre, *size], 3).tolist()
+    return x, y, width, height
+
+
+def symmetric_pairs(mean: np.ndarray) -> tuple[tuple[int, int], ...]:
+    """Mirror pairs of an upright mean face `(k, 2)`, in units of the face, by its symmetry.
+
+    Each pair are two points of which one lies where the other is reflected to, each the nearest
+    there; points whose nearest is themselves are in the middle, and those without partner in none.
+    The axis is the vertical line that reflects the points best.
+    """
+    points = np.asarray(mean, np.float64)
+    middles = (points[:, None, 0] + points[None, :, 0]) / 2
+    axis, best = 0.0, np.inf
+    for candidate in np.unique(middles.round(3)):
+        away = _reflected(points, candidate).min(axis=1)
+        cost = np.minimum(away, MIRROR_DISTANCE).sum()
+        if cost < best:
+            axis, best = candidate, cost
+    nearest = _reflected(points, axis)
+    partner = nearest.argmin(axis=1)
+    return tuple(
+        (one, int(other))
+        for one, other in enumerate(partner)
+        if one < other and partner[other] == one and nearest[one, other] <= MIRROR_DISTANCE
+    )
+
+
+def _reflected(points: np.ndarray, axis: float) -> np.ndarray:
+    """Distances `(k, k)` from each point's reflection at the vertical line x = axis to each."""
+    mirrored = points * [-1, 1] + [2 * axis, 0]
+    return np.linalg.norm(mirrored[:, None] - points[None], axis=-1)
+
+
+def named_pairs(names: tuple[str, ...]) -> tuple[tuple[int, int], ...]:
+    """Mirror pairs of points whose names differ in `left` and `right` alone, or in `l` and `r`."""
+    words = {"left": "right", "right": "left", "l": "r", "r": "l", "lt": "rt", "rt": "lt"}
+    plain = [tuple(_words(name)) for name in names]
+    pairs = []
+    for number, name in enumerate(plain):
+        other = tuple(words.get(word, word) for word in name)
+        if other != name and other in plain and number < plain.index(other):
+            pairs.append((number, plain.index(other)))
+    return tuple(pairs)
+
+
+def _words(name: str) -> list[str]:
+    """The words of a name in lower case: those of `leftEye`, `left_eye` and `Eye L`."""
+    return [word.lower() for word in re.findall(r"[A-Z]?[a-z]+|[A-Z]+(?![a-z])|\d+", name)]
