@@ -64,8 +64,9 @@ def start_filter(folder: Path) -> None:
     from keypoints.filters import jobs
     from keypoints.system.atomic import keep_apart
 
-    pairs = jobs.folder_pictures(folder, folder.with_name("filtered"))
-    keep_apart([read for read, _ in pairs], [("--output", written) for _, written in pairs])
+    output = folder.with_name("filtered")
+    tasks, _ = jobs.folder_tasks(folder, output, outputs=output)
+    keep_apart([Path(task.source) for task in tasks], [("--output", t.target) for t in tasks])
 
 
 def start_annotate(folder: Path) -> None:

@@ -51,6 +51,8 @@ def annotate(
             or a URL; only for tables that you trust
         dry_run: only print what would be done; nothing is written
     """
+    if not input:
+        raise InputError("INPUT is missing; see --help")
     for name, number in (("workers", workers), ("limit", limit)):
         if number is not None and number < 1:
             raise InputError(f"--{name}={number}: a whole number of at least 1 is expected")

@@ -16,7 +16,6 @@ import sys
 import types
 import typing
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 from keypoints.errors import InputError, near_miss
@@ -110,12 +109,6 @@ def run_command(
         sys.exit(130)
 
 
-def check_csv(points: str | None) -> None:
-    """Raise InputError if the file of --points has another ending than .csv."""
-    if points is not None and Path(points).suffix.lower() != ".csv":
-        raise InputError(f"--points={points}: a .csv file is expected")
-
-
 def _help(function: Callable[..., None], name: str) -> str:
     """Fire's help page without a pager and without short forms of flags, which may be ambiguous."""
     from fire import helptext, trace
@@ -196,9 +189,6 @@ def _checked(function: Callable[..., None]) -> Callable[..., None]:
             if parameter.name in given:
                 raise InputError(f"{parameter.name} is given twice: {text!r} and as a flag")
             given[parameter.name] = text
-        for name in several:
-            if not arguments:
-                raise InputError(f"{name.upper()} is missing; see --help")
         for name in flags:
             if parameters[name].default is inspect.Parameter.empty and name not in given:
                 shown = name.upper() if parameters[name] in positional else f"--{name}"

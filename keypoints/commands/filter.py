@@ -1,11 +1,15 @@
-"""Draw a face filter on pictures, a video or a camera: `python -m tools.filter INPUT`."""
+"""Draw a face filter on pictures, videos or a camera: `python -m tools.filter INPUT ..`."""
 
+import os
 import sys
+from collections import Counter
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TextIO
 
-from keypoints.commands.cli import check_csv
+from keypoints.commands.filter_overview import list_filters
+from keypoints.commands.points import check_points, points_output, report_stream, writing_points
 from keypoints.commands.progress import Progress, count_of
 from keypoints.errors import InputError
 from keypoints.pretrained import DEFAULT
@@ -13,178 +17,240 @@ from keypoints.system.atomic import keep_apart
 
 if TYPE_CHECKING:
     from keypoints.filters.coverage import Coverage
+    from keypoints.filters.jobs import Result, Task
     from keypoints.filters.pipeline import Pipeline
     from keypoints.live.sources import Source
     from keypoints.media.landmark_csv import WriteRow
 
 
 def filter(
-    input: str | None = None,
-    *,
+    *input: str,
     filter: str = "sunglasses",
     output: str | None = None,
     model: str = DEFAULT,
     max_faces: int | None = None,
     points: str | None = None,
     detector: str = "centerface",
-    quality: str = "high",
+    quality: str | None = None,
     metadata: str | None = None,
+    skip_existing: bool = False,
 ) -> None:
     """Draw a filter on every face; docs/formats.md lists what is kept of each file format.
 
     A camera is recorded until Ctrl-C. Ctrl-C also ends a video, and keeps the frames written so
-    far. The last line states the number of faces. Exit codes: 0 all done; 1 all written, but no
-    face was found in a picture or in a whole video, or blur or pixelate did not cover a face that
-    the detector found; 2 invalid input, or pictures were left out.
+    far. The last lines state the number of faces, and of several files what became of them. Exit
+    codes: 0 all done; 1 all written, but no face was found in a picture or in a whole video, or
+    faces beyond --max_faces stay uncovered by blur or pixelate; 2 invalid input, a file that
+    failed, or a lost camera or stream.
 
     Args:
-        input: a picture, a folder of pictures, a video, the number of a camera or a URL
+        input: pictures, videos, folders of both, or one camera's number or URL
         filter: name of a filter, a folder with one of your own, or list to see them all
-        output: file, or folder for a folder; default: next to the input, with the filter's name
+        output: file, or folder for a folder or several inputs; default: next to each input, with
+            the filter's name
         model: pretrained, pretrained-small (quicker), a run folder or an export
         max_faces: maximum number of faces, the largest first; default: all
-        points: CSV file for box, score, 68 points, head pose and eye and mouth opening of each face
+        points: CSV file for box, score, 68 points, head pose, eye and mouth opening and origin of
+            each face, or - for a line of JSON for each frame on standard output
         detector: centerface, haar (OpenCV's cascade), yunet (a download), or YuNet's .onnx file
-        quality: of videos and lossy pictures: high (looks like the input), medium or small
+        quality: of videos and lossy pictures: high (looks like the input, the default), medium or
+            small
         metadata: keep, or drop GPS, names, titles, comments and serial numbers; default: drop with
             blur and pixelate, else keep; previews never stay
+        skip_existing: leave out inputs whose output is there: goes on where it was interrupted
     """
     if filter == "list":
-        list_filters(input, output, model, detector)
+        given = {"max_faces": max_faces, "points": points, "quality": quality}
+        given |= {"metadata": metadata, "skip_existing": skip_existing or None}
+        for name, value in given.items():
+            if value is not None:
+                raise InputError(f"--{name}={value}: is of no use with --filter=list")
+        if len(input) > 1:
+            raise InputError(f"{input[1]!r}: one picture at most is expected with --filter=list")
+        list_filters(input[0] if input else None, output, model, detector)
         return
-    if input is None:
+    if not input:
         raise InputError("INPUT is missing: a picture, a folder, a video or a camera's number")
     if max_faces is not None and max_faces < 1:
         raise InputError(f"--max_faces={max_faces}: a whole number of at least 1 is expected")
 
-    from keypoints.filters import jobs, load_filter
+    from keypoints.filters import load_filter
     from keypoints.filters.pipeline import Pipeline
     from keypoints.inference.predictor import Predictor
     from keypoints.live.sources import Source
-    from keypoints.media import formats, landmark_csv
+    from keypoints.media import formats
 
+    quality = "high" if quality is None else quality
     if quality not in formats.QUALITIES:
         known = ", ".join(formats.QUALITIES)
         raise InputError(f"--quality={quality}: one of {known} is expected")
     if metadata not in (None, "keep", "drop"):
         raise InputError(f"--metadata={metadata}: keep or drop is expected")
-    source, loaded = Source.parse(input), load_filter(filter)
+    sources, loaded = [Source.parse(text) for text in input], load_filter(filter)
     private = metadata == "drop" or (metadata is None and loaded.protects)
-    target = Path(output) if output is not None else source.default_name(loaded.spec.name)
-    pairs = [(Path(source.text), target)]
-    if source.kind == "folder":
-        if target.is_file():
-            raise InputError(f"--output={target} is a file; a folder is expected for a folder")
-        pairs = jobs.folder_pictures(Path(source.text), target)
-    outputs = [("--output", written) for _, written in pairs]
-    if points is not None:
-        outputs.append(("--points", Path(points)))
-    keep_apart([*(read for read, _ in pairs), Path(model), Path(detector)], outputs)
-    check_csv(points)
+    tasks, others = plan(sources, loaded.spec.name, output)
+    outputs = [("--output", task.target) for task in tasks]
+    read = [Path(task.source) for task in tasks if "://" not in task.source]
+    keep_apart([*read, Path(model), Path(detector)], [*outputs, *points_output(points)])
+    check_points(points)
+    predictor = Predictor.load(model)
     pipeline = Pipeline(
-        Predictor.load(model),
+        predictor,
         loaded,
         detector=detector,
         max_faces=max_faces,
-        background=source.live,
+        background=sources[0].live,
     )
-    table = Path(points) if points is not None else None
-    with landmark_csv.writing(table) as write_row:
-        if source.kind == "folder":
-            code = filter_folder(pairs, target, pipeline, write_row, quality, private)
+    several, out = len(sources) > 1 or sources[0].kind == "folder", report_stream(points)
+    left = [task for task in tasks if not (skip_existing and task.target.exists())]
+    with writing_points(points, predictor.markup, files=several) as write_row:
+        if several:
+            code = filter_several(
+                left, len(tasks) - len(left), others, pipeline, write_row, quality, private, out
+            )
+        elif not left:
+            print(f"{tasks[0].target} is already there", file=out)
+            code = 0
+        elif sources[0].live:
+            code = filter_live(sources[0], tasks[0].target, pipeline, write_row, quality, out)
         else:
-            job = filter_picture if source.kind == "picture" else filter_video
-            job = filter_live if source.live else job
-            code = job(source, target, pipeline, write_row, quality, private)
+            code = filter_one(tasks[0], pipeline, write_row, quality, private, out)
     if code:
         sys.exit(code)
 
 
-def filter_picture(
-    source: "Source",
-    target: Path,
+def plan(
+    sources: Sequence["Source"], label: str, output: str | None
+) -> tuple[list["Task"], Counter[str]]:
+    """What is to be done, and the number of files of other kinds by their extension.
+
+    Raises InputError where nothing is to be done, and for a camera among other inputs.
+    """
+    from keypoints.filters.jobs import Task, folder_tasks
+
+    several = len(sources) > 1 or sources[0].kind == "folder"
+    if several and output is not None and Path(output).is_file():
+        raise InputError(f"--output={output} is a file; a folder is expected for a folder")
+    tasks: list[Task] = []
+    others: Counter[str] = Counter()
+    for source in sources:
+        if source.live and several:
+            raise InputError(f"{source.text}: a camera or a stream must be the only input")
+        target = source.default_name(label)
+        if output is not None and several and (len(sources) > 1 or source.kind != "folder"):
+            target = Path(output, source.default_copy().name)
+        elif output is not None:
+            target = Path(output)
+        if source.kind != "folder":
+            moving = source.kind != "picture"
+            tasks.append(Task(source.text, source.text, target, moving))
+            continue
+        found, left = folder_tasks(
+            Path(source.text), target, outputs=target if output is None else Path(output)
+        )
+        inside = source.text if len(sources) > 1 else ""
+        tasks += [replace(task, name=os.path.join(inside, task.name)) for task in found]
+        others += left
+    if not tasks:
+        raise InputError(f"{sources[0].text}: no picture or video in this folder")
+    return tasks, others
+
+
+def filter_one(
+    task: "Task",
     pipeline: "Pipeline",
     write_row: "WriteRow",
     quality: str,
     private: bool,
+    out: TextIO,
 ) -> int:
-    from keypoints.filters import jobs
-
-    result = jobs.filter_picture(
-        Path(source.text), target, pipeline, write_row=write_row, quality=quality, private=private
-    )
-    warn(result.warnings)
-    print(f"{target}: {counted(result.coverage, pipeline)}")
-    return exit_code(result.coverage)
-
-
-def filter_folder(
-    pairs: Sequence[tuple[Path, Path]],
-    target: Path,
-    pipeline: "Pipeline",
-    write_row: "WriteRow",
-    quality: str,
-    private: bool,
-) -> int:
-    from keypoints.filters import jobs
-
-    progress, results = Progress("pictures"), []
-    for result in jobs.filter_folder(
-        pairs, pipeline, write_row=write_row, quality=quality, private=private
-    ):
-        results.append(result)
-        progress.clear()
-        warn(result.warnings)
-        if result.error is not None:
-            print(f"{result.target.name}: left out; {result.error}", file=sys.stderr)
-        else:
-            print(f"{result.target.name}: {counted(result.coverage, pipeline)}")
-        progress.show(len(results), len(pairs))
-    progress.clear()
-    done = [result.coverage for result in results if result.error is None]
-    line = f"{target}: {count_of(len(done), 'picture')}"
-    line += f", {count_of(sum(coverage.faces for coverage in done), 'face')}{verb(pipeline)}"
-    if empty := sum(coverage.empty for coverage in done):
-        line += f"; no face found in {empty}"
-    if left := sum(coverage.uncovered for coverage in done):
-        line += f"; {left} more seen and NOT covered"
-    if len(done) < len(results):
-        line += f"; {count_of(len(results) - len(done), 'picture')} left out"
-    print(line)
-    if len(done) < len(results):
-        return 2
-    return max(exit_code(coverage) for coverage in done)
-
-
-def filter_video(
-    source: "Source",
-    target: Path,
-    pipeline: "Pipeline",
-    write_row: "WriteRow",
-    quality: str,
-    private: bool,
-) -> int:
+    """Filter a picture or a video; returns the exit code."""
     from keypoints.filters import jobs
 
     progress = Progress("frames")
-    result = jobs.filter_video(
-        source.text,
-        target,
-        pipeline,
-        progress.show,
-        write_row=write_row,
-        quality=quality,
-        private=private,
+    result = jobs.filter_file(
+        task, pipeline, progress.show, write_row=write_row, quality=quality, private=private
     )
     progress.clear()
     warn(result.warnings)
-    text = f"{count_of(result.frames, 'frame')}, {result.width} x {result.height}"
-    text += f", {result.rate:.4g} a second; {counted(result.coverage, pipeline)}"
-    print(f"{target}: {text}")
+    print(f"{result.target}: {described(result, pipeline)}", file=out)
     if result.interrupted:
-        print(f"{target} ends at {result.seconds:.1f} seconds", file=sys.stderr)
+        print(f"{result.target} ends at {result.seconds:.1f} seconds", file=sys.stderr)
         raise KeyboardInterrupt
     return exit_code(result.coverage)
+
+
+def filter_several(
+    tasks: Sequence["Task"],
+    skipped: int,
+    others: Counter[str],
+    pipeline: "Pipeline",
+    write_row: "WriteRow",
+    quality: str,
+    private: bool,
+    out: TextIO,
+) -> int:
+    """Filter files, and print a line for each and a table at the end; returns the exit code."""
+    from keypoints.filters import jobs
+
+    progress, results = Progress("files"), []
+    interrupted = False
+    try:
+        done = jobs.run_tasks(
+            tasks, pipeline, write_row=write_row, quality=quality, private=private
+        )
+        for task, result in zip(tasks, done):
+            results.append((task, result))
+            progress.clear()
+            warn(result.warnings)
+            if result.error is None:
+                print(f"{task.name}: {described(result, pipeline)}", file=out, flush=True)
+            else:
+                print(f"{task.name}: left out; {result.error}", file=sys.stderr)
+            interrupted |= result.interrupted
+            progress.show(len(results), len(tasks))
+    except KeyboardInterrupt:
+        interrupted = True
+    progress.clear()
+    for line in summary(results, skipped, others, pipeline):
+        print(line, file=out)
+    if interrupted:
+        undone = len(tasks) - len(results)
+        print(f"not begun: {undone}; --skip_existing=True goes on", file=sys.stderr)
+        raise KeyboardInterrupt
+    if any(result.error is not None for _, result in results):
+        return 2
+    return max((exit_code(result.coverage) for _, result in results), default=0)
+
+
+def summary(
+    results: Sequence[tuple["Task", "Result"]],
+    skipped: int,
+    others: Counter[str],
+    pipeline: "Pipeline",
+) -> list[str]:
+    """The table of several files: done, already there, left alone by kind, failed with reason."""
+    done = [(task, result.coverage) for task, result in results if result.error is None]
+    pictures = sum(not task.moving for task, _ in done)
+    line = f"done: {count_of(pictures, 'picture')}"
+    if videos := len(done) - pictures:
+        line += f" and {count_of(videos, 'video')}"
+    line += f", {count_of(sum(coverage.faces for _, coverage in done), 'face')}{verb(pipeline)}"
+    if empty := sum(coverage.empty == coverage.frames for _, coverage in done):
+        line += f"; no face found in {empty}"
+    if uncovered := sum(coverage.uncovered for _, coverage in done):
+        line += f"; {uncovered} more seen and NOT covered"
+    lines = [line]
+    if skipped:
+        lines.append(f"already there: {skipped}")
+    if others:
+        kinds = ", ".join(f"{count} {kind}" for kind, count in sorted(others.items()))
+        lines.append(f"left alone: {kinds}")
+    failed = [(task, result.error) for task, result in results if result.error is not None]
+    if failed:
+        lines.append(f"failed: {len(failed)}")
+        lines += [f"  {task.name}: {error}" for task, error in failed]
+    return lines
 
 
 def filter_live(
@@ -193,8 +259,9 @@ def filter_live(
     pipeline: "Pipeline",
     write_row: "WriteRow",
     quality: str,
-    private: bool,
+    out: TextIO,
 ) -> int:
+    """Record a camera or a stream with the filter; returns the exit code."""
     from keypoints.live import loop
 
     progress = Progress("frames")
@@ -209,7 +276,7 @@ def filter_live(
     )
     progress.clear()
     size = f"{played.seconds:.1f} seconds, {played.width} x {played.height}"
-    print(f"{target}: {size}; {counted(pipeline.coverage, pipeline)}")
+    print(f"{target}: {size}; {counted(pipeline.coverage, pipeline)}", file=out)
     if played.failure is not None:
         raise played.failure
     return exit_code(pipeline.coverage)
@@ -219,6 +286,15 @@ def warn(warnings: Iterable[str]) -> None:
     """Print each loss on its own line."""
     for warning in warnings:
         print(f"warning: {warning}", file=sys.stderr)
+
+
+def described(result: "Result", pipeline: "Pipeline") -> str:
+    """What was done with a picture or a video."""
+    text = counted(result.coverage, pipeline)
+    if not result.rate:
+        return text
+    size = f"{result.width} x {result.height}, {result.rate:.4g} a second"
+    return f"{count_of(result.frames, 'frame')}, {size}; {text}"
 
 
 def counted(coverage: "Coverage", pipeline: "Pipeline") -> str:
@@ -248,33 +324,3 @@ def verb(pipeline: "Pipeline") -> str:
 def exit_code(coverage: "Coverage") -> int:
     """1 if no face was found, or if a face that must be covered is not covered."""
     return int(coverage.empty == coverage.frames or bool(coverage.uncovered))
-
-
-def list_filters(input: str | None, output: str | None, model: str, detector: str) -> None:
-    """Print the filters and write an overview image, on drawn faces or on those of a picture."""
-    from keypoints import filters
-    from keypoints.filters.gallery import draw_sheet
-    from keypoints.inference.detectors import load_detector
-    from keypoints.inference.predictor import Predictor
-    from keypoints.inference.tracking import Tracker
-    from keypoints.media import formats, picture_writer, pictures
-
-    target = Path(output) if output is not None else Path("filters.png")
-    if target.suffix.lower() not in formats.PICTURES:
-        known = ", ".join(formats.PICTURES)
-        raise InputError(f"--output={target}: a picture's name ends in {known}")
-    faces = None
-    if input is not None:
-        path = Path(input)
-        if not path.is_file():
-            raise InputError(f"{path}: no such picture; --filter=list shows filters on a picture")
-        keep_apart([path], [("--output", target)])
-        image = next(pictures.open_picture(path).stills()).rgb()
-        tracker = Tracker(Predictor.load(model), max_faces=4, detector=load_detector(detector))
-        faces = [(image, face.points) for face in tracker.update(image, 0.0)]
-        if not faces:
-            raise InputError(f"{path}: no face was found to show the filters on")
-    for name in filters.list_filters():
-        print(f"{name:<15}{filters.load_filter(name).spec.description}")
-    picture_writer.save(target, [pictures.Still(draw_sheet(faces))], quality="medium")
-    print(f"a picture of them: {target}")

@@ -1,11 +1,12 @@
 """Landmarks or a filter live on a camera: `python -m tools.webcam`."""
 
+import functools
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
-from keypoints.commands.cli import check_csv
+from keypoints.commands.points import check_points, points_output, report_stream, writing_points
 from keypoints.commands.progress import count_of
 from keypoints.errors import InputError
 from keypoints.pretrained import DEFAULT
@@ -40,17 +41,18 @@ def webcam(
         max_faces: maximum number of faces; default: 4, with blur or pixelate all
         detector: centerface, haar (OpenCV's cascade), yunet (a download), or YuNet's .onnx file
         output: video file to record what is shown
-        points: CSV file for box, score, 68 points, head pose and eye and mouth opening of each face
+        points: CSV file for box, score, 68 points, head pose, eye and mouth opening and origin of
+            each face, or - for a line of JSON for each frame on standard output
         headless: open no window; for servers, with --output or --points
         max_frames: stop after this many frames; 0: no limit
     """
     for name, value, low in (("max_faces", max_faces, 1), ("max_frames", max_frames, 0)):
         if value is not None and value < low:
             raise InputError(f"--{name}={value}: a whole number of at least {low} is expected")
-    files = {"--output": output, "--points": points}
-    outputs = [(flag, Path(path)) for flag, path in files.items() if path is not None]
+    outputs = [("--output", Path(output))] if output is not None else []
+    outputs += points_output(points)
     keep_apart([Path(source), Path(model), Path(detector)], outputs)
-    check_csv(points)
+    check_points(points)
     require_window = (lambda: None) if headless else try_window()
 
     from keypoints.filters import load_filter
@@ -58,11 +60,11 @@ def webcam(
     from keypoints.inference.predictor import Predictor
     from keypoints.live import loop, window
     from keypoints.live.sources import Source
-    from keypoints.media import landmark_csv
 
     parsed = Source.parse(source)
+    predictor = Predictor.load(model)
     pipeline = Pipeline(
-        Predictor.load(model),
+        predictor,
         load_filter(filter) if filter is not None else None,
         detector=detector,
         max_faces=max_faces,
@@ -71,8 +73,8 @@ def webcam(
     )
     pipeline.axes = axes
     require_window()
-    table = Path(points) if points is not None else None
-    with landmark_csv.writing(table) as write_row:
+    out = report_stream(points)
+    with writing_points(points, predictor.markup) as write_row:
         played = loop.run(
             parsed,
             pipeline,
@@ -80,14 +82,14 @@ def webcam(
             write_row=write_row,
             show=None if headless else window.show,
             max_frames=max_frames,
-            report=report,
+            report=functools.partial(report, out),
         )
     speed, coverage = played.speed, pipeline.coverage
     if speed.frames:
-        print(f"{count_of(speed.frames, 'frame')}; {speed}")
+        print(f"{count_of(speed.frames, 'frame')}; {speed}", file=out)
     if coverage.uncovered:
         place = f"first at {coverage.first_uncovered:.1f} s: {coverage.place}"
-        print(f"at most {coverage.uncovered} more seen and NOT covered, {place}")
+        print(f"at most {coverage.uncovered} more seen and NOT covered, {place}", file=out)
     if played.failure is not None:
         raise played.failure
     if coverage.uncovered:
@@ -108,9 +110,9 @@ def try_window() -> Callable[[], None]:
     return lambda: asked(require_window)
 
 
-def report(message: str | InputError) -> None:
+def report(out: TextIO, message: str | InputError) -> None:
     """Print the result of a key, or its error."""
     if isinstance(message, InputError):
         print(f"error: {message}", file=sys.stderr)
     else:
-        print(message)
+        print(message, file=out)

@@ -1,6 +1,8 @@
-"""Filters on files: a picture, a folder of pictures, or a video."""
+"""Filters on files: a picture, a video, or a folder of both."""
 
 import functools
+import os
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -38,14 +40,13 @@ def filter_picture(
     pipeline: Pipeline,
     *,
     write_row: WriteRow = no_rows,
-    number: int = 0,
     quality: str = "high",
     private: bool = False,
 ) -> Result:
     """Filter every frame or page of a picture file; `picture_writer.save` says what is kept.
 
-    `number` is the first frame's in the table of landmarks. Raises InputError for a target whose
-    name is no picture's or that cannot be written, and for a damaged picture.
+    Raises InputError for a target whose name is no picture's or that cannot be written, and for a
+    damaged picture.
     """
     formats.picture_format(target)
     picture = pictures.open_picture(path)
@@ -61,7 +62,7 @@ def filter_picture(
         else:
             pipeline.forget()
             faces = pipeline.find(image, seconds)
-        write_row(number + index, seconds, faces)
+        write_row(index, seconds, faces, image.shape[1::-1])
         pipeline.count(faces, seconds)
         draw = functools.partial(
             pipeline.draw, faces=faces, timestamp=seconds, moving=picture.animated
@@ -70,62 +71,118 @@ def filter_picture(
     warnings = picture_writer.save(
         target, painted, source=picture, quality=quality, private=private
     )
-    height, width = image.shape[:2]
+    height, width = images[-1].shape[:2]
     return Result(
         target, width, height, warnings=picture.notes + warnings, coverage=pipeline.coverage
     )
 
 
-def folder_pictures(path: Path, target: Path) -> list[tuple[Path, Path]]:
-    """The pictures of a folder by their names, and the file in `target` for each.
+@dataclass(frozen=True)
+class Task:
+    """One file of several."""
 
-    Hidden files are skipped. Raises InputError for a folder that has no pictures or cannot be read.
+    name: str  # for the reader
+    source: str  # path or http URL
+    target: Path
+    moving: bool  # whether it is a video
+
+
+def folder_tasks(folder: Path, target: Path, *, outputs: Path) -> tuple[list[Task], Counter[str]]:
+    """The pictures and videos of a folder and its subfolders, each with its file in `target`.
+
+    Sorted; the tree is kept. Hidden files, and `outputs` within the folder, are passed over.
+    Also returns how many files of each other kind there are, by their extension. Raises InputError
+    for a folder that cannot be read.
     """
-    try:
-        entries = sorted(path.iterdir())
-    except OSError as error:
-        raise InputError(f"{path}: {error.strerror or error}") from None
-    known = [p for p in entries if formats.is_picture(p) and not p.name.startswith(".")]
-    if not known:
-        raise InputError(
-            f"{path}: no picture in this folder; known: {', '.join(formats.picture_inputs())}"
+    tasks: list[Task] = []
+    others: Counter[str] = Counter()
+    own = os.path.realpath(outputs)
+
+    def fail(error: OSError) -> None:
+        raise InputError(f"{error.filename}: {error.strerror or error}") from None
+
+    for place, folders, names in os.walk(folder, onerror=fail):
+        folders[:] = sorted(
+            name
+            for name in folders
+            if not _hidden(name) and os.path.realpath(os.path.join(place, name)) != own
         )
-    return [(p, target / formats.writable_picture(p.name)) for p in known]
+        inside = Path(place).relative_to(folder)
+        for name in sorted(name for name in names if not _hidden(name)):
+            moving = formats.is_video(name)
+            if not moving and not formats.is_picture(name):
+                others[Path(name).suffix.lower() or "without extension"] += 1
+                continue
+            written = formats.writable_video(name) if moving else formats.writable_picture(name)
+            source = os.path.join(place, name)
+            tasks.append(Task(str(inside / name), source, target / inside / written, moving))
+    return tasks, others
 
 
-def filter_folder(
-    pairs: Sequence[tuple[Path, Path]],
+def _hidden(name: str) -> bool:
+    return name.startswith(".") or name == "__MACOSX"  # resource forks of macOS
+
+
+def run_tasks(
+    tasks: Sequence[Task],
     pipeline: Pipeline,
     *,
     write_row: WriteRow = no_rows,
     quality: str = "high",
     private: bool = False,
 ) -> Iterator[Result]:
-    """Filter pictures; `pairs` of a picture and its output as from `folder_pictures`.
+    """Filter files one after the other; rows of the table get the name of each.
 
-    Yields the result of each one; that of a picture that cannot be read or written has an `error`,
-    and the others are done. Raises InputError where the folder of the files cannot be made.
+    That of a file that cannot be read or written has an `error`, and the others are done; an
+    `interrupted` video is the last one. Raises InputError where a folder cannot be made.
     """
-    number = 0
-    for picture, target in pairs:
+    for task in tasks:
         try:
-            target.parent.mkdir(parents=True, exist_ok=True)
+            task.target.parent.mkdir(parents=True, exist_ok=True)
         except OSError as error:
-            raise InputError(f"cannot write {target.parent}: {error.strerror or error}") from None
+            raise InputError(
+                f"cannot write {task.target.parent}: {error.strerror or error}"
+            ) from None
+        write_own = functools.partial(write_row, file=task.name)
         try:
-            result = filter_picture(
-                picture,
-                target,
-                pipeline,
-                write_row=write_row,
-                number=number,
-                quality=quality,
-                private=private,
+            result = filter_file(
+                task, pipeline, write_row=write_own, quality=quality, private=private
             )
         except InputError as error:
-            result = Result(target, error=error)
-        number += max(result.coverage.frames, 1)
+            result = Result(task.target, error=error)
         yield result
+        if result.interrupted:
+            return
+
+
+def filter_file(
+    task: Task,
+    pipeline: Pipeline,
+    progress: Progress = lambda done, total: None,
+    *,
+    write_row: WriteRow = no_rows,
+    quality: str = "high",
+    private: bool = False,
+) -> Result:
+    """Filter a picture or a video; raises InputError as `filter_picture` and `filter_video` do."""
+    if task.moving:
+        return filter_video(
+            task.source,
+            task.target,
+            pipeline,
+            progress,
+            write_row=write_row,
+            quality=quality,
+            private=private,
+        )
+    return filter_picture(
+        Path(task.source),
+        task.target,
+        pipeline,
+        write_row=write_row,
+        quality=quality,
+        private=private,
+    )
 
 
 def filter_video(
@@ -158,7 +215,7 @@ def filter_video(
             result.expected = video.count
             for number, (timestamp, image) in enumerate(frames):
                 faces = next(found, [])
-                write_row(number, timestamp, faces)
+                write_row(number, timestamp, faces, (video.width, video.height))
                 pipeline.count(faces, timestamp)
                 frames.write(pipeline.draw(image, faces, timestamp))
                 written, result.seconds = frames.written, timestamp

@@ -136,7 +136,7 @@ def _process(
 ) -> np.ndarray:
     """The frame to show, counted in `pipeline` and `played`."""
     faces = pipeline.find(image, timestamp)
-    write_row(number, timestamp, faces)
+    write_row(number, timestamp, faces, image.shape[1::-1])
     pipeline.count(faces, timestamp)
     shown = pipeline.draw(image, faces, timestamp)
     played.left = sum(face.origin == LEFT for face in faces)

@@ -1,5 +1,6 @@
 """Sources of frames: a camera, a stream, a video file or URL, or the synthetic clip."""
 
+import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -81,15 +82,22 @@ class Source:
 
         For a camera or a URL it is in the current folder.
         """
+        return self._copy(f"-{label}")
+
+    def default_copy(self) -> Path:
+        """The same without a label, for a copy in another folder."""
+        return self._copy("")
+
+    def _copy(self, label: str) -> Path:
         if self.live:
-            return Path(f"camera-{label}.mp4")
+            return Path(f"camera{label}.mp4")
         if self.kind == "url":
             whole = Path(unquote(urlsplit(self.text).path).rpartition("/")[2] or "video.mp4")
         else:
-            whole = Path(self.text).resolve()
+            whole = Path(os.path.abspath(self.text))
         if self.kind == "folder":
-            return whole.with_name(f"{whole.name}-{label}")
-        name = f"{whole.stem}-{label}{whole.suffix}"
+            return whole.with_name(f"{whole.name}{label}")
+        name = f"{whole.stem}{label}{whole.suffix}"
         if self.kind == "picture":
             return whole.with_name(formats.writable_picture(name))
         return whole.with_name(formats.writable_video(name))

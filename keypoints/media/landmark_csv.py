@@ -4,13 +4,27 @@ import csv
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from keypoints.expression import eye_opening, mouth_opening
 from keypoints.markup import IBUG68, Markup
 from keypoints.system.atomic import replacing
 
-WriteRow = Callable[[int, float, Sequence[Any]], None]  # of frame, timestamp and faces
+Measure = Callable[[Any], float]  # of a face
+
+
+class WriteRow(Protocol):
+    """Takes the faces of a frame; `size` is the frame's width and height, `file` names its file."""
+
+    def __call__(
+        self,
+        frame: int,
+        timestamp: float,
+        faces: Sequence[Any],
+        size: tuple[int, ...] = (),
+        *,
+        file: str = "",
+    ) -> None: ...
 
 
 def columns(markup: Markup) -> list[str]:
@@ -18,59 +32,71 @@ def columns(markup: Markup) -> list[str]:
     names = ["frame", "timestamp", "id", "left", "top", "width", "height", "score"]
     names += [f"{axis}{number}" for number in range(markup.count) for axis in "xy"]
     names += [f"uncertainty{number}" for number in range(markup.count)]
-    return names + list(_measures(markup)) + ["origin"]
+    return names + list(measures(markup)) + ["origin"]
 
 
-def _measures(markup: Markup) -> dict[str, Callable[[Any], str]]:
-    """The columns behind the points, and the text of each for a face."""
-    found: dict[str, Callable[[Any], str]] = {}
+def measures(markup: Markup) -> dict[str, tuple[Measure, int]]:
+    """The columns behind the points: how each is measured on a face, and its decimal places."""
+    found: dict[str, tuple[Measure, int]] = {}
     if markup.rigid is not None:
-        found["yaw"] = lambda face: f"{face.pose.yaw:z.1f}"
-        found["pitch"] = lambda face: f"{face.pose.pitch:z.1f}"
-        found["roll"] = lambda face: f"{face.pose.roll:z.1f}"
+        found["yaw"] = (lambda face: face.pose.yaw, 1)
+        found["pitch"] = (lambda face: face.pose.pitch, 1)
+        found["roll"] = (lambda face: face.pose.roll, 1)
     if markup.has("right_eye_opening", "left_eye_opening"):
-        found["eye_opening"] = lambda face: f"{eye_opening(face.points, markup):.3f}"
+        found["eye_opening"] = (lambda face: float(eye_opening(face.points, markup)), 3)
     if markup.has("mouth_opening"):
-        found["mouth_opening"] = lambda face: f"{mouth_opening(face.points, markup):.3f}"
+        found["mouth_opening"] = (lambda face: float(mouth_opening(face.points, markup)), 3)
     return found
 
 
-def no_rows(frame: int, timestamp: float, faces: Sequence[Any]) -> None:
+def no_rows(
+    frame: int,
+    timestamp: float,
+    faces: Sequence[Any],
+    size: tuple[int, ...] = (),
+    *,
+    file: str = "",
+) -> None:
     """In place of the function of `writing`, where nobody asked for a table."""
 
 
 @contextmanager
-def writing(path: Path | None, markup: Markup = IBUG68) -> Iterator[WriteRow]:
-    """A function `(frame, timestamp, faces)` that adds the faces of one frame to `path`.
+def writing(path: Path, markup: Markup = IBUG68, *, files: bool = False) -> Iterator[WriteRow]:
+    """A function `(frame, timestamp, faces, size)` that adds the faces of one frame to `path`.
 
     `frame` counts from 0, `timestamp` is in seconds; a face has `id`, `box` `(4,)` left, top,
     width, height, `score`, `points` `(k, 2)` of `markup` and their `uncertainty` `(k,)`, in
     pixels of the frame, its `pose` in degrees, as in `keypoints.pose`, and its `origin`: how it
-    came about. The openings are ratios of `keypoints.expression`. What is not known is nan. The
-    file appears whole when the block ends well, and also when Ctrl-C ends it; a frame without
-    faces adds no row. Without a path there is no table.
+    came about. The openings are ratios of `keypoints.expression`. What is not known is nan. With
+    `files` a last column names the file of each row. The table appears whole when the block ends
+    well, and also when Ctrl-C ends it; a frame without faces adds no row.
     """
-    if path is None:
-        yield no_rows
-        return
     interrupt = None
-    with replacing(path) as temporary, open(temporary, "w", newline="", encoding="utf-8") as file:
-        rows = csv.writer(file)
-        rows.writerow(columns(markup))
-        measures = _measures(markup).values()
+    with replacing(path) as temporary, open(temporary, "w", newline="", encoding="utf-8") as table:
+        rows = csv.writer(table)
+        rows.writerow([*columns(markup), *["file"] * files])
+        measured = measures(markup).values()
 
-        def write(frame: int, timestamp: float, faces: Sequence[Any]) -> None:
+        def write(
+            frame: int,
+            timestamp: float,
+            faces: Sequence[Any],
+            size: tuple[int, ...] = (),
+            *,
+            file: str = "",
+        ) -> None:
             for face in faces:
                 numbers = [*face.box, face.score, *face.points.reshape(-1), *face.uncertainty]
                 texts = [f"{float(number):.2f}" for number in numbers]
                 texts[4] = f"{float(face.score):.4f}"
-                texts += [measure(face) for measure in measures]
-                rows.writerow([frame, f"{timestamp:.4f}", face.id, *texts, face.origin])
+                texts += [f"{measure(face):z.{digits}f}" for measure, digits in measured]
+                own = [file.encode(errors="replace").decode()] if files else []
+                rows.writerow([frame, f"{timestamp:.4f}", face.id, *texts, face.origin, *own])
 
         try:
             yield write
         except KeyboardInterrupt as error:
             interrupt = error
-        file.flush()
+        table.flush()
     if interrupt is not None:
         raise interrupt

@@ -1,5 +1,9 @@
 import csv
+import json
 import sys
+import time
+from pathlib import Path
+from types import SimpleNamespace
 
 import cv2
 import numpy as np
@@ -14,8 +18,12 @@ from keypoints.head_shape import MEAN_SHAPE
 from keypoints.inference import tracking
 from keypoints.inference.predictor import Predictor
 from keypoints.inference.tracking import Face
+from keypoints.live.sources import Source
+from keypoints.markup import IBUG68
 from keypoints.media import cameras, videos
+from keypoints.media.pictures import encode_png
 from keypoints.synthetic.shape import pose_head
+from keypoints.system.atomic import keep_apart
 from tests.clips import write_clip
 
 WIDTH, HEIGHT, RATE, COUNT = 192, 128, 10.0, 6
@@ -59,7 +67,7 @@ class MarkedFaces:
 def no_network(monkeypatch):
     monkeypatch.setattr(pipeline, "Tracker", MarkedFaces)
     monkeypatch.setattr(tracking, "Tracker", MarkedFaces)
-    monkeypatch.setattr(Predictor, "load", lambda path: None)
+    monkeypatch.setattr(Predictor, "load", lambda path: SimpleNamespace(markup=IBUG68))
 
 
 def picture(x=80.0, *, colour=(255, 20, 20)):
@@ -111,32 +119,123 @@ def test_a_picture_with_transparency_and_another_output(tmp_path):
     assert load(tmp_path / "hidden.jpg").shape == (HEIGHT, WIDTH, 3)
 
 
-def test_a_folder_says_what_became_of_each_picture(tmp_path, capsys):
+def test_a_folder_says_what_became_of_each_file(tmp_path, capsys):
     folder = tmp_path / "in"
-    folder.mkdir()
+    (folder / "deep" / "er").mkdir(parents=True)
     save(folder / "a.png", picture())
     save(folder / "b.jpg", picture(120, colour=(20, 255, 20)))
     save(folder / "c.png", np.full((HEIGHT, WIDTH, 3), 7, np.uint8))  # nobody in it
-    (folder / "notes.txt").write_text("hello")
+    clip(folder / "deep" / "v.mp4", [50, 60, 70])
+    save(folder / "deep" / "er" / "e.png", picture())
+    save(folder / "deep" / ".hidden.png", picture())
+    for name in ("notes.txt", "deep/x.TXT", "README"):
+        (folder / name).write_text("hello")
     (folder / "d.png").write_bytes(b"no picture")
     stop(2, folder, "--filter=pixelate", f"--points={tmp_path / 'p.csv'}")
     out, error = capsys.readouterr()
-    assert out.splitlines() == [
+    lines = out.splitlines()
+    assert lines[:4] == [
         "a.png: 1 face covered",
         "b.jpg: 1 face covered",
         "c.png: no face found",
-        f"{tmp_path / 'in-pixelate'}: 3 pictures, 2 faces covered; no face found in 1; "
-        "1 picture left out",
+        "deep/er/e.png: 1 face covered",
+    ] or lines[3].startswith("deep/v.mp4: 3 frames, 192 x 128")
+    assert lines[5:8] == [
+        "done: 4 pictures and 1 video, 4 faces covered; no face found in 1",
+        "left alone: 2 .txt, 1 without extension",
+        "failed: 1",
     ]
+    assert lines[8].startswith("  d.png: ") and "d.png: not a whole picture" in lines[8]
     assert "d.png: left out; " in error and "d.png: not a whole picture" in error
-    made = sorted(path.name for path in (tmp_path / "in-pixelate").iterdir())
-    assert made == ["a.png", "b.jpg", "c.png"]
-    assert (load(tmp_path / "in-pixelate" / "c.png") == 7).all()
-    assert len((tmp_path / "p.csv").read_text().splitlines()) == 1 + 2
+    target = tmp_path / "in-pixelate"
+    made = sorted(str(path.relative_to(target)) for path in target.rglob("*.*"))
+    assert made == ["a.png", "b.jpg", "c.png", "deep/er/e.png", "deep/v.mp4"]
+    assert (load(target / "c.png") == 7).all()
+    rows = list(csv.DictReader((tmp_path / "p.csv").open()))
+    assert [row["file"] for row in rows if "v.mp4" not in row["file"]] == [
+        "a.png", "b.jpg", "deep/er/e.png",
+    ]  # fmt: skip
+    assert [row["frame"] for row in rows if row["file"] == "deep/v.mp4"] == ["0", "1", "2"]
     (folder / "d.png").unlink()
     (folder / "c.png").unlink()
     run(folder, "--filter=pixelate")  # exit code 0
-    assert capsys.readouterr().out.endswith("in-pixelate: 2 pictures, 2 faces covered\n")
+    assert "done: 3 pictures and 1 video, 4 faces covered\n" in capsys.readouterr().out
+
+
+def test_an_interrupted_folder_goes_on(tmp_path, monkeypatch, capsys):
+    folder = tmp_path / "in"
+    folder.mkdir()
+    for name in "abcd":
+        save(folder / f"{name}.png", picture())
+    with monkeypatch.context() as patch:
+        interrupt_at(patch, 3)
+        stop(130, folder, "--filter=crown")
+    out, error = capsys.readouterr()
+    assert "done: 2 pictures, 2 faces" in out and "not begun: 2" in error
+    changed = {p: p.stat().st_mtime_ns for p in (tmp_path / "in-crown").iterdir()}
+    run(folder, "--filter=crown", "--skip_existing=True")
+    out = capsys.readouterr().out.splitlines()
+    assert out == ["c.png: 1 face", "d.png: 1 face", "done: 2 pictures, 2 faces",
+                   "already there: 2"]  # fmt: skip
+    assert all(path.stat().st_mtime_ns == when for path, when in changed.items())
+    run(folder / "a.png", f"--output={tmp_path / 'in-crown' / 'a.png'}", "--skip_existing=True")
+    assert "a.png is already there" in capsys.readouterr().out
+
+
+def test_several_inputs_go_to_a_folder_or_beside_each(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    for name in ("x/1.png", "x/2.png", "y/1.png", "z.png"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        save(tmp_path / name, picture())
+    run("z.png", "x", "y", "--filter=crown", "--output=o")
+    made = sorted(str(p.relative_to("o")) for p in Path("o").rglob("*.png"))
+    assert made == ["x/1.png", "x/2.png", "y/1.png", "z.png"]
+    assert "y/1.png: 1 face\n" in capsys.readouterr().out
+    run("x/1.png", "x/2.png", "--filter=crown")
+    assert sorted(p.name for p in (tmp_path / "x").iterdir()) == [
+        "1-crown.png", "1.png", "2-crown.png", "2.png",
+    ]  # fmt: skip
+    assert "would replace the file of --output" in fail(
+        capsys, "x/1.png", "y/1.png", "--output=p", "--filter=crown"
+    )
+    assert "a camera or a stream must be the only input" in fail(capsys, "z.png", "0")
+
+
+def test_an_output_in_the_folder_is_not_read_again(tmp_path, capsys):
+    folder = tmp_path / "in"
+    folder.mkdir()
+    save(folder / "a.png", picture())
+    for _ in range(3):
+        run(folder, "--filter=crown", f"--output={folder / 'out'}")
+        assert "done: 1 picture, 1 face\n" in capsys.readouterr().out
+
+
+def test_a_folder_of_10000_pictures_starts_in_two_seconds(tmp_path):
+    folder = tmp_path / "in"
+    folder.mkdir()
+    data = encode_png(np.zeros((2, 2, 3), np.uint8))
+    for number in range(10_000):
+        (folder / f"{number}.png").write_bytes(data)
+    begin = time.process_time()
+    tasks, _ = tool.plan([Source.parse(str(folder))], "crown", None)
+    keep_apart([Path(t.source) for t in tasks], [("--output", t.target) for t in tasks])
+    assert len(tasks) == 10_000 and time.process_time() - begin < 2
+
+
+def test_points_as_lines_on_standard_output(tmp_path, capsys):
+    path = clip(tmp_path / "clip.mp4", [50, None, 70])
+    run(path, "--filter=crown", "--points=-")
+    out, error = capsys.readouterr()
+    frames = [json.loads(line) for line in out.splitlines()]
+    assert [frame["frame"] for frame in frames] == [0, 1, 2]
+    assert [frame["time"] for frame in frames] == pytest.approx([0, 0.1, 0.2], abs=0.01)
+    assert {(frame["width"], frame["height"]) for frame in frames} == {(WIDTH, HEIGHT)}
+    assert [len(frame["faces"]) for frame in frames] == [1, 0, 1]
+    face = frames[2]["faces"][0]
+    assert (face["id"], face["origin"], face["score"]) == (4, "found", 0.9)
+    assert np.shape(face["points"]) == (68, 2)
+    assert face["points"][30][0] == pytest.approx(70, abs=12) and face["eye_opening"] > 0.1
+    assert "clip-crown.mp4: 3 frames" in error
 
 
 def test_a_picture_without_a_face_exits_1(tmp_path, capsys):
@@ -348,7 +447,11 @@ def test_list_on_a_picture_of_ones_own(tmp_path, capsys):
         (["me.txt"], "me.txt: neither a picture nor a video"),
         (["broken.png"], "broken.png: not a whole picture"),
         (["broken.mp4"], "broken.mp4: not a video"),
-        (["empty"], "empty: no picture in this folder"),
+        (["empty"], "empty: no picture or video in this folder"),
+        (["--filter=list", "--points=p.csv"], "--points=p.csv: is of no use with --filter=list"),
+        (["--filter=list", "--max_faces=-4"], "--max_faces=-4: is of no use with --filter=list"),
+        (["--filter=list", "--quality=foo"], "--quality=foo: is of no use with --filter=list"),
+        (["--filter=list", "me.png", "me.txt"], "'me.txt': one picture at most"),
         (["--filter=list", "--output=sheet.txt"], "--output=sheet.txt: a picture's name"),
     ],
 )
