@@ -189,6 +189,9 @@ def _checked(function: Callable[..., None]) -> Callable[..., None]:
             if parameter.name in given:
                 raise InputError(f"{parameter.name} is given twice: {text!r} and as a flag")
             given[parameter.name] = text
+        for name in several:
+            if not arguments and not given:
+                raise InputError(f"{name.upper()} is missing; see --help")
         for name in flags:
             if parameters[name].default is inspect.Parameter.empty and name not in given:
                 shown = name.upper() if parameters[name] in positional else f"--{name}"
