@@ -1,9 +1,14 @@
 """What the package promises as a library: its names, its metadata, its wheel."""
 
+import os
 import re
 import subprocess
 import sys
+import tarfile
 import tomllib
+import venv
+import zipfile
+from collections.abc import Callable
 from importlib import metadata
 from pathlib import Path
 
@@ -100,9 +105,20 @@ def test_every_package_of_the_extras_table_is_in_that_extra():
         assert package == "h5py" or any(line.startswith(distribution) for line in wanted), package
 
 
+def test_the_command_for_an_extra_needs_no_index(tmp_path, monkeypatch):
+    """In a checkout it names its folder; pip knows the package where it is installed."""
+    monkeypatch.chdir(tmp_path)
+    assert extras.install_command("scale") == f'pip install "{ROOT}[scale]"'
+    monkeypatch.chdir(ROOT)
+    assert extras.install_command("scale") == 'pip install ".[scale]"'
+    installed = tmp_path / "site-packages" / "keypoints" / "system" / "extras.py"
+    monkeypatch.setattr(extras, "__file__", str(installed))
+    assert extras.install_command("scale") == 'pip install "keypoints[scale]"'
+
+
 def test_a_missing_package_names_its_extra():
     error = ModuleNotFoundError("No module named 'tf2onnx'", name="tf2onnx.convert")
-    assert missing_extra(error) == "pip install 'keypoints[export]'"
+    assert missing_extra(error) == extras.install_command("export")
     assert missing_extra(ModuleNotFoundError("No module named 'x'", name="x")) is None
 
 
@@ -134,7 +150,7 @@ def test_a_command_without_its_extra_says_so_in_one_line(tmp_path):
     )  # fmt: skip
     assert done.returncode == 2
     assert done.stderr.startswith("error: keypoints train needs tensorflow")
-    assert done.stderr.strip().endswith("pip install 'keypoints[train]'")
+    assert done.stderr.strip().endswith(f'pip install "{ROOT}[train]"')
     assert done.stderr.count("\n") == 1
 
 
@@ -154,14 +170,34 @@ def test_an_unknown_command_exits_2():
     assert done.stderr == "error: unknown command 'trian'; did you mean 'train'?\n"
 
 
-@pytest.mark.slow
-def test_the_wheel(tmp_path):
-    """It is small, and holds filters with art, int8 models, experiments and what is fine-tuned."""
-    import zipfile
+@pytest.fixture(scope="module")
+def build(tmp_path_factory) -> Callable[[Path], tuple[Path, Path]]:
+    """A function that builds wheel and source distribution of a source tree."""
+    tools = tmp_path_factory.mktemp("tools")
+    pip = [sys.executable, "-m", "pip", "install", "--quiet", "--target", str(tools), "hatchling"]
+    subprocess.run(pip, check=True, capture_output=True)
 
-    pip = [sys.executable, "-m", "pip", "wheel", "--quiet", "--no-deps", "--wheel-dir"]
-    subprocess.run([*pip, str(tmp_path), str(ROOT)], check=True, capture_output=True)
-    (wheel,) = tmp_path.glob("*.whl")
+    def build(tree: Path) -> tuple[Path, Path]:
+        folder = tmp_path_factory.mktemp("dist")
+        command = [sys.executable, "-m", "hatchling", "build", "-d", str(folder)]
+        path = {**os.environ, "PYTHONPATH": str(tools)}
+        subprocess.run(command, check=True, capture_output=True, cwd=tree, env=path)
+        (wheel,), (source,) = folder.glob("*.whl"), folder.glob("*.tar.gz")
+        return wheel, source
+
+    return build
+
+
+@pytest.fixture(scope="module")
+def built(build) -> tuple[Path, Path]:
+    """The wheel and the source distribution of this tree."""
+    return build(ROOT)
+
+
+@pytest.mark.slow
+def test_the_wheel(built):
+    """It is small, and holds filters with art, int8 models, experiments and what is fine-tuned."""
+    wheel, _ = built
     assert wheel.stat().st_size < 40e6
     names = set(zipfile.ZipFile(wheel).namelist())
     assert {
@@ -177,3 +213,42 @@ def test_the_wheel(tmp_path):
     assert not [name for name in names if "page/models" in name]
     tops = {name.partition("/")[0] for name in names}
     assert tops == {"keypoints", f"keypoints-{keypoints.__version__}.dist-info"}
+
+
+@pytest.mark.slow
+def test_the_source_distribution_makes_the_same_wheel(build, built, tmp_path):
+    wheel, source = built
+    with tarfile.open(source) as archive:
+        archive.extractall(tmp_path, filter="data")
+    (tree,) = tmp_path.iterdir()
+    again, _ = build(tree)
+    assert set(zipfile.ZipFile(again).namelist()) == set(zipfile.ZipFile(wheel).namelist())
+    assert {"pyproject.toml", "README.md", "LICENSE"} <= {path.name for path in tree.iterdir()}
+
+
+@pytest.mark.slow
+def test_the_wheel_works_in_an_environment_of_its_own(built, tmp_path):
+    """Outside of the checkout, in an empty home; other packages are those of this environment."""
+    venv.create(tmp_path / "env", with_pip=False)
+    (packages,) = (tmp_path / "env").glob("lib/*/site-packages")
+    with zipfile.ZipFile(built[0]) as archive:  # as pip unpacks it
+        archive.extractall(packages)
+    others = [path for path in sys.path if path.endswith("site-packages")]
+    (packages / "others.pth").write_text("\n".join(others))
+    (tmp_path / "home").mkdir()
+    python = str(tmp_path / "env" / "bin" / "python")
+
+    def run(*arguments: str) -> str:
+        code = "from keypoints.commands.cli import main; main()"  # what the script of pip calls
+        done = subprocess.run(
+            [python, "-c", code, *arguments], capture_output=True, text=True, cwd=tmp_path,
+            env={"HOME": str(tmp_path / "home"), "PATH": os.environ["PATH"]},
+        )  # fmt: skip
+        assert done.returncode == 0, done.stderr
+        return done.stdout
+
+    assert run("--version").strip() == keypoints.__version__
+    assert f"{keypoints.__version__} in {packages / 'keypoints'}" in run("doctor")
+    picture = str(ROOT / "docs" / "astronaut.jpg")
+    assert "1 face" in run("filter", picture, "--filter=crown", "--output=out.png")
+    assert (tmp_path / "out.png").stat().st_size > 10_000

@@ -7,7 +7,6 @@ programs use the same cores.
 
 import json
 import os
-import resource
 import tempfile
 import time
 from collections.abc import Sequence
@@ -18,7 +17,7 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
-from keypoints.benchmarks.timings import Timing, compared, timing
+from keypoints.benchmarks.timings import Timing, compared, peak_memory, timing
 from keypoints.bulk.inputs import Unit
 from keypoints.bulk.work import Work
 from keypoints.system.processes import call_python
@@ -87,9 +86,8 @@ def annotate_span(work: Work, unit: Unit) -> Span:
 
     begin, cpu = time.monotonic(), time.process_time()
     counts = annotate_unit(work, unit)
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**10
     cpu, end = time.process_time() - cpu, time.monotonic()
-    return Span(os.getpid(), begin, end, cpu, counts.pictures, peak)
+    return Span(os.getpid(), begin, end, cpu, counts.pictures, peak_memory())
 
 
 def annotate_alone(path: str) -> list[dict[str, Any]]:
@@ -98,8 +96,9 @@ def annotate_alone(path: str) -> list[dict[str, Any]]:
     `path` is of JSON: the work, the sources of each unit, and whether one core is to be used.
     """
     work, units, pin = json.loads(Path(path).read_text())
-    os.nice(NICENESS)
-    if pin:
+    if hasattr(os, "nice"):
+        os.nice(NICENESS)
+    if pin and hasattr(os, "sched_setaffinity"):  # of Linux
         os.sched_setaffinity(0, {max(os.sched_getaffinity(0))})
     facts = tuple((name, value) for name, value in work.pop("facts"))
     job = Work(facts=facts, **work)

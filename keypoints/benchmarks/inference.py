@@ -6,8 +6,6 @@ for one machine at one moment.
 """
 
 import itertools
-import resource
-import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -18,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from keypoints.benchmarks.timings import Timing, compared, interleaved, timing
+from keypoints.benchmarks.timings import Timing, compared, interleaved, peak_memory, timing
 from keypoints.config import Config
 from keypoints.data.records import Records
 from keypoints.errors import InputError
@@ -96,12 +94,6 @@ def feed(batches: Iterable, batch_size: int, need: float) -> float:
             start = time.perf_counter()
         time.sleep(batch_size / need)
     return count * batch_size / (time.perf_counter() - start)
-
-
-def peak_memory() -> float:
-    """Peak memory of this process, MiB."""
-    unit = 2**20 if sys.platform == "darwin" else 2**10
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / unit
 
 
 def write_pictures(records: Records, folder: Path) -> list[Path]:

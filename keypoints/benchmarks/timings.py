@@ -2,6 +2,7 @@
 
 import os
 import platform
+import sys
 import time
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict, dataclass
@@ -63,6 +64,16 @@ def interleaved(subjects: Mapping[str, Callable[[], Any]], repeats: int) -> dict
     return seconds
 
 
+def peak_memory() -> float:
+    """Peak memory of this process, MiB; NaN on Windows, which does not tell."""
+    try:
+        import resource
+    except ImportError:
+        return float("nan")
+    unit = 2**20 if sys.platform == "darwin" else 2**10
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / unit
+
+
 def environment() -> dict[str, Any]:
     """`runs.environment` with the processor name, its vector extensions and the current load."""
     facts = runs.environment()
@@ -77,5 +88,5 @@ def environment() -> dict[str, Any]:
     facts["machine"] = (
         f"{name}, {facts['machine']}, {' '.join(units) or 'vector extensions unknown'}"
     )
-    facts["load"] = round(os.getloadavg()[0], 1)
+    facts["load"] = round(os.getloadavg()[0], 1) if hasattr(os, "getloadavg") else None
     return facts

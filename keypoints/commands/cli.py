@@ -35,7 +35,6 @@ COMMANDS = {
     "benchmark": "measure speed and compare it with a baseline",
     "doctor": "print versions, devices, cameras, codecs and folders for a bug report",
     "convert": "write the annotations of a folder in the format of another tool",
-    "markup": "write a first markup.toml for your own points, and draw it to be checked",
     "pack": "write data sets as small tar shards, to train on another machine",
     "label_noise": "estimate the annotation noise of a data set",
 }
@@ -91,7 +90,7 @@ def run_command(
         sys.stdout.flush()
     except BrokenPipeError:  # who reads the output, such as `head`, has ended
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # for the flush at the exit
-        sys.exit(128 + signal.SIGPIPE)
+        sys.exit(128 + getattr(signal, "SIGPIPE", 13))  # Windows has no such signal
     except (InputError, OSError) as error:
         reason = str(error)
         if isinstance(error, OSError) and error.filename and error.strerror:

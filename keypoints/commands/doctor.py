@@ -62,14 +62,19 @@ def _system() -> list[str]:
 
 
 def _packages() -> list[str]:
-    from keypoints.system.extras import BASE, DISTRIBUTIONS, installed_version
+    from keypoints.system.extras import (
+        BASE,
+        DISTRIBUTIONS,
+        install_command,
+        installed_version,
+    )
 
     lines = []
     for extra, names in {"": BASE, **DISTRIBUTIONS}.items():
         versions = {name: installed_version(name) for name in names}
         line = ", ".join(f"{name} {found or 'missing'}" for name, found in versions.items())
         label = f"extra {extra}" if extra else "base"
-        hint = f" (pip install 'keypoints[{extra}]')" if extra and "" in versions.values() else ""
+        hint = f" ({install_command(extra)})" if extra and "" in versions.values() else ""
         lines.append(f"{label}: {line}{hint}")
     return lines
 

@@ -16,7 +16,11 @@ from keypoints.markup import IBUG68, Markup
 
 # Bytes of pixels that one set may hold: half of the machine's memory. Pictures beyond it that can
 # be read again are decoded each time they are used.
-MEMORY_LIMIT = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") // 2
+MEMORY_LIMIT = (
+    os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") // 2
+    if hasattr(os, "sysconf")
+    else 4_000_000_000  # Windows, which is asked in another way
+)
 
 
 class Example(NamedTuple):

@@ -167,7 +167,8 @@ def _samples(path: Path, problems: list[str]) -> Iterator[tuple[_Place, _Place]]
 def _bytes(place: _Place) -> bytes:
     try:
         with open(place.shard, "rb") as file:
-            return os.pread(file.fileno(), place.size, place.offset)
+            file.seek(place.offset)
+            return file.read(place.size)
     except OSError as error:
         raise InputError(f"{place.name}: {error.strerror}") from None
 

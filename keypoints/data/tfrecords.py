@@ -1,6 +1,5 @@
 """Pictures of a prepared TFDS data set, read again by their place in its TFRecord files."""
 
-import os
 from collections.abc import Callable
 from functools import cache, partial
 from pathlib import Path
@@ -29,7 +28,8 @@ def _read(features: Any, path: Path, number: int) -> np.ndarray:
     start, length = _places(path)[number].tolist()
     try:
         with open(path, "rb") as file:
-            data = os.pread(file.fileno(), length, start)
+            file.seek(start)
+            data = file.read(length)
     except OSError as error:
         raise InputError(f"{path}: {error.strerror}") from None
     return features.deserialize_example(data)["image"].numpy()

@@ -26,6 +26,7 @@ from keypoints.inference.exported import MANIFEST
 from keypoints.models import runs
 from keypoints.system.atomic import write_text
 from keypoints.system.backend import onnxruntime, tensorflow
+from keypoints.system.extras import install_command
 from keypoints.system.processes import run_python
 
 # File or folder of each format within an export.
@@ -96,8 +97,7 @@ def check_formats(formats: list[str]) -> None:
     missing = [package for package in needed if find_spec(package) is None]
     if missing:
         raise InputError(
-            f"formats={','.join(formats)} needs {', '.join(missing)}: "
-            "pip install 'keypoints[export]'"
+            f"formats={','.join(formats)} needs {', '.join(missing)}: {install_command('export')}"
         )
 
 

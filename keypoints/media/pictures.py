@@ -13,6 +13,7 @@ from keypoints.errors import InputError
 from keypoints.media import formats, icc, metadata
 from keypoints.media.deep_colour import deep_pixels
 from keypoints.media.orientation import of_exif, upright
+from keypoints.system.extras import install_command
 
 # A decoded picture of this size takes 300 MB: a larger file is a mistake or an attack.
 MAX_PIXELS = 100_000_000
@@ -228,7 +229,7 @@ def register_heif() -> Any:
         import pillow_heif
     except ImportError:
         raise InputError(
-            "HEIC pictures need the package pillow-heif: pip install 'keypoints[heic]'"
+            f"HEIC pictures need the package pillow-heif: {install_command('heic')}"
         ) from None
     pillow_heif.register_heif_opener(thumbnails=False)
     return pillow_heif

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from keypoints.errors import InputError
 
+BLOCK = 1 << 20  # bytes written at a time
 # Errors of a write to an open file, which do not name the file.
 _FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EIO}
 
@@ -81,7 +82,11 @@ def reserve(path: Path, size: int) -> None:
     HDF5 may leave half a file without an error, or crash, when the disk is full.
     """
     with open(path, "wb") as file:
-        os.posix_fallocate(file.fileno(), 0, size)
+        if hasattr(os, "posix_fallocate"):
+            os.posix_fallocate(file.fileno(), 0, size)
+        else:  # neither macOS nor Windows have it
+            for start in range(0, size, BLOCK):
+                file.write(bytes(min(BLOCK, size - start)))
 
 
 def write_text(path: Path, text: str) -> None:

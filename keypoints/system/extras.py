@@ -1,5 +1,7 @@
 """Which extra of the package brings an optional dependency, and what of it is installed."""
 
+from pathlib import Path
+
 # Top-level packages that the base install lacks, and the extra of pyproject.toml with each.
 EXTRAS = {
     "h5py": "train",
@@ -30,10 +32,22 @@ DISTRIBUTIONS = {
 }  # fmt: skip
 
 
+def install_command(extra: str) -> str:
+    """The command that installs an extra, wherever the package comes from.
+
+    The package is on no index: in a checkout the command names its folder. An installed one is
+    known to pip, which installs what its extra asks for.
+    """
+    root = Path(__file__).parents[2]
+    if not (root / "pyproject.toml").is_file():
+        return f'pip install "keypoints[{extra}]"'
+    return f'pip install "{"." if root == Path.cwd() else root}[{extra}]"'
+
+
 def missing_extra(error: ModuleNotFoundError) -> str | None:
     """The command that installs what `error` misses, or None if no extra has it."""
     extra = EXTRAS.get((error.name or "").partition(".")[0])
-    return extra and f"pip install 'keypoints[{extra}]'"
+    return extra and install_command(extra)
 
 
 def installed_version(distribution: str) -> str:

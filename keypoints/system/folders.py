@@ -25,4 +25,5 @@ def data_folder() -> Path:
 
 def _home() -> Path:
     """The home folder, or a folder for temporary files of this user where there is none."""
-    return home_folder() or Path(tempfile.gettempdir()) / f"keypoints-{os.getuid()}"
+    own = f"keypoints-{os.getuid()}" if hasattr(os, "getuid") else "keypoints"  # Windows has none
+    return home_folder() or Path(tempfile.gettempdir()) / own

@@ -172,7 +172,7 @@ def test_without_the_extra_it_is_named(tmp_path, package):
     )  # fmt: skip
     assert done.returncode == 2
     assert done.stderr.startswith(f"error: keypoints annotate needs {package}")
-    assert done.stderr.endswith("pip install 'keypoints[scale]'\n")
+    assert done.stderr.endswith(f'pip install "{ROOT}[scale]"\n')
     assert not (tmp_path / "out").exists()
 
 

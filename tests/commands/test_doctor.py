@@ -6,6 +6,7 @@ from pathlib import Path
 
 import keypoints
 from keypoints.commands import doctor
+from keypoints.system.extras import install_command
 
 ROOT = Path(__file__).parents[2]
 PARTS = ("keypoints", "Python", "system", "packages", "backend", "devices", "cameras",
@@ -72,4 +73,4 @@ def test_missing_packages_name_their_extra(monkeypatch, capsys):
         "keypoints.system.extras.installed_version", lambda name: "1" * (name != "onnx")
     )
     (line,) = [line for line in doctor._packages() if line.startswith("extra export")]
-    assert line == "extra export: onnx missing, tf2onnx 1 (pip install 'keypoints[export]')"
+    assert line == f"extra export: onnx missing, tf2onnx 1 ({install_command('export')})"

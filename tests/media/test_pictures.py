@@ -379,7 +379,7 @@ def test_formats_in(kind, tmp_path):
 def test_heic_comes_with_its_plugin_or_says_what_to_install(tmp_path, monkeypatch):
     heic = b"\0\0\0\x18ftypheic" + bytes(20)
     monkeypatch.setitem(sys.modules, "pillow_heif", None)
-    message = r"pip install 'keypoints\[heic\]'"
+    message = r'pip install ".*\[heic\]"'
     with pytest.raises(InputError, match=f"a.heic: HEIC pictures need .*{message}"):
         decode_picture(heic, "a.heic")
     with pytest.raises(InputError, match=message):
@@ -675,7 +675,7 @@ def test_heic_is_known_by_any_of_its_brands(tmp_path, monkeypatch, brand):
     data = rebranded(data, b"abcd", brand, b"heic")
     assert np.abs(decode_picture(data, "a.hif").astype(int) - GRADIENT).mean() < 4
     monkeypatch.setitem(sys.modules, "pillow_heif", None)
-    with pytest.raises(InputError, match=r"pip install 'keypoints\[heic\]'"):
+    with pytest.raises(InputError, match=r'pip install ".*\[heic\]"'):
         decode_picture(data, "a.hif")
 
 

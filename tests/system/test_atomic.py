@@ -4,7 +4,7 @@ import time
 import pytest
 
 from keypoints.errors import InputError
-from keypoints.system.atomic import keep_apart, replacing, write_text
+from keypoints.system.atomic import keep_apart, replacing, reserve, write_text
 
 
 def test_a_failed_write_keeps_what_was_there(tmp_path):
@@ -56,3 +56,11 @@ def test_ten_thousand_files_are_kept_apart_at_once(tmp_path):
     start = time.process_time()
     keep_apart(inputs, [("--output", tmp_path / "out" / path.name) for path in inputs])
     assert time.process_time() - start < 3
+
+
+def test_a_place_is_kept_on_systems_without_a_call_for_it(tmp_path, monkeypatch):
+    monkeypatch.setattr("keypoints.system.atomic.BLOCK", 1000)
+    for name in ("with", "without"):
+        reserve(tmp_path / name, 2500)
+        assert (tmp_path / name).read_bytes() == bytes(2500)
+        monkeypatch.delattr(os, "posix_fallocate", raising=False)
