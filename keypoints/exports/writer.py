@@ -197,6 +197,7 @@ def write_half_weights(run: Path, folder: Path) -> None:
     config = configs.replace(runs.load_config(run), {"weights": "none"})
     write_text(folder / runs.CONFIG, configs.to_json(config))
     write_text(folder / runs.MARKUP, runs.load_markup(run).to_toml())
+    runs.write_half_score(folder, runs.load_half_score(run))
     with h5py.File(run / runs.BEST) as source, h5py.File(folder / runs.BEST, "w") as target:
 
         def copy(name: str, item: h5py.Group | h5py.Dataset) -> None:
@@ -253,6 +254,7 @@ def _manifest(run: Path, config: Config, folder: Path, formats: list[str]) -> di
         "crop": {**vars(Crop.of(config)),
                  "box": "left, top, width, height of the face; the crop is a square around "
                         "its centre, scale times its longer side"},
+        "half_score": runs.load_half_score(run),
         "normaliser": markup.normaliser,
         "run": {"name": run.name, "data": config.data, "train_split": config.train_split,
                 "weights_sha256": runs.weights_digest(run)},

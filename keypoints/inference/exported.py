@@ -8,7 +8,7 @@ import numpy as np
 from keypoints.checks import Table, json_object
 from keypoints.crop import Crop
 from keypoints.errors import InputError
-from keypoints.estimate import Estimate, Predict
+from keypoints.estimate import UNCERTAINTY_AT_HALF_SCORE, Estimate, Predict
 from keypoints.markup import read_content
 from keypoints.models.runs import BEST, CONFIG, load_network, weights_digest
 from keypoints.network import Network
@@ -82,7 +82,9 @@ def load_exported(path: Path, *, format: str | None = None, threads: int | None 
 def _network(predict: Predict, manifest: dict[str, Any], file: Path) -> Network:
     crop = Crop.read(Table("crop", manifest["crop"]))
     markup = read_content(manifest["markup"], "markup")
-    return Network(predict, crop, file, trained_on=manifest["run"]["data"], markup=markup)
+    half_score = manifest.get("half_score", UNCERTAINTY_AT_HALF_SCORE)
+    data = manifest["run"]["data"]
+    return Network(predict, crop, file, data, markup=markup, half_score=half_score)
 
 
 def read_manifest(folder: Path) -> dict[str, Any]:
@@ -103,6 +105,8 @@ def read_manifest(folder: Path) -> dict[str, Any]:
             raise InputError(f"{formats.name}: {name}={file!r} leads out of the folder")
     Crop.read(crop)
     read_content(damaged.take("markup"), f"{damaged.name}: markup")
+    if "half_score" in manifest:  # an older one has the usual one
+        damaged.number("half_score", low=1e-6, high=1e6)
     return manifest
 
 

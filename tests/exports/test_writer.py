@@ -16,6 +16,7 @@ from keypoints.crop import Crop
 from keypoints.errors import InputError
 from keypoints.exports import parity, writer
 from keypoints.geometry import landmark_box
+from keypoints.inference.exported import load_exported
 from keypoints.inference.predictor import Predictor
 from keypoints.models import runs
 from keypoints.models.network import build_model
@@ -51,6 +52,7 @@ def run(tmp_path_factory):
     kernel = model.get_layer("head_maps").kernel
     kernel.assign(np.random.default_rng(0).normal(0, 0.5, kernel.shape))
     runs.write_weights(run / runs.BEST, model)
+    runs.write_half_score(run, 0.05)
     return run
 
 
@@ -99,6 +101,11 @@ def test_manifest_tells_what_a_server_needs(run, exported):
     for file, digest in manifest["sha256"].items():
         assert runs.weights_digest(exported / file) == digest
     assert "model.onnx" in manifest["sha256"] and manifest["versions"]["keras"] == keras.__version__
+
+
+def test_the_face_score_of_the_run_goes_along(exported):
+    for name in ("weights", "onnx"):
+        assert load_exported(exported, format=name).half_score == 0.05
 
 
 def test_half_weights_are_a_run_folder_of_half_the_size(run, exported):
