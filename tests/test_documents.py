@@ -57,6 +57,7 @@ SNIPPETS = {
 SMALL = {
     "backbone": "tiny",
     "head": "pooled",
+    "weights": "none",
     "resolution": 56,
     "batch_size": 2,
     "epochs": 1,
@@ -83,7 +84,6 @@ FEWER = {
     "1_000_000, 80": "1_000_000, 16",
     "epochs=4": "epochs=2",
 }
-REPLACED = {"--weights=keypoints/pretrained/small/weights": "--weights=none"}  # of another network
 
 
 def words_of(line: str) -> list[str]:
@@ -157,7 +157,7 @@ def workplace(tmp_path_factory) -> Iterator[Path]:
             done.add(tuple(words))
             if "--predictions=predictions.csv" in words:
                 write_predictions(folder / "runs" / "youtube_faces", folder / "predictions.csv")
-            name, *arguments = [REPLACED.get(word, word) for word in words]
+            name, *arguments = words
             arguments += ADDED.get(name, [])
             cli.run_command(cli.load_command(name), arguments, name=" ".join(words))
         yield folder
