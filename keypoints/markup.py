@@ -211,6 +211,14 @@ class Markup:
             )
         return tuple(self.names.index(n) if n in shared else -1 for n in other.names)
 
+    def order_of(self, other: Markup) -> np.ndarray | None:
+        """For each point of `other` the point of this markup `(k,)`; None if it lacks any."""
+        try:
+            order = np.array(self.map_to(other))
+        except InputError:
+            return None
+        return order if (order >= 0).all() else None
+
     def converted(self, points: np.ndarray, other: Markup) -> np.ndarray:
         """Points `(..., n, 2)` of this markup as those of `other`; NaN where it has no such."""
         order = np.array(self.map_to(other))

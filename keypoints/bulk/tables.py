@@ -12,7 +12,7 @@ import pyarrow.parquet as pq
 
 from keypoints.bulk.store import Store
 from keypoints.errors import InputError
-from keypoints.landmarks import COUNT
+from keypoints.markup import IBUG68
 
 FACES, PICTURES = "faces", "pictures"  # folders of an output
 ROWS = 2000  # of a row group: about 2 MB
@@ -23,43 +23,47 @@ _PLACE = [
     pa.field("frame", pa.int32(), nullable=False),  # of a video; 0 otherwise
     pa.field("time", pa.float64()),  # seconds into a video
 ]
+
+
 # Coordinates are pixels of the picture, upright as a viewer shows it; the centre of its first
 # pixel is (0, 0).
-SCHEMAS = {
-    # One row a face.
-    FACES: pa.schema(
-        [
-            *_PLACE,
-            pa.field("face", pa.int32(), nullable=False),  # number in the picture, largest first
-            pa.field("left", pa.float32(), nullable=False),  # tight box of the points
-            pa.field("top", pa.float32(), nullable=False),
-            pa.field("width", pa.float32(), nullable=False),
-            pa.field("height", pa.float32(), nullable=False),
-            # x0, y0, .., x67, y67
-            pa.field("points", pa.list_(pa.float32(), 2 * COUNT), nullable=False),
-            # expected absolute error of each point's x and y, pixels
-            pa.field("uncertainty", pa.list_(pa.float32(), COUNT), nullable=False),
-            pa.field("score", pa.float32(), nullable=False),  # 0..1: how likely it is a face
-            pa.field("detector_score", pa.float32(), nullable=False),  # 0..1, the detector's own
-            pa.field("yaw", pa.float32(), nullable=False),  # degrees; NaN: the points span no face
-            pa.field("pitch", pa.float32(), nullable=False),
-            pa.field("roll", pa.float32(), nullable=False),
-            pa.field("model", pa.string(), nullable=False),
-            pa.field("version", pa.string(), nullable=False),  # SHA-256 of the model's file
-        ]
-    ),
-    # One row a picture, with or without faces, or that could not be read.
-    PICTURES: pa.schema(
-        [
-            *_PLACE,
-            pa.field("width", pa.int32()),  # pixels; null where it could not be read
-            pa.field("height", pa.int32()),
-            pa.field("faces", pa.int32(), nullable=False),  # rows in the table of faces
-            pa.field("filtered", pa.string()),  # file in the output with the filter on it
-            pa.field("error", pa.string()),  # why it could not be read; null otherwise
-        ]
-    ),
-}
+def schema(table: str, points: int = IBUG68.count) -> pa.Schema:
+    """The columns of a table; a face has `points` points."""
+    return pa.schema(_face_columns(points) if table == FACES else _PICTURE_COLUMNS)
+
+
+def _face_columns(points: int) -> list[pa.Field]:
+    """One row a face."""
+    return [
+        *_PLACE,
+        pa.field("face", pa.int32(), nullable=False),  # number in the picture, largest first
+        pa.field("left", pa.float32(), nullable=False),  # face box of the points
+        pa.field("top", pa.float32(), nullable=False),
+        pa.field("width", pa.float32(), nullable=False),
+        pa.field("height", pa.float32(), nullable=False),
+        # x0, y0, x1, y1, ..
+        pa.field("points", pa.list_(pa.float32(), 2 * points), nullable=False),
+        # expected absolute error of each point's x and y, pixels
+        pa.field("uncertainty", pa.list_(pa.float32(), points), nullable=False),
+        pa.field("score", pa.float32(), nullable=False),  # 0..1: how likely it is a face
+        pa.field("detector_score", pa.float32(), nullable=False),  # 0..1, the detector's own
+        pa.field("yaw", pa.float32(), nullable=False),  # degrees; NaN: the points span no face
+        pa.field("pitch", pa.float32(), nullable=False),
+        pa.field("roll", pa.float32(), nullable=False),
+        pa.field("model", pa.string(), nullable=False),
+        pa.field("version", pa.string(), nullable=False),  # SHA-256 of the model's file
+    ]
+
+
+# One row a picture, with or without faces, or that could not be read.
+_PICTURE_COLUMNS = [
+    *_PLACE,
+    pa.field("width", pa.int32()),  # pixels; null where it could not be read
+    pa.field("height", pa.int32()),
+    pa.field("faces", pa.int32(), nullable=False),  # rows in the table of faces
+    pa.field("filtered", pa.string()),  # file in the output with the filter on it
+    pa.field("error", pa.string()),  # why it could not be read; null otherwise
+]
 
 
 @dataclass
@@ -94,7 +98,9 @@ def part_name(table: str, unit: str) -> str:
     return f"{table}/{unit}.parquet"
 
 
-def write_parts(store: Store, unit: str, rows: Iterable[Annotated], keep: int) -> Counts:
+def write_parts(
+    store: Store, unit: str, rows: Iterable[Annotated], keep: int, *, points: int = IBUG68.count
+) -> Counts:
     """Write a unit's rows while they come; returns their counts, with `keep` reasons of errors.
 
     The part of the pictures appears last: where it is, that of the faces is as well.
@@ -102,8 +108,8 @@ def write_parts(store: Store, unit: str, rows: Iterable[Annotated], keep: int) -
     counts = Counts()
     with ExitStack() as stack:
         # Closed in the opposite order: the faces' first.
-        pictures = stack.enter_context(_Part(store, PICTURES, unit))
-        faces = stack.enter_context(_Part(store, FACES, unit))
+        pictures = stack.enter_context(_Part(store, PICTURES, unit, points))
+        faces = stack.enter_context(_Part(store, FACES, unit, points))
         for annotated in rows:
             counts.add(annotated, keep)
             pictures.add(annotated.picture)
@@ -115,8 +121,8 @@ def write_parts(store: Store, unit: str, rows: Iterable[Annotated], keep: int) -
 class _Part:
     """A Parquet file that is written row by row and appears whole."""
 
-    def __init__(self, store: Store, table: str, unit: str) -> None:
-        self._schema, self._rows = SCHEMAS[table], list[dict[str, Any]]()
+    def __init__(self, store: Store, table: str, unit: str, points: int) -> None:
+        self._schema, self._rows = schema(table, points), list[dict[str, Any]]()
         self._replacing = store.replacing(part_name(table, unit))
 
     def __enter__(self) -> _Part:

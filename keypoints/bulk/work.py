@@ -23,6 +23,7 @@ from keypoints.bulk.annotator import Annotator, Draw
 from keypoints.bulk.inputs import Picture, Unit, read_unit, refuse
 from keypoints.bulk.store import Store
 from keypoints.errors import InputError
+from keypoints.markup import IBUG68, Markup
 from keypoints.system.digests import file_digest
 
 if TYPE_CHECKING:
@@ -47,6 +48,7 @@ class Work:
     filter: str | None = None  # drawn on the pictures: a bundled one, or the path of its folder
     outside: bool = False  # tables may name pictures that are not in their folder
     threads: int = 1  # of each network
+    markup: Markup = IBUG68  # of the points of the model
 
     def annotator(self, filter: Filter | None) -> Annotator:
         """Load the networks, whose search is for what is drawn with `filter`.
@@ -99,7 +101,7 @@ def annotate_unit(work: Work, unit: Unit) -> tables.Counts:
         rows = annotator.annotate(read_unit(unit, outside=work.outside), draw=draw)
     else:
         rows = _one_by_one(attempt, annotator, read_unit(unit, outside=work.outside), unit, draw)
-    counts = tables.write_parts(store, unit.name, rows, REASONS)
+    counts = tables.write_parts(store, unit.name, rows, REASONS, points=work.markup.count)
     attempt.end()
     return counts
 
@@ -121,7 +123,7 @@ def _loaded(work: Work) -> tuple[Store, Annotator, Filter | None]:
         )
     facts = dict(work.facts)
     plan.check_facts(store, facts)
-    filter = _load_filter(work.filter, facts.get("filter_sha256"))
+    filter = _load_filter(work.filter, facts.get("filter_sha256"), work.markup)
     return store, work.annotator(filter), filter
 
 
@@ -201,11 +203,11 @@ def _draw_filter(
     return target
 
 
-def _load_filter(name: str | None, version: str | None) -> Filter | None:
+def _load_filter(name: str | None, version: str | None, markup: Markup) -> Filter | None:
     from keypoints.filters import filter_digest, load_filter
 
     if name is None:
         return None
     if filter_digest(name) != version:
         raise InputError(f"filter={name}: on this machine it is another one")
-    return load_filter(name)
+    return load_filter(name, markup)

@@ -14,6 +14,7 @@ from keypoints.pretrained import DEFAULT, NAMES
 if TYPE_CHECKING:
     from keypoints.bulk.inputs import Unit
     from keypoints.bulk.tables import Counts
+    from keypoints.network import Network
 
 SHOWN = 10  # at most so many unreadable pictures are listed
 
@@ -63,7 +64,7 @@ def annotate(
     from keypoints.bulk.store import Store
 
     store = Store(output)
-    facts, version = what_makes(model, filter, outside=outside)
+    facts, network = what_makes(model, filter, outside=outside)
     plan.check_facts(store, facts)
     sources = inputs.list_sources(input, output=output)[:limit]
     left = plan.left_sources(store, sources)
@@ -83,7 +84,8 @@ def annotate(
             output=output if "://" in output else str(Path(output).resolve()),
             facts=tuple(facts.items()),
             model=model if model in NAMES else str(Path(model).resolve()),
-            version=version,
+            version=work.digest(network),
+            markup=network.markup,
             filter=everywhere(filter),
             outside=outside,
         )
@@ -130,29 +132,32 @@ def follow(counts: "Iterable[Counts]", units: "Sequence[Unit]") -> int:
 
 def what_makes(
     model: str, filter: str | None, *, outside: bool = False
-) -> tuple[dict[str, str | bool | None], str]:
-    """The facts of an output, as of `plan.check_facts`, and the SHA-256 of the model's file.
+) -> tuple[dict[str, str | bool | None], "Network"]:
+    """The facts of an output, as of `plan.check_facts`, and the model.
 
-    Raises InputError where there is no such model or filter.
+    Raises InputError where there is no such model or filter, or the filter needs other points.
     """
     import keypoints
     from keypoints.bulk import work
-    from keypoints.filters import filter_digest
+    from keypoints.filters import filter_digest, load_filter
     from keypoints.inference import centerface
     from keypoints.inference.predictor import load_network
 
-    version = work.digest(load_network(model, threads=1))
+    network = load_network(model, threads=1)
+    if filter is not None:
+        load_filter(filter, network.markup)
     facts: dict[str, str | bool | None] = {
         "keypoints": keypoints.__version__,
         "model": model,
-        "model_sha256": version,
+        "model_sha256": work.digest(network),
+        "markup": network.markup.name,
         "detector": "centerface",
         "detector_sha256": centerface.SHA256,
         "filter": filter,
         "filter_sha256": None if filter is None else filter_digest(filter),
         "outside": outside or None,
     }
-    return facts, version
+    return facts, network
 
 
 def counted(sources: Sequence[str]) -> str:

@@ -86,14 +86,14 @@ def filter(
         raise InputError(f"--quality={quality}: one of {known} is expected")
     if metadata not in (None, "keep", "drop"):
         raise InputError(f"--metadata={metadata}: keep or drop is expected")
-    sources, loaded = [Source.parse(text) for text in input], load_filter(filter)
+    predictor = Predictor.load(model)
+    sources, loaded = [Source.parse(text) for text in input], load_filter(filter, predictor.markup)
     private = metadata == "drop" or (metadata is None and loaded.protects)
     tasks, others = plan(sources, loaded.spec.name, output)
     outputs = [("--output", task.target) for task in tasks]
     read = [Path(task.source) for task in tasks if "://" not in task.source]
     keep_apart([*read, Path(model), Path(detector)], [*outputs, *points_output(points)])
     check_points(points)
-    predictor = Predictor.load(model)
     pipeline = Pipeline(
         predictor,
         loaded,

@@ -65,7 +65,7 @@ def webcam(
     predictor = Predictor.load(model)
     pipeline = Pipeline(
         predictor,
-        load_filter(filter) if filter is not None else None,
+        load_filter(filter, predictor.markup) if filter is not None else None,
         detector=detector,
         max_faces=max_faces,
         live=True,

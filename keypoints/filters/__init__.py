@@ -4,8 +4,9 @@ import hashlib
 from pathlib import Path
 
 from keypoints.errors import InputError, near_miss
-from keypoints.filters.engine import Filter
+from keypoints.filters.engine import Filter, fits_any
 from keypoints.filters.spec import FILE, Sticker, read_spec
+from keypoints.markup import IBUG68, Markup
 from keypoints.system.digests import file_digest
 
 __all__ = ["Filter", "list_filters", "load_filter"]
@@ -13,17 +14,21 @@ __all__ = ["Filter", "list_filters", "load_filter"]
 FOLDER = Path(__file__).parent / "bundled"
 
 
-def list_filters() -> list[str]:
-    """Names of the bundled filters in alphabetical order."""
-    return sorted(path.parent.name for path in FOLDER.glob(f"*/{FILE}"))
+def list_filters(markup: Markup = IBUG68) -> list[str]:
+    """Names of the bundled filters that can be drawn on faces of `markup`, sorted."""
+    names = sorted(path.parent.name for path in FOLDER.glob(f"*/{FILE}"))
+    if markup.order_of(IBUG68) is not None:
+        return names
+    return [name for name in names if fits_any(read_spec(FOLDER / name))]
 
 
-def load_filter(name_or_folder: str | Path) -> Filter:
-    """Load a filter by its name (see `list_filters`) or from a folder.
+def load_filter(name_or_folder: str | Path, markup: Markup = IBUG68) -> Filter:
+    """Load a filter by its name (see `list_filters`) or from a folder, for faces of `markup`.
 
-    Raises InputError for an unknown name and for a folder with an invalid `filter.toml` or art.
+    Raises InputError for an unknown name, for a folder with an invalid `filter.toml` or art, and
+    for a filter that needs points which the markup does not have.
     """
-    return Filter(read_spec(filter_folder(name_or_folder)))
+    return Filter(read_spec(filter_folder(name_or_folder)), markup)
 
 
 def filter_digest(name_or_folder: str | Path) -> str:

@@ -4,6 +4,7 @@ import numpy as np
 
 from keypoints.filters.head import Area, Head
 from keypoints.filters.spec import Blur, Bulge, Outlines, Pixelate
+from keypoints.markup import Markup
 from keypoints.media.overlay import draw_points
 
 # However small a face is, it is hidden by squares, or a blur, of some pixels.
@@ -95,11 +96,13 @@ def pixelate(image: np.ndarray, area: Area, layer: Pixelate) -> None:
     np.copyto(region, squares, where=touched[..., None] > 0)
 
 
-def outlines(image: np.ndarray, head: Head, layer: Outlines) -> None:
-    """Draw the landmarks and the lines between them, with a width in proportion to the face."""
-    colour = tuple(round(value) for value in layer.colour)
-    width = max(round(layer.width * head.size), 1)
-    image[:] = draw_points(image, head.points, colour, width=width)
+def outlines(
+    image: np.ndarray, points: np.ndarray, size: float, layer: Outlines, markup: Markup
+) -> None:
+    """Draw `points` `(k, 2)` and the lines between them, on a face of `size` pixels."""
+    red, green, blue = (round(value) for value in layer.colour)
+    width = max(round(layer.width * size), 1)
+    image[:] = draw_points(image, points, (red, green, blue), width=width, markup=markup)
 
 
 def outline_mask(polygons: list[np.ndarray], left: int, top: int, shape: tuple) -> np.ndarray:

@@ -1,7 +1,10 @@
 """The filter engine: draws the layers of a filter on all faces, the farthest face first."""
 
+from __future__ import annotations
+
 import math
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -11,15 +14,43 @@ from keypoints.filters.head import Area, Head, box_area, find_head
 from keypoints.filters.loose_pupil import Ball
 from keypoints.filters.spec import Blur, Bulge, Outlines, Pixelate, Spec, Sticker
 from keypoints.inference.cuts import Cuts
+from keypoints.markup import IBUG68, Markup
 
 HOLD = 0.5  # seconds for which a lost face stays hidden at its last position
 
 
-class Filter:
-    """A loaded filter. Per face id it keeps the state of loose parts and the last position."""
+@dataclass(frozen=True)
+class _Face:
+    """One face to draw on."""
 
-    def __init__(self, spec: Spec):
-        self.spec = spec
+    points: np.ndarray  # (k, 2), pixels of the image
+    size: float  # longer side of the face, pixels
+    area: Area  # that a privacy filter hides
+    head: Head | None = None  # None: the points of iBUG are not among these
+
+
+def fits_any(spec: Spec) -> bool:
+    """Whether a filter can be drawn on faces of any markup."""
+    return not any(isinstance(layer, Sticker | Bulge) for layer in spec.layers)
+
+
+class Filter:
+    """A loaded filter. Per face id it keeps the state of loose parts and the last position.
+
+    What is drawn on parts of a face needs the points of iBUG, or a markup that has them all. A
+    filter that only hides faces, or draws their points, works with any: where the points of iBUG
+    are missing it hides an ellipse around the face box, for any pose.
+    """
+
+    def __init__(self, spec: Spec, markup: Markup = IBUG68):
+        """Raises InputError for a filter that needs points that `markup` does not have."""
+        self.spec, self.markup = spec, markup
+        self._order = markup.order_of(IBUG68)
+        if self._order is None and not fits_any(spec):
+            raise InputError(
+                f"filter {spec.name} is drawn on the points of ibug68, which the markup "
+                f"{markup.name} of this model does not have"
+            )
         self._hiding = [layer for layer in spec.layers if isinstance(layer, Blur | Pixelate)]
         self.reset()
 
@@ -46,8 +77,8 @@ class Filter:
     ) -> np.ndarray:
         """A copy of `image` with the filter on all faces.
 
-        `image`: `(h, w, 3)` uint8 RGB. `points`: `(n, 68, 2)`, pixels of the image; faces whose
-        points are not finite or do not form a face are skipped. `boxes` `(m, 4)`: landmark boxes
+        `image`: `(h, w, 3)` uint8 RGB. `points`: `(n, k, 2)`, pixels of the image; faces whose
+        points are not finite or do not form a face are skipped. `boxes` `(m, 4)`: face boxes
         of faces whose points are not known, left, top, width, height; only layers that blur or
         pixelate are drawn there. `ids`: for video, one number per face of `points` that stays the
         same from frame to frame; `timestamp`: the time of the frame in seconds.
@@ -58,14 +89,14 @@ class Filter:
         """
         if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3:
             raise InputError(f"image: {image.dtype} {image.shape}; (h, w, 3) uint8 is expected")
-        points = _checked("points", points, (68, 2))
+        points = _checked("points", points, (self.markup.count, 2))
         boxes = _checked("boxes", boxes, (4,))
         if ids is not None and len(ids) != len(points):
             raise InputError(f"ids: {len(ids)} for {len(points)} faces; one per face is expected")
         shown = image.copy()
-        found = enumerate(map(find_head, points))
-        heads = {number: head for number, head in found if head is not None}
-        faces = sorted(heads, key=lambda number: heads[number].size)
+        found = enumerate(map(self._find, points))
+        drawn = {number: face for number, face in found if face is not None}
+        faces = sorted(drawn, key=lambda number: drawn[number].size)
         for box in boxes:
             self._hide(shown, box_area(box))
         if ids is not None:
@@ -74,13 +105,23 @@ class Filter:
             if self.protects:
                 if self._cuts.is_cut(image):
                     self._hidden = {}
-                areas = {ids[number]: heads[number].area() for number in faces}
+                areas = {ids[number]: drawn[number].area for number in faces}
                 self._hold(shown, areas, timestamp, hold)
         for place, number in enumerate(faces):
             balls = {} if ids is None else self._balls.setdefault(ids[number], {})
-            nearer = [heads[other] for other in faces[place + 1 :]]
-            self._draw(shown, heads[number], nearer, balls, timestamp)
+            nearer = [drawn[other].head for other in faces[place + 1 :]]
+            self._draw(shown, drawn[number], nearer, balls, timestamp)
         return shown
+
+    def _find(self, points: np.ndarray) -> _Face | None:
+        """The face of some points; None if they form no face."""
+        if self._order is not None:
+            head = find_head(points[self._order])
+            return None if head is None else _Face(points, head.size, head.area(), head)
+        if not np.isfinite(points).all():
+            return None
+        box = self.markup.face_boxes(points)
+        return _Face(points, float(max(box[2:])), box_area(box))
 
     def _hold(
         self, image: np.ndarray, areas: dict[int, Area], timestamp: float, hold: float
@@ -102,22 +143,23 @@ class Filter:
     def _draw(
         self,
         image: np.ndarray,
-        head: Head,
-        nearer: list[Head],
+        face: _Face,
+        nearer: list[Head | None],
         balls: dict[int, Ball],
         timestamp: float,
     ) -> None:
         for number, layer in enumerate(self.spec.layers):
-            if isinstance(layer, Sticker):
-                patch = _warped(layer, head, image.shape, balls, number, timestamp)
-                if patch is not None:
-                    warp.blend(image, patch, _weight(layer, head, nearer, patch))
-            elif isinstance(layer, Bulge):
-                effects.bulge(image, head, layer)
+            if isinstance(layer, Blur | Pixelate):
+                effects.hide(image, face.area, layer)
             elif isinstance(layer, Outlines):
-                effects.outlines(image, head, layer)
-            else:
-                effects.hide(image, head.area(), layer)
+                effects.outlines(image, face.points, face.size, layer, self.markup)
+            elif face.head is not None and isinstance(layer, Bulge):
+                effects.bulge(image, face.head, layer)
+            elif face.head is not None and isinstance(layer, Sticker):
+                patch = _warped(layer, face.head, image.shape, balls, number, timestamp)
+                others = [head for head in nearer if head is not None]
+                if patch is not None:
+                    warp.blend(image, patch, _weight(layer, face.head, others, patch))
 
 
 def _checked(

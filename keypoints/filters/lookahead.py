@@ -11,7 +11,6 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
-from keypoints import geometry
 from keypoints.filters.following import follow, patch
 from keypoints.filters.pipeline import BOX, FOLLOWED, LEFT, Pipeline, boxed_face
 from keypoints.inference.detections import overlap
@@ -83,12 +82,12 @@ def lookahead(
             trails.add(frame)
         waiting += 1
         while frame.timestamp - window[-waiting].timestamp > max(FOLLOW, REACH):
-            yield _settled(window, len(window) - waiting, pipeline.protects)
+            yield _settled(window, len(window) - waiting, pipeline)
             waiting -= 1
         while window[0].timestamp < window[-waiting].timestamp - REACH:
             window.popleft()
     while waiting:
-        yield _settled(window, len(window) - waiting, pipeline.protects)
+        yield _settled(window, len(window) - waiting, pipeline)
         waiting -= 1
     if interrupt is not None:
         raise interrupt
@@ -107,7 +106,7 @@ def _read(reader: Iterator[tuple[float, np.ndarray]], pipeline: Pipeline) -> _Fr
     return _Frame(timestamp, pipeline.shot, size, gray, faces)
 
 
-def _settled(window: deque[_Frame], place: int, protects: bool) -> list[Face]:
+def _settled(window: deque[_Frame], place: int, pipeline: Pipeline) -> list[Face]:
     """The faces of a frame when those of the next moment are known."""
     frame = window[place]
     faces = []
@@ -116,12 +115,12 @@ def _settled(window: deque[_Frame], place: int, protects: bool) -> list[Face]:
             faces.append(_smoothed(face, window, frame))
         elif face.origin in (BOX, LEFT):
             faces.append(face)
-        elif not protects:  # else its trail covers it
+        elif not pipeline.protects:  # else its trail covers it
             faces += _bridged(face, window, frame)
     boxes = [face.box for face in faces]
     for box in frame.followed.values():
         if not any(overlap(box, other) >= COVERED for other in boxes):
-            faces.append(boxed_face(box.astype(np.float32), FOLLOWED))
+            faces.append(boxed_face(box.astype(np.float32), FOLLOWED, markup=pipeline.markup))
     return faces
 
 
@@ -138,10 +137,15 @@ def _same(face: Face, window: Iterable[_Frame], frame: _Frame) -> list[tuple[flo
 
 def _smoothed(face: Face, window: Iterable[_Frame], frame: _Frame) -> Face:
     times, points = zip(*_same(face, window, frame))
-    smooth = two_sided_at(np.array(times), np.array(points), times.index(frame.timestamp))
-    return replace(
-        face, points=smooth, box=geometry.landmark_box(smooth), rotation=fit_rotation(smooth)[0]
-    )
+    index = times.index(frame.timestamp)
+    smooth = two_sided_at(np.array(times), np.array(points), index, face.markup)
+    return _moved(face, smooth)
+
+
+def _moved(face: Face, points: np.ndarray) -> Face:
+    """The face with other points `(k, 2)`."""
+    box, rotation = face.markup.face_boxes(points), fit_rotation(points, face.markup)[0]
+    return replace(face, points=points, box=box, rotation=rotation)
 
 
 def _bridged(face: Face, window: Iterable[_Frame], frame: _Frame) -> list[Face]:
@@ -154,8 +158,7 @@ def _bridged(face: Face, window: Iterable[_Frame], frame: _Frame) -> list[Face]:
     (start, old), (end, new) = before[-1], after[0]
     share = (frame.timestamp - start) / (end - start)
     points = (old + share * (new - old)).astype(np.float32)
-    box, rotation = geometry.landmark_box(points), fit_rotation(points)[0]
-    return [replace(face, points=points, box=box, rotation=rotation, origin=HELD)]
+    return [replace(_moved(face, points), origin=HELD)]
 
 
 class _Trails:

@@ -11,7 +11,7 @@ from keypoints.filters.policy import SearchPolicy, search_policy
 from keypoints.inference.detectors import DEFAULT
 from keypoints.inference.predictor import Predictor
 from keypoints.inference.tracking import FOUND, Face, Tracker
-from keypoints.landmarks import COUNT
+from keypoints.markup import IBUG68, Markup
 from keypoints.media.overlay import TRUTH, draw_axes, draw_points
 
 # How a face without points came about, beside those of `tracking`: it is a box of the detector,
@@ -64,6 +64,11 @@ class Pipeline:
             self.filter.reset()
 
     @property
+    def markup(self) -> Markup:
+        """What the points of the faces mean."""
+        return self._predictor.markup
+
+    @property
     def protects(self) -> bool:
         """Whether a privacy filter is drawn."""
         return self.filter is not None and self.filter.protects
@@ -99,14 +104,14 @@ class Pipeline:
         assert self._tracker is not None
         faces = self._tracker.update(image, timestamp)
         if self.protects:
-            faces += [boxed_face(box, BOX) for box in self._tracker.unsure]
-            faces += [boxed_face(box, LEFT) for box in self._tracker.left]
+            faces += [boxed_face(box, BOX, markup=self.markup) for box in self._tracker.unsure]
+            faces += [boxed_face(box, LEFT, markup=self.markup) for box in self._tracker.left]
         return faces
 
     def count(self, faces: Sequence[Face], timestamp: float) -> None:
         """Add the faces of a frame, as from `find`, to `coverage`."""
         left = [face.box for face in faces if face.origin == LEFT]
-        drawn = sum(map(_has_pose, faces))
+        drawn = sum(map(_forms_face, faces))
         self.coverage.add(len(faces) - len(left) if self.protects else drawn, left, timestamp)
 
     def draw(
@@ -118,29 +123,30 @@ class Pipeline:
         frame of a video.
         """
         shown = image
-        whole = [face for face in faces if _has_pose(face)]
+        whole = [face for face in faces if _forms_face(face)]
         if self.filter is not None:
             shown = self.filter.apply(
                 image,
                 [face.points for face in whole],
-                boxes=[f.box for f in faces if not _has_pose(f) and f.origin != LEFT],
+                boxes=[f.box for f in faces if not _forms_face(f) and f.origin != LEFT],
                 ids=[face.id for face in whole] if moving else None,
                 timestamp=timestamp,
                 hold=0.0 if self._ahead else HOLD,
             )
         for face in whole if self.landmarks else ():
-            shown = draw_points(shown, face.points, TRUTH)
+            shown = draw_points(shown, face.points, TRUTH, markup=face.markup)
         for face in whole if self.axes else ():
-            shown = draw_axes(shown, face.points, face.rotation)
+            shown = draw_axes(shown, face.points, face.rotation, face.markup)
         return shown
 
 
-def boxed_face(box: np.ndarray, origin: str, id: int = -1) -> Face:
+def boxed_face(box: np.ndarray, origin: str, id: int = -1, *, markup: Markup = IBUG68) -> Face:
     """A face of which no more than its box `(4,)` is known; `id` is -1 if nobody follows it."""
-    points, uncertainty = np.full((COUNT, 2), np.nan, "f4"), np.full(COUNT, np.nan, "f4")
-    return Face(id, box, points, uncertainty, 0.0, np.full((3, 3), np.nan), origin)
+    points = np.full((markup.count, 2), np.nan, "f4")
+    return Face(id, box, points, points[:, 0], 0.0, np.full((3, 3), np.nan), origin, markup=markup)
 
 
-def _has_pose(face: Face) -> bool:
-    """Whether points were found in this frame, and form a face."""
-    return face.origin == FOUND and bool(np.isfinite(face.rotation).all())
+def _forms_face(face: Face) -> bool:
+    """Whether points were found in this frame, and form a face, as far as a pose can tell."""
+    known = face.rotation if face.markup.rigid is not None else face.points
+    return face.origin == FOUND and bool(np.isfinite(known).all())

@@ -43,9 +43,10 @@ class Keys:
 
     def _next_filter(self) -> None:
         """The next bundled filter; after the last one, the landmarks alone."""
-        names = [None, *list_filters()]
+        markup = self.pipeline.markup
+        names = [None, *list_filters(markup)]
         current = self.pipeline.filter.spec.name if self.pipeline.filter is not None else None
         place = names.index(current) + 1 if current in names else 0
         name = names[place % len(names)]
-        self.pipeline.filter = load_filter(name) if name is not None else None
+        self.pipeline.filter = load_filter(name, markup) if name is not None else None
         self.pipeline.landmarks = self.pipeline.filter is None

@@ -15,6 +15,7 @@ from keypoints.bulk.store import Store
 from keypoints.commands import annotate, cli
 from keypoints.errors import InputError
 from keypoints.filters import filter_digest, filter_folder
+from keypoints.markup import IBUG68
 from tests.bulk.stand_ins import write_pictures
 
 ROOT = Path(__file__).parents[2]
@@ -101,7 +102,7 @@ def test_the_digest_of_a_filter_is_of_its_definition_and_its_art(tmp_path):
 
 def test_a_worker_with_another_filter_says_so(tmp_path):
     with pytest.raises(InputError, match="filter=blur: on this machine it is another one"):
-        work._load_filter("blur", filter_digest("crown"))
+        work._load_filter("blur", filter_digest("crown"), IBUG68)
     assert work._load_filter("blur", filter_digest("blur")).protects
     assert work._load_filter(None, None) is None
 

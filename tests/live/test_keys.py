@@ -1,10 +1,13 @@
+from keypoints.crop import Crop
 from keypoints.filters import list_filters
 from keypoints.filters.pipeline import Pipeline
+from keypoints.inference.predictor import Predictor
 from keypoints.live.keys import Keys
+from keypoints.network import Network
 
 
 def test_f_goes_through_all_filters_and_back_to_points():
-    pipeline = Pipeline(None)
+    pipeline = Pipeline(Predictor(Network(None, Crop())))
     keys = Keys(pipeline)
     seen = []
     count = len(list_filters())
