@@ -152,7 +152,7 @@ def workplace(tmp_path_factory) -> Iterator[Path]:
                 cli.run_command(own_benchmarks.benchmark, words + few)
             if program != "keypoints" or words[0].startswith("-") or tuple(words) in done:
                 continue
-            if words == ["web"]:  # serves until it is interrupted: tests/web
+            if words[0] in ("web", "label"):  # they serve until interrupted: tests of their own
                 continue
             done.add(tuple(words))
             if "--predictions=predictions.csv" in words:

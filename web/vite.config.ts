@@ -42,7 +42,10 @@ function mutant(change: { file: string; start: number; end: number; to: string }
 export default defineConfig({
   base: "./",
   publicDir: "generated/public",
-  build: { outDir: PAGE, emptyOutDir: true, target: "es2022", assetsInlineLimit: 0, modulePreload: { polyfill: false } },
+  build: {
+    outDir: PAGE, emptyOutDir: true, target: "es2022", assetsInlineLimit: 0, modulePreload: { polyfill: false },
+    rollupOptions: { input: ["index.html", "label.html"].map((name) => join(import.meta.dirname, name)) },
+  },
   worker: { format: "es" },
   resolve: { conditions: ["onnxruntime-web-use-extern-wasm"] },
   plugins: [complete(), ...(process.env.MUTANT ? [mutant(JSON.parse(process.env.MUTANT))] : [])],

@@ -30,6 +30,7 @@ COMMANDS = {
     "webcam": "show landmarks or a filter live on a camera",
     "filter": "draw a face filter on pictures and videos",
     "annotate": "write the landmarks of many pictures to Parquet, on all cores or a Ray cluster",
+    "label": "correct the points that a model proposes, in the browser",
     "web": "serve the browser page: landmarks and filters on this machine's camera",
     "export": "write SavedModel, ONNX and int8 ONNX files",
     "benchmark": "measure speed and compare it with a baseline",

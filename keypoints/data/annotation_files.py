@@ -135,7 +135,7 @@ def read_annotations(folder: Path, *, passed_over: tuple[str, ...] = ()) -> Anno
     files of several kinds, those of the first kind in `formats.SUFFIXES` are read. Raises
     InputError where there are none.
     """
-    files = list(_visible(folder, passed_over))
+    files = list(visible_files(folder, passed_over))
     found = AnnotatedFolder(folder)
     for suffix in formats.SUFFIXES:
         parsed = [
@@ -172,7 +172,8 @@ def _read_picture(path: Path, name: str) -> np.ndarray:
         raise InputError(f"{name!a}: {error}") from None
 
 
-def _visible(folder: Path, passed_over: tuple[str, ...]) -> Iterator[Path]:
+def visible_files(folder: Path, passed_over: tuple[str, ...] = ()) -> Iterator[Path]:
+    """The files of a folder and those below it, sorted, without hidden ones and `__MACOSX`."""
     for path in sorted(folder.rglob("*")):
         parts = path.relative_to(folder).parts
         hidden = any(part.startswith(".") or part == "__MACOSX" for part in parts)
@@ -199,7 +200,7 @@ def _add_table(found: AnnotatedFolder, path: Path, annotations: Annotations) -> 
             picture, name = path, inner.as_posix()
         else:
             beside = path.parent / stem if upstream else path.parent
-            picture = _locate(found.folder, beside, face.picture.replace("\\", "/"))
+            picture = locate(found.folder, beside, face.picture.replace("\\", "/"))
             name = picture.relative_to(found.folder).as_posix()
         marks.append((name, face.points.tobytes()))
         if marks[-1] in found.known:
@@ -209,7 +210,7 @@ def _add_table(found: AnnotatedFolder, path: Path, annotations: Annotations) -> 
     found.known.update(marks)
 
 
-def _locate(folder: Path, beside: Path, name: str) -> Path:
+def locate(folder: Path, beside: Path, name: str) -> Path:
     """The picture that a file in `beside` calls `name`.
 
     It leads from there, from a folder above it, or from a folder of pictures in one of these; last,

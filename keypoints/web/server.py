@@ -37,41 +37,56 @@ HEADERS = {
 }
 
 
+def page_files(page: Path = PAGE) -> dict[str, Path | bytes]:
+    """The files of a built page by their place; raises InputError where it is not built."""
+    if not (page / "index.html").is_file():
+        raise InputError(f"{page}: the page is not built; `make web` builds it (needs Node.js 20)")
+    return {path.relative_to(page).as_posix(): path for path in page.rglob("*") if path.is_file()}
+
+
 def open_server(host: str, port: int, *, page: Path = PAGE) -> http.server.ThreadingHTTPServer:
     """A server of the folder `page` that listens on `host` and `port` (0: a free one).
 
     Raises InputError where the page is not built or a model is missing or damaged, and where the
     address cannot be used.
     """
-    if not (page / "index.html").is_file():
-        raise InputError(f"{page}: the page is not built; `make web` builds it (needs Node.js 20)")
-    files: dict[str, Path | bytes] = {
-        path.relative_to(page).as_posix(): path for path in page.rglob("*") if path.is_file()
-    }
+    files = page_files(page)
     if page == PAGE and not (page / "models").is_dir():  # the wheel has each model once
         from keypoints.web.models import models
 
         files |= models()
 
-    class Handler(_Handler):
+    class Handler(PageHandler):
         content = files
 
-    class Server(http.server.ThreadingHTTPServer):
-        address_family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    return listen(host, port, Handler)
 
-        def handle_error(self, request: object, client_address: object) -> None:
-            """A browser that goes away in the middle of an answer is no error."""
-            if not isinstance(sys.exception(), ConnectionError):
-                super().handle_error(request, client_address)  # type: ignore[arg-type]
 
+class _Server(http.server.ThreadingHTTPServer):
+    def handle_error(self, request: object, client_address: object) -> None:
+        """A browser that goes away in the middle of an answer is no error."""
+        if not isinstance(sys.exception(), ConnectionError):
+            super().handle_error(request, client_address)  # type: ignore[arg-type]
+
+
+class _Server6(_Server):
+    address_family = socket.AF_INET6
+
+
+def listen(
+    host: str, port: int, handler: type[http.server.BaseHTTPRequestHandler]
+) -> http.server.ThreadingHTTPServer:
+    """A server with a thread for each connection; raises InputError where it cannot listen."""
     try:
-        return Server((host, port), Handler)
+        return (_Server6 if ":" in host else _Server)((host, port), handler)
     except (OSError, UnicodeError) as error:
         reason = error.strerror if isinstance(error, OSError) else error
         raise InputError(f"--host={host} --port={port}: cannot listen: {reason}") from None
 
 
-class _Handler(http.server.BaseHTTPRequestHandler):
+class PageHandler(http.server.BaseHTTPRequestHandler):
+    """Answers with the files of the page."""
+
     content: dict[str, Path | bytes]  # by the path in the address
     timeout = IDLE
     protocol_version = "HTTP/1.1"
@@ -89,6 +104,10 @@ class _Handler(http.server.BaseHTTPRequestHandler):
         except ValueError:  # such as an address of IPv6 that is none
             self.send_error(HTTPStatus.BAD_REQUEST)
             return
+        self.answer_file(name, with_body=with_body)
+
+    def answer_file(self, name: str, *, with_body: bool = True) -> None:
+        """Answer with a file of the page."""
         accepted = "gzip" in self.headers.get("Accept-Encoding", "")
         packed = self.content.get(f"{name}.gz") if accepted else None
         try:

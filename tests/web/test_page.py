@@ -36,11 +36,11 @@ def vectors(tmp_path_factory) -> Path:
     return folder
 
 
-def run(file: str, vectors: Path, **variables: str) -> None:
+def run(*files: str, vectors: Path, **variables: str) -> None:
     home = vectors / "home"  # npm and Chromium write there
     home.mkdir(exist_ok=True)
     folders = {"HOME": str(home), "XDG_CONFIG_HOME": str(home), "XDG_CACHE_HOME": str(home)}
-    command = ["npx", "vitest", "run", f"tests/{file}.test.ts"]
+    command = ["npx", "vitest", "run", *(f"tests/{file}.test.ts" for file in files)]
     done = subprocess.run(
         command, cwd=WEB, capture_output=True, text=True,
         env={**os.environ, "VECTORS": str(vectors), "NO_COLOR": "1", **folders, **variables},
@@ -50,7 +50,7 @@ def run(file: str, vectors: Path, **variables: str) -> None:
 
 
 def test_units_answer_as_python_does(vectors):
-    run("unit", vectors)
+    run("geometry", "detector", "tracking", "filters", vectors=vectors)
 
 
 @pytest.mark.skipif(not CHROMIUM, reason="no Chromium: `apt-get install chromium`")
@@ -60,6 +60,6 @@ def test_the_page_in_chromium(vectors):
         for each in (server, plain):
             threading.Thread(target=each.serve_forever, daemon=True).start()
         page, static = (f"http://127.0.0.1:{s.server_address[1]}/" for s in (server, plain))
-        run("browser", vectors, PAGE=page, STATIC=static, CHROMIUM=CHROMIUM)
+        run("browser", vectors=vectors, PAGE=page, STATIC=static, CHROMIUM=CHROMIUM)
         server.shutdown()
         plain.shutdown()

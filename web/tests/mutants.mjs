@@ -10,12 +10,15 @@ import { join } from "node:path";
 import ts from "typescript";
 
 const WEB = join(import.meta.dirname, "..");
-const FILES = [
-  "geometry", "rotation", "pose", "upright", "estimate", "expression", "smoothing", "tracking", "detector", "cuts",
-  "policy", "predictor", "points_file", "filters/effects", "filters/engine", "filters/head", "filters/warp", "filters/ball",
-];
+// Files, and the tests that look at each.
+const FILES = {
+  geometry: "geometry detector filters", rotation: "geometry tracking filters", pose: "geometry", upright: "geometry",
+  estimate: "geometry", expression: "geometry", points_file: "geometry", smoothing: "tracking", tracking: "tracking",
+  cuts: "tracking", policy: "tracking", predictor: "geometry", detector: "detector", "filters/effects": "filters",
+  "filters/engine": "filters", "filters/head": "filters", "filters/warp": "filters", "filters/ball": "filters",
+};
 const LEAST = 0.95; // share that is noticed
-const LIMIT = 90; // seconds for the tests of one mutant: an endless loop is noticed too
+const PATIENCE = 10; // times that the tests of a mutant may take longer than without: an endless loop is noticed too
 
 // What no test can notice, by place and change, with the reason.
 const REASONS = JSON.parse(readFileSync(join(import.meta.dirname, "mutants.json"), "utf8"));
@@ -76,17 +79,18 @@ function draw(list, count, seed) {
   return drawn;
 }
 
-/** Whether the unit tests fail with a change; null: without one. */
-function noticed(change) {
+/** Whether some tests fail with a change, or do not end; null: without one. */
+function noticed(change, tests, seconds) {
   return new Promise((resolve) => {
     const { file = "", start = 0, end = 0, to = "" } = change ?? {};
-    const tests = spawn(process.execPath, [join(WEB, "node_modules/vitest/vitest.mjs"), "run", "--bail=1", "tests/unit.test.ts"], {
+    const vitest = join(WEB, "node_modules/vitest/vitest.mjs"), names = tests.split(" ").map((name) => `tests/${name}.test.ts`);
+    const child = spawn(process.execPath, [vitest, "run", "--bail=1", ...names], {
       cwd: WEB, stdio: "ignore", detached: true, // so that its workers end with it
       env: { ...process.env, MUTANT: change ? JSON.stringify({ file, start, end, to }) : "" },
     });
-    const stop = () => { try { process.kill(-tests.pid, "SIGKILL"); } catch { /* it ended by itself */ } };
-    const timer = setTimeout(stop, LIMIT * 1000);
-    tests.on("exit", (code) => {
+    const stop = () => { try { process.kill(-child.pid, "SIGKILL"); } catch { /* it ended by itself */ } };
+    const timer = setTimeout(stop, seconds * 1000);
+    child.on("exit", (code) => {
       clearTimeout(timer);
       stop();
       resolve(code !== 0);
@@ -96,12 +100,14 @@ function noticed(change) {
 
 const options = Object.fromEntries(process.argv.slice(2).map((word) => word.replace(/^--/, "").split("=")));
 if (!process.env.VECTORS) throw new Error("VECTORS: the folder that `python -m tests.web.vectors FOLDER` wrote is expected");
-if (await noticed(null)) throw new Error("the tests fail without any change");
-const all = FILES.filter((file) => !options.file || options.file === file).flatMap(changes);
+const began = Date.now();
+if (await noticed(null, "geometry detector tracking filters", 3600)) throw new Error("the tests fail without any change");
+const limit = 30 + (PATIENCE * (Date.now() - began)) / 1000;
+const all = Object.keys(FILES).filter((file) => !options.file || options.file === file).flatMap(changes);
 const mutants = "all" in options ? all : draw(all, Number(options.count ?? 120), Number(options.seed ?? 1));
 const survivors = [];
 for (const [i, mutant] of mutants.entries()) {
-  const found = await noticed(mutant);
+  const found = await noticed(mutant, FILES[mutant.file], limit);
   if (!found) survivors.push(mutant.name);
   console.error(`${i + 1} of ${mutants.length}: ${found ? "noticed" : "SURVIVES"}  ${mutant.name}`);
 }

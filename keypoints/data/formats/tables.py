@@ -34,7 +34,7 @@ def parse(data: bytes, file: str) -> Annotations:
     Rows of the same picture are several faces, unless they are equal.
     """
     try:
-        rows = read_cells(data, lambda separators: separators >= 4 and separators % 2 == 0)
+        rows = read_cells(data, are_points)
     except ValueError as error:
         return Annotations(file, problems=[f"{file}: not a CSV file in UTF-8: {error}"])
     if rows and rows[0] and rows[0][0].lower() == "scorer":
@@ -50,8 +50,7 @@ def read_cells(data: bytes, fits: Callable[[int], bool]) -> list[list[str]]:
     file that is not UTF-8 text or that the csv module cannot read.
     """
     text = io.StringIO(data.decode("utf-8-sig"), newline=None).read()
-    start = text.splitlines()[:10]
-    separator = next((mark for mark in ";\t" for line in start if fits(line.count(mark))), ",")
+    separator = separator_of(text, fits)
     try:
         rows = list(csv.reader(io.StringIO(text), delimiter=separator))
     except csv.Error as error:
@@ -60,6 +59,17 @@ def read_cells(data: bytes, fits: Callable[[int], bool]) -> list[list[str]]:
     if separator != ",":
         cells = [[*row[:1], *(cell.replace(",", ".") for cell in row[1:])] for row in cells]
     return cells
+
+
+def separator_of(text: str, fits: Callable[[int], bool]) -> str:
+    """The separator of a table, as in `read_cells`."""
+    start = text.splitlines()[:10]
+    return next((mark for mark in ";\t" for line in start if fits(line.count(mark))), ",")
+
+
+def are_points(separators: int) -> bool:
+    """Whether a line of our layout may have so many separators."""
+    return separators >= 4 and separators % 2 == 0
 
 
 def _rows(rows: list[list[str]], file: str) -> Annotations:

@@ -1,0 +1,277 @@
+"""The labelling of one folder: its pictures, what is known of them, and what the model proposes."""
+
+import threading
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from keypoints.data.annotated_folder import LABELS, SPLITS, YAWS
+from keypoints.data.annotation_files import (
+    AnnotatedFolder,
+    Face,
+    locate,
+    read_annotations,
+    visible_files,
+)
+from keypoints.errors import InputError, refuse
+from keypoints.inference.detectors import load_detector
+from keypoints.inference.predictor import Predictor
+from keypoints.label.table import Table
+from keypoints.markup import FILE as MARKUP_FILE
+from keypoints.markup import IBUG68, Markup, read_markup
+from keypoints.media.formats import is_picture
+from keypoints.media.pictures import open_picture
+from keypoints.system.atomic import replacing
+
+POINTS = "points.csv"
+LARGEST = 1e6  # pixels: places beyond it are no points of a picture
+
+
+class Conflict(Exception):
+    """The file has other faces of a picture than those that were shown."""
+
+
+@dataclass(frozen=True)
+class Proposal:
+    """A face as the model sees it."""
+
+    points: np.ndarray  # (n, 2) float32
+    doubt: float  # mean uncertainty over the size of the face
+
+
+class Session:
+    """The state of a labelling, shared by the threads of the server."""
+
+    def __init__(self, folder: Path, predictor: Predictor):
+        """Raises InputError for a folder without pictures, or annotations that cannot be kept."""
+        if not folder.is_dir():
+            raise InputError(f"{folder}: no such folder")
+        self.folder, self.path = folder, folder / POINTS
+        markup = folder / MARKUP_FILE
+        self.markup: Markup = read_markup(markup) if markup.is_file() else IBUG68
+        self.pictures = [
+            path.relative_to(folder).as_posix()
+            for path in visible_files(folder)
+            if is_picture(path)
+        ]
+        if not self.pictures:
+            raise InputError(f"{folder}: no pictures in it")
+        self._known = set(self.pictures)
+        self._predictor, self._detector = predictor, load_detector()
+        self._writing, self._estimating = threading.Lock(), threading.Lock()
+        self._proposals: dict[str, list[Proposal]] = {}
+        self._imported = self._import()
+        self._names: dict[str, str] = {}
+
+    def _import(self) -> bytes:
+        """What points.csv begins with where there is none: the faces of other formats."""
+        found = AnnotatedFolder(self.folder)
+        try:
+            found = read_annotations(self.folder, passed_over=(SPLITS, YAWS, LABELS))
+        except InputError:
+            if self.path.is_file():
+                raise
+        refuse(found.problems, str(self.folder))
+        counts = {len(face.points) for face in found.faces} - {self.markup.count}
+        if counts:
+            raise InputError(
+                f"{self.folder}: faces of {min(counts)} points; {self.markup.name} has "
+                f"{self.markup.count}: a {MARKUP_FILE} in the folder says what they are"
+            )
+        others = {face.annotations.file for face in found.faces} - {POINTS}
+        tables = [name for name in others if name.lower().endswith(".csv")]
+        if tables:
+            raise InputError(
+                f"{self.folder}: {min(tables)} has annotations; labels are written to {POINTS}: "
+                "rename the file, or take it out of the folder"
+            )
+        data = b""
+        if not self.path.is_file():
+            for face in found.faces:
+                data = self._appended(data, face)
+        return data
+
+    @staticmethod
+    def _appended(data: bytes, face: Face) -> bytes:
+        table = Table(data, lambda name: "")
+        return table.replaced(face.name, [face.points])
+
+    def table(self) -> Table:
+        """What points.csv has now; raises InputError where it cannot be read."""
+        try:
+            data = self.path.read_bytes() if self.path.exists() else self._imported
+            return Table(data, self._picture_of)
+        except (OSError, ValueError) as error:
+            raise InputError(f"{self.path}: {error}") from None
+
+    def _picture_of(self, name: str) -> str:
+        if name not in self._names:
+            plain = name.replace("\\", "/")
+            found = plain if plain in self._known else ""
+            if not found:
+                place = locate(self.folder, self.folder, plain)
+                inside = place.is_relative_to(self.folder)
+                found = place.relative_to(self.folder).as_posix() if inside else plain
+            self._names[name] = found
+        return self._names[name]
+
+    def overview(self) -> dict[str, Any]:
+        """The markup, and for each picture the number of its faces and how doubtful it is."""
+        table = self.table()
+        faces: dict[str, int] = {}
+        for row in table.rows:
+            if row.name:
+                picture = self._picture_of(row.name)
+                faces[picture] = faces.get(picture, 0) + 1
+        doubts = {name: self._doubt(found) for name, found in list(self._proposals.items())}
+        return {
+            "folder": self.folder.name,
+            "markup": {
+                "name": self.markup.name,
+                "names": list(self.markup.names),
+                "pairs": [list(pair) for pair in self.markup.pairs or ()],
+                "outlines": [[list(o.points), o.closed] for o in self.markup.outlines.values()],
+                "parts": {name: list(part) for name, part in self.markup.parts.items()},
+                "mean": None if self.markup.mean is None else self.markup.mean.tolist(),
+            },
+            "pictures": [
+                {"name": name, "faces": faces.get(name, 0), "doubt": doubts.get(name)}
+                for name in self.pictures
+            ],
+        }
+
+    @staticmethod
+    def _doubt(found: list[Proposal]) -> float:
+        return max((proposal.doubt for proposal in found), default=0.0)
+
+    def image(self, picture: str) -> np.ndarray:
+        """The pixels `(h, w, 3)` of a picture as trainings see them: its orientation is applied."""
+        self._check(picture)
+        return next(open_picture(self.folder / picture).stills()).rgb()
+
+    def _check(self, picture: str) -> None:
+        if picture not in self._known:
+            raise InputError(f"{picture!r} is no picture of the folder")
+
+    def faces(self, picture: str) -> dict[str, Any]:
+        """The faces of a picture that are labelled, or else those that the model proposes."""
+        self._check(picture)
+        table = self.table()
+        own = [table.rows[number].data for number in table.rows_of(picture)]
+        version = table.version_of(picture)
+        if own:
+            found = self._read(own, table.separator)
+            return {
+                "version": version,
+                "faces": [_plain(points) for points in found],
+                "labelled": True,
+            }
+        proposals = self.propose(picture)
+        faces = [_plain(proposal.points) for proposal in proposals]
+        return {"version": version, "faces": faces, "labelled": False}
+
+    def _read(self, rows: list[bytes], separator: str) -> list[np.ndarray]:
+        faces = []
+        for row in rows:
+            cells = row.decode("utf-8").strip().split(separator)[-2 * self.markup.count :]
+            values = [float(cell.replace(",", ".")) if cell.strip() else np.nan for cell in cells]
+            faces.append(np.array(values, np.float64).reshape(-1, 2))
+        return faces
+
+    def propose(self, picture: str) -> list[Proposal]:
+        """The faces that the model finds in a picture, largest first; they are found once."""
+        if picture not in self._proposals:
+            image = self.image(picture)
+            with self._estimating:
+                found = self._detector.detect(image)
+                self._proposals[picture] = self._estimated(image, found.boxes, found.rolls)
+        return self._proposals[picture]
+
+    def propose_in(self, picture: str, box: np.ndarray) -> np.ndarray:
+        """The points `(n, 2)` of a face in a box `(4,)` that somebody drew."""
+        image = self.image(picture)
+        with self._estimating:
+            return self._estimated(image, box[None], np.zeros(1), least=0.0)[0].points
+
+    def _estimated(
+        self, image: np.ndarray, boxes: np.ndarray, rolls: np.ndarray, least: float = 0.25
+    ) -> list[Proposal]:
+        if not len(boxes):
+            return []
+        estimate = self._predictor.estimate(image, boxes, rolls)
+        points = self._predictor.network.markup.converted(estimate.points, self.markup)
+        doubts = estimate.relative_uncertainty()
+        return [
+            Proposal(points[i], float(doubts[i]))
+            for i in range(len(boxes))
+            if estimate.scores[i] >= least
+        ]
+
+    def next_picture(self, after: str | None) -> str | None:
+        """The picture without labels that is most in doubt, of those proposed; None: all are done.
+
+        `after` is left out: the person goes on.
+        """
+        table = self.table()
+        done = {self._picture_of(row.name) for row in table.rows if row.name}
+        left = [name for name in self.pictures if name not in done and name != after]
+        if not left:
+            return None
+        ready = [name for name in left if name in self._proposals]
+        return max(ready, key=lambda name: self._doubt(self._proposals[name])) if ready else left[0]
+
+    def propose_all(self, stop: threading.Event) -> None:
+        """Propose for all pictures without labels, so that the doubtful ones can come first."""
+        table = self.table()
+        done = {self._picture_of(row.name) for row in table.rows if row.name}
+        for name in self.pictures:
+            if stop.is_set():
+                return
+            if name not in done:
+                try:
+                    self.propose(name)
+                except InputError:
+                    self._proposals[name] = []  # told where it is opened
+
+    def accept(self, picture: str, version: str, faces: list[Any]) -> str:
+        """Write `faces` as those of a picture; returns the new version.
+
+        A face is the number of one that the file has, which keeps its bytes, or a list of n points,
+        [x, y] or null. Raises Conflict where the file has another version, and InputError for what
+        is no face.
+        """
+        self._check(picture)
+        with self._writing:
+            table = self.table()
+            if table.version_of(picture) != version:
+                raise Conflict
+            count = len(table.rows_of(picture))
+            data = table.replaced(picture, [self._face(face, count) for face in faces])
+            with replacing(self.path) as temporary:
+                temporary.write_bytes(data)
+            return self.table().version_of(picture)
+
+    def _face(self, value: Any, count: int) -> int | np.ndarray:
+        if isinstance(value, int) and not isinstance(value, bool):
+            if not 0 <= value < count:
+                raise InputError(f"face {value}: the picture has {count}")
+            return value
+        if not isinstance(value, list) or len(value) != self.markup.count:
+            raise InputError(f"a face is {self.markup.count} points")
+        points = np.full((self.markup.count, 2), np.nan)
+        for number, place in enumerate(value):
+            if place is None:
+                continue
+            numbers = isinstance(place, list) and len(place) == 2
+            if not numbers or not all(type(v) in (int, float) and abs(v) <= LARGEST for v in place):
+                raise InputError(f"point {number}: two numbers of at most {LARGEST:.0f}, or null")
+            points[number] = place
+        if np.isfinite(points[:, 0]).sum() < 2:
+            raise InputError("a face has two points or more")
+        return points
+
+
+def _plain(points: np.ndarray) -> list[list[float] | None]:
+    return [None if np.isnan(p).any() else [round(float(v), 3) for v in p] for p in points]

@@ -1,0 +1,174 @@
+import os
+import subprocess
+import sys
+
+import cv2
+import numpy as np
+import pytest
+from PIL import Image
+
+from keypoints.data.sources import load_records
+from keypoints.errors import InputError
+from keypoints.inference.predictor import Predictor
+from keypoints.label.session import Conflict, Session
+from keypoints.media.pictures import encode_png
+from keypoints.synthetic.drawing import draw_face
+from tests.faces import FOUND
+
+
+@pytest.fixture(scope="module")
+def predictor():
+    return Predictor.load("pretrained-small")
+
+
+@pytest.fixture
+def folder(tmp_path):
+    for number, seed in enumerate(FOUND[:3]):
+        (tmp_path / f"{number}.png").write_bytes(encode_png(draw_face(seed)[0]))
+    return tmp_path
+
+
+def plain(points):
+    return [[float(x), float(y)] for x, y in points]
+
+
+def test_the_model_proposes_and_what_is_accepted_is_read_by_training(folder, predictor):
+    session = Session(folder, predictor)
+    shown = session.faces("1.png")
+    assert not shown["labelled"] and len(shown["faces"]) == 1
+    truth = draw_face(FOUND[1])[1]
+    assert np.abs(np.array(shown["faces"][0]) - truth).mean() < 8
+    corrected = plain(truth)
+    corrected[5] = None
+    version = session.accept("1.png", shown["version"], [corrected])
+    again = session.faces("1.png")
+    assert again["labelled"] and again["version"] == version
+    records = load_records(f"folder:{folder}", "all")
+    assert list(records.files) == ["1.png"] and np.isnan(records.points[0, 5]).all()
+    rest = np.arange(68) != 5
+    assert np.abs(records.points[0, rest] - truth[rest]).max() < 1e-3
+
+
+def test_the_picture_in_doubt_comes_first(folder, predictor):
+    session = Session(folder, predictor)
+    doubts = {name: session.propose(name)[0].doubt for name in session.pictures}
+    order = sorted(doubts, key=lambda name: -doubts[name])
+    assert session.next_picture(None) == order[0]
+    assert session.next_picture(order[0]) == order[1]
+    version = session.faces(order[0])["version"]
+    session.accept(order[0], version, [plain(session.propose(order[0])[0].points)])
+    assert session.next_picture(order[1]) == order[2]
+    listed = {entry["name"]: entry for entry in session.overview()["pictures"]}
+    assert [listed[name]["faces"] for name in order] == [1, 0, 0]
+    assert listed[order[1]]["doubt"] == pytest.approx(doubts[order[1]])
+
+
+def test_a_file_that_changed_meanwhile_is_not_overwritten(folder, predictor):
+    session, other = Session(folder, predictor), Session(folder, predictor)
+    points = plain(draw_face(FOUND[0])[1])
+    first, second = (s.faces("0.png")["version"] for s in (session, other))
+    session.accept("0.png", first, [points])
+    written = (folder / "points.csv").read_bytes()
+    with pytest.raises(Conflict):
+        other.accept("0.png", second, [points[::-1]])
+    assert (folder / "points.csv").read_bytes() == written
+    # Rows of other pictures may change: they are kept.
+    (folder / "points.csv").write_bytes(b"elsewhere.png,1,2\n" + written)
+    session.accept("1.png", session.faces("1.png")["version"], [points])
+    assert (folder / "points.csv").read_bytes().startswith(b"elsewhere.png,1,2\n" + written)
+
+
+def test_annotations_of_other_formats_are_kept(folder, predictor):
+    points = draw_face(FOUND[0])[1]
+    lines = [f"{x + 1} {y + 1}" for x, y in points]
+    (folder / "0.pts").write_text("version: 1\nn_points: 68\n{\n" + "\n".join(lines) + "\n}\n")
+    session = Session(folder, predictor)
+    assert session.faces("0.png")["labelled"] and not (folder / "points.csv").exists()
+    found = session.faces("1.png")
+    session.accept("1.png", found["version"], found["faces"])
+    records = load_records(f"folder:{folder}", "all")
+    assert list(records.files) == ["0.png", "1.png"]
+    assert np.abs(records.points[0] - points).max() < 2e-3
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_places_are_those_of_the_picture_as_shown(tmp_path, predictor, orientation):
+    image, points = draw_face(FOUND[0])
+    turns = {1: (0, 0), 2: (0, 1), 3: (2, 0), 4: (2, 1), 5: (1, 1), 6: (1, 0), 7: (3, 1), 8: (3, 0)}
+    quarters, flip = turns[orientation]
+    stored = np.rot90(image[:, ::-1] if flip else image, quarters)
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    Image.fromarray(np.ascontiguousarray(stored)).save(tmp_path / "a.png", exif=exif)
+    session = Session(tmp_path, predictor)
+    assert (session.image("a.png") == image).all()
+    session.accept("a.png", session.faces("a.png")["version"], [plain(points)])
+    records = load_records(f"folder:{tmp_path}", "all")
+    assert np.abs(records.points[0] - points).max() < 1e-3
+
+
+def test_what_cannot_be_kept_is_refused(folder, predictor):
+    with pytest.raises(InputError, match="no such folder"):
+        Session(folder / "none", predictor)
+    (folder / "empty").mkdir()
+    with pytest.raises(InputError, match="no pictures"):
+        Session(folder / "empty", predictor)
+    cells = ",".join(["1", "2"] * 34 + ["5", "6"] * 34)
+    (folder / "faces.csv").write_text(f"0.png,{cells}\n")
+    with pytest.raises(InputError, match=r"faces.csv has annotations; .* written to points.csv"):
+        Session(folder, predictor)
+    (folder / "faces.csv").rename(folder / "points.csv")
+    (folder / "points.csv").write_text("0.png,1,2,3,4\n")
+    with pytest.raises(InputError, match="points"):
+        Session(folder, predictor)
+
+
+@pytest.mark.parametrize(
+    "faces", [[3], [-1], [True], ["a"], [[[1, 2]]], [[[1, 2]] * 67 + [[1]]], [[None] * 68],
+              [[[1e9, 0]] * 68], [[["1", 2]] * 68]],
+)  # fmt: skip
+def test_no_other_faces_are_written(folder, predictor, faces):
+    session = Session(folder, predictor)
+    with pytest.raises(InputError):
+        session.accept("0.png", session.faces("0.png")["version"], faces)
+    for name in ("../0.png", "/etc/passwd", "none.png", ""):
+        with pytest.raises(InputError, match="no picture of the folder"):
+            session.accept(name, "", [])
+    assert not (folder / "points.csv").exists()
+
+
+KILLED = """
+import os, signal, sys
+from pathlib import Path
+from keypoints.label import session
+from keypoints.system import atomic
+real, count = os.replace, int(sys.argv[2])
+def dying(source, target):
+    global count
+    count -= 1
+    if not count:
+        os.kill(os.getpid(), signal.SIGKILL)
+    real(source, target)
+os.replace = dying
+class Nobody:
+    pass
+s = session.Session(Path(sys.argv[1]), Nobody())
+s._proposals = {name: [] for name in s.pictures}
+for number, name in enumerate(s.pictures):
+    points = [[float(number), float(i)] for i in range(68)]
+    print(s.accept(name, s.faces(name)["version"], [points]), flush=True)
+"""
+
+
+def test_a_kill_loses_at_most_the_face_in_hand(tmp_path):
+    for number in range(5):
+        cv2.imwrite(str(tmp_path / f"{number}.png"), np.zeros((8, 8, 3), np.uint8))
+    for written in range(3):
+        for path in tmp_path.glob("*.csv"):
+            path.unlink()
+        command = [sys.executable, "-c", KILLED, str(tmp_path), str(written + 1)]
+        done = subprocess.run(command, capture_output=True, text=True, env=os.environ)
+        assert done.returncode == -9 and done.stdout.count("\n") == written, done.stderr
+        path = tmp_path / "points.csv"
+        rows = path.read_text().splitlines() if path.exists() else []
+        assert [row.partition(",")[0] for row in rows] == [f"{i}.png" for i in range(written)]

@@ -1,0 +1,67 @@
+// The server of the label page: what it has, and what it writes.
+
+import type { Point } from "./editor";
+
+export interface Markup {
+  name: string;
+  names: string[];
+  pairs: [number, number][];
+  outlines: [number[], boolean][];
+  parts: Record<string, number[]>;
+  /** Of an upright face; the unit is the longer side of the face. */
+  mean: [number, number][] | null;
+}
+
+export interface ListedPicture {
+  name: string;
+  /** How many are labelled. */
+  faces: number;
+  /** How unsure the model is of it; null: not known yet. */
+  doubt: number | null;
+}
+
+export interface Overview {
+  folder: string;
+  markup: Markup;
+  pictures: ListedPicture[];
+}
+
+export interface Faces {
+  /** Of what points.csv has of the picture. */
+  version: string;
+  faces: Point[][];
+  labelled: boolean;
+}
+
+/** points.csv was changed by somebody else. */
+export class Conflict extends Error {}
+
+export const overview = () => get<Overview>("overview", {});
+export const next = (after: string | null) => get<{ name: string | null }>("next", after === null ? {} : { after });
+export const facesOf = (name: string) => get<Faces>("faces", { name });
+
+export async function pictureOf(name: string): Promise<ImageBitmap> {
+  const answer = await asked(`picture?${new URLSearchParams({ name })}`);
+  return createImageBitmap(await answer.blob());
+}
+
+export const accept = (name: string, version: string, faces: unknown[]) =>
+  post<{ version: string }>("accept", { name, version, faces });
+export const propose = (name: string, box: number[]) => post<{ points: Point[] }>("propose", { name, box });
+
+async function get<T>(path: string, names: Record<string, string>): Promise<T> {
+  return (await asked(`${path}?${new URLSearchParams(names)}`)).json() as Promise<T>;
+}
+
+async function post<T>(path: string, values: object): Promise<T> {
+  const headers = { "Content-Type": "application/json" };
+  return (await asked(path, { method: "POST", headers, body: JSON.stringify(values) })).json() as Promise<T>;
+}
+
+async function asked(path: string, options?: RequestInit): Promise<Response> {
+  const answer = await fetch(new URL(`api/${path}`, location.href), options).catch(() => null);
+  if (!answer) throw new Error("The server does not answer: what you see is not saved. Start keypoints label again.");
+  if (answer.ok) return answer;
+  const { error } = (await answer.json().catch(() => ({ error: answer.statusText }))) as { error: string };
+  throw answer.status === 409 ? new Conflict(error) : new Error(error);
+}

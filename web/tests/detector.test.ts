@@ -1,0 +1,147 @@
+import { describe, expect, test } from "vitest";
+import { DETECTOR } from "../src/constants";
+import { CenterFace, decode, distinct, landmarkBoxes, spans } from "../src/detector";
+import type { Box } from "../src/geometry";
+import { largestDifference, picture } from "./vectors";
+
+describe("detector", () => {
+  test("a cell of the maps becomes a box, worked by hand", () => {
+    const rows = 3, columns = 4, cell = 1 * columns + 2, maps = {
+      rows, columns,
+      heat: new Float32Array(12), sizes: new Float32Array(24), offsets: new Float32Array(24), points: new Float32Array(120),
+    };
+    maps.heat[cell] = 0.9;
+    maps.heat[cell + 1] = 0.8; // the same face: not the best of its 3 x 3
+    maps.sizes[cell] = Math.log(10); // height 40
+    maps.sizes[12 + cell] = Math.log(5); // width 20
+    maps.offsets[12 + cell] = 0.25;
+    const faces = decode(maps, 0.4);
+    // x: (2 + 0.25 + 0.5) * 4 - 0.5 = 10.5; y: (1 + 0.5) * 4 - 0.5 = 5.5.
+    expect(faces).toHaveLength(1);
+    expect(largestDifference(faces[0].box, [0.5, -14.5, 20, 40])).toBeLessThan(1e-4);
+  });
+
+  test("of two boxes of one face the surer one stays", () => {
+    const box: Box = [0, 0, 10, 20];
+    expect(distinct([{ box, score: 0.5 }, { box: [1, 0, 10, 20], score: 0.9 }, { box: [30, 0, 9, 9], score: 0.4 }])).toEqual([1, 2]);
+  });
+
+  test("landmark boxes are sorted by size", () => {
+    const five = [0, 0, 2, 0, 1, 1, 0, 3, 2, 3];
+    const found = landmarkBoxes([{ box: [0, 0, 10, 12], score: 1, five }, { box: [0, 0, 20, 25], score: 1, five }]);
+    expect(found[0].box[2]).toBeGreaterThan(found[1].box[2]);
+  });
+});
+
+describe("the search of a detector, with a network that answers as it is told", () => {
+  /** What the network sees in a tile: faces by centre, sides and score, in pixels of the tile. */
+  type Seen = { x: number; y: number; width: number; height: number; score: number };
+
+  /** `see` gets the first pixel of the tile and its size. */
+  function detector(see: (first: number[], width: number, height: number) => Seen[], smallest = 0.0001, rotations = false): CenterFace {
+    return new CenterFace(async (input, height, width) => {
+      const [rows, columns] = [height / 4, width / 4], cells = rows * columns;
+      const maps = {
+        rows, columns,
+        heat: new Float32Array(cells), sizes: new Float32Array(2 * cells),
+        offsets: new Float32Array(2 * cells), points: new Float32Array(10 * cells),
+      };
+      for (const face of see([0, 1, 2].map((k) => input[k * width * height]), width, height)) {
+        const [across, down] = [(face.x + 0.5) / 4 - 0.5, (face.y + 0.5) / 4 - 0.5];
+        const [column, row] = [Math.floor(across), Math.floor(down)], cell = row * columns + column;
+        maps.heat[cell] = face.score;
+        maps.sizes[cell] = Math.log(face.height / 4);
+        maps.sizes[cells + cell] = Math.log(face.width / 4);
+        maps.offsets[cell] = down - row;
+        maps.offsets[cells + cell] = across - column;
+        // Upright: eyes above the mouth, in shares of the box.
+        [[0.3, 0.4], [0.7, 0.4], [0.5, 0.6], [0.35, 0.8], [0.65, 0.8]].forEach(([x, y], i) => {
+          maps.points[2 * i * cells + cell] = y;
+          maps.points[(2 * i + 1) * cells + cell] = x;
+        });
+      }
+      return maps;
+    }, smallest, rotations);
+  }
+
+  /** The landmark box of the network's box with this centre. */
+  const landmarksOf = (x: number, y: number, width: number, height: number): Box => {
+    const [down, sides] = [height * (DETECTOR.centre[1] - 0.5), [width * DETECTOR.size[0], height * DETECTOR.size[1]]];
+    return [x + width * (DETECTOR.centre[0] - 0.5) - sides[0] / 2, y + down - sides[1] / 2, sides[0], sides[1]];
+  };
+
+  /** A picture whose colours tell the column: red its remainder by 256, green the rest. */
+  const numbered = (width: number, height: number) => {
+    const bytes = new Uint8ClampedArray(width * height * 3);
+    for (let i = 0; i < width * height; i++) bytes.set([(i % width) % 256, Math.trunc((i % width) / 256), 7], 3 * i);
+    return picture(width, height, bytes);
+  };
+
+  test("a face of a smaller picture is enlarged, with half pixels", async () => {
+    // 0.045 * sqrt(640 * 360) / 18 = 1.2: 533 x 300 pixels, and then a fourth of that.
+    const found = await detector((_, width) => (width === 544 ? [{ x: 100, y: 60, width: 40, height: 50, score: 0.9 }] : []), 0.045)
+      .detect(numbered(640, 360));
+    const [across, down] = [640 / 533, 360 / 300];
+    expect(found).toHaveLength(1);
+    expect(largestDifference(found[0].box, landmarksOf(100.5 * across - 0.5, 60.5 * down - 0.5, 40 * across, 50 * down))).toBeLessThan(1e-3);
+  });
+
+  test("a face of a turned picture is turned back, with half pixels", async () => {
+    // The picture of 96 x 64 is searched upright and then turned by 1, 2 and 3 quarters counterclockwise.
+    const places = [[10, 95 - 30], [95 - 30, 63 - 10], [63 - 10, 30]]; // of (30, 10) in the picture
+    for (let turns = 1; turns < 4; turns++) {
+      let calls = 0;
+      const [x, y] = places[turns - 1];
+      const found = await detector(() => (calls++ === turns ? [{ x, y, width: 20, height: 24, score: 0.9 }] : []), 0.0001, true)
+        .detect(numbered(96, 64));
+      expect(calls).toBe(4);
+      expect(found).toHaveLength(1);
+      const upright = landmarksOf(x, y, 20, 24), [u, v] = [upright[0] + upright[2] / 2 - x, upright[1] + upright[3] / 2 - y];
+      const middle = turns === 1 ? [30 - v, 10 + u] : turns === 2 ? [30 - u, 10 - v] : [30 + v, 10 - u];
+      expect(largestDifference(found[0].box, [middle[0] - upright[2] / 2, middle[1] - upright[3] / 2, upright[2], upright[3]])).toBeLessThan(1e-3);
+      expect(found[0].roll).toBe([90, -180, -90][turns - 1]);
+    }
+  });
+
+  test("no turn where a face was found upright, nor without rotations", async () => {
+    let calls = 0;
+    const see = () => (calls++, [{ x: 30, y: 30, width: 20, height: 24, score: 0.9 }]);
+    await detector(see, 0.0001, true).detect(numbered(96, 64));
+    expect(calls).toBe(1);
+    expect(await detector(() => (calls++, [])).detect(numbered(96, 64))).toEqual([]);
+    expect(calls).toBe(2);
+  });
+
+  test("a face is of the tile whose middle holds it, and large ones of a smaller picture", async () => {
+    // 1300 pixels: two tiles of 736, from 0 and 564, which share 172; the first one's end at 736 - 80.
+    const seen = detector(([red, green], width) => {
+      const left = red + 256 * green;
+      if (width < 736) return [{ x: 100, y: 60, width: 60, height: 70, score: 0.5 }]; // of 325 x 75 pixels
+      const own = { x: 700 - left, y: 40, width: 40, height: 50, score: 0.7 };
+      // Where the tile cuts it, it looks narrower, and surer.
+      return left ? [own, { x: 300, y: 80, width: 170, height: 100, score: 0.99 }] : [{ ...own, x: 690, width: 24, score: 0.95 }];
+    });
+    const found = await seen.detect(numbered(1300, 300));
+    expect(found.map(({ score }) => score)).toEqual([0.5, 0.7].map((score) => expect.closeTo(score, 5)));
+    expect(largestDifference(found[1].box, landmarksOf(700, 40, 40, 50))).toBeLessThan(1e-3);
+    expect(largestDifference(found[0].box, landmarksOf(100.5 * 4 - 0.5, 60.5 * 4 - 0.5, 240, 280))).toBeLessThan(1e-3);
+  });
+
+  test("tiles by hand", () => {
+    expect(spans(1)).toEqual([[0, 1]]);
+    expect(spans(1024)).toEqual([[0, 1024]]);
+    expect(spans(1025)).toEqual([[0, 608], [417, 1025]]);
+    expect(spans(1889)).toEqual([[0, 768], [560, 1328], [1121, 1889]]);
+  });
+
+  test("the faces of the small picture are told before the large one is searched", async () => {
+    const told: number[][] = [];
+    const found = await detector((_, width) => [{ x: 20, y: 20, width: 30, height: 30, score: width > 300 ? 0.8 : 0.6 }])
+      .detect(numbered(640, 360), async (early) => void told.push(early.map(({ score }) => score)));
+    expect(told).toEqual([[expect.closeTo(0.6, 5)]]);
+    expect(found).toHaveLength(2);
+    await detector(() => []).detect(numbered(640, 360), async () => void told.push([]));
+    await detector(() => [{ x: 20, y: 20, width: 30, height: 30, score: 0.8 }]).detect(numbered(96, 64), async () => void told.push([]));
+    expect(told).toHaveLength(1);
+  });
+});

@@ -1,0 +1,92 @@
+import { readFileSync } from "node:fs";
+import { join } from "node:path";
+import { expect, test } from "vitest";
+import { FILTERS } from "../src/constants";
+import { type Art, Filter } from "../src/filters/engine";
+import { pyramid } from "../src/filters/warp";
+import type { Box, Picture } from "../src/geometry";
+import { FOLDER, VECTORS, largestDifference, picture } from "./vectors";
+
+interface Drawn {
+  name: string;
+  art: string[];
+  sizes?: Record<string, [number, number]>;
+  width: number;
+  height: number;
+  points: number[];
+}
+
+interface Cut {
+  name: string;
+  before: string;
+  after: string;
+  width: number;
+  height: number;
+  points: number[];
+  boxes: Box[];
+}
+
+test.each((VECTORS.filters as Drawn[]).map((drawn) => [drawn.name, drawn] as const))("filter %s draws what Python draws", (name, drawn) => {
+  const read = (file: string) => readFileSync(join(FOLDER, file)), art: Art = new Map();
+  for (const path of drawn.art) {
+    const [width, height] = drawn.sizes![path];
+    art.set(path, pyramid(picture(width, height, read(`${name}-${path.split("/").pop()}.raw`))));
+  }
+  const filter = new Filter(FILTERS.find((spec) => spec.name === name)!, art);
+  const before = picture(drawn.width, drawn.height, read("face.raw")), expected = picture(drawn.width, drawn.height, read(`filter-${name}.raw`));
+  let shown = before;
+  for (let number = 0; number < 3; number++) {
+    shown = { ...before, data: before.data.slice() };
+    const points = drawn.points.map((value, i) => value + (i % 2 ? 0 : 2 * number));
+    filter.apply(shown, [{ id: 0, points }], number / 30);
+  }
+  let changed = 0, apart = 0, far = 0;
+  for (let i = 0; i < expected.data.length; i++) {
+    const away = Math.abs(shown.data[i] - expected.data[i]);
+    changed += Math.abs(before.data[i] - expected.data[i]);
+    apart += away;
+    far += Number(away > 40);
+  }
+  expect(changed).toBeGreaterThan(0);
+  expect(apart / changed).toBeLessThan(0.06);
+  expect(far / expected.data.length).toBeLessThan(0.004);
+});
+
+test.each((VECTORS.cut as Cut[]).map((cut) => [cut.after, cut] as const))("%s covers all that Python covers", (_, cut) => {
+  const read = (file: string) => picture(cut.width, cut.height, readFileSync(join(FOLDER, file)));
+  const before = read(cut.before), expected = read(cut.after), shown = read(cut.before);
+  new Filter(FILTERS.find(({ name }) => name === cut.name)!, new Map()).apply(shown, cut.points.length ? [{ id: 0, points: cut.points }] : [], 0, false, cut.boxes);
+  // In noise hardly a covered pixel keeps its value.
+  let covered = 0, open = 0, wrong = 0;
+  for (let i = 0; i < expected.data.length; i++) {
+    const change = Math.abs(expected.data[i] - before.data[i]);
+    covered += change;
+    if (change < 30) continue;
+    if (Math.abs(shown.data[i] - before.data[i]) < change / 2) open++;
+    wrong += Math.abs(shown.data[i] - expected.data[i]);
+  }
+  expect(covered / expected.data.length).toBeGreaterThan(5);
+  // The blur's soft edge, outside the face, may differ by one pixel of the small picture.
+  expect(open / expected.data.length).toBeLessThan(cut.name === "pixelate" ? 1e-9 : 1e-3);
+  expect(wrong / covered).toBeLessThan(0.05);
+});
+
+test("a face that a privacy filter hid stays hidden for a moment, but not over a cut", () => {
+  const filter = new Filter(FILTERS.find(({ name }) => name === "pixelate")!, new Map());
+  const noise = (seed: number) => picture(240, 220, Uint8Array.from({ length: 240 * 220 * 3 }, (_, i) => ((i + seed) * 2654435761) >>> 24));
+  const same = (a: Picture, b: Picture) => largestDifference(a.data, b.data) === 0;
+  const { points } = VECTORS.tilted, faces = [{ id: 7, points }];
+  const shown = (list: typeof faces, time: number, seed = 0) => {
+    const before = noise(seed), after = noise(seed);
+    filter.apply(after, list, time);
+    return same(before, after);
+  };
+  expect(shown(faces, 3)).toBe(false);
+  expect(shown([], 3.4)).toBe(false);
+  expect(shown([], 3.6)).toBe(true); // held for half a second
+  expect(shown(faces, 4)).toBe(false);
+  const [light, dark] = [picture(240, 220, new Uint8Array(240 * 220 * 3).fill(250)), noise(0)];
+  filter.apply(light, [], 4.1); // another scene
+  filter.apply(dark, [], 4.2);
+  expect(same(dark, noise(0))).toBe(true);
+});

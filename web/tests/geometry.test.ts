@@ -1,0 +1,102 @@
+import { describe, expect, test } from "vitest";
+import { COLUMNS } from "../src/constants";
+import { relativeUncertainty, scoreFace } from "../src/estimate";
+import { eyeOpening, mouthOpening } from "../src/expression";
+import { type Box, areaResize, crop, cropMatrix } from "../src/geometry";
+import { toCsv, toJson } from "../src/points_file";
+import { angles, fitRotation } from "../src/pose";
+import { turns } from "../src/rotation";
+import { uprightBox } from "../src/upright";
+import { VECTORS, largestDifference, picture } from "./vectors";
+
+const image = picture(VECTORS.image.width, VECTORS.image.height, VECTORS.image.data);
+
+describe("geometry", () => {
+  test.each([0, 1, 2, 3])("crop %i has the pixels of OpenCV", (i) => {
+    const { box, roll, matrix, pixels } = VECTORS.crops[i];
+    const own = cropMatrix(box, roll);
+    expect(largestDifference(own, matrix)).toBeLessThan(1e-9);
+    const found = crop(image, own), part: number[] = [];
+    for (let y = 0; y < 224; y += 9) {
+      for (let x = 0; x < 224; x += 7) part.push(...found.subarray((y * 224 + x) * 3, (y * 224 + x) * 3 + 3));
+    }
+    // OpenCV rounds places to 1/32 of a pixel: in noise that is a few levels.
+    const mean = part.reduce((sum, value, k) => sum + Math.abs(value - pixels[k]), 0) / part.length;
+    expect(mean).toBeLessThan(2);
+    expect(Math.max(...part)).toBeGreaterThan(100);
+  });
+
+  test("a smaller picture has the means of areas", () => {
+    const small = areaResize(image, 20, 13);
+    expect(largestDifference(small.data, picture(20, 13, VECTORS.resized).data)).toBeLessThanOrEqual(1);
+  });
+
+  test("the box, pose and uncertainty of a tilted face", () => {
+    const { points, box, roll, rotation, size, uncertainty, relative_uncertainty } = VECTORS.tilted;
+    const own = uprightBox(points), fit = fitRotation(points)!;
+    expect(own.roll).toBeCloseTo(roll, 3);
+    expect(roll).toBeGreaterThan(20);
+    expect(largestDifference(own.box, box)).toBeLessThan(1e-3);
+    expect(largestDifference(fit.rotation, rotation)).toBeLessThan(1e-5);
+    expect(fit.size).toBeCloseTo(size, 4);
+    expect(largestDifference(Object.values(angles(fit.rotation)), VECTORS.tilted.angles)).toBeLessThan(1e-3);
+    const estimate = { points: Float32Array.from(points as number[]), uncertainty: Float32Array.from(uncertainty as number[]) };
+    expect(relativeUncertainty(estimate)).toBeCloseTo(relative_uncertainty, 5);
+  });
+
+  test("how far eyes and mouth are open, and how flat points may lie", () => {
+    const { points, openings } = VECTORS.tilted;
+    expect(eyeOpening(points)).toBeCloseTo(openings[0], 5);
+    expect(mouthOpening(points)).toBeCloseTo(openings[1], 5);
+    let flat = 0;
+    for (const { points: squeezed, rotation } of VECTORS.flat) {
+      const fit = fitRotation(squeezed);
+      if (rotation === null) {
+        expect(fit).toBeNull();
+        flat++;
+      } else {
+        expect(largestDifference(fit!.rotation, rotation)).toBeLessThan(1e-4);
+      }
+    }
+    expect(flat).toBeGreaterThan(1);
+    expect(flat).toBeLessThan(VECTORS.flat.length - 1);
+  });
+
+  test("the score of a face by its box", () => {
+    const { points, uncertainty } = VECTORS.tilted;
+    const estimate = { points: Float32Array.from(points as number[]), uncertainty: Float32Array.from(uncertainty as number[]) };
+    for (const { box, score } of VECTORS.scores) expect(scoreFace(estimate, box, 240, 250)).toBeCloseTo(score, 4);
+    const { box } = VECTORS.scores[0];
+    expect(scoreFace(estimate, box, box[0] - 1, 250)).toBe(0); // outside of the picture
+    expect(scoreFace(estimate, box, 240, box[1] - 1)).toBe(0);
+  });
+
+  test("points on a line are no face", () => {
+    expect(fitRotation(Array.from({ length: 136 }, (_, i) => i))).toBeNull();
+    expect(fitRotation(new Array(136).fill(NaN))).toBeNull();
+  });
+});
+
+test("the table has the columns of Python's, and JSON the same numbers", () => {
+  const { points, uncertainty } = VECTORS.tilted, fit = fitRotation(points)!;
+  const face = {
+    id: 7, box: [1, 2, 3, 4] as Box, points: Float32Array.from(points as number[]),
+    uncertainty: Float32Array.from(uncertainty as number[]), score: 0.75, rotation: fit.rotation,
+  };
+  const frames = [{ frame: 3, timestamp: 0.5, faces: [face] }];
+  const [header, row, end] = toCsv(frames).split("\r\n").map((line) => line.split(","));
+  expect(header).toEqual(COLUMNS);
+  expect(row).toHaveLength(COLUMNS.length);
+  expect(row.slice(0, 8)).toEqual(["3", "0.5000", "7", "1.00", "2.00", "3.00", "4.00", "0.7500"]);
+  expect(row[COLUMNS.indexOf("yaw")]).toBe(VECTORS.tilted.angles[0].toFixed(1));
+  expect(end).toEqual([""]);
+  expect(JSON.parse(toJson(frames))[0].faces[0].points[67][1]).toBeCloseTo(points[135], 2);
+  const turned = { ...face, rotation: turns([0, 0, -0.0003]) }; // roll of -0.02 degrees
+  const level = toCsv([{ frame: 0, timestamp: 0, faces: [turned] }]).split("\r\n")[1].split(",");
+  expect(level[COLUMNS.indexOf("roll")]).toBe("0.0");
+  const flat = { ...face, points: new Float32Array(136), rotation: null };
+  flat.points[2 * 61 + 1] = 5; // the lips of a mouth without width are apart: 5 / 0, and of the eyes 0 / 0
+  const last = toCsv([{ frame: 0, timestamp: 0, faces: [flat] }]).split("\r\n")[1].split(",");
+  expect(last.slice(-6)).toEqual(["nan", "nan", "nan", "nan", "inf", "found"]);
+  expect(JSON.parse(toJson([{ frame: 0, timestamp: 0, faces: [flat] }]))[0].faces[0].mouth_opening).toBeNull();
+});

@@ -1,0 +1,106 @@
+import { readFileSync } from "node:fs";
+import { join } from "node:path";
+import { describe, expect, test } from "vitest";
+import { FILTERS } from "../src/constants";
+import { Cuts } from "../src/cuts";
+import type { Detection } from "../src/detector";
+import { type Box, landmarkBox } from "../src/geometry";
+import { searchPolicy } from "../src/policy";
+import { fitRotation } from "../src/pose";
+import { OneEuro, OneEuroRotation } from "../src/smoothing";
+import { Tracker, findFaces } from "../src/tracking";
+import { FOLDER, VECTORS, largestDifference, picture } from "./vectors";
+
+describe("tracking", () => {
+  test("the One-Euro filters give the points and rotations of Python", () => {
+    const points = new OneEuro(), turn = new OneEuroRotation();
+    VECTORS.frames.forEach(({ time, faces }: { time: number; faces: number[][] }, i: number) => {
+      expect(largestDifference(points.smooth(faces[0], time), VECTORS.smooth[i].points)).toBeLessThan(0.01);
+      const rotation = turn.smooth(fitRotation(faces[0])!.rotation, time)!;
+      expect(largestDifference(rotation, VECTORS.smooth[i].rotation)).toBeLessThan(1e-4);
+    });
+  });
+
+  test.each([["frames", 2], ["crossing", 2]])("the tracker gives the ids, points and scores of Python: %s", async (sequence, people) => {
+    let faces: Float32Array[] = [];
+    const tracker = new Tracker(
+      {
+        estimate: async (_, boxes) => boxes.map((box) => {
+          const away = faces.map((face) => {
+            const mean = [0, 0];
+            face.forEach((value, i) => (mean[i % 2] += value / 68));
+            return Math.hypot(mean[0] - box[0] - box[2] / 2, mean[1] - box[1] - box[3] / 2);
+          });
+          const best = away.indexOf(Math.min(...away)), near = best >= 0 && away[best] < 40;
+          return { points: near ? faces[best] : new Float32Array(136), uncertainty: new Float32Array(68).fill(near ? 1 : 99) };
+        }),
+      },
+      { detect: async () => faces.map((points) => ({ box: box(points), score: 1, roll: 0 })) },
+    );
+    const empty = picture(640, 480, new Uint8Array(640 * 480 * 3));
+    let most = 0;
+    for (const frame of VECTORS[sequence]) {
+      faces = frame.faces.map((points: number[]) => Float32Array.from(points));
+      const found = await tracker.update(empty, frame.time);
+      expect(found.map(({ id }) => id)).toEqual(frame.found.map(({ id }: { id: number }) => id));
+      found.forEach((face, i) => {
+        expect(largestDifference(face.points, frame.found[i].points)).toBeLessThan(0.02);
+        expect(face.score).toBeCloseTo(frame.found[i].score, 4);
+        expect(largestDifference(face.rotation!, frame.found[i].rotation)).toBeLessThan(1e-3);
+      });
+      most = Math.max(most, found.length);
+    }
+    expect(most).toBe(people);
+  });
+});
+
+function box(points: Float32Array): Box {
+  const [xs, ys] = [0, 1].map((axis) => points.filter((_, i) => i % 2 === axis));
+  const [left, top] = [Math.min(...xs), Math.min(...ys)];
+  return [left, top, Math.max(...xs) - left, Math.max(...ys) - top];
+}
+
+test("no face of a picture is estimated twice, and those with low scores are ignored", async () => {
+  const { points } = VECTORS.tilted, own = landmarkBox(points);
+  const sizes: number[] = [];
+  const predictor = {
+    estimate: async (_: unknown, boxes: Box[]) => {
+      sizes.push(boxes.length);
+      return boxes.map((place) => ({
+        points: Float32Array.from(points as number[], (value, i) => value + (i % 2 ? 0 : place[0] - own[0])),
+        uncertainty: new Float32Array(68).fill(place[0] > own[0] + 5 ? 99 : 1),
+      }));
+    },
+  };
+  const face = { box: own, score: 1, roll: 0 }, other = { ...face, box: [own[0] + 20, own[1], own[2], own[3]] as Box };
+  const early: number[] = [];
+  const detector = {
+    detect: async (_: unknown, tell?: (found: Detection[]) => Promise<void>) => {
+      await tell?.([face]);
+      return [face, other];
+    },
+  };
+  const empty = picture(240, 250, new Uint8Array(240 * 250 * 3));
+  const found = await findFaces(empty, predictor, detector, ({ faces }) => early.push(faces.length));
+  expect(sizes).toEqual([1, 1]);
+  expect(early).toEqual([1]);
+  expect(found.faces.map(({ id }) => id)).toEqual([0]);
+  expect(found.ignored).toEqual([other.box]);
+});
+
+test("cuts are those of Python", () => {
+  const cuts = new Cuts();
+  const found = VECTORS.cuts.map(({ file, width, height }: { file: string; width: number; height: number }) =>
+    cuts.isCut(picture(width, height, readFileSync(join(FOLDER, file)))));
+  expect(found).toEqual(VECTORS.cuts.map(({ cut }: { cut: boolean }) => cut));
+});
+
+test("a privacy filter has small faces searched for, and in every frame", () => {
+  const spec = (name: string) => FILTERS.find((filter) => filter.name === name)!;
+  expect(searchPolicy(null, true)).toEqual({ smallest: 0.08, rotations: false, detectEvery: 0.2 });
+  expect(searchPolicy(spec("crown"), true)).toEqual(searchPolicy(null, true));
+  for (const name of ["blur", "pixelate"]) {
+    expect(searchPolicy(spec(name), true)).toEqual({ smallest: 0.02, rotations: false, detectEvery: 0 });
+    expect(searchPolicy(spec(name), false)).toEqual({ smallest: 0.007, rotations: true, detectEvery: 0 });
+  }
+});
