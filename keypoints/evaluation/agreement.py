@@ -11,7 +11,9 @@ import numpy as np
 from keypoints import geometry
 from keypoints.data.plausibility import Finding
 from keypoints.data.records import Records
+from keypoints.errors import InputError
 from keypoints.inference.predictor import Predictor
+from keypoints.markup import IBUG68
 
 MODEL = "pretrained-small"
 SAMPLE = 32  # faces that are compared
@@ -21,7 +23,14 @@ DISTANCE = 0.1  # median over faces of the mean distance, longer sides
 
 
 def check_against(records: Records) -> list[Finding]:
-    """Findings from a sample of `records`, spread evenly, compared with `pretrained-small`."""
+    """Findings from a sample of `records`, spread evenly, compared with `pretrained-small`.
+
+    None for points of which it finds none.
+    """
+    try:
+        IBUG68.map_to(records.markup)
+    except InputError:
+        return []
     predictor = Predictor.load(MODEL)
     chosen = np.linspace(0, len(records) - 1, min(SAMPLE, len(records))).round().astype(int)
     offsets, distances = np.zeros((len(chosen), 2)), np.zeros(len(chosen))
@@ -30,6 +39,7 @@ def check_against(records: Records) -> list[Finding]:
         for _ in range(ROUNDS):
             found = predictor.predict(image, box[None])[0]
             box = geometry.landmark_box(found)
+        found = IBUG68.converted(found, records.markup)
         apart = (records.points[index] - found) / max(records.boxes[index, 2:].max(), 1.0)
         offsets[row] = np.nanmean(apart, axis=0)
         distances[row] = np.nanmean(np.linalg.norm(apart, axis=-1))
