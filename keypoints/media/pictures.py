@@ -19,6 +19,7 @@ from keypoints.system.extras import install_command
 MAX_PIXELS = 100_000_000
 MAX_ANIMATION = 3 * MAX_PIXELS  # of all frames of a file together
 
+_SUBFILE = 254  # TIFF's tag for the kind of a page
 _HEIF_BRANDS = {b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"hevm", b"hevs", b"mif1",
                 b"mif2", b"msf1"}  # fmt: skip
 _AVIF_BRANDS = {b"avif", b"avis"}
@@ -153,10 +154,14 @@ class Picture:
                 )
 
     def stills(self) -> Iterator[Still]:
-        """The frames or pages, one after the other."""
+        """The frames or pages, one after the other; pages that are previews are left out."""
         for index in range(self.count):
             with self._damage_named():
                 self._file.seek(index)
+                tags = getattr(self._file, "tag_v2", {})
+                if index and tags.get(_SUBFILE, 0) & 1:  # a smaller copy of another page
+                    self.notes.append(f"{self.name}: page {index + 1} is left out: a preview")
+                    continue
                 self._limit()
                 self._file.load()
                 still = self._still(index)

@@ -11,7 +11,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
-from PIL import ExifTags, Image, ImageCms, ImageOps, PngImagePlugin
+from PIL import ExifTags, Image, ImageCms, ImageOps, PngImagePlugin, TiffImagePlugin
 
 from keypoints.errors import InputError
 from keypoints.media import formats, picture_writer, pictures
@@ -347,6 +347,18 @@ def test_every_page_of_a_tiff_is_painted(tmp_path):
     np.testing.assert_array_equal(found[2].pixels[10:, :, 1], DEEP[10:, :, 0])
     for still in found:
         np.testing.assert_array_equal(still.rgb()[5, 5], (200, 30, 40))
+
+
+def test_pages_of_a_tiff_that_are_previews_are_left_out(tmp_path):
+    pages = [Image.fromarray(GRADIENT), Image.fromarray(GRADIENT[::4, ::4])]
+    file = io.BytesIO()
+    with TiffImagePlugin.AppendingTiffWriter(file) as writer:
+        for page, kind in zip(pages, (0, 1)):
+            page.save(writer, "TIFF", tiffinfo={254: kind})
+            writer.newFrame()
+    (note,) = repainted(file.getvalue(), tmp_path / "out.tif")
+    assert note == "in.x: page 2 is left out: a preview"
+    assert [still.pixels.shape for still in stills(tmp_path / "out.tif")] == [(20, 24, 3)]
 
 
 def test_frames_that_a_format_cannot_hold_are_said_to_be_lost(tmp_path):
