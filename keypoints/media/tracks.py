@@ -225,7 +225,12 @@ class Track:
             self._places += 1
             return
         try:
-            self._write(packet)
+            decoded = self._decode(packet)
+        except av.FFmpegError:  # decoders raise any of them on damaged packets
+            self._lost += seconds
+            return
+        try:
+            self._write(packet, decoded)
         except av.error.InvalidDataError:
             self._lost += seconds
         except av.error.ArgumentError:  # of the muxer: times that go back
@@ -248,7 +253,11 @@ class Track:
         """The new stream."""
         raise NotImplementedError
 
-    def _write(self, packet: Any) -> None:
+    def _decode(self, packet: Any) -> Any:
+        return packet.decode()
+
+    def _write(self, packet: Any, decoded: Any) -> None:
+        """Write a packet, or what was decoded from it."""
         raise NotImplementedError
 
     def _flush(self) -> None:
@@ -261,9 +270,10 @@ class _Copy(Track):
     def _open(self) -> Any:
         return self.output.add_stream_from_template(self.source, opaque=True)
 
-    def _write(self, packet: Any) -> None:
-        if self.source.type == "audio":
-            packet.decode()
+    def _decode(self, packet: Any) -> Any:
+        return packet.decode() if self.source.type == "audio" else []
+
+    def _write(self, packet: Any, decoded: Any) -> None:
         if self._shown(packet):
             packet.stream = self.stream
             self.output.mux(packet)
@@ -309,8 +319,8 @@ class _Sound(Track):
         self._resampler = av.AudioResampler(context.format, context.layout, rate, 1024)
         return stream
 
-    def _write(self, packet: Any) -> None:
-        for frame in packet.decode():
+    def _write(self, packet: Any, decoded: Any) -> None:
+        for frame in decoded:
             self._encode(frame)
 
     def _encode(self, frame: Any) -> None:
@@ -332,11 +342,13 @@ class _Subtitles(Track):
         stream.time_base = self.source.time_base
         return stream
 
-    def _write(self, packet: Any) -> None:
-        subtitle = self.source.codec_context.decode2(packet)
-        if subtitle is None:
+    def _decode(self, packet: Any) -> Any:
+        return self.source.codec_context.decode2(packet)
+
+    def _write(self, packet: Any, decoded: Any) -> None:
+        if decoded is None:
             return
-        coded = self.stream.codec_context.encode_subtitle(subtitle)
+        coded = self.stream.codec_context.encode_subtitle(decoded)
         coded.pts = coded.dts = packet.pts
         coded.duration, coded.time_base = packet.duration, packet.time_base
         coded.stream = self.stream

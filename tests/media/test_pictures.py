@@ -1,5 +1,6 @@
 import base64
 import errno
+import functools
 import io
 import os
 import struct
@@ -114,6 +115,7 @@ def test_an_absurdly_large_picture_is_refused(pixels, monkeypatch):
         decode_picture(packed(Image.fromarray(pixels)), "a.png")
 
 
+@functools.cache  # a profile holds the second in which it was made
 def swapped_profile() -> bytes:
     """An ICC profile of linear values with red and green swapped: nobody mistakes it for sRGB."""
     profile = bytearray(ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes())
