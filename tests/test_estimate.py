@@ -1,4 +1,5 @@
 import numpy as np
+import pytest
 
 from keypoints.crop import Crop
 from keypoints.estimate import (
@@ -55,6 +56,14 @@ def test_relative_uncertainty_by_hand():
     points[0, 5:7] = [[16, 0], [0, 25]]  # a box of 16 x 25, eyes that coincide; all of them do
     found = Estimate(points, np.full((2, 68), 2.0)).relative_uncertainty()
     assert found[0] == 2 / 20 and np.isfinite(found[1]) and found[1] > 100
+
+
+def test_relative_uncertainty_is_a_mean_over_the_points():
+    points = np.zeros((1, 68, 2))
+    points[0, 5:7] = [[16, 0], [0, 25]]
+    uncertainty = np.full((1, 68), 2.0)
+    uncertainty[0, :34] = 6.0
+    assert Estimate(points, uncertainty).relative_uncertainty()[0] == pytest.approx(4 / 20)
 
 
 def test_scores_stay_with_their_faces_and_are_unknown_in_a_crop():

@@ -70,6 +70,23 @@ def test_enlargement_undoes_reduce():
     ]
 
 
+def test_partial_blocks_at_the_edge_are_cut_off():
+    """Each pixel is the mean of a whole block: 7 columns make 3 of two, 5 rows make 2."""
+    picture = np.zeros((5, 7, 3), np.uint8)
+    picture[4], picture[:, 6] = 255, 255  # the partial blocks
+    picture[:2, :2] = 100
+    small = geometry.reduce(picture, 2)
+    assert small.shape == (2, 3, 3) and small[0, 0].tolist() == [100] * 3
+    assert not small[1].any() and not small[:, 1:].any()
+
+
+def test_what_a_crop_covers_ends_at_the_edges_of_its_pixels():
+    """A pixel reaches half a pixel around its centre, in the crop as in the picture."""
+    half = np.array([[0.5, 0, -0.25], [0, 0.5, -0.25]])  # the picture at half its size
+    low, high = geometry.seen(half, size=10)
+    np.testing.assert_allclose((low, high), [[-0.5, -0.5], [19.5, 19.5]])
+
+
 def test_a_crop_of_a_photograph_is_that_of_its_part():
     """Cutting to the part that is shown changes no bit, and a side may be of any length."""
     rng = np.random.default_rng(0)

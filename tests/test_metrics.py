@@ -39,9 +39,15 @@ def test_normalisers_by_hand():
     points[0, 8] = [0, 180]
     assert metrics.inter_ocular(points)[0] == pytest.approx(np.hypot(66, 80))
     assert metrics.inter_pupil(points)[0] == pytest.approx(np.hypot(61, 80))
-    sizes = metrics.sizes(points, np.array([[0, 0, 30, 40]]))
+    sizes = metrics.sizes(points, np.array([[7, 90, 30, 40]]))  # wherever the box lies
     assert sizes["inter_ocular"] == metrics.inter_ocular(points)
     assert sizes["box_diagonal"][0] == 50 and sizes["box"][0] == pytest.approx(np.sqrt(1200))
+
+
+def test_half_a_coordinate_is_no_annotation(truth):
+    truth[0, 7, 1] = np.nan
+    assert metrics.annotated(truth).sum(axis=1).tolist() == [67, 68]
+    assert not metrics.annotated(truth)[0, 7]
 
 
 def test_points_that_are_not_annotated_are_left_out(truth):
