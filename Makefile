@@ -1,4 +1,4 @@
-.PHONY: setup demo web test lint fuzz kills docs clean
+.PHONY: setup demo web test lint fuzz kills mutants docs clean
 
 PYTHON ?= python3
 BIN := .venv/bin
@@ -59,6 +59,10 @@ fuzz: .venv/installed-dev
 # 20 SIGKILLs of training, an export, a filter on a video and an annotation: about 40 minutes.
 kills: .venv/installed-dev
 	KILLS=20 $(BIN)/python -m pytest -q -m slow -k killed
+
+# Some 240 wrong changes to the code, one at a time: a test must fail with each. About half an hour.
+mutants: .venv/installed-dev
+	$(BIN)/python -m tests.mutants
 
 docs: .venv/installed-dev
 	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict

@@ -42,6 +42,18 @@ def test_laplace_by_hand():
     assert float(ops.convert_to_numpy(found)[0]) == pytest.approx((4 / 2 + math.log(2)) / 68)
 
 
+def test_smooth_l1_turns_linear_at_one_pixel():
+    found = losses.smooth_l1(np.zeros((1, 2), np.float32), np.float32([[0.9, -1.5]]))
+    assert ops.convert_to_numpy(found)[0] == pytest.approx((0.405 + 1.0) / 2)
+
+
+def test_a_box_without_a_width_counts_as_one_pixel_wide():
+    truth = np.zeros((1, 68, 2), np.float32)
+    truth[0, :, 1] = np.linspace(0, 100, 68)  # of area 100
+    found = losses.nme(truth.reshape(1, -1), (truth + np.float32([1, 0])).reshape(1, -1))
+    assert ops.convert_to_numpy(found)[0] == pytest.approx(10)
+
+
 def test_nme_by_hand():
     truth = np.zeros((3, 68, 2), np.float32)
     truth[:, 45] = [50, 200]  # a box of area 10,000
