@@ -271,9 +271,8 @@ def filter_live(
             print(f"recording {source.text} to {target}; Ctrl-C ends it", file=sys.stderr)
         progress.show(done, total)
 
-    played = loop.run(
-        source, pipeline, output=target, quality=quality, write_row=write_row, progress=show
-    )
+    outputs = loop.Outputs(file=target, quality=quality, write_row=write_row)
+    played = loop.run(source, pipeline, outputs=outputs, progress=show)
     progress.clear()
     size = f"{played.seconds:.1f} seconds, {played.width} x {played.height}"
     print(f"{target}: {size}; {counted(pipeline.coverage, pipeline)}", file=out)

@@ -23,6 +23,7 @@ def webcam(
     detector: str = "centerface",
     output: str | None = None,
     points: str | None = None,
+    virtual_camera: bool = False,
     headless: bool = False,
     max_frames: int = 0,
 ) -> None:
@@ -30,8 +31,8 @@ def webcam(
 
     In the window, q or Esc quits, l switches the landmarks on or off, a the head axes, f selects
     the next filter, s writes a snapshot, r starts or ends a recording, h shows the keys. Ctrl-C
-    also quits and keeps the recording. Exit code 1: blur or pixelate did not cover a face
-    that the detector found.
+    also quits and keeps the recording. Exit codes: 1 faces beyond --max_faces stay uncovered by
+    blur or pixelate; 2 invalid input, or a camera or stream that is lost.
 
     Args:
         model: pretrained, pretrained-small (quicker), a run folder or an export
@@ -43,6 +44,8 @@ def webcam(
         output: video file to record what is shown
         points: CSV file for box, score, 68 points, head pose, eye and mouth opening and origin of
             each face, or - for a line of JSON for each frame on standard output
+        virtual_camera: what is shown becomes a camera for calls; needs the extra `camera` and a
+            driver
         headless: open no window; for servers, with --output or --points
         max_frames: stop after this many frames; 0: no limit
     """
@@ -53,6 +56,10 @@ def webcam(
     outputs += points_output(points)
     keep_apart([Path(source), Path(model), Path(detector)], outputs)
     check_points(points)
+    if virtual_camera:
+        from keypoints.live.virtual_camera import require_package
+
+        require_package()
     require_window = (lambda: None) if headless else try_window()
 
     from keypoints.filters import load_filter
@@ -78,8 +85,11 @@ def webcam(
         played = loop.run(
             parsed,
             pipeline,
-            output=Path(output) if output is not None else None,
-            write_row=write_row,
+            outputs=loop.Outputs(
+                file=Path(output) if output is not None else None,
+                camera=virtual_camera,
+                write_row=write_row,
+            ),
             show=None if headless else window.show,
             max_frames=max_frames,
             report=functools.partial(report, out),

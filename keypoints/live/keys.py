@@ -35,10 +35,10 @@ class Keys:
         elif key == "h":
             self.help = not self.help
         elif key == "s":
-            return str(snapshot(shown))
+            return str(snapshot(shown).absolute())
         elif key == "r":
             ended = self.recorder.switch(shown)
-            return None if ended is None else str(ended)
+            return None if ended is None else str(ended.absolute())
         return None
 
     def _next_filter(self) -> None:

@@ -1,7 +1,7 @@
 """Sources of frames: a camera, a stream, a video file or URL, or the synthetic clip."""
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
@@ -62,17 +62,20 @@ class Source:
             return videos.probe(self.text).rate
         return videos.DEFAULT_RATE
 
-    def frames(self) -> Iterator[tuple[float, np.ndarray]]:
+    def frames(
+        self, idle: Callable[[], bool] = lambda: False
+    ) -> Iterator[tuple[float, np.ndarray]]:
         """Times in seconds and frames `(h, w, 3)` uint8 RGB.
 
-        Raises InputError where nothing can be read, and for a folder.
+        `idle` is called while no frame of a live source comes, and ends it by True. Raises
+        InputError where nothing can be read, and for a folder.
         """
         if self.kind == "synthetic":
             from keypoints.synthetic.clip import drawn_clip
 
             return drawn_clip()
         if self.live:
-            return cameras.live_frames(self.text)
+            return cameras.live_frames(self.text, idle)
         if self.kind == "folder":
             raise InputError(f"source={self.text}: a folder; a camera or a video is expected")
         return videos.read_frames(self.text)

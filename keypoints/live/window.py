@@ -33,20 +33,21 @@ def try_window() -> Callable[[], None]:
     return require_window
 
 
-def show(image: np.ndarray, text: str, wait: float, *, help: bool, recording: Path | None) -> str:
+def show(
+    image: np.ndarray, text: str, wait: float, *, help: bool, recording: Path | None, note: str
+) -> str:
     """Show a frame for `wait` seconds, at least a moment; returns the pressed key, or "".
 
-    `text` is drawn over it, with `help` also the keys; a dot marks a `recording`. Returns "q" if
-    the window was closed.
+    `text` is drawn over it, with `help` also the keys; a dot marks a `recording`, and `note` stands
+    at the bottom. Returns "q" if the window was closed.
     """
     import cv2
 
     frame = image[..., ::-1].copy()
     for line, words in enumerate([text, HELP] if help else [text]):
-        for colour, width in (((0, 0, 0), 3), ((255, 255, 255), 1)):
-            place = (8, 20 + 20 * line)
-            cv2.putText(frame, words, place, cv2.FONT_HERSHEY_SIMPLEX, 0.5, colour, width,
-                        cv2.LINE_AA)  # fmt: skip
+        write(frame, words, 20 + 20 * line)
+    if note and not (help and note == HELP):
+        write(frame, note, frame.shape[0] - 10)
     if recording is not None:
         cv2.circle(frame, (frame.shape[1] - 18, 18), 7, (40, 40, 230), -1, cv2.LINE_AA)
     cv2.imshow(NAME, frame)
@@ -54,3 +55,14 @@ def show(image: np.ndarray, text: str, wait: float, *, help: bool, recording: Pa
     if cv2.getWindowProperty(NAME, cv2.WND_PROP_VISIBLE) < 1:
         return "q"
     return chr(key & 0xFF) if key >= 0 else ""
+
+
+def write(frame: np.ndarray, words: str, row: int) -> None:
+    """Write white text with a black rim on a frame, smaller where it would not fit."""
+    import cv2
+
+    face, scale = cv2.FONT_HERSHEY_SIMPLEX, 0.5
+    (width, _), _ = cv2.getTextSize(words, face, scale, 1)
+    scale *= min((frame.shape[1] - 16) / max(width, 1), 1)
+    for colour, thickness in (((0, 0, 0), 3), ((255, 255, 255), 1)):
+        cv2.putText(frame, words, (8, row), face, scale, colour, thickness, cv2.LINE_AA)

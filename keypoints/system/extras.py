@@ -29,6 +29,7 @@ DISTRIBUTIONS = {
     "export": ("onnx", "tf2onnx"),
     "scale": ("ray", "pyarrow", "fsspec"),
     "heic": ("pillow-heif",),
+    "camera": ("pyvirtualcam",),
 }  # fmt: skip
 
 

@@ -1,23 +1,27 @@
 """tools.webcam with a stand-in network: by scripted keys, and in a real window where one opens."""
 
 import itertools
+import json
 import os
 import shutil
 import signal
 import subprocess
 import sys
+import threading
 import time
+import types
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from keypoints import geometry, landmarks
+from keypoints.commands.cli import run_command
 from keypoints.commands.webcam import try_window, webcam
 from keypoints.crop import Crop
 from keypoints.errors import InputError
 from keypoints.inference.predictor import Predictor
-from keypoints.live import recorder, sources, window
+from keypoints.live import keys, loop, recorder, sources, virtual_camera, window
 from keypoints.media import videos
 from keypoints.media.overlay import AXES
 from keypoints.network import Network
@@ -44,14 +48,14 @@ def play(monkeypatch, keys: str, **options) -> list[tuple]:
     """Run the tool with one key after each frame ("." is none); returns what was shown."""
     shown, left = [], list(keys)
 
-    def show(image, text, wait, *, help, recording):
-        shown.append((image.copy(), text, help, recording))
+    def show(image, text, wait, *, help, recording, note):
+        shown.append((image.copy(), text, help, recording, note))
         key = left.pop(0)
         return "" if key == "." else key
 
     monkeypatch.setattr(window, "try_window", lambda: lambda: None)
     monkeypatch.setattr(window, "show", show)
-    webcam("model", source="synthetic", **options)
+    webcam("model", **{"source": "synthetic", **options})
     return shown
 
 
@@ -66,6 +70,133 @@ def test_r_records_from_key_to_key_and_s_takes_a_picture(tmp_path, monkeypatch, 
     (snapshot,) = tmp_path.glob("snapshot-*.png")
     out = capsys.readouterr().out
     assert first.name in out and snapshot.name in out and "13 frames; " in out
+
+
+def test_the_window_tells_its_keys_at_the_start_and_where_files_went(tmp_path, monkeypatch):
+    monkeypatch.setattr(loop, "KEYS_SHOWN", 1e9)
+    shown = play(monkeypatch, "..s.r.r.q")
+    notes = [frame[4] for frame in shown]
+    assert notes[:3] == 3 * [keys.HELP] and "f filter" in keys.HELP
+    (snapshot,), (recording,) = tmp_path.glob("snapshot-*"), tmp_path.glob("recording-*")
+    assert notes[3:5] == 2 * [str(snapshot)]
+    assert notes[5:7] == 2 * [f"records to {recording.name}"] and notes[8] == str(recording)
+    monkeypatch.setattr(loop, "KEYS_SHOWN", -1)
+    assert play(monkeypatch, "q")[0][4] == ""
+
+
+class Camera:
+    """A camera or stream that gives some frames and then nothing, as a driver that blocks."""
+
+    def __init__(self, frames):
+        self.frames, self.gone = list(frames), threading.Event()
+
+    def isOpened(self):
+        return True
+
+    def read(self):
+        time.sleep(0.02)
+        if not self.frames:
+            self.gone.wait(20)
+            return False, None
+        return True, self.frames.pop(0)
+
+    def release(self):
+        pass
+
+
+def stream(monkeypatch, count=4):
+    made = Camera(itertools.repeat(np.full((48, 64, 3), 90, np.uint8), count))
+    monkeypatch.setattr("cv2.VideoCapture", lambda *source: made)
+    monkeypatch.setattr(Predictor, "estimate", lambda *a, **b: None)
+    monkeypatch.setattr("keypoints.filters.pipeline.Tracker.update", lambda *frame: [])
+
+
+@pytest.mark.parametrize("source", ["udp://127.0.0.1:5123", "0"])
+def test_a_lost_stream_is_noticed_in_two_seconds_and_the_window_answers(
+    tmp_path, monkeypatch, capsys, source
+):
+    stream(monkeypatch)
+    begin = time.monotonic()
+    shown: list[str] = []
+
+    def show(image, text, wait, **more):
+        shown.append(text)
+        return ""
+
+    monkeypatch.setattr(window, "try_window", lambda: lambda: None)
+    monkeypatch.setattr(window, "show", show)
+    with pytest.raises(SystemExit) as end:
+        run_command(webcam, ["m", f"--source={source}", "--output=o.mp4"])
+    assert end.value.code == 2 and time.monotonic() - begin < 8
+    out, error = capsys.readouterr()
+    assert "the camera or stream is lost: no frame for 2 s" in error and " frames; " in out
+    assert shown.count("no frame comes") > 10  # it is served some 20 times a second
+    assert videos.probe(tmp_path / "o.mp4").count > 0
+
+
+def test_q_quits_while_no_frame_comes(monkeypatch):
+    stream(monkeypatch, 1)
+    shown = play(monkeypatch, ".....q", source="udp://127.0.0.1:5123")
+    assert len(shown) == 6 and shown[5][1] == "no frame comes"
+
+
+class Device(types.ModuleType):
+    """In place of pyvirtualcam: a camera that keeps what it is sent."""
+
+    PixelFormat = types.SimpleNamespace(RGB="rgb")
+
+    def __init__(self, error=None):
+        super().__init__("pyvirtualcam")
+        self.error, self.sent, self.asked = error, [], None
+
+    def Camera(self, width, height, rate, *, fmt):
+        if self.error is not None:
+            raise self.error
+        self.asked = (width, height, rate, fmt)
+        return self
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *error):
+        self.sent.append("closed")
+
+    device = "/dev/video7"
+
+    def send(self, image):
+        assert image.flags["C_CONTIGUOUS"] and image.dtype == np.uint8
+        self.sent.append(image.copy())
+
+
+def test_what_is_shown_becomes_a_camera(monkeypatch, capsys):
+    device = Device()
+    monkeypatch.setitem(sys.modules, "pyvirtualcam", device)
+    shown = play(monkeypatch, "..q", virtual_camera=True, filter="sunglasses")
+    assert device.asked == (640, 480, 30.0, "rgb") and device.sent[-1] == "closed"
+    assert len(device.sent) == 4
+    assert all((sent == frame[0]).all() for sent, frame in zip(device.sent, shown))
+    assert "virtual camera: /dev/video7, 640 x 480" in capsys.readouterr().out
+
+
+def test_a_virtual_camera_without_package_or_driver_says_how_to_get_it(monkeypatch, capsys):
+    monkeypatch.setitem(sys.modules, "pyvirtualcam", None)
+    with pytest.raises(InputError, match=r"needs pyvirtualcam: pip install .*\[camera\]"):
+        webcam("m", source="synthetic", headless=True, virtual_camera=True)
+    error = RuntimeError("'v4l2loopback' backend: No v4l2 loopback devices\nwere found")
+    monkeypatch.setitem(sys.modules, "pyvirtualcam", Device(error))
+    for system, how in (("linux", "v4l2loopback-dkms"), ("darwin", "OBS"), ("win32", "OBS")):
+        monkeypatch.setattr(virtual_camera.sys, "platform", system)
+        with pytest.raises(InputError, match="640 x 480: 'v4l2loopback' backend: No") as raised:
+            webcam("m", source="synthetic", headless=True, virtual_camera=True)
+        assert how in str(raised.value)
+
+
+def test_lines_on_standard_output_and_reports_elsewhere(capsys):
+    webcam("m", source="synthetic", headless=True, points="-", max_frames=3)
+    out, error = capsys.readouterr()
+    frames = [json.loads(line) for line in out.splitlines()]
+    assert [frame["frame"] for frame in frames] == [0, 1, 2] and "3 frames; " in error
+    assert (frames[0]["width"], frames[0]["height"]) == (640, 480)
 
 
 def test_l_f_and_h(monkeypatch):
@@ -97,7 +228,7 @@ def test_ctrl_c_keeps_what_was_recorded(tmp_path, monkeypatch, capsys):
             yield next(clip)
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(sources.Source, "frames", lambda source: interrupted())
+    monkeypatch.setattr(sources.Source, "frames", lambda source, idle: interrupted())
     webcam("model", source="synthetic", headless=True, output="out.mp4", points="out.csv")
     assert videos.probe(tmp_path / "out.mp4").count == 5
     assert len((tmp_path / "out.csv").read_text().splitlines()) == 1 + 5
@@ -163,7 +294,7 @@ def test_memory_does_not_grow(monkeypatch):
             yield number / 30, frames[abs(number % 58 - 29)].copy()  # to and fro
 
     resident: list[int] = []
-    monkeypatch.setattr(sources.Source, "frames", lambda source: many())
+    monkeypatch.setattr(sources.Source, "frames", lambda source, idle: many())
     webcam("model", source="synthetic", headless=True, filter="googly_orange", points="points.csv")
     assert resident[1] < 1.02 * resident[0]
 
