@@ -45,6 +45,18 @@ def test_smoothing_by_hand():
     np.testing.assert_allclose(filter.smooth(first + [4, 0], 1.5)[:, 0], expected, rtol=1e-5)
 
 
+def test_smoothing_at_rest_by_hand():
+    """A face of 500 pixels that moves by half a pixel in a second: 0.001 sides a second."""
+    filter, first = OneEuro(), np.zeros((68, 2), np.float32)
+    first[0] = [500, 300]
+    filter.smooth(first, 0.0)
+    share = 1 / (1 + 1 / (2 * np.pi * smoothing.SPEED_CUTOFF))
+    cutoff = smoothing.MIN_CUTOFF + smoothing.SPEED_GAIN * 0.001 * share
+    expected = 0.5 / (1 + 1 / (2 * np.pi * cutoff))
+    moved = filter.smooth(first + [0.5, 0], 1.0) - first
+    np.testing.assert_allclose(moved[1:, 0], expected, rtol=1e-5)
+
+
 def test_lids_are_not_held_back_on_a_still_face():
     filter, face = OneEuro(), landmarks.MEAN_FACE * 120 + 200
     for frame in range(30):
@@ -85,6 +97,16 @@ def test_a_frame_without_a_pose_keeps_the_last_one():
     first = filter.smooth(about_y(20), 0.1)
     np.testing.assert_allclose(first, about_y(20))
     assert (filter.smooth(none, 0.2) == first).all()
+
+
+def test_a_frame_without_a_pose_leaves_no_trace():
+    with_gap, without = OneEuroRotation(), OneEuroRotation()
+    for degrees, time in ((0, 0.0), (4, 0.1), (None, 0.2), (9, 0.3)):
+        turn = np.full((3, 3), np.nan) if degrees is None else about_y(degrees)
+        found = with_gap.smooth(turn, time)
+        if degrees is not None:
+            expected = without.smooth(turn, time)
+    np.testing.assert_allclose(found, expected, atol=1e-12)
 
 
 # --- two-sided ----------------------------------------------------------------------------------
@@ -151,3 +173,12 @@ def test_two_sided_keeps_what_moves_evenly_and_takes_any_number_of_frames():
         np.testing.assert_allclose(two_sided(times, ramp[:count]), ramp[:count], atol=0.01)
     spot = np.ones((5, 68, 2))
     np.testing.assert_allclose(two_sided(np.arange(5) / 30, spot), spot, atol=1e-6)
+
+
+def test_frames_out_of_reach_do_not_count():
+    """However far off they are; here by a thousand million pixels."""
+    times, _, points = noisy_points(move=0, seed=1)
+    far = points.astype(np.float64)
+    far[np.abs(times - times[30]) > smoothing.REACH + 1e-9] += 1e9
+    found = smoothing.two_sided_at(times, far, 30)
+    np.testing.assert_allclose(found, two_sided(times, points)[30], atol=1e-3)

@@ -409,3 +409,84 @@ def test_any_points_are_followed_by_their_face_box_and_without_a_pose():
     whole = geometry.landmark_box(scene.points("a"))
     np.testing.assert_allclose(face.box, whole, atol=3)
     assert np.isnan(face.rotation).all()
+
+
+def test_a_lost_face_is_searched_for_more_often(scene):
+    """Every tenth of a second instead of, here, every ten seconds."""
+    tracker, searches, times = Tracker(scene.predictor, detect_every=10.0), [], []
+    detect = scene.detect
+    scene.detect = lambda image: searches.append(times[-1]) or detect(image)
+    for frame in range(40):
+        scene.faces = {} if frame >= 20 else {"a": (np.array([300.0, 240]), 120.0)}
+        times.append(frame / 20)
+        tracker.update(IMAGE, times[-1])
+    assert searches[0] == 0 and 1.05 <= searches[1] <= 1.1
+    lost = [time for time in searches[1:] if time < 1.4]  # afterwards there is no face at all
+    assert lost == pytest.approx([lost[0] + 0.1 * n for n in range(len(lost))]) and len(lost) > 2
+
+
+def test_no_points_are_looked_for_beyond_the_limit(scene):
+    scene.faces = {"a": (np.array([100.0, 200]), 90.0)}
+    tracker = Tracker(scene.predictor, max_faces=2)
+    tracker.update(IMAGE, 0.0)
+    scene.faces |= {str(i): (np.array([250.0 + 130 * i, 200]), 90.0) for i in range(3)}
+    asked, estimate = [], scene.estimate
+    scene.estimate = lambda image, boxes, rolls=None: (
+        asked.append(len(boxes)) or estimate(image, boxes, rolls)
+    )
+    assert len(tracker.update(IMAGE, 1.0)) == 2 and len(tracker.left) == 2
+    assert asked == [1, 2]  # the one that is left, then both that are followed
+
+
+def test_in_the_background_the_caller_may_reuse_its_frame(scene):
+    gate, seen = threading.Event(), []
+
+    class Late:
+        def detect(self, image):
+            assert gate.wait(10)
+            seen.append(int(image[0, 0, 0]))
+            return scene.detect(image)
+
+    tracker = Tracker(scene.predictor, detector=Late(), background=True)
+    frame = numbered(7)
+    tracker.update(frame, 0.0)
+    frame[:] = 9  # the next frame, in the same memory
+    gate.set()
+    settle(tracker)
+    assert seen == [7]
+
+
+def test_a_face_that_is_hidden_for_long_is_forgotten(scene):
+    """One walks before another, who stands still, and stops there."""
+    tracker, followed = Tracker(scene.predictor), []
+    for frame in range(90):
+        walker = np.array([min(100.0 + 5 * frame, 300), 240])
+        scene.faces = {"a": (walker, 120.0), "b": (np.array([300.0, 240]), 120.0)}
+        scene.hidden = {"b"} if walker[0] > 240 else set()
+        shown = tracker.update(IMAGE, frame / RATE)
+        followed.append(len(tracker._tracks))
+    hidden = followed.index(1) / RATE - 28 / RATE  # since the walker is half a side away
+    assert followed[20] == 2 and followed[-1] == len(shown) == 1
+    assert tracking.HIDDEN_FOR - 0.1 < hidden < tracking.HIDDEN_FOR + 0.6
+
+
+def test_a_new_face_is_cropped_with_the_roll_of_its_detection(scene):
+    scene.faces = {"a": (np.array([300.0, 240]), 120.0)}
+    detect, rolls, estimate = scene.detect, [], scene.estimate
+    scene.detect = lambda image: detections(detect(image).boxes, np.array([25.0]))
+    scene.estimate = lambda image, boxes, roll=None: (
+        rolls.append(np.array(roll).tolist()) or estimate(image, boxes)
+    )
+    Tracker(scene.predictor).update(IMAGE, 0.0)
+    assert rolls[0] == [25.0]
+
+
+def test_a_face_far_from_a_lost_one_is_another(scene):
+    tracker = Tracker(scene.predictor)
+    scene.faces = {"a": (np.array([120.0, 240]), 100.0)}
+    for frame in range(10):
+        (before,) = tracker.update(IMAGE, frame / RATE)
+    scene.faces = {"b": (np.array([420.0, 240]), 100.0)}  # three sides away
+    found = [face for n in (10, 13, 16) for face in tracker.update(IMAGE, n / RATE)]
+    ids = {face.id for face in found if abs(face.points[30, 0] - 420) < 30}
+    assert ids and before.id not in ids
