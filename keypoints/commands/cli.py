@@ -36,6 +36,7 @@ COMMANDS = {
     "benchmark": "measure speed and compare it with a baseline",
     "doctor": "print versions, devices, cameras, codecs and folders for a bug report",
     "convert": "write the annotations of a folder in the format of another tool",
+    "markup": "describe the points of a folder: mirror pairs, and a sheet to check them",
     "pack": "write data sets as small tar shards, to train on another machine",
     "label_noise": "estimate the annotation noise of a data set",
 }

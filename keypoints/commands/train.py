@@ -133,6 +133,8 @@ def show_start(
     count = sum(len(records) for records in validation)
     print(f"{folder}: {len(training)} pictures to train on, {count} to validate on")
     print(f"{', '.join(devices.names())}; {config.precision}, batch size {config.batch_size}")
+    if training.markup.pairs is None and any(stage.flip for stage in config.stage_configs()):
+        print(f"the markup {training.markup.name} has no mirror pairs: nothing is flipped")
     for stage in config.stage_configs():
         steps = epoch_steps(training, stage)
         if steps * (1 - stage.ema) < 1:
@@ -235,7 +237,8 @@ def draw_preview(config: Config, training: Any, count: int, folder: Path) -> Non
         batches = training_pipeline(training, stage, epoch=number).unbatch().take(count)
         images, targets = zip(*itertools.islice(batches.as_numpy_iterator(), count))
         name = "preview.png" if len(config.stage_configs()) == 1 else f"preview-{number + 1}.png"
-        contact_sheet(images, [target.reshape(-1, 2) for target in targets], folder / name)
+        points = [target.reshape(-1, 2) for target in targets]
+        contact_sheet(images, points, folder / name, markup=training.markup)
         print(folder / name)
 
 

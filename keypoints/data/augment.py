@@ -67,8 +67,8 @@ def augment_pixels(
 ) -> np.ndarray:
     """`crop` `(224, 224, 3)` uint8 RGB with the colours, blur, noise and blocks of `draws` `(k,)`.
 
-    `points` `(68, 2)`, of the face in crop pixels, say where a mask lies; a face whose jaw is not
-    annotated gets none. Occluders come before blur, noise and JPEG, as they would in front of a
+    `points` `(68, 2)` of iBUG, in crop pixels, say where a mask lies; a face without one of them
+    gets none. Occluders come before blur, noise and JPEG, as they would in front of a
     camera.
     """
     u = dict(zip(DRAWS, draws))

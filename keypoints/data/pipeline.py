@@ -19,6 +19,7 @@ from keypoints.crop import Crop
 from keypoints.data import augment
 from keypoints.data.records import Records
 from keypoints.errors import InputError
+from keypoints.markup import IBUG68
 from keypoints.system.backend import tensorflow
 
 ALL = slice(None)
@@ -100,6 +101,13 @@ class Epoch:
         self.targets = geometry.apply(self.matrices, records.points[self.faces])  # (count, k, 2)
         if mirror is not None:
             self.targets[flips] = self.targets[flips][:, mirror]
+        self._order = records.markup.order_of(IBUG68)
+
+    def worn_points(self, indices: np.ndarray) -> np.ndarray:
+        """The points of iBUG `(m, 68, 2)`, which say where a drawn mask lies; NaN: not known."""
+        if self._order is None:
+            return np.full((len(indices), IBUG68.count, 2), np.nan, np.float32)
+        return self.targets[indices][:, self._order]
 
 
 def training_pipeline(
@@ -127,8 +135,8 @@ def training_pipeline(
         sampled = (records.crop(plan.faces[i], plan.matrices[i]) for i in indices)
         return np.stack(
             [
-                augment.augment_pixels(crop, plan.draws[i], config, plan.targets[i])
-                for crop, i in zip(sampled, indices)
+                augment.augment_pixels(crop, plan.draws[i], config, worn)
+                for crop, i, worn in zip(sampled, indices, plan.worn_points(indices))
             ]
         )
 

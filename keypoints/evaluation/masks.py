@@ -11,10 +11,12 @@ from typing import Any
 import cv2
 import numpy as np
 
-from keypoints import landmarks, metrics
+from keypoints import metrics
 from keypoints.data.records import Records
 from keypoints.data.stored_picture import store
+from keypoints.errors import InputError
 from keypoints.evaluation.protocol import predict_points
+from keypoints.markup import IBUG68, Markup
 from keypoints.network import Network
 
 # RGB: light blue, white, black, mint, grey, dark blue, rose.
@@ -24,7 +26,7 @@ SHARPNESS = 4  # supersampling of the drawn mask, for smooth edges
 PARTS = {
     "eyes and brows": [*range(17, 27), *range(36, 48)],
     "covered": [*range(2, 15), *range(30, 36), *range(48, 68)],
-    "all": list(range(landmarks.COUNT)),
+    "all": list(range(IBUG68.count)),
 }
 
 
@@ -74,9 +76,19 @@ def draw_mask(image: np.ndarray, points: np.ndarray, *, seed: int) -> np.ndarray
     return np.clip(np.rint(worn * (1 - cloth) + mask * cloth), 0, 255).astype(np.uint8)
 
 
+def order_of(markup: Markup) -> np.ndarray:
+    """The points of iBUG among those of `markup`; raises InputError where it lacks any."""
+    order = markup.order_of(IBUG68)
+    if order is None:
+        raise InputError(
+            f"masks are drawn on the points of ibug68, which the markup {markup.name} does not have"
+        )
+    return order
+
+
 def masked(records: Records, *, seed: int = 0) -> Records:
     """The records with a mask on every face; a jaw that is not annotated is estimated."""
-    faces = records.completed_points()
+    faces = records.completed_points()[:, order_of(records.markup)]
     pictures = tuple(
         store(draw_mask(records.image(i), face, seed=seed + i), records.boxes[i])
         for i, face in enumerate(faces)
@@ -89,11 +101,13 @@ def measure(network: Network, records: Records, **facts: Any) -> dict[str, Any]:
 
     Truth boxes.
     """
-    errors = {}
+    order, errors = order_of(network.markup), {}
+    records = records.seen_by(network.markup)
     for name, faces in (("without", records), ("with", masked(records))):
         found = predict_points(network, faces, faces.boxes)
-        shares = metrics.point_errors(faces.points, found.points)
-        shares = 100 * shares / metrics.inter_ocular(faces.points)[:, None]
+        truth = faces.points[:, order]
+        shares = metrics.point_errors(truth, found.points[:, order])
+        shares = 100 * shares / metrics.inter_ocular(truth)[:, None]
         errors[name] = {
             part: float(np.nanmean(shares[:, indices])) for part, indices in PARTS.items()
         }

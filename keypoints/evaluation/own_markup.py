@@ -2,12 +2,15 @@
 
 import re
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 
 from keypoints import geometry
-from keypoints.data.records import Records
-from keypoints.errors import InputError
+from keypoints.data.annotated_folder import LABELS, SPLITS, YAWS
+from keypoints.data.annotation_files import arrange, read_annotations
+from keypoints.data.records import Example, Records, make_records
+from keypoints.errors import InputError, refuse
 from keypoints.inference.detections import Detector, fit_conversion
 from keypoints.inference.detectors import load_detector
 from keypoints.markup import Markup
@@ -18,6 +21,8 @@ WHOLE_BOX = (0.5, 0.5, 1.0, 1.0)
 # A pair of points of the mean face are mirror images if one lies within this of where the other
 # is reflected to, in sides of the face; a point within it of its own reflection is in the middle.
 MIRROR_DISTANCE = 0.06
+TILTS = range(-12, 13, 2)  # degrees of the axis of symmetry that are tried
+AXIS_REACH = 0.12  # from the middle of the points, in sides of the face
 
 
 def measured(records: Records, detector: Detector | None = None) -> Markup:
@@ -38,6 +43,36 @@ def measured(records: Records, detector: Detector | None = None) -> Markup:
         mean = (markup.mean - box[:2] - box[2:] / 2) / box[2:].max()
         markup = replace(markup, mean=mean.astype(np.float32))
     return markup
+
+
+def read_faces(folder: Path) -> Records:
+    """Up to `SAMPLE` faces of a folder with annotations, evenly spread, and their markup.
+
+    A folder whose points are of no known markup has one of its own, with their names and the
+    folder's. Raises InputError for what is wrong with the annotations.
+    """
+    found = read_annotations(folder, passed_over=(SPLITS, YAWS, LABELS))
+    markup = found.own_markup()
+    arrange(found, markup)
+    refuse(found.problems, str(folder))
+    if markup.name == "own":
+        name = re.sub(r"[^\w .:+-]", "-", folder.resolve().name)[:64].lstrip(" .:+-")
+        markup = replace(markup, name=name or "own")
+    places = np.linspace(0, len(found.faces) - 1, min(SAMPLE, len(found.faces)))
+    faces = [found.faces[place] for place in places.round().astype(int)]
+    examples = (
+        Example(f"{number}/{face.name}", "", face.read(), face.points, read=face.read)
+        for number, face in enumerate(faces)
+    )
+    return make_records(folder.name, examples, markup)
+
+
+def paired(markup: Markup) -> tuple[Markup, str]:
+    """A markup with a mean face with mirror pairs, and in words where they are from."""
+    assert markup.mean is not None
+    if pairs := named_pairs(markup.names):
+        return replace(markup, pairs=pairs), "by the names of points"
+    return replace(markup, pairs=symmetric_pairs(markup.mean)), "by the symmetry of the mean face"
 
 
 def mean_points(points: np.ndarray) -> np.ndarray:
@@ -91,31 +126,32 @@ def _face_box(
     if len(boxes) < max(len(chosen) / 2, 1):
         return WHOLE_BOX
     centre, size = fit_conversion(np.array(faces), np.array(boxes))
-    x, y, width, height = np.round([*centre, *size], 3).tolist()
+    x, y, width, height = np.round(np.array([*centre, *size], np.float64), 3).tolist()
     return x, y, width, height
 
 
 def symmetric_pairs(mean: np.ndarray) -> tuple[tuple[int, int], ...]:
-    """Mirror pairs of an upright mean face `(k, 2)`, in units of the face, by its symmetry.
+    """Mirror pairs of an about upright mean face `(k, 2)`, in units of the face, by its symmetry.
 
     Each pair are two points of which one lies where the other is reflected to, each the nearest
     there; points whose nearest is themselves are in the middle, and those without partner in none.
-    The axis is the vertical line that reflects the points best.
+    The axis is the line within `TILTS` of a vertical one that reflects the points best.
     """
-    points = np.asarray(mean, np.float64)
-    middles = (points[:, None, 0] + points[None, :, 0]) / 2
-    axis, best = 0.0, np.inf
-    for candidate in np.unique(middles.round(3)):
-        away = _reflected(points, candidate).min(axis=1)
-        cost = np.minimum(away, MIRROR_DISTANCE).sum()
-        if cost < best:
-            axis, best = candidate, cost
-    nearest = _reflected(points, axis)
-    partner = nearest.argmin(axis=1)
+    best, away = np.inf, np.zeros((len(mean), len(mean)))
+    for tilt in TILTS:
+        points = np.asarray(mean, np.float64) @ geometry.rotation(tilt)
+        middle = np.ptp(points[:, 0]) / 2 + points[:, 0].min()
+        axes = np.unique(((points[:, None, 0] + points[None, :, 0]) / 2).round(3))
+        for axis in axes[np.abs(axes - middle) < AXIS_REACH]:
+            reflected = _reflected(points, axis)
+            cost = np.minimum(reflected.min(axis=1), MIRROR_DISTANCE).sum()
+            if cost < best:
+                best, away = cost, reflected
+    partner = away.argmin(axis=1)
     return tuple(
         (one, int(other))
         for one, other in enumerate(partner)
-        if one < other and partner[other] == one and nearest[one, other] <= MIRROR_DISTANCE
+        if one < other and partner[other] == one and away[one, other] <= MIRROR_DISTANCE
     )
 
 

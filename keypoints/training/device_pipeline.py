@@ -69,7 +69,7 @@ class DevicePipeline:
                 geometry.invert(matrices[indices]).astype(np.float32),
                 plan.draws[indices].astype(np.float32),
                 augment.noise_starts(plan.draws[indices]),
-                targets,
+                plan.worn_points(indices),
             )
             made.append((crops, targets.reshape(len(indices), -1)))
             if len(made) == 2:

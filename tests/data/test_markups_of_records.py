@@ -48,3 +48,22 @@ def test_a_flip_swaps_the_pairs_and_without_pairs_there_is_none():
     np.testing.assert_allclose(plan.targets, mirrored[:, FIVE.mirror], atol=1e-3)
     lone = dataclasses.replace(records, markup=dataclasses.replace(FIVE, pairs=None))
     np.testing.assert_array_equal(Epoch(lone, config, 0).targets, plain.targets)
+
+
+def test_masks_are_drawn_only_where_the_points_of_ibug_are(monkeypatch):
+    from keypoints.data import augment
+    from keypoints.data.pipeline import training_pipeline
+
+    drawn = []
+    monkeypatch.setattr(augment, "add_mask", lambda crop, points, u: drawn.append(points) or crop)
+    config = Config(mask=1.0, flip=0.0, batch_size=4, occlusion=0.0)
+    for records in (dotted_faces(4), dotted_faces(4).converted(bundled("wflw98"))):
+        drawn.clear()
+        images, _ = next(training_pipeline(records, config, epoch=0).as_numpy_iterator())
+        whole = np.isfinite(records.points).all()
+        assert images.shape == (4, 224, 224, 3) and len(drawn) == 4
+        assert all(points.shape == (68, 2) for points in drawn) and (whole or len(drawn) == 4)
+    drawn.clear()
+    five = dotted_faces(4, markup=FIVE)
+    next(training_pipeline(five, config, epoch=0).as_numpy_iterator())
+    assert not drawn

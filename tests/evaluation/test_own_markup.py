@@ -73,9 +73,10 @@ def test_what_is_told_is_not_measured():
 def test_pairs_by_the_symmetry_of_the_mean(name):
     markup = bundled(name)
     noisy = markup.mean + np.random.default_rng(0).normal(0, 0.002, markup.mean.shape)
-    assert {frozenset(pair) for pair in symmetric_pairs(noisy + [0.1, 0])} == {
-        frozenset(pair) for pair in markup.pairs
-    }
+    tilted = noisy @ geometry.rotation(6.0).T
+    for mean in (noisy + [0.1, 0], tilted):
+        found = {frozenset(pair) for pair in symmetric_pairs(mean)}
+        assert found == {frozenset(pair) for pair in markup.pairs}
 
 
 def test_pairs_by_names():
