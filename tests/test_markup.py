@@ -93,6 +93,20 @@ def test_missing_points_are_those_of_the_mean_put_over_the_others(order):
     assert np.isnan(IBUG68.complete(holes)[2, 0, 1:]).all()  # one point does not place a face
 
 
+@pytest.mark.parametrize(("name", "count"), [("wflw98", 68), ("cofw29", 19), ("five", 3)])
+def test_bundled_maps_keep_sides_and_parts(name, count):
+    """A point's twin is the partner's twin, and both are in parts of one name."""
+    markup = bundled(name)
+    order = np.array(markup.map_to(IBUG68))
+    both = np.flatnonzero(order >= 0)
+    assert len(both) == count and len(set(order[both])) == count
+    assert (markup.mirror[order[both]] == order[IBUG68.mirror[both]]).all()
+    for role in ("nose_tip", "right_eye_corner", "left_eye_corner", "mouth_corners"):
+        there = [order[point] for point in IBUG68.roles[role]]
+        if role in markup.roles and min(there) >= 0:
+            assert there == list(markup.roles[role])
+
+
 def test_maps_between_markups():
     wflw = bundled("wflw98")
     points = np.stack([np.arange(98.0), 2 * np.arange(98.0)], -1)
