@@ -4,7 +4,8 @@ Every draw is a number of a table made from (seed, epoch), one row per example, 
 crop does not depend on the order or the number of workers that make it.
 """
 
-from typing import Any
+from collections.abc import Mapping
+from typing import Any, NamedTuple
 
 import cv2
 import numpy as np
@@ -27,6 +28,7 @@ COLUMN = {name: column for column, name in enumerate(DRAWS)}
 BLUR_SIGMA = (0.5, 2.5)  # pixels of the crop
 JPEG_QUALITY = (25, 90)
 BLOCK_SIDE = (0.1, 0.4)  # shares of the crop's side
+SIDES = ("width", "height")
 # RGB colours of most masks, with some variation; the other masks have random colours.
 MASK_COLOURS = ((235, 238, 240), (150, 190, 220), (70, 120, 170), (30, 30, 34), (190, 150, 125))
 # Analogue YIQ as of the 1953 NTSC standard: luma first, then the two chroma axes that hue turns.
@@ -72,7 +74,7 @@ def augment_pixels(
     camera.
     """
     u = dict(zip(DRAWS, draws))
-    crop = cv2.transform(crop, colour_matrix(crop, u, config))
+    crop = cv2.transform(crop, colour_matrix(np, cv2.mean(crop)[:3], u, vars(config)))
     if u["mask"] < config.mask and np.isfinite(points).all():
         crop = add_mask(crop, points, u)
     if u["occlusion"] < config.occlusion:
@@ -98,23 +100,46 @@ def noise_starts(draws: np.ndarray) -> np.ndarray:
     return (draws[..., COLUMN["noise_start"]] * (NOISE.size - 3 * CROP * CROP)).astype(np.int64)
 
 
-def colour_matrix(crop: np.ndarray, u: dict[str, float], config: Config) -> np.ndarray:
+def colour_matrix(xp: Any, mean: Any, u: dict[str, Any], limits: Mapping[str, float]) -> Any:
     """One 3x4 matrix on (r, g, b, 1) for hue, saturation, grayscale, contrast and brightness.
 
     Hue rotates and saturation scales the chroma plane of YIQ; contrast scales about the crop's
-    mean colour; brightness adds. One pass over the pixels serves all five.
+    `mean` colour `(3,)`; brightness adds. One pass over the pixels serves all five. `limits` are
+    the fields of the config; `xp`: NumPy, or JAX's.
     """
-    saturation = 1 + config.saturation * (2 * u["saturation"] - 1)
-    if u["grayscale"] < config.grayscale:
-        saturation = 0.0
-    angle = 2 * np.pi * config.hue * (2 * u["hue"] - 1)
-    cos, sin = saturation * np.cos(angle), saturation * np.sin(angle)
-    chroma = np.array([[1, 0, 0], [0, cos, -sin], [0, sin, cos]])
-    contrast = 1 + config.contrast * (2 * u["contrast"] - 1)
-    colour = YIQ_TO_RGB @ chroma @ RGB_TO_YIQ
-    mean = colour @ cv2.mean(crop)[:3]
-    offset = (1 - contrast) * mean + 255 * config.brightness * (2 * u["brightness"] - 1)
-    return np.column_stack([contrast * colour, offset])
+    saturation = 1 + limits["saturation"] * (2 * u["saturation"] - 1)
+    saturation = xp.where(u["grayscale"] < limits["grayscale"], 0.0, saturation)
+    angle = 2 * np.pi * limits["hue"] * (2 * u["hue"] - 1)
+    cos, sin = saturation * xp.cos(angle), saturation * xp.sin(angle)
+    one, zero = xp.ones(()), xp.zeros(())
+    chroma = xp.stack([one, zero, zero, zero, cos, -sin, zero, sin, cos]).reshape(3, 3)
+    contrast = 1 + limits["contrast"] * (2 * u["contrast"] - 1)
+    colour = xp.asarray(YIQ_TO_RGB) @ chroma @ xp.asarray(RGB_TO_YIQ)
+    offset = (1 - contrast) * (colour @ xp.asarray(mean))
+    offset = offset + 255 * limits["brightness"] * (2 * u["brightness"] - 1)
+    return xp.concatenate([contrast * colour, offset[:, None]], axis=1)
+
+
+class Block(NamedTuple):
+    """An occluder: whole pixels of the crop, and whole gray levels."""
+
+    left: Any
+    top: Any
+    width: Any
+    height: Any
+    colour: Any  # (3,) RGB
+    shift: Any  # (2,) down and right, from where the pixels of an ellipse come
+    turn: Any  # of the ellipse, radians
+
+    @classmethod
+    def draw(cls, xp: Any, u: dict[str, Any]) -> "Block":
+        """The block of the draws `u`; `xp`: NumPy, or JAX's."""
+        width, height = (xp.floor(CROP * between(BLOCK_SIDE, u[f"block_{side}"])) for side in SIDES)
+        left = xp.floor(u["block_x"] * (CROP - width))
+        top = xp.floor(u["block_y"] * (CROP - height))
+        tint = xp.stack([u["block_red"], u["block_green"], u["block_blue"]])
+        shift = xp.floor(CROP * between((0.2, 0.8), tint[:2])).astype(int)
+        return cls(left, top, width, height, xp.floor(255 * tint), shift, np.pi * u["block_turn"])
 
 
 def occlude(crop: np.ndarray, u: dict[str, float]) -> np.ndarray:
@@ -123,20 +148,16 @@ def occlude(crop: np.ndarray, u: dict[str, float]) -> np.ndarray:
     Half of the blocks are rectangles of one colour. The others are rotated ellipses, filled with
     pixels from elsewhere in the same crop: near a face these are mostly skin, as of a hand.
     """
-    width = int(CROP * between(BLOCK_SIDE, u["block_width"]))
-    height = int(CROP * between(BLOCK_SIDE, u["block_height"]))
-    left, top = int(u["block_x"] * (CROP - width)), int(u["block_y"] * (CROP - height))
+    block = Block.draw(np, u)
+    left, top, width, height = (int(number) for number in block[:4])
     crop = crop.copy()
     if u["block_kind"] < 0.5:
-        colour = np.array([u["block_red"], u["block_green"], u["block_blue"]]) * 255
-        crop[top : top + height, left : left + width] = colour.astype(np.uint8)
+        crop[top : top + height, left : left + width] = block.colour.astype(np.uint8)
         return crop
     area = np.zeros((CROP, CROP), np.uint8)
-    centre = (left + width // 2, top + height // 2)
-    turn = 180 * u["block_turn"]
-    cv2.ellipse(area, centre, (width // 2, height // 2), turn, 0, 360, 255, -1)
-    shift = (int(CROP * (0.2 + 0.6 * u["block_red"])), int(CROP * (0.2 + 0.6 * u["block_green"])))
-    other = np.roll(crop, shift, axis=(0, 1))
+    centre, half = (left + width // 2, top + height // 2), (width // 2, height // 2)
+    cv2.ellipse(area, centre, half, np.degrees(block.turn), 0, 360, 255, -1)
+    other = np.roll(crop, block.shift, axis=(0, 1))
     return np.where(area[..., None] > 0, other, crop)
 
 

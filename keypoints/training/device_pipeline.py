@@ -16,7 +16,7 @@ from keypoints import geometry
 from keypoints.config import Config
 from keypoints.crop import Crop
 from keypoints.data import augment
-from keypoints.data.augment import BLOCK_SIDE, BLUR_SIGMA, COLUMN, between
+from keypoints.data.augment import BLUR_SIGMA, COLUMN, between
 from keypoints.data.pipeline import ALL, WINDOW_SIDE, Epoch, windows
 from keypoints.data.records import Records
 from keypoints.errors import InputError
@@ -147,36 +147,21 @@ def _sample(windows: jax.Array, face: jax.Array, matrix: jax.Array) -> jax.Array
 
 def _colours(crop: jax.Array, u: dict[str, jax.Array], limits: dict[str, float]) -> jax.Array:
     """`augment.colour_matrix` applied."""
-    saturation = 1 + limits["saturation"] * (2 * u["saturation"] - 1)
-    saturation = jnp.where(u["grayscale"] < limits["grayscale"], 0.0, saturation)
-    angle = 2 * jnp.pi * limits["hue"] * (2 * u["hue"] - 1)
-    cos, sin = saturation * jnp.cos(angle), saturation * jnp.sin(angle)
-    one, zero = jnp.ones(()), jnp.zeros(())
-    chroma = jnp.stack([one, zero, zero, zero, cos, -sin, zero, sin, cos]).reshape(3, 3)
-    exact = partial(jnp.matmul, precision=jax.lax.Precision.HIGHEST)
-    colour = exact(exact(jnp.asarray(augment.YIQ_TO_RGB, jnp.float32), chroma), augment.RGB_TO_YIQ)
-    contrast = 1 + limits["contrast"] * (2 * u["contrast"] - 1)
-    offset = (1 - contrast) * exact(colour, crop.mean(axis=(0, 1)))
-    offset = offset + 255 * limits["brightness"] * (2 * u["brightness"] - 1)
-    return contrast * exact(crop, colour.T) + offset
+    with jax.default_matmul_precision("highest"):
+        matrix = augment.colour_matrix(jnp, crop.mean(axis=(0, 1)), u, limits)
+        return crop @ matrix[:, :3].T + matrix[:, 3]
 
 
 def _occlude(crop: jax.Array, u: dict[str, jax.Array]) -> jax.Array:
     """`augment.occlude`."""
     x, y = _grid()
-    width = jnp.floor(CROP * between(BLOCK_SIDE, u["block_width"]))
-    height = jnp.floor(CROP * between(BLOCK_SIDE, u["block_height"]))
-    left = jnp.floor(u["block_x"] * (CROP - width))
-    top = jnp.floor(u["block_y"] * (CROP - height))
+    left, top, width, height, colour, shift, turn = augment.Block.draw(jnp, u)
     block = (x >= left) & (x < left + width) & (y >= top) & (y < top + height)
-    colour = jnp.floor(255 * jnp.stack([u["block_red"], u["block_green"], u["block_blue"]]))
     plain = jnp.where(block[..., None], colour, crop)
-    turn = jnp.pi * u["block_turn"]
     dx, dy = x - left - jnp.floor(width / 2), y - top - jnp.floor(height / 2)
     along, across = dx * jnp.cos(turn) + dy * jnp.sin(turn), dy * jnp.cos(turn) - dx * jnp.sin(turn)
     ellipse = (along / jnp.floor(width / 2)) ** 2 + (across / jnp.floor(height / 2)) ** 2 <= 1
-    shifts = (jnp.floor(CROP * between((0.2, 0.8), u[f"block_{way}"])) for way in ("red", "green"))
-    rows, columns = ((jnp.arange(CROP) - shift.astype(jnp.int32)) % CROP for shift in shifts)
+    rows, columns = ((jnp.arange(CROP) - way) % CROP for way in shift)
     other = jnp.where(ellipse[..., None], crop[rows][:, columns], crop)
     return jnp.where(u["block_kind"] < 0.5, plain, other)
 
