@@ -199,6 +199,18 @@ def test_lines_on_standard_output_and_reports_elsewhere(capsys):
     assert (frames[0]["width"], frames[0]["height"]) == (640, 480)
 
 
+def test_the_reader_of_the_docs_reads_them(capsys):
+    webcam("m", source="synthetic", headless=True, points="-", max_frames=3)
+    lines = capsys.readouterr().out
+    reader = (ROOT / "docs" / "live.md").read_text().split("```py\n")[1].split("```")[0]
+    assert len(reader.splitlines()) <= 10
+    done = subprocess.run([sys.executable, "-c", reader], input=lines, text=True,
+                          capture_output=True, check=True)  # fmt: skip
+    said = done.stdout.splitlines()
+    assert len(said) == 3 and said[0].startswith("0.00 s: face 0, nose at ")
+    assert " of 640, yaw " in said[0]
+
+
 def test_l_f_and_h(monkeypatch):
     shown = play(monkeypatch, "lfh.q")
     green = [(frame[0] == (70, 220, 90)).all(axis=2).sum() for frame in shown]
