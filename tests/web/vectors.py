@@ -15,13 +15,16 @@ from keypoints import expression, geometry, pose
 from keypoints.crop import Crop
 from keypoints.estimate import SCORE_THRESHOLD, Estimate, score_faces
 from keypoints.filters import FOLDER, list_filters, load_filter
+from keypoints.filters.head import find_head
+from keypoints.filters.loose_pupil import Ball
 from keypoints.filters.spec import Sticker
 from keypoints.inference import tracking
-from keypoints.inference.cuts import Cuts
+from keypoints.inference.cuts import Cuts, small
 from keypoints.inference.detectors import load_detector
 from keypoints.inference.predictor import Predictor
 from keypoints.inference.smoothing import OneEuro, OneEuroRotation
 from keypoints.inference.upright import upright_boxes
+from keypoints.markup import IBUG68
 from keypoints.media.pictures import encode_png
 from keypoints.synthetic.clip import drawn_clip
 from keypoints.synthetic.drawing import draw_face
@@ -75,13 +78,13 @@ def write_vectors(folder: Path) -> None:
                 clip.write(cv2.imencode(".jpg", frame[..., ::-1])[1].tobytes())
     values = {
         "faces": faces, "two": len(detector.detect(two)), "group": len(predictor.predict(group)),
-        "turned": turned, **_geometry(), **_sequences(), "cuts": _cuts(folder),
-        "filters": _filters(folder), "cut": _cut(folder),
+        "turned": turned, **_geometry(folder), **_sequences(), "cuts": _cuts(folder),
+        "filters": _filters(folder), "cut": _cut(folder), "heads": _heads(),
     }  # fmt: skip
     (folder / "vectors.json").write_text(json.dumps(_plain(values), allow_nan=False))
 
 
-def _geometry() -> dict:
+def _geometry(folder: Path) -> dict:
     rng = np.random.default_rng(3)
     image = rng.integers(0, 256, (37, 53, 3), np.uint8)
     crops = []
@@ -96,6 +99,13 @@ def _geometry() -> dict:
     box, roll = upright_boxes(tilted[None])
     rotation, size = pose.fit_rotation(tilted)
     estimate = Estimate(tilted[None], np.linspace(1, 4, 68, dtype=np.float32)[None])
+    smooth = cv2.resize(rng.integers(0, 256, (35, 45, 3), np.uint8), (900, 700))
+    (folder / "smooth.raw").write_bytes(smooth.tobytes())
+    reduced = []
+    for place, turn in (((300, 210, 500, 430), 0.0), ((-90, 333, 640, 500), 30.0)):
+        matrix = Crop(1.4).matrices(place, turn)
+        reduced.append({"box": place, "roll": turn, "matrix": matrix.ravel(),
+                        "pixels": geometry.crop(smooth, matrix)[::9, ::7].ravel()})  # fmt: skip
     openings = [float(expression.eye_opening(tilted)), float(expression.mouth_opening(tilted))]
     flat = []
     for share in (0.02, 0.05, 0.08, 0.12, 0.16, 0.2, 0.3):
@@ -112,6 +122,7 @@ def _geometry() -> dict:
     return {
         "image": {"width": 53, "height": 37, "data": image.ravel()},
         "crops": crops,
+        "reduced": reduced,
         "resized": cv2.resize(image, (20, 13), interpolation=cv2.INTER_AREA).ravel(),
         "flat": flat,
         "scores": scores,
@@ -130,6 +141,8 @@ def _turned(points: np.ndarray, degrees: float) -> np.ndarray:
 
 class Script:
     """A predictor and a detector that know where the faces of each frame are."""
+
+    markup = IBUG68
 
     def __init__(self) -> None:
         self.faces = np.empty((0, 68, 2), np.float32)
@@ -206,37 +219,78 @@ def _cuts(folder: Path) -> list[dict]:
     ):
         (folder / f"scene-{number}.raw").write_bytes(image.tobytes())
         file = {"file": f"scene-{number}.raw", "width": 213, "height": 120}
-        frames.append({**file, "cut": cuts.is_cut(image)})
+        frames.append({**file, "cut": cuts.is_cut(image), "gray": small(image).ravel()})
+    large = cv2.resize(draw_face(3)[0], (500, 410))
+    (folder / "scene-large.raw").write_bytes(large.tobytes())
+    file = {"file": "scene-large.raw", "width": 500, "height": 410}
+    frames.append({**file, "cut": cuts.is_cut(large), "gray": small(large).ravel()})
     return frames
 
 
 def _filters(folder: Path) -> list[dict]:
-    """Each filter on a drawn face, three frames for its loose parts."""
+    """Each filter on a drawn face, whole and cut by two borders, three frames each."""
     image, points = draw_face(FOUND[0])
     image, points = cv2.resize(image, None, fx=2, fy=2), points * 2 + 0.5
     (folder / "face.png").write_bytes(encode_png(image))
+    left, top = (int(side) for side in points.min(axis=0) + [0.3, -0.25] * np.ptp(points, axis=0))
+    assert left > 0 and top > 0
+    views = {"face": (image, points), "part": (image[top:, left:], points - [left, top])}
+    for view, (shown, _) in views.items():
+        (folder / f"{view}.raw").write_bytes(np.ascontiguousarray(shown).tobytes())
     drawn = []
     for name in list_filters():
-        filter, shown = load_filter(name), image
         if name == "landmarks":  # drawn by the page itself
             continue
-        for number in range(3):
-            moved = points + [2 * number, 0]
-            shown = filter.apply(image, moved[None], ids=[0], timestamp=number / 30)
-        (folder / f"filter-{name}.png").write_bytes(encode_png(shown))
-        art = [layer.art for layer in filter.spec.layers if isinstance(layer, Sticker)]
-        drawn.append({"name": name, "art": sorted({f"filters/{name}/{file}" for file in art})})
-        for file in set(art):
-            pixels = cv2.imread(str(FOLDER / name / file), cv2.IMREAD_UNCHANGED)
+        art = _art(folder, name)
+        for view, (before, place) in views.items():
+            filter, shown = load_filter(name), before
+            for number in range(3):
+                moved = place + [2 * number, 0]
+                shown = filter.apply(before, moved[None], ids=[0], timestamp=number / 30)
+            after = f"filter-{name}-{view}.raw"
+            (folder / after).write_bytes(shown.tobytes())
+            drawn.append({
+                "name": name, "before": f"{view}.raw", "after": after, "sizes": art,
+                "width": shown.shape[1], "height": shown.shape[0], "points": place.ravel(),
+            })  # fmt: skip
+    return drawn
+
+
+def _art(folder: Path, name: str) -> dict[str, list[int]]:
+    """Width and height of the art of a filter by its place in the page, written as bytes."""
+    sizes = {}
+    for layer in load_filter(name).spec.layers:
+        if isinstance(layer, Sticker):
+            pixels = cv2.imread(str(FOLDER / name / layer.art), cv2.IMREAD_UNCHANGED)
             raw = np.ascontiguousarray(pixels[..., [2, 1, 0, 3]])
-            (folder / f"{name}-{file}.raw").write_bytes(raw.tobytes())
-            drawn[-1].setdefault("sizes", {})[f"filters/{name}/{file}"] = [*raw.shape[1::-1]]
-        (folder / f"filter-{name}.raw").write_bytes(shown.tobytes())
-    (folder / "face.raw").write_bytes(image.tobytes())
-    return [
-        {**d, "width": image.shape[1], "height": image.shape[0], "points": points.ravel()}
-        for d in drawn
-    ]
+            (folder / f"{name}-{layer.art}.raw").write_bytes(raw.tobytes())
+            sizes[f"filters/{name}/{layer.art}"] = [raw.shape[1], raw.shape[0]]
+    return sizes
+
+
+def _heads() -> dict:
+    """Outlines of a tilted head, rotations, and a loose pupil that is thrown against its rim."""
+    head = find_head(_turned(draw_face(FOUND[2])[1], 50))
+    assert head is not None
+    normals = [[0, 0, 1], [0, 0, -1], [1, 0, 0.02], [-1, 0, 0.02], [0.3, 1, 0.05], [0, -1, 0.05]]
+    axes = [[0, 0, 0], [1e-7, 0, 0], [0.3, -0.2, 0.5], [0, 2.9, 0], [np.pi, 0, 0], [0, np.pi, 0],
+            [0, 0, np.pi], [0.6 * np.pi, 0, 0.8 * np.pi]]  # fmt: skip
+    ball, places = Ball(np.array([0.6, 0.8])), []
+    to_dish = np.array([[0.03, 0.02], [-0.015, 0.04]])
+    for number in range(40):
+        time = number / 30 + (0.9 if number > 32 else 0)  # at last a pause
+        centre = [50 + 25 * np.sin(number / 2), 40 + 12 * np.cos(number / 3)]
+        place = ball.step(time, np.array(centre), to_dish)
+        places.append({"time": time, "centre": centre, "place": place})
+    return {
+        "face": head.face_outline(), "skull": head.skull_outline(),
+        "away": [{"normal": n, "away": bool(head.faces_away(np.array(n)))} for n in normals],
+        "rotations": [
+            {"axis": axis, "matrix": cv2.Rodrigues(np.array(axis, np.float64))[0].ravel()}
+            for axis in axes
+        ],
+        "ball": {"start": [0.6, 0.8], "to_dish": to_dish.ravel(), "places": places},
+    }  # fmt: skip
 
 
 def _cut(folder: Path) -> list[dict]:

@@ -26,7 +26,7 @@ export class Cuts {
 }
 
 /** The mean gray of equal parts of a picture, row by row. */
-function small(picture: Picture): Float64Array {
+export function small(picture: Picture): Float64Array {
   // Every n-th pixel is enough, and quick in large frames.
   const step = Math.max(Math.trunc(Math.min(picture.width, picture.height) / (4 * CUTS.side)), 1);
   const width = Math.ceil(picture.width / step), height = Math.ceil(picture.height / step);

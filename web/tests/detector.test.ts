@@ -114,7 +114,9 @@ describe("the search of a detector, with a network that answers as it is told", 
 
   test("a face is of the tile whose middle holds it, and large ones of a smaller picture", async () => {
     // 1300 pixels: two tiles of 736, from 0 and 564, which share 172; the first one's end at 736 - 80.
-    const seen = detector(([red, green], width) => {
+    const tiles: number[][] = [];
+    const seen = detector(([red, green], width, height) => {
+      tiles.push([red + 256 * green, width, height]);
       const left = red + 256 * green;
       if (width < 736) return [{ x: 100, y: 60, width: 60, height: 70, score: 0.5 }]; // of 325 x 75 pixels
       const own = { x: 700 - left, y: 40, width: 40, height: 50, score: 0.7 };
@@ -122,6 +124,7 @@ describe("the search of a detector, with a network that answers as it is told", 
       return left ? [own, { x: 300, y: 80, width: 170, height: 100, score: 0.99 }] : [{ ...own, x: 690, width: 24, score: 0.95 }];
     });
     const found = await seen.detect(numbered(1300, 300));
+    expect(tiles).toEqual([[expect.any(Number), 352, 96], [0, 736, 320], [564 + 0, 736, 320]]);
     expect(found.map(({ score }) => score)).toEqual([0.5, 0.7].map((score) => expect.closeTo(score, 5)));
     expect(largestDifference(found[1].box, landmarksOf(700, 40, 40, 50))).toBeLessThan(1e-3);
     expect(largestDifference(found[0].box, landmarksOf(100.5 * 4 - 0.5, 60.5 * 4 - 0.5, 240, 280))).toBeLessThan(1e-3);

@@ -1,13 +1,16 @@
+import { readFileSync } from "node:fs";
+import { join } from "node:path";
 import { describe, expect, test } from "vitest";
-import { COLUMNS } from "../src/constants";
+import { COLUMNS, CROP } from "../src/constants";
 import { relativeUncertainty, scoreFace } from "../src/estimate";
 import { eyeOpening, mouthOpening } from "../src/expression";
-import { type Box, areaResize, crop, cropMatrix } from "../src/geometry";
+import { type Box, type Matrix, apply, areaResize, compose, crop, cropMatrix, determinant, invert, landmarkBox, overlap, scaleOf } from "../src/geometry";
 import { toCsv, toJson } from "../src/points_file";
 import { angles, fitRotation } from "../src/pose";
-import { turns } from "../src/rotation";
+import { CropPredictor } from "../src/predictor";
+import { rotationVector, solve, turns } from "../src/rotation";
 import { uprightBox } from "../src/upright";
-import { VECTORS, largestDifference, picture } from "./vectors";
+import { FOLDER, VECTORS, largestDifference, picture } from "./vectors";
 
 const image = picture(VECTORS.image.width, VECTORS.image.height, VECTORS.image.data);
 
@@ -24,6 +27,64 @@ describe("geometry", () => {
     const mean = part.reduce((sum, value, k) => sum + Math.abs(value - pixels[k]), 0) / part.length;
     expect(mean).toBeLessThan(2);
     expect(Math.max(...part)).toBeGreaterThan(100);
+  });
+
+  test.each([0, 1])("crop %i of a large picture, which is made smaller first", (i) => {
+    const { box, roll, matrix, pixels } = VECTORS.reduced[i], own = cropMatrix(box, roll);
+    expect(largestDifference(own, matrix)).toBeLessThan(1e-9);
+    const found = crop(picture(900, 700, readFileSync(join(FOLDER, "smooth.raw"))), own), part: number[] = [];
+    for (let y = 0; y < 224; y += 9) {
+      for (let x = 0; x < 224; x += 7) part.push(...found.subarray((y * 224 + x) * 3, (y * 224 + x) * 3 + 3));
+    }
+    expect(largestDifference(part, pixels)).toBeLessThan(4);
+    expect(part.reduce((sum, value, k) => sum + Math.abs(value - pixels[k]), 0) / part.length).toBeLessThan(0.5);
+  });
+
+  test("matrices after each other, and back, by hand", () => {
+    const first: Matrix = [2, 0, 5, 0, 3, -7], second: Matrix = [0, -1, 4, 1, 0, 6];
+    // (1, 2) goes to (7, -1), and then to (5, 13).
+    expect(Array.from(apply(first, [1, 2]))).toEqual([7, -1]);
+    expect(Array.from(apply(compose(second, first), [1, 2]))).toEqual([5, 13]);
+    const tilted: Matrix = [2, 1, 5, -1, 3, -7];
+    expect(Array.from(apply(invert(tilted), apply(tilted, [1, 2])))).toEqual([expect.closeTo(1, 5), expect.closeTo(2, 5)]);
+    expect(determinant(tilted)).toBe(7);
+    expect(scaleOf(tilted)).toBeCloseTo(Math.sqrt(7), 10);
+    expect(overlap([0, 0, 4, 6], [1, 2, 4, 6])).toBeCloseTo(12 / 36, 10);
+    expect(overlap([0, 0, 4, 6], [5, 0, 4, 6])).toBe(0);
+    expect(overlap([0, 0, 4, 6], [0, 9, 4, 6])).toBe(0);
+  });
+
+  test("rotations are those of OpenCV, and lead back to their axes", () => {
+    for (const { axis, matrix } of VECTORS.heads.rotations) {
+      expect(largestDifference(turns(axis), matrix)).toBeLessThan(1e-6);
+      const back = rotationVector(matrix), length = Math.hypot(...(axis as number[]));
+      // Half a turn about an axis is one about the opposite axis too.
+      const sign = Math.abs(length - Math.PI) < 1e-6 && back.reduce((sum, value, k) => sum + value * axis[k], 0) < 0 ? -1 : 1;
+      expect(largestDifference(back.map((value) => sign * value), axis)).toBeLessThan(1e-4);
+    }
+    expect(solve([[0, 2], [3, 1]], [4, 11])).toEqual([3, 2]);
+    expect(solve([[1, 2], [2, 4]], [1, 1])).toBeNull();
+  });
+
+  test("crops of many faces go to the network in batches, and its points come back to the picture", async () => {
+    const counts: number[] = [], boxes: Box[] = Array.from({ length: 19 }, (_, i) => [5 + i, 8, 20 + i, 26]);
+    const predictor = new CropPredictor(async (crops, count) => {
+      counts.push(count);
+      expect(crops).toHaveLength(count * 224 * 224 * 3);
+      // The first point is the middle of the crop, the second 10 pixels to its right.
+      const points = Float32Array.from({ length: count * 136 }, (_, k) => 111.5 + (k % 136 === 2 ? 10 : 0));
+      return { points, uncertainty: Float32Array.from({ length: count * 68 }, (_, k) => 1 + Math.trunc(k / 68)) };
+    });
+    const found = await predictor.estimate(image, boxes, boxes.map((_, i) => 10 * i));
+    expect(counts).toEqual([CROP.batch, 3]);
+    found.forEach(({ points, uncertainty }, i) => {
+      const [left, top, width, height] = boxes[i], scale = 224 / (Math.max(width, height) * CROP.scale), turn = (10 * i * Math.PI) / 180;
+      expect(points[0]).toBeCloseTo(left + width / 2, 3);
+      expect(points[1]).toBeCloseTo(top + height / 2, 3);
+      expect(points[2] - points[0]).toBeCloseTo((10 * Math.cos(turn)) / scale, 3);
+      expect(points[3] - points[1]).toBeCloseTo((10 * Math.sin(turn)) / scale, 3);
+      expect(uncertainty[67]).toBeCloseTo((1 + (i % CROP.batch)) / scale, 4);
+    });
   });
 
   test("a smaller picture has the means of areas", () => {
@@ -67,8 +128,16 @@ describe("geometry", () => {
     const estimate = { points: Float32Array.from(points as number[]), uncertainty: Float32Array.from(uncertainty as number[]) };
     for (const { box, score } of VECTORS.scores) expect(scoreFace(estimate, box, 240, 250)).toBeCloseTo(score, 4);
     const { box } = VECTORS.scores[0];
-    expect(scoreFace(estimate, box, box[0] - 1, 250)).toBe(0); // outside of the picture
-    expect(scoreFace(estimate, box, 240, box[1] - 1)).toBe(0);
+    const [left, top, width, height] = landmarkBox(points);
+    expect(scoreFace(estimate, box, left - 1, 250)).toBe(0); // outside of the picture
+    expect(scoreFace(estimate, box, 240, top - 1)).toBe(0);
+    expect(scoreFace(estimate, box, left + 1, top + 1)).toBeGreaterThan(0);
+    for (const [x, y] of [[left + width, 0], [0, top + height]]) {
+      for (const [away, inside] of [[1, false], [-1, true]] as const) {
+        const moved = { ...estimate, points: estimate.points.map((value, i) => value - (i % 2 ? y && y + away : x && x + away)) };
+        expect(scoreFace(moved, landmarkBox(moved.points), 240, 250) > 0).toBe(inside);
+      }
+    }
   });
 
   test("points on a line are no face", () => {

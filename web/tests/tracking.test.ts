@@ -2,7 +2,7 @@ import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, test } from "vitest";
 import { FILTERS } from "../src/constants";
-import { Cuts } from "../src/cuts";
+import { Cuts, small } from "../src/cuts";
 import type { Detection } from "../src/detector";
 import { type Box, landmarkBox } from "../src/geometry";
 import { searchPolicy } from "../src/policy";
@@ -93,6 +93,9 @@ test("cuts are those of Python", () => {
   const found = VECTORS.cuts.map(({ file, width, height }: { file: string; width: number; height: number }) =>
     cuts.isCut(picture(width, height, readFileSync(join(FOLDER, file)))));
   expect(found).toEqual(VECTORS.cuts.map(({ cut }: { cut: boolean }) => cut));
+  for (const { file, width, height, gray } of VECTORS.cuts) {
+    expect(largestDifference(small(picture(width, height, readFileSync(join(FOLDER, file)))), gray)).toBeLessThan(1.1);
+  }
 });
 
 test("a privacy filter has small faces searched for, and in every frame", () => {
