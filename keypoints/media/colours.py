@@ -106,11 +106,13 @@ class ToneMapper:
     def __init__(self, transfer: int) -> None:
         self._transfer = transfer
         self._graph: Any = None
+        self._size = (0, 0)
 
     def map(self, frame: Any) -> Any:
         """A 16-bit RGB frame (rgb48le) of HDR as an 8-bit one (rgb24) of SDR."""
-        if self._graph is None:
+        if self._size != (frame.width, frame.height):
             self._open(frame)
+            self._size = (frame.width, frame.height)
         self._graph.push(frame)
         return self._graph.pull()
 

@@ -7,6 +7,7 @@ converted, and what must be left out is reported.
 import io
 import re
 from collections.abc import Callable
+from fractions import Fraction
 from functools import partial
 from typing import Any
 
@@ -15,6 +16,8 @@ from keypoints.media.videos import open_container
 # The codec for sound that a container cannot store unchanged.
 _SOUND = {"mp4": "aac", "mov": "aac", "matroska": "aac", "webm": "libopus", "avi": "libmp3lame"}
 _OPUS_START = 0.1  # seconds
+# The usual places of so many channels, where those of a track are not known or not usual.
+_LAYOUTS = {1: "mono", 2: "stereo", 3: "2.1", 4: "4.0", 5: "5.0", 6: "5.1", 7: "6.1", 8: "7.1"}
 # AVI players support few codecs, though FFmpeg would write more.
 _AVI_SOUND = {"mp3", "mp3float", "mp2", "mp2float", "ac3", "aac", "pcm_s16le", "pcm_u8"}
 _SUBTITLES = {"mp4": "mov_text", "mov": "mov_text", "matroska": "ass", "webm": "webvtt"}
@@ -129,7 +132,7 @@ def _choose(
         # Announced, but not in the part of the file that was looked at so far.
         first = _first_sound(name, stream.index)
         return (None, "it holds no sound") if first is None else (partial(_Sound, like=first), "")
-    odd = format == "avi" and kind == "audio" and context.name not in _AVI_SOUND
+    odd = kind == "audio" and _is_odd(format, context)
     if not odd and _holds(format, stream):
         return _Copy, ""
     if kind == "audio":
@@ -137,6 +140,15 @@ def _choose(
     if kind == "subtitle" and _is_text(stream) and format in _SUBTITLES:
         return _Subtitles, ""
     return None, f"{format} cannot hold it"
+
+
+def _is_odd(format: str, context: Any) -> bool:
+    """Whether players do not expect a kind of sound in a format, or its muxer fails at the end."""
+    if format == "avi":
+        return context.name not in _AVI_SOUND
+    # MP4 says where the channels of raw sound are, which a track may leave open.
+    unplaced = context.layout.name.endswith("channels")
+    return format == "mp4" and context.name.startswith("pcm_") and unplaced
 
 
 def _attach(stream: Any, output: Any, private: bool) -> str:
@@ -304,17 +316,14 @@ class _Sound(Track):
     def _open(self) -> Any:
         import av
 
-        like = self._like
-        rate, layout = (
-            (self.source.rate, self.source.layout)
-            if like is None
-            else (like.sample_rate, like.layout)
-        )
+        rate, layout = self.source.rate, self.source.layout
+        if self._like is not None:
+            rate, layout = self._like.sample_rate, self._like.layout
         codec = _SOUND[self.output.format.name]
-        rates = av.Codec(codec, "w").audio_rates or [rate]
-        rate = rate if rate in rates else 48000
-        stream = self.output.add_stream(codec, rate=rate, layout=layout)
-        stream.bit_rate = 96_000 * max(layout.nb_channels, 1)
+        rate, self._layout = _encodable(codec, rate, layout)
+        self._mixed = layout.nb_channels if self._layout.nb_channels < layout.nb_channels else 0
+        stream = self.output.add_stream(codec, rate=rate, layout=self._layout)
+        stream.bit_rate = 96_000 * max(self._layout.nb_channels, 1)
         context = stream.codec_context
         self._resampler = av.AudioResampler(context.format, context.layout, rate, 1024)
         return stream
@@ -330,6 +339,33 @@ class _Sound(Track):
     def _flush(self) -> None:
         self._encode(None)
         self.output.mux(self.stream.encode(None))
+
+    def finish(self) -> list[str]:
+        lines = super().finish()
+        if self._mixed:
+            channels = f"{self._mixed} channels are mixed to {self._layout.nb_channels}"
+            lines.append(f"audio track {self.source.index}: {channels}")
+        return lines
+
+
+def _encodable(codec: str, rate: int, layout: Any) -> tuple[int, Any]:
+    """The rate and channels nearest to those of a track that an encoder takes."""
+    import av
+
+    encoder = av.Codec(codec, "w")
+    rates, formats = encoder.audio_rates or [rate, 48000], encoder.audio_formats or []
+    standard = _LAYOUTS.get(layout.nb_channels, "stereo")
+    for kept in (layout, av.AudioLayout(standard), av.AudioLayout("stereo")):
+        for number in dict.fromkeys((rate if rate in rates else 48000, 48000)):
+            trial: Any = av.CodecContext.create(codec, "w")
+            trial.sample_rate, trial.layout, trial.time_base = number, kept, Fraction(1, number)
+            trial.format = formats[0] if formats else "fltp"
+            try:
+                trial.open()
+                return number, kept
+            except (av.FFmpegError, ValueError):
+                continue
+    return 48000, av.AudioLayout("stereo")
 
 
 class _Subtitles(Track):

@@ -83,6 +83,13 @@ class Reading:
         self._container = container
         self._decoder = _decoder(self.stream, name)
         self._deinterlacer = Deinterlacer(self.stream)
+        # Of the file, which may be closed when `damage` is asked for. VP8 has packets without a
+        # picture of their own; the duration of an AVI file is of what is there.
+        self._hidden = self.stream.codec_context.name == "vp8"
+        self._end = (self.stream.start_time or 0) + (self.stream.duration or 0)
+        self._end -= round(self.timeline.start / self.tick)
+        if container.format.name == "avi":
+            self._end = self.stream.frames
         self._packets = self._decoded = self._errors = self._corrupt = 0
         self._key: int | None = None  # time of the first key frame, in ticks
         self._read = 0  # time up to which packets could be read, in ticks
@@ -181,9 +188,7 @@ class Reading:
     @property
     def damage(self) -> list[str]:
         """What could not be read, one line each; complete when the frames have ended."""
-        # VP8 has packets without a picture of their own.
-        hidden = self.stream.codec_context.name == "vp8"
-        missing = self._errors if hidden else max(self._packets - self._decoded, 0)
+        missing = self._errors if self._hidden else max(self._packets - self._decoded, 0)
         missing = missing if self._errors else 0
         lines = []
         if missing or self._corrupt:
@@ -191,10 +196,7 @@ class Reading:
                 f"{self.name}: frames are damaged: {missing} could not be decoded and are left "
                 f"out, {self._corrupt} show errors"
             )
-        end = (self.stream.start_time or 0) + (self.stream.duration or 0)
-        end -= round(self.timeline.start / self.tick)
-        if self._container.format.name == "avi":
-            end = self.stream.frames  # its duration is of what is there
+        end = self._end
         short = end and (end - self._read) * self.tick > 2 / Fraction(self.video.rate)
         if short and not self.timeline.joins:
             lines.append(

@@ -157,3 +157,63 @@ def test_attached_pictures_are_never_copied(tmp_path):
         notes = rewrite(clip, tmp_path / "out.mkv", private=private)
         assert b"the bare face" not in (tmp_path / "out.mkv").read_bytes()
         assert sum("what the filter covers" in note for note in notes) == 2
+
+
+def write_sound(path, codec, layout, rate):
+    """Nine frames, and a second of a tone in the first channel of `layout`, the others silent."""
+    with av.open(str(path), "w") as file:
+        picture = file.add_stream("libx264", rate=10, options={"bf": "0"})
+        picture.width, picture.height, picture.pix_fmt = 64, 48, "yuv420p"
+        sound = file.add_stream(codec, rate=rate, layout=layout)
+        for image in BARS:
+            file.mux(picture.encode(av.VideoFrame.from_ndarray(image, "rgb24")))
+        file.mux(picture.encode(None))
+        wave = np.zeros((rate, sound.codec_context.layout.nb_channels), np.float32)
+        wave[:, 0] = 0.3 * np.sin(2 * np.pi * 440 * np.arange(rate) / rate)
+        frame = av.AudioFrame.from_ndarray(wave.reshape(1, -1), "flt", layout)
+        frame.sample_rate, frame.pts = rate, 0
+        resampler = av.AudioResampler(sound.codec_context.format, layout, rate, 1024)
+        for piece in [*resampler.resample(frame), *resampler.resample(None)]:
+            file.mux(sound.encode(piece))
+        file.mux(sound.encode(None))
+    return path
+
+
+@pytest.mark.parametrize(
+    ("codec", "layout", "rate", "suffix", "channels"),
+    [
+        ("ac3", "5.1(side)", 48000, ".webm", 6),
+        ("flac", "5.1", 48000, ".avi", 2),
+        ("pcm_s16le", "hexadecagonal", 48000, ".webm", 2),
+        ("pcm_s16le", "hexadecagonal", 48000, ".mp4", 2),
+        ("pcm_s16le", "quad", 44100, ".mp4", 4),
+        ("pcm_s24le", "stereo", 192000, ".mp4", 2),
+        ("pcm_s24le", "stereo", 192000, ".avi", 2),
+    ],
+)
+def test_sound_that_an_encoder_does_not_take_is_fitted(
+    tmp_path, codec, layout, rate, suffix, channels
+):
+    """More channels, unusual places of them, or a higher rate: the video does not fail by it."""
+    clip = write_sound(tmp_path / "a.mkv", codec, layout, rate)
+    notes = rewrite(clip, tmp_path / f"out{suffix}")
+    before = av.AudioLayout(layout).nb_channels
+    mixed = [f"{clip}: audio track 1: {before} channels are mixed to {channels}"]
+    assert notes == (mixed if channels < before else [])
+    with av.open(str(tmp_path / f"out{suffix}")) as file:
+        track = file.streams.audio[0]
+        assert track.channels == channels
+        wave = np.concatenate([f.to_ndarray()[0] for f in file.decode(track)]).astype(float)
+        loudest = np.abs(np.fft.rfft(wave[4096 : 4096 + track.rate // 2])).argmax() * 2
+    assert loudest == pytest.approx(440, abs=4)
+
+
+def test_notes_can_be_asked_for_when_the_file_is_closed(tmp_path):
+    """They do not look into the memory of a file that is gone."""
+    clip = write_clip(tmp_path / "a.mkv", BARS)
+    with video_writer.rewriting(clip, tmp_path / "out.mp4") as frames:
+        for _, image in frames:
+            frames.write(image)
+        inside = frames.notes
+    del image
+    assert [frames.notes for _ in range(20)] == [inside] * 20 == [[]] * 20
