@@ -334,7 +334,7 @@ def test_a_video_that_breaks_off_is_done_as_far_as_it_goes(tmp_path, capsys):
 
 
 def test_a_camera_is_recorded_at_its_own_speed_until_ctrl_c(tmp_path, monkeypatch, capsys):
-    def live_frames(source):
+    def live_frames(source, idle):
         assert source == "0"
         for seconds in (0.0, 0.1, 0.5, 1.0):
             yield seconds, picture()
@@ -389,7 +389,7 @@ def test_ctrl_c_before_the_first_frame_keeps_what_was_there(tmp_path, monkeypatc
 
 
 def test_a_camera_that_fails_keeps_what_was_recorded(tmp_path, monkeypatch, capsys):
-    def live_frames(source):
+    def live_frames(source, idle):
         yield 0.0, picture()
         yield 0.1, picture()
         raise InputError("0: reading failed: the cable is loose")
