@@ -52,6 +52,7 @@ class Annotations:
     keyed: bool = False  # the names tell which point is which; else their order does
     markup: str = ""  # of a format that has one markup only
     columns: int = 0  # of a table
+    lines: tuple[tuple[int, ...], ...] = ()  # of points that the file joins to draw them
     faces: list[Annotation] = field(default_factory=list)
     problems: list[str] = field(default_factory=list)
     # Reads a picture that is in the file itself, `(h, w, 3)` uint8 RGB.

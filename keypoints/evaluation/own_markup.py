@@ -13,7 +13,7 @@ from keypoints.data.records import Example, Records, make_records
 from keypoints.errors import InputError, refuse
 from keypoints.inference.detections import Detector, fit_conversion
 from keypoints.inference.detectors import load_detector
-from keypoints.markup import Markup
+from keypoints.markup import Markup, Outline
 
 SAMPLE = 200  # faces that the detector searches for
 ROUNDS = 10  # of the mean of faces: each lays all faces on the mean of the round before
@@ -21,6 +21,12 @@ WHOLE_BOX = (0.5, 0.5, 1.0, 1.0)
 # A pair of points of the mean face are mirror images if one lies within this of where the other
 # is reflected to, in sides of the face; a point within it of its own reflection is in the middle.
 MIRROR_DISTANCE = 0.06
+# Words in names of points and the part of the face that they tell; the first that fits.
+PARTS = {
+    "brow": "brows", "eye": "eyes", "pupil": "eyes", "iris": "eyes", "nose": "nose",
+    "nostril": "nose", "mouth": "mouth", "lip": "mouth", "jaw": "jaw", "chin": "jaw",
+    "cheek": "jaw",
+}  # fmt: skip
 TILTS = range(-12, 13, 2)  # degrees of the axis of symmetry that are tried
 AXIS_REACH = 0.12  # from the middle of the points, in sides of the face
 
@@ -48,8 +54,9 @@ def measured(records: Records, detector: Detector | None = None) -> Markup:
 def read_faces(folder: Path) -> Records:
     """Up to `SAMPLE` faces of a folder with annotations, evenly spread, and their markup.
 
-    A folder whose points are of no known markup has one of its own, with their names and the
-    folder's. Raises InputError for what is wrong with the annotations.
+    A folder whose points are of no known markup has one of its own: its name is the folder's, its
+    lines are those that the files draw, its parts and roles come from the names of points. Raises
+    InputError for what is wrong with the annotations.
     """
     found = read_annotations(folder, passed_over=(SPLITS, YAWS, LABELS))
     markup = found.own_markup()
@@ -57,7 +64,17 @@ def read_faces(folder: Path) -> Records:
     refuse(found.problems, str(folder))
     if markup.name == "own":
         name = re.sub(r"[^\w .:+-]", "-", folder.resolve().name)[:64].lstrip(" .:+-")
-        markup = replace(markup, name=name or "own")
+        lines = next((face.annotations.lines for face in found.faces if face.annotations.lines), ())
+        outlines = {f"line {i}": Outline(points, False) for i, points in enumerate(lines, 1)}
+        markup = replace(
+            markup,
+            name=name or "own",
+            outlines=outlines,
+            parts=named_parts(markup.names),
+            roles=named_roles(markup.names),
+        )
+        usual = next(n for n in (*markup.normalisers, "box") if n != "box_diagonal")
+        markup = replace(markup, normaliser=usual)
     places = np.linspace(0, len(found.faces) - 1, min(SAMPLE, len(found.faces)))
     faces = [found.faces[place] for place in places.round().astype(int)]
     examples = (
@@ -171,6 +188,39 @@ def named_pairs(names: tuple[str, ...]) -> tuple[tuple[int, int], ...]:
         if other != name and other in plain and number < plain.index(other):
             pairs.append((number, plain.index(other)))
     return tuple(pairs)
+
+
+def named_parts(names: tuple[str, ...]) -> dict[str, tuple[int, ...]]:
+    """Points by the part of the face that their names tell, those of `PARTS`."""
+    parts: dict[str, list[int]] = {}
+    for number, name in enumerate(names):
+        part = next((part for word, part in PARTS.items() if word in name.lower()), None)
+        if part:
+            parts.setdefault(part, []).append(number)
+    return {part: tuple(points) for part, points in parts.items()}
+
+
+def named_roles(names: tuple[str, ...]) -> dict[str, tuple[int, ...]]:
+    """Roles of points whose names tell them: eyes, mouth and its corners, tip of the nose, jaw."""
+    parts, words = named_parts(names), [set(_words(name)) for name in names]
+
+    def those(part: str, *any_of: str) -> tuple[int, ...]:
+        return tuple(i for i in parts.get(part, ()) if words[i] & set(any_of))
+
+    right, left = those("eyes", "right", "r", "rt"), those("eyes", "left", "l", "lt")
+    corners = [i for side in (("right", "r", "rt"), ("left", "l", "lt"))
+               for i in those("mouth", *side) if "corner" in words[i]]  # fmt: skip
+    roles = {
+        "right_eye": right if left else (),
+        "left_eye": left if right else (),
+        "mouth": parts.get("mouth", ()),
+        "mouth_corners": tuple(corners) if len(corners) == 2 else (),
+        "nose_tip": those("nose", "tip") or parts.get("nose", ()),
+        "jaw": parts.get("jaw", ()),
+    }
+    if len(roles["nose_tip"]) != 1:
+        del roles["nose_tip"]
+    return {role: points for role, points in roles.items() if points}
 
 
 def _words(name: str) -> list[str]:

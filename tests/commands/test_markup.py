@@ -1,4 +1,5 @@
 import csv
+import json
 
 import cv2
 import numpy as np
@@ -69,3 +70,25 @@ def test_mistakes_are_said(folder, tmp_path):
     (tmp_path / "empty").mkdir()
     with pytest.raises(InputError, match="no annotations"):
         markup(str(tmp_path / "empty"))
+
+
+def test_lines_that_a_file_draws_are_outlines(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    folder = tmp_path / "coco"
+    folder.mkdir()
+    names = ["right eye", "left eye", "nose", "right mouth", "left mouth"]
+    images, annotations = [], []
+    for number, seed in enumerate(FOUND[:2]):
+        image, points = draw_face(seed)
+        (folder / f"{seed}.png").write_bytes(encode_png(image))
+        images.append({"id": number, "file_name": f"{seed}.png"})
+        values = [value for x, y in points[PLACES].tolist() for value in (x, y, 2)]
+        annotations.append({"image_id": number, "category_id": 1, "keypoints": values})
+    category = {"id": 1, "keypoints": names, "skeleton": [[1, 3], [3, 2], [4, 5]]}
+    content = {"images": images, "annotations": annotations, "categories": [category]}
+    (folder / "coco.json").write_text(json.dumps(content))
+    markup(str(folder))
+    found = read_markup(folder)
+    assert found.names == tuple(names) and found.pairs == ((0, 1), (3, 4))
+    assert found.normaliser == "inter_pupil" and found.roles["nose_tip"] == (2,)
+    assert found.outlines == {"line 1": ((0, 2, 1), False), "line 2": ((3, 4), False)}

@@ -5,7 +5,14 @@ import pytest
 
 from keypoints import geometry
 from keypoints.errors import InputError
-from keypoints.evaluation.own_markup import mean_points, measured, named_pairs, symmetric_pairs
+from keypoints.evaluation.own_markup import (
+    mean_points,
+    measured,
+    named_pairs,
+    named_parts,
+    named_roles,
+    symmetric_pairs,
+)
 from keypoints.inference.detections import Detections
 from keypoints.markup import IBUG68, NAMES, Markup, bundled
 from tests.faces import dotted_faces
@@ -86,3 +93,16 @@ def test_pairs_by_names():
     assert set(named_pairs(bundled("cofw29").names)) <= set(bundled("cofw29").pairs)
     assert len(named_pairs(bundled("cofw29").names)) == 11
     assert named_pairs(Markup("x", ("left",)).names) == ()
+
+
+def test_names_tell_parts_and_roles():
+    names = ("rightEyebrow", "right eye", "left_eye", "nose tip", "nose base", "mouth corner R",
+             "mouth corner L", "upper lip", "chin", "ear")  # fmt: skip
+    assert named_parts(names) == {
+        "brows": (0,), "eyes": (1, 2), "nose": (3, 4), "mouth": (5, 6, 7), "jaw": (8,),
+    }  # fmt: skip
+    assert named_roles(names) == {
+        "right_eye": (1,), "left_eye": (2,), "mouth": (5, 6, 7), "mouth_corners": (5, 6),
+        "nose_tip": (3,), "jaw": (8,),
+    }  # fmt: skip
+    assert named_roles(("right eye", "nose a", "nose b")) == named_parts(("0", "1")) == {}

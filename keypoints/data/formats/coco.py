@@ -22,12 +22,14 @@ def parse(content: dict[str, Any], file: str) -> Annotations:
     """The faces of parsed JSON with `images` and `annotations`."""
     found = Annotations(file)
     images, names = {}, {}
+    lines: dict[Any, tuple[tuple[int, ...], ...]] = {}
     try:
         images = {image["id"]: str(image["file_name"]) for image in content["images"]}
         for category in content.get("categories") or []:
             names[category["id"]] = tuple(map(str, category.get("keypoints") or ()))
+            lines[category["id"]] = _lines(category)
         annotations = list(content["annotations"])
-    except (TypeError, KeyError, AttributeError) as error:
+    except (TypeError, KeyError, AttributeError, ValueError) as error:
         found.problems.append(f"{file}: not as COCO has it: {type(error).__name__} {error}")
         return found
     kinds = set()
@@ -46,6 +48,7 @@ def parse(content: dict[str, Any], file: str) -> Annotations:
                 for x, y, v in zip(values[::3], values[1::3], visibility)
             ]
             kinds.add(names.get(kind, ()))
+            found.lines = lines.get(kind, ())
         except (TypeError, KeyError, AttributeError, ValueError) as error:
             found.problems.append(f"{file}, {where}: {shown(annotation)}: {error}")
             continue
@@ -55,6 +58,20 @@ def parse(content: dict[str, Any], file: str) -> Annotations:
     if len(kinds) == 1:
         found.names = kinds.pop()
     return found
+
+
+def _lines(category: dict[str, Any]) -> tuple[tuple[int, ...], ...]:
+    """The edges of a skeleton, which count from 1, as long lines of points, from 0."""
+    count = len(category.get("keypoints") or ())
+    lines: list[list[int]] = []
+    for one, other in category.get("skeleton") or []:
+        if not (type(one) is type(other) is int and 1 <= one <= count and 1 <= other <= count):
+            raise TypeError(f"skeleton: {shown([one, other])}: two points are expected")
+        if lines and lines[-1][-1] == one - 1:
+            lines[-1].append(other - 1)
+        else:
+            lines.append([one - 1, other - 1])
+    return tuple(map(tuple, lines))
 
 
 def write(folder: Path, pictures: Sequence[AnnotatedPicture], names: Sequence[str]) -> None:

@@ -33,6 +33,15 @@ def test_coco_tells_points_by_their_visibility_not_by_their_numbers():
     assert face.covered.tolist() == [False, True, False]
 
 
+def test_the_skeleton_of_coco_counts_from_one():
+    content = coco({"keypoints": [1, 2, 2, 3, 4, 2, 5, 6, 2]})
+    content["categories"][0]["skeleton"] = [[1, 2], [2, 3], [1, 3]]
+    assert read(content).lines == ((0, 1, 2), (0, 2))
+    for skeleton in ([[0, 1]], [[1, 4]], [["1", 2]], [[1]], 3):
+        content["categories"][0]["skeleton"] = skeleton
+        assert "f.json: not as COCO has it" in read(content).problems[0]
+
+
 @pytest.mark.parametrize(
     ("annotation", "reason"),
     [
