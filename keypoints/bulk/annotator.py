@@ -12,8 +12,10 @@ import numpy as np
 
 from keypoints import geometry
 from keypoints.bulk.inputs import Picture
+from keypoints.bulk.steady import Steady
 from keypoints.bulk.tables import Annotated, text_of
 from keypoints.estimate import Estimate, in_picture
+from keypoints.inference.cuts import Cuts
 from keypoints.inference.detections import Detections, Detector
 from keypoints.inference.predictor import BATCH, Predictor
 from keypoints.pose import angles, fit_rotation
@@ -26,9 +28,10 @@ GROUP_PIXELS = 30_000_000  # of the pictures that are kept to draw a filter on
 _NUMBERS = ("left", "top", "width", "height", "yaw", "pitch", "roll", "score")
 _NONE = Detections(np.empty((0, 4), np.float32), *[np.empty(0, np.float32)] * 2)
 
-# Draws on a copy of a picture `(h, w, 3)` uint8 RGB the faces `(n, 68, 2)` with scores `(n,)`, and
-# writes it; `number` is the picture's in its unit. Returns the name of the file in the output.
-Draw = Callable[[int, np.ndarray, np.ndarray, np.ndarray], str]
+# Draws on a copy of a picture `(h, w, 3)` uint8 RGB the faces `(n, k, 2)` with scores `(n,)` and
+# the detector's boxes `(n, 4)`, and writes it; `number` is the picture's in its unit. Returns the
+# name of the file in the output.
+Draw = Callable[[int, np.ndarray, np.ndarray, np.ndarray, np.ndarray], str]
 
 
 @dataclass
@@ -42,6 +45,7 @@ class _Searched:
     matrices: np.ndarray = field(default_factory=lambda: np.empty((0, 2, 3)))
     crops: Sequence[np.ndarray] = ()
     image: np.ndarray | None = None  # kept where it is drawn on
+    shot: int = 0  # of a video: counts its cuts
     error: str | None = None
 
 
@@ -65,39 +69,54 @@ class Annotator:
         A picture that cannot be read, or in which a search fails, becomes a row with the reason.
         So does a container that breaks off, after its pictures.
         """
+        steady: Steady[_Searched] = Steady(self._predictor.markup)
         with ThreadPoolExecutor(1, "landmarks") as network:
             waiting: deque[Future[list[Annotated]]] = deque()
             for group in _groups(self._search(pictures, first, keep=draw is not None)):
-                waiting.append(network.submit(self._finish, group, draw))
+                waiting.append(network.submit(self._finish, group, steady, draw))
                 if len(waiting) > 1:
                     yield from waiting.popleft().result()
             for future in waiting:
                 yield from future.result()
+            yield from network.submit(self._ends, steady, draw).result()
 
     def _search(
         self, pictures: Iterable[Picture], first: int, *, keep: bool
     ) -> Iterator[_Searched]:
+        shot, cuts = 0, Cuts()
         for number, (picture, load) in enumerate(_decoded(pictures), first):
             try:
                 image = load()
+                shot += picture.time is not None and cuts.is_cut(image)
                 detector = self._still if picture.time is None else self._moving
                 found = detector.detect(image)
                 matrices = self._predictor.matrices(image, found.boxes, found.rolls)
                 crops = [geometry.crop(image, matrix) for matrix in matrices]
                 shown = image if keep else None
-                yield _Searched(picture, number, image.shape, found, matrices, crops, shown)
+                yield _Searched(picture, number, image.shape, found, matrices, crops, shown, shot)
             except Exception as error:  # decoders and networks raise anything on odd pictures
                 yield _Searched(picture, number, error=_reason(error))
 
-    def _finish(self, group: list[_Searched], draw: Draw | None) -> list[Annotated]:
-        """The rows of a group of pictures, whose crops go through the network together."""
+    def _finish(
+        self, group: list[_Searched], steady: Steady[_Searched], draw: Draw | None
+    ) -> list[Annotated]:
+        """The rows of a group of pictures, whose crops go through the network together.
+
+        Frames of videos wait in `steady` for those after them.
+        """
         whole = self._predictor.predict_crops(crop for one in group for crop in one.crops)
         rows, start = [], 0
         for searched in group:
             end = start + len(searched.crops)
-            rows.append(self._rows(searched, whole[start:end], draw))
+            estimate = in_picture(whole[start:end], searched.matrices)
+            time = searched.picture.time
+            settled = steady.add(searched, time, searched.shot, estimate)
+            rows += [self._rows(*frame, draw) for frame in settled]
             start = end
         return rows
+
+    def _ends(self, steady: Steady[_Searched], draw: Draw | None) -> list[Annotated]:
+        return [self._rows(*frame, draw) for frame in steady.end()]
 
     def _rows(self, searched: _Searched, estimate: Estimate, draw: Draw | None) -> Annotated:
         picture, filtered = searched.picture, None
@@ -109,7 +128,6 @@ class Annotator:
         }
         faces: list[dict[str, Any]] = []
         if searched.shape:
-            estimate = in_picture(estimate, searched.matrices)
             markup = self._predictor.network.markup
             scores = self._predictor.scored(estimate, searched.found.boxes, searched.shape).scores
             boxes = markup.face_boxes(estimate.points).tolist()
@@ -125,7 +143,9 @@ class Annotator:
                     | self._names
                 )
             if draw is not None and searched.image is not None:
-                filtered = draw(searched.number, searched.image, estimate.points, scores)
+                filtered = draw(
+                    searched.number, searched.image, estimate.points, scores, searched.found.boxes
+                )
         height, width = searched.shape[:2] or (None, None)
         error = None if searched.error is None else text_of(searched.error)
         row = {"width": width, "height": height, "faces": len(faces)}

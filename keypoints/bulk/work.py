@@ -186,19 +186,20 @@ def _draw_filter(
     image: np.ndarray,
     points: np.ndarray,
     scores: np.ndarray,
+    boxes: np.ndarray,
 ) -> str:
     """Write the picture with the filter on its faces; returns its file in the output.
 
-    A filter that hides who somebody is covers all that the detector found, any other one what is
-    likely to be a face. The file's name has nothing of the input's.
+    It is drawn on what is likely to be a face. A filter that hides who somebody is covers the other
+    boxes of the detector too. The file's name has nothing of the input's.
     """
     from keypoints.estimate import SCORE_THRESHOLD
     from keypoints.media import picture_writer, pictures
 
-    drawn = points if filter.protects else points[scores >= SCORE_THRESHOLD]
+    sure = scores >= SCORE_THRESHOLD
     target = f"{FILTERED}/{unit}/{number:06d}.jpg"
     with store.replacing(target) as temporary:
-        shown = pictures.Still(filter.apply(image, drawn))
+        shown = pictures.Still(filter.apply(image, points[sure], boxes=boxes[~sure]))
         picture_writer.save(Path(temporary), [shown])
     return target
 
