@@ -1,6 +1,7 @@
 """Picture files: their pixels as displayed, with the values of the file."""
 
 import io
+import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -192,7 +193,7 @@ class Picture:
     def metadata(self, width: int, height: int, *, private: bool) -> tuple[dict[str, Any], str]:
         """Options as from `metadata.kept_metadata`, and a line about what is left out, or ""."""
         kept, lost = metadata.kept_metadata(self._file, width, height, private=private)
-        reason = "may show or name people" if private else "may hold a preview of the unpainted"
+        reason = "may show or name people" if private else "may show the picture as it was"
         return kept, f"{self.name}: left out, since it {reason}: {', '.join(lost)}" if lost else ""
 
     def timing(self) -> dict[str, Any]:
@@ -215,7 +216,9 @@ class Picture:
     @contextmanager
     def _damage_named(self) -> Iterator[None]:
         try:
-            yield
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")  # of Pillow, about damaged tags
+                yield
         except InputError as error:
             raise InputError(f"{self.name}: {error}") from None
         except Exception as error:  # Pillow's decoders raise anything on damaged files

@@ -547,7 +547,7 @@ def test_previews_in_exif_are_dropped_wherever_they_are(tmp_path, suffix, privat
 def test_texts_of_png_that_hold_a_picture_are_dropped(tmp_path, text):
     data = with_texts(text, ("Author", "me"))
     (line,) = repainted(data, tmp_path / "out.png")
-    assert line.endswith(f"may hold a preview of the unpainted: {text[0]}")
+    assert line.endswith(f"may show the picture as it was: {text[0]}")
     with Image.open(tmp_path / "out.png") as found:
         assert found.text == {"Author": "me"}
     (line,) = repainted(data, tmp_path / "out.png", private=True)
@@ -600,6 +600,22 @@ def test_what_names_people_and_places_is_dropped_and_said(tmp_path, kind, suffix
         kept = found.getexif()
         assert kept[0x013B] == "Jane Doe" and kept.get_ifd(0x8825)[1] == "N"
         assert kept.get_ifd(0x8769)[0xA431] == "S-123"
+
+
+def test_heic_keeps_and_drops_the_same(tmp_path):
+    pytest.importorskip("pillow_heif")
+    repainted(named_picture("JPEG"), tmp_path / "named.heic")
+    data = (tmp_path / "named.heic").read_bytes()
+    assert b"Jane Doe" in data and b"S-123" in data
+    (line,) = repainted(data, tmp_path / "out.heic", private=True)
+    assert "Artist" in line and "GPS" in line and "XMP" in line
+    assert b"Jane" not in (tmp_path / "out.heic").read_bytes()
+    exif = Image.Exif()
+    exif.get_ifd(0x8769)[0x927C] = SECRET
+    data = packed(Image.fromarray(GRADIENT), "HEIF", exif=exif.tobytes())
+    assert SECRET in data
+    (line,) = repainted(data, tmp_path / "out.heic")
+    assert line.endswith("MakerNote") and SECRET not in (tmp_path / "out.heic").read_bytes()
 
 
 def test_exif_that_is_damaged_is_passed_over(tmp_path):
@@ -720,7 +736,7 @@ def test_every_format_that_is_named_is_opened_as_itself(tmp_path):
     Image.init()
     for suffix in formats.picture_inputs():
         kind = Image.registered_extensions().get(suffix)
-        if kind not in Image.SAVE or kind in ("HEIF", "BLP", "PALM"):
+        if kind not in Image.SAVE or kind in ("HEIF", "BLP", "IM"):
             continue
         mode = {"MSP": "1", "XBM": "1", "SPIDER": "F"}.get(kind, "RGB")
         try:
