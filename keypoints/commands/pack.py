@@ -4,8 +4,11 @@ import shlex
 from pathlib import Path
 from typing import Any
 
+from keypoints.checks import whole
 from keypoints.commands.progress import count_of
 from keypoints.errors import InputError
+
+SPLITS = ("train", "validation")
 
 
 def pack(
@@ -36,19 +39,42 @@ def pack(
     """
     import tempfile
 
-    from keypoints.data.shards import shard_paths, write_shard
-    from keypoints.data.sources import load_set, parse_sets, refuse_output, set_name
-    from keypoints.system.atomic import keep_apart
+    from keypoints.data.shards import write_shard
+    from keypoints.data.sources import load_set, refuse_output
 
-    if not 1 <= quality <= 100:
-        raise InputError(f"--quality={quality}: 1 to 100 is expected")
-    if not 16 <= resolution <= 1024:
-        raise InputError(f"--resolution={resolution}: 16 to 1024 is expected")
+    whole(quality, "--quality", low=1, high=100)
+    whole(resolution, "--resolution", low=16, high=1024)
     folder = Path(output)
     if folder.is_file():
         raise InputError(f"--output={output} is a file; a folder is expected")
     refuse_output(data, "--output", folder)
-    splits, packed = ("train", "validation"), {}
+    packed = _sets(data, folder)
+    options: dict[str, Any] = {"labels": labels, "splits": SPLITS, "archive": archive}
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    # All shards or none: they are moved to their folder when the last one is written.
+    with tempfile.TemporaryDirectory(prefix=".pack-", dir=folder.parent) as new:
+        for name, source in packed.items():
+            for split in SPLITS:
+                records = load_set(source, split, data_dir=data_dir, **options)
+                path = Path(new) / f"{name}-{split}.tar"
+                write_shard(path, records, resolution=resolution, quality=quality)
+                size = path.stat().st_size / 1e6
+                faces = count_of(len(records), "face")
+                print(f"{folder / path.name}: {faces}, {size:.1f} MB", flush=True)
+        folder.mkdir(exist_ok=True)
+        for path in Path(new).iterdir():
+            path.replace(folder / path.name)
+    sets = [f"shards:{folder / name}-{{split}}.tar" for name in packed]
+    print(f"done: {shlex.quote('--data=' + '+'.join(sets))}")
+
+
+def _sets(data: str, folder: Path) -> dict[str, str]:
+    """The data sets in `data` by the names of their shards, none of which is one of its inputs."""
+    from keypoints.data.shards import shard_paths
+    from keypoints.data.sources import parse_sets, set_name
+    from keypoints.system.atomic import keep_apart
+
+    packed: dict[str, str] = {}
     for source, share in parse_sets(data):
         name = set_name(source)
         if share != 1:
@@ -56,25 +82,7 @@ def pack(
         if name in packed:
             raise InputError(f"--data={data}: two data sets have the name {name}; rename a folder")
         packed[name] = source
-        inputs = [path for split in splits for path in shard_paths(source, split)]
-        outputs = [("--output", folder / f"{name}-{split}.tar") for split in splits]
+        inputs = [path for split in SPLITS for path in shard_paths(source, split)]
+        outputs = [("--output", folder / f"{name}-{split}.tar") for split in SPLITS]
         keep_apart(inputs, outputs)
-    options: dict[str, Any] = {"labels": labels, "splits": splits, "archive": archive}
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    # All shards or none: they are moved to their folder when the last one is written.
-    with tempfile.TemporaryDirectory(prefix=".pack-", dir=folder.parent) as new:
-        for name, source in packed.items():
-            for split in splits:
-                records = load_set(source, split, data_dir=data_dir, **options)
-                path = Path(new) / f"{name}-{split}.tar"
-                write_shard(path, records, resolution=resolution, quality=quality)
-                size = path.stat().st_size / 1e6
-                print(
-                    f"{folder / path.name}: {count_of(len(records), 'face')}, {size:.1f} MB",
-                    flush=True,
-                )
-        folder.mkdir(exist_ok=True)
-        for path in Path(new).iterdir():
-            path.replace(folder / path.name)
-    sets = [f"shards:{folder / name}-{{split}}.tar" for name in packed]
-    print(f"done: {shlex.quote('--data=' + '+'.join(sets))}")
+    return packed

@@ -11,8 +11,8 @@ from tests.faces import write_folder
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"quality": 0}, "--quality=0: 1 to 100"),
-        ({"resolution": 8}, "--resolution=8: 16 to 1024"),
+        ({"quality": 0}, "--quality=0: a whole number from 1 to 100"),
+        ({"resolution": 8}, "--resolution=8: a whole number from 16 to 1024"),
         ({"output": "taken"}, "--output=taken is a file; a folder"),
         ({"data": "folder:nowhere"}, "nowhere: no such folder"),
         ({"labels": "mine"}, "labels=mine: one of corrected, published"),

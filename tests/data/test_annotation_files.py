@@ -220,3 +220,50 @@ def test_a_picture_file_beyond_the_limit_is_not_read(tmp_path):
     (face,) = read_annotations(tmp_path).faces
     with pytest.raises(InputError, match=r"a\.png: a picture file of more than 500 MB"):
         face.read()
+
+
+def named_by(name: str) -> dict[str, str | bytes]:
+    """Annotation files of each kind whose picture is called `name`."""
+    quoted = json.dumps(name)
+    flat = " ".join(["3", "4"] * 98)
+    points = "<part name='0' x='1' y='2'/><part name='1' x='3' y='4'/>"
+    skeleton = "<points label='0' points='1,2'/><points label='1' points='3,4'/>"
+    point = '{"original_width": 9, "original_height": 8, "value": {"x": %d, "y": 2, %s}}'
+    labels = [point % (i, f'"keypointlabels": ["{i}"]') for i in range(2)]
+    return {
+        "a.csv": f'"{name}",1,2,3,4\n',
+        "dlc.csv": f'scorer,M,M,M,M\nbodyparts,a,a,b,b\ncoords,x,y,x,y\n"{name}",1,2,3,4\n',
+        "a.xml": f"<dataset><image file='{name}'><box>{points}</box></image></dataset>",
+        "cvat.xml": f"<annotations><image name='{name}'><skeleton>{skeleton}</skeleton></image>"
+        "</annotations>",
+        "coco.json": f'{{"images": [{{"id": 1, "file_name": {quoted}}}], "annotations": '
+        '[{"image_id": 1, "keypoints": [1, 2, 2, 3, 4, 2]}]}',
+        "tasks.json": f'[{{"data": {{"image": {quoted}}}, "annotations": [{{"result": '
+        f"[{', '.join(labels)}]}}]}}]",
+        "list.txt": f"{flat} {name}\n",
+    }
+
+
+@pytest.mark.parametrize("file", named_by(""))
+@pytest.mark.parametrize("name", ["../secret.png", "x/../../secret.png", "C:secret.png", "a\0.png"])
+def test_no_format_leads_out_of_the_folder(tmp_path, file, name):
+    if ("\0" in name and file.endswith(".xml")) or ("C:" in name and file == "tasks.json"):
+        return  # no XML, and an address of the scheme C, whose path stays inside
+    (tmp_path / "mine").mkdir()
+    picture(tmp_path / "secret.png")
+    (tmp_path / "mine" / file).write_text(named_by(name)[file])
+    found = read_annotations(tmp_path / "mine")
+    assert found.faces == [] and len(found.problems) == 1
+    assert found.problems[0].startswith(file)
+
+
+@pytest.mark.parametrize("file", named_by(""))
+def test_names_that_no_file_can_have_are_errors_of_their_picture(tmp_path, file):
+    """Too long a name, and half of a character, which JSON can hold."""
+    for name in ("x" * 3000 + ".png", "\ud800.png"):
+        if name.startswith("\ud800") and not file.endswith(".json"):
+            continue
+        (tmp_path / file).write_text(named_by(name)[file])
+        (face,) = read_annotations(tmp_path).faces
+        with pytest.raises(InputError, match=r"^('|x)"):
+            face.read()
