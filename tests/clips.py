@@ -1,6 +1,6 @@
 """Video files made for tests: any times, colours, tracks and damage."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -8,7 +8,7 @@ from typing import Any
 import av
 import numpy as np
 
-from keypoints.media import videos
+from keypoints.media import video_writer, videos
 
 WIDTH, HEIGHT = 64, 48
 MILLISECOND = Fraction(1, 1000)
@@ -127,6 +127,19 @@ def _text_packet(stream: Any) -> Any:
     packet.pts = packet.dts = 200
     packet.duration, packet.time_base, packet.stream = 300, MILLISECOND, stream
     return packet
+
+
+def rewrite(
+    source: Path | str,
+    target: Path,
+    paint: Callable[[np.ndarray], np.ndarray] = lambda image: image,
+    **options: Any,
+) -> list[str]:
+    """Write the frames of `source` after `paint` to `target`; returns what is said of it."""
+    with video_writer.rewriting(source, target, **options) as frames:
+        for _, image in frames:
+            frames.write(paint(image))
+    return frames.notes
 
 
 def remux(source: Path, target: Path, **options: str) -> Path:

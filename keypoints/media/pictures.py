@@ -135,7 +135,8 @@ class Picture:
         with self._damage_named():
             self._file = _open(data)
             self.format: str = self._file.format or ""
-            total = int(getattr(self._file, "n_frames", 1))
+            # The layers of PSD are in its picture.
+            total = 1 if self.format == "PSD" else int(getattr(self._file, "n_frames", 1))
             several = {format.name for format in formats.PICTURES.values() if format.several}
             self.count = total if self.format in several else 1  # frames or pages
             self._limit()

@@ -7,17 +7,10 @@ import numpy as np
 import pytest
 
 from keypoints.errors import InputError
-from keypoints.media import display, video_writer, videos
-from tests.clips import bar, write_clip
+from keypoints.media import display, videos
+from tests.clips import bar, rewrite, write_clip
 
 FRAME = Fraction(1, 25)
-
-
-def rewrite(source, target):
-    with video_writer.rewriting(source, target) as frames:
-        for _, image in frames:
-            frames.write(image)
-    return frames.notes
 
 
 def comb(number):

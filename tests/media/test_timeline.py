@@ -6,8 +6,8 @@ import av
 import numpy as np
 import pytest
 
-from keypoints.media import video_writer, videos
-from tests.clips import bar, bar_widths, write_clip
+from keypoints.media import videos
+from tests.clips import bar, bar_widths, rewrite, write_clip
 
 FRAME = Fraction(1, 25)
 CODECS = {".ts": ("libx264", "aac"), ".m2ts": ("libx264", "ac3"), ".mpg": ("mpeg2video", "mp2")}
@@ -26,13 +26,6 @@ def part(path, *, start, sound, count=25):
 def joined(path, *parts):
     path.write_bytes(b"".join(part.read_bytes() for part in parts))
     return path
-
-
-def rewrite(source, target):
-    with video_writer.rewriting(source, target) as frames:
-        for _, image in frames:
-            frames.write(image)
-    return frames.notes
 
 
 @pytest.mark.parametrize("suffix", list(CODECS))

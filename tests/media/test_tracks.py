@@ -5,16 +5,9 @@ import numpy as np
 import pytest
 
 from keypoints.media import video_writer, videos
-from tests.clips import MILLISECOND, bar, write_clip
+from tests.clips import MILLISECOND, bar, rewrite, write_clip
 
 BARS = [bar(k) for k in range(9)]
-
-
-def rewrite(source, target, **options):
-    with video_writer.rewriting(source, target, **options) as frames:
-        for _, image in frames:
-            frames.write(image)
-    return frames.notes
 
 
 def renamed(path, before, after):

@@ -14,19 +14,12 @@ import pytest
 
 from keypoints.errors import InputError
 from keypoints.media import colours, formats, video_writer, videos
-from tests.clips import HEIGHT, MILLISECOND, WIDTH, bar, bar_widths, damage, write_clip
+from tests.clips import HEIGHT, MILLISECOND, WIDTH, bar, bar_widths, damage, rewrite, write_clip
 
 ROOT = Path(__file__).parents[2]
 COUNT = 9
 BARS = [bar(k) for k in range(COUNT)]
 WIDTHS = [4 * (k + 1) for k in range(COUNT)]
-
-
-def rewrite(source, target, paint=lambda image: image, **options) -> list[str]:
-    with video_writer.rewriting(source, target, **options) as frames:
-        for _, image in frames:
-            frames.write(paint(image))
-    return frames.notes
 
 
 def times(path) -> list[float]:
@@ -459,7 +452,7 @@ def test_a_folder_that_is_not_there_is_named(tmp_path):
 FULL = """
 import resource, signal, sys
 from pathlib import Path
-from tests.media.test_videos import rewrite
+from tests.clips import rewrite
 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
 resource.setrlimit(resource.RLIMIT_FSIZE, (1000, 1000))
 try:
@@ -522,7 +515,7 @@ def test_memory_stays_flat(tmp_path):
     long = write_clip(tmp_path / "long.mp4", [*noise] * 80, sound_seconds=80, **fast)
     script = (
         "import sys, resource\nfrom pathlib import Path\n"
-        "from tests.media.test_videos import rewrite\n"
+        "from tests.clips import rewrite\n"
         "rewrite(Path(sys.argv[1]), Path(sys.argv[2]))\n"
         "print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)"
     )
