@@ -16,8 +16,11 @@ from keypoints.media.pictures import MAX_PIXELS
 class Display:
     """The display of a picture track, as its first frame has it."""
 
-    def __init__(self, frame: Any, stream: Any):
-        """Raises InputError for frames of more than `MAX_PIXELS`."""
+    def __init__(self, frame: Any, decoder: Any, aspect: Fraction | None):
+        """`decoder`: the codec context that gave `frame`; `aspect`: of its pixels, by the file.
+
+        Raises InputError for frames of more than `MAX_PIXELS`.
+        """
         from av.video.reformatter import VideoReformatter
 
         self.changes: list[str] = []  # what is displayed in another way than it is stored
@@ -31,13 +34,13 @@ class Display:
             len(parts) > 1 and frame.format.chroma_width(64) == frame.format.chroma_height(64) == 64
         )
         self.stored = (frame.width, frame.height)
-        self.aspect = stream.sample_aspect_ratio or Fraction(1)  # width of a pixel to height
+        self.aspect = aspect or Fraction(1)  # width of a pixel to height
         self.square = self._square(frame)  # in square pixels, not yet turned
         sides = [side for side in frame.side_data if side.type.name == "DISPLAYMATRIX"]
         self.orientation = of_display_matrix(bytes(sides[0])) if sides else Orientation()
         self.size = self.square[::-1] if self.orientation.transposed else self.square
-        self._context = stream.codec_context
-        self._first_aspect = self._context.sample_aspect_ratio
+        self._decoder = decoder
+        self._first_aspect = decoder.sample_aspect_ratio
         self._reformatter = VideoReformatter()
         self._tone_mapper: ToneMapper | None = None
 
@@ -48,7 +51,7 @@ class Display:
         """
         import av
 
-        now, first = self._context.sample_aspect_ratio, self._first_aspect
+        now, first = self._decoder.sample_aspect_ratio, self._first_aspect
         square = self._square(frame, now / first if now and first else Fraction(1))
         try:
             image = self._colours(frame, square)

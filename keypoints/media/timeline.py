@@ -30,15 +30,15 @@ class Timeline:
         from av.format import Flags
 
         self.joins: list[float] = []  # starts of later segments, in seconds
-        self._broadcast = bool(container.format.flags & Flags.ts_discont.value)
-        start = Fraction(container.start_time or 0, 1_000_000) if self._broadcast else Fraction(0)
+        self.broadcast = bool(container.format.flags & Flags.ts_discont.value)
+        start = Fraction(container.start_time or 0, 1_000_000) if self.broadcast else Fraction(0)
         self.start = start
         self._shifts = [-start]  # seconds that are added, by segment
         self._tracks: dict[int, _Track] = {}
 
     def place(self, packet: Any) -> None:
         """Change the times of the next packet of the file."""
-        if not self._broadcast:
+        if not self.broadcast:
             return
         index = packet.stream.index
         track = self._tracks.setdefault(index, _Track(len(self._shifts) - 1))

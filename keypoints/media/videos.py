@@ -98,8 +98,11 @@ class Reading:
         if first is None:
             raise InputError(f"{name}: not a video that can be decoded")
         self._first = first
+        aspect = self.stream.sample_aspect_ratio
+        if self.timeline.broadcast:  # the stream has that of any part that was looked at
+            aspect = self._decoder.sample_aspect_ratio or aspect
         with self._named():
-            self.display = Display(first, self.stream)
+            self.display = Display(first, self._decoder, aspect)
         rate = _rate(self.stream, name)
         count = round((self.stream.duration or 0) * self.tick * Fraction(rate))
         self.video = Video(*self.display.size, rate, count or self.stream.frames)

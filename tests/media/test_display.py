@@ -100,6 +100,27 @@ def test_frames_of_another_size_keep_their_shape(tmp_path, suffix, sizes):
     )
 
 
+@pytest.mark.parametrize(("suffix", "codec"), [(".ts", "libx264"), (".ts", "mpeg2video"),
+                                               (".mpg", "mpeg2video")])  # fmt: skip
+def test_a_change_of_the_pixel_aspect_keeps_the_shape(tmp_path, suffix, codec):
+    """As broadcasts do between 4:3 and 16:9: 128 x 96 pixels are shown 128, then 171 wide."""
+    data = b""
+    for aspect in (Fraction(1), Fraction(4, 3)):
+        clip = write_clip(
+            tmp_path / f"part{suffix}", [disc(128, 96)] * 6, codec=codec, tick=FRAME, rate=25,
+            times=list(range(6)), aspect=aspect, options={"bf": "0"},
+        )  # fmt: skip
+        data += clip.read_bytes()
+    (tmp_path / f"whole{suffix}").write_bytes(data)
+    frames = [image for _, image in videos.read_frames(tmp_path / f"whole{suffix}")]
+    assert len(frames) == 12
+    for image, width, height in ((frames[1], 32, 32), (frames[10], 32, 24)):
+        assert image.shape == (96, 128, 3)  # the disc, 32 x 4/3 wide, is scaled by 3/4
+        bright = image[..., 1] > 140
+        assert bright.any(axis=0).sum() == pytest.approx(width, abs=2)
+        assert bright.any(axis=1).sum() == pytest.approx(height, abs=2)
+
+
 def test_fitted_by_hand():
     image = np.full((2, 4, 3), 200, np.uint8)
     found = display.fitted(image, 6, 6)
