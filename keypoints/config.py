@@ -151,7 +151,8 @@ class Config:
     )
     precision: str = _option(
         "auto",
-        "precision of the layers; auto: mixed_bfloat16 on GPUs with bfloat16 units, else float32",
+        "precision of the layers; auto: mixed_bfloat16 where the device has units for it and the "
+        "backend uses them, else float32",
         choices=("auto", "float32", "mixed_bfloat16"),
     )
     kernels: str = _option(

@@ -6,12 +6,12 @@ import sys
 import time
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict, dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from keypoints.models import runs
+from keypoints.system.processor import has_units, processor_info
 
 
 @dataclass(frozen=True)
@@ -77,14 +77,8 @@ def peak_memory() -> float:
 def environment() -> dict[str, Any]:
     """`runs.environment` with the processor name, its vector extensions and the current load."""
     facts = runs.environment()
-    try:
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
-    except OSError:
-        lines = []
-    info = dict(line.replace("\t", "").split(": ", 1) for line in lines if ": " in line)
-    units = [unit for unit in ("avx2", "avx512f", "avx512_bf16", "amx_bf16")
-             if unit in info.get("flags", "").split()]  # fmt: skip
-    name = info.get("model name", platform.processor() or "unknown processor")
+    units = [u for u in ("avx2", "avx512f", "avx512_bf16", "amx_bf16") if has_units(u)]
+    name = processor_info().get("model name", platform.processor() or "unknown processor")
     facts["machine"] = (
         f"{name}, {facts['machine']}, {' '.join(units) or 'vector extensions unknown'}"
     )

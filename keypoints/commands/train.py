@@ -133,11 +133,13 @@ def show_start(
     count = sum(len(records) for records in validation)
     print(f"{folder}: {len(training)} pictures to train on, {count} to validate on")
     print(f"{', '.join(devices.names())}; {config.precision}, batch size {config.batch_size}")
+    if hint := devices.hint():
+        print(hint)
     if training.markup.pairs is None and any(stage.flip for stage in config.stage_configs()):
         print(f"the markup {training.markup.name} has no mirror pairs: nothing is flipped")
     for stage in config.stage_configs():
         steps = epoch_steps(training, stage)
-        if steps * (1 - stage.ema) < 1:
+        if 0 < steps * (1 - stage.ema) < 1:
             print(
                 f"warning: an epoch has {steps} steps, and ema={stage.ema:g} averages the weights "
                 f"over {1 / (1 - stage.ema):.0f}: the result will be near the start; give a lower "

@@ -62,15 +62,8 @@ def evaluation_pipeline(
 
 
 def epoch_steps(records: Records, config: Config) -> int:
-    """Training steps in an epoch of `config`; raises InputError if there is none."""
-    batch_size = resolved(config).batch_size
-    steps = max(records.epoch_size // batch_size, config.epoch_steps)
-    if not steps:
-        raise InputError(
-            f"{records.name} has {records.epoch_size} pictures an epoch, fewer than "
-            f"batch_size={batch_size}"
-        )
-    return steps
+    """Training steps in an epoch of `config`; 0 if it has fewer pictures than a batch."""
+    return max(records.epoch_size // resolved(config).batch_size, config.epoch_steps)
 
 
 class Epoch:
@@ -78,12 +71,19 @@ class Epoch:
 
     A function of (config.seed, epoch) and the records alone. Where these have fewer pictures than
     `config.epoch_steps` batches, each is shown several times, with an augmentation of its own.
-    Nothing is flipped where the markup has no mirror pairs.
+    Nothing is flipped where the markup has no mirror pairs. Raises InputError for an epoch without
+    a step.
     """
 
     def __init__(self, records: Records, config: Config, epoch: int):
         self.batch_size = resolved(config).batch_size
-        count = max(records.epoch_size, epoch_steps(records, config) * self.batch_size)
+        steps = epoch_steps(records, config)
+        if not steps:
+            raise InputError(
+                f"{records.name} has {records.epoch_size} pictures an epoch, fewer than "
+                f"batch_size={self.batch_size}"
+            )
+        count = max(records.epoch_size, steps * self.batch_size)
         rng = np.random.default_rng((config.seed, epoch, 1))
         self.order = rng.permutation(count)
         # Systematic sampling: a face of repeats 2.5 is shown twice or three times.

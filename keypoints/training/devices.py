@@ -7,6 +7,7 @@ import keras
 from keypoints import config as configs
 from keypoints.config import Config
 from keypoints.errors import InputError
+from keypoints.system.processor import has_units
 
 GPU_BATCH = 64
 BFLOAT16_SINCE = 8.0  # compute capability of the first NVIDIA GPUs with bfloat16 units, Ampere
@@ -14,12 +15,31 @@ BFLOAT16_SINCE = 8.0  # compute capability of the first NVIDIA GPUs with bfloat1
 
 def resolve(config: Config) -> Config:
     """`config` with the precision and batch size for the device in use, where it sets none."""
-    return configs.resolved(config, **defaults(_jax_devices()[0] if _on_jax() else None))
+    found = defaults(_jax_devices()[0]) if _on_jax() else {}
+    if uses_amx():
+        found = {"precision": "mixed_bfloat16"}
+    return configs.resolved(config, **found)
+
+
+def uses_amx() -> bool:
+    """Whether Keras runs on TensorFlow on a CPU with matrix units for bfloat16, which it uses.
+
+    On such a processor mixed_bfloat16 trains faster than float32, on others slower.
+    """
+    return keras.backend.backend() == "tensorflow" and not _has_gpu() and has_units("amx_bf16")
+
+
+def hint() -> str:
+    """What another backend would bring on this device, in a line; "" if nothing is known."""
+    if not _on_jax() or _has_gpu():
+        return ""
+    gain = "2.4 times as fast, in mixed_bfloat16" if has_units("amx_bf16") else "1.5 times as fast"
+    return f"on a CPU like this, training with KERAS_BACKEND=tensorflow is about {gain}"
 
 
 def defaults(device: Any) -> dict[str, Any]:
-    """Precision and batch size for a device of JAX; None is another backend's."""
-    if device is None or device.platform != "gpu":
+    """Precision and batch size for a device of JAX."""
+    if device.platform != "gpu":
         return {}
     try:
         modern = float(device.compute_capability) >= BFLOAT16_SINCE

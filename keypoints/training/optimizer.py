@@ -35,7 +35,7 @@ def compiled_model(config: Config, training: Records) -> keras.Model:
         model = use_cpu_kernels(model)
     take_weights(model, config, training.markup, mean_face)
     model = runs.flattened(model)
-    steps = epoch_steps(training, config)
+    steps = max(epoch_steps(training, config), 1)
     options = {
         "learning_rate": LearningRate(config, steps),
         "global_clipnorm": config.clip_norm or None,

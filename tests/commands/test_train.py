@@ -214,7 +214,7 @@ def test_webcam_without_a_window_writes_what_was_asked_for(run, tmp_path):
             "neither a run folder nor an export",
         ),
         ("tools.train smok", "did you mean 'smoke'"),
-        ("tools.train smoke --epochs=0", "epochs=0: at least 1"),
+        ("tools.train smoke --epochs=0", "epochs=0: a whole number of at least 1 is expected"),
         ("tools.train smoke --preview=some", "--preview=some"),
         ("tools.train smoke --data=folder:/no/such", "no such folder"),
         (

@@ -18,7 +18,6 @@ def device(platform: str, **facts) -> SimpleNamespace:
 @pytest.mark.parametrize(
     ("of", "expected"),
     [
-        (None, {}),
         (device("cpu"), {}),
         (device("gpu", device_kind="NVIDIA H100", compute_capability="9.0"), GPU),
         (device("gpu", device_kind="NVIDIA RTX PRO", compute_capability="12.0"), GPU),
@@ -48,6 +47,23 @@ def test_what_is_set_stands_and_the_rest_is_for_the_device(monkeypatch):
     first, second = resolve(Config(precision="float32", stages=stages)).stage_configs()
     assert (first.precision, first.batch_size) == ("float32", 8)
     assert (second.precision, second.batch_size) == ("mixed_bfloat16", 64)
+
+
+def test_bfloat16_on_a_cpu_needs_its_units_and_a_backend_that_uses_them(monkeypatch):
+    monkeypatch.setattr(devices, "_has_gpu", lambda: False)
+    found = {}
+    for backend in ("tensorflow", "jax"):
+        for units in (("amx_bf16",), ("avx512_bf16",)):
+            monkeypatch.setattr(devices.keras.backend, "backend", lambda name=backend: name)
+            monkeypatch.setattr(devices, "has_units", lambda name, units=units: name in units)
+            cpu = device("cpu")
+            monkeypatch.setattr(devices, "_jax_devices", lambda cpu=cpu: [cpu])
+            found[backend, units[0]] = resolve(Config()).precision, devices.hint()
+    assert found["tensorflow", "amx_bf16"] == ("mixed_bfloat16", "")
+    assert found["tensorflow", "avx512_bf16"] == ("float32", "")
+    assert found["jax", "amx_bf16"][0] == found["jax", "avx512_bf16"][0] == "float32"
+    assert "KERAS_BACKEND=tensorflow" in found["jax", "amx_bf16"][1]
+    assert "mixed_bfloat16" not in found["jax", "avx512_bf16"][1]
 
 
 def test_without_a_gpu():
