@@ -154,7 +154,9 @@ def read_annotations(folder: Path, *, passed_over: tuple[str, ...] = ()) -> Anno
         break
     else:
         kinds = ", ".join(formats.SUFFIXES[:-1]) + f" or {formats.SUFFIXES[-1]}"
-        raise InputError(f"data=folder:{folder}: no annotations in it: {kinds} files")
+        other = [path.name for path in files if path.suffix.lower() == ".csv"]
+        hint = f"; no row of {other[0]} begins with the name of a picture" if other else ""
+        raise InputError(f"data=folder:{folder}: no annotations in it: {kinds} files{hint}")
     found.faces.sort(key=lambda face: PurePosixPath(face.name))
     return found
 

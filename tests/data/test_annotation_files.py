@@ -213,6 +213,17 @@ def test_readme_files_and_other_json_are_no_annotations(tmp_path):
         read_annotations(tmp_path)
 
 
+def test_tables_that_name_no_pictures_are_no_annotations(tmp_path):
+    """Lists of pairs and of outlines beside the points."""
+    (tmp_path / "pairs.csv").write_text("0,1\n3,4\n")
+    (tmp_path / "outlines.csv").write_text("closed,0,1,2\nopen,3,4\n")
+    with pytest.raises(InputError, match=r"no row of outlines\.csv begins with the name of a pict"):
+        read_annotations(tmp_path)
+    (tmp_path / "points.csv").write_text(csv_row("a.png", 2))
+    found = read_annotations(tmp_path)
+    assert len(found.faces) == 1 and found.problems == []
+
+
 def test_a_picture_file_beyond_the_limit_is_not_read(tmp_path):
     with open(tmp_path / "a.png", "wb") as file:
         file.truncate(600_000_000)

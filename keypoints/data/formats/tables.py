@@ -42,6 +42,18 @@ def parse(data: bytes, file: str) -> Annotations:
     return _rows(rows, file)
 
 
+def names_pictures(data: bytes) -> bool:
+    """Whether a CSV file can hold annotations: a row begins with the name of a picture.
+
+    True for a file without rows, that of DeepLabCut, and one that cannot be read.
+    """
+    try:
+        rows = [row for row in read_cells(data, are_points) if any(row)]
+    except ValueError:
+        return True
+    return not rows or rows[0][0].lower() == "scorer" or any(is_picture(row[0]) for row in rows)
+
+
 def read_cells(data: bytes, fits: Callable[[int], bool]) -> list[list[str]]:
     """The rows of a CSV file, their cells without spaces around them.
 
