@@ -1,4 +1,4 @@
-"""68 face landmarks: data, training, evaluation, live use and export.
+"""Face landmarks: data, training, evaluation, live use and export.
 
 The public names below are loaded on first use, so that `import keypoints` is quick.
 """
@@ -7,54 +7,83 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from keypoints import geometry, landmarks, metrics
+    from keypoints import geometry, markup, metrics
     from keypoints.config import Config
+    from keypoints.crop import Crop
+    from keypoints.data.records import Records
     from keypoints.data.sources import load_records
+    from keypoints.errors import InputError
+    from keypoints.estimate import Estimate
     from keypoints.evaluation.models import evaluate_model
     from keypoints.evaluation.protocol import evaluate
     from keypoints.exports.writer import export
     from keypoints.filters import list_filters, load_filter
     from keypoints.inference.detectors import detect, load_detector
-    from keypoints.inference.predictor import Predictor
-    from keypoints.inference.tracking import Tracker
+    from keypoints.inference.predictor import Predictor, load_network
+    from keypoints.inference.tracking import Face, Tracker
+    from keypoints.markup import Markup, read_markup
+    from keypoints.network import Network
+    from keypoints.pose import Pose, estimate_pose
     from keypoints.training.loop import train
 
 __version__ = "0.2.0"
 __all__ = [
     "Config",
+    "Crop",
+    "Estimate",
+    "Face",
+    "InputError",
+    "Markup",
+    "Network",
+    "Pose",
     "Predictor",
+    "Records",
     "Tracker",
     "__version__",
     "detect",
+    "estimate_pose",
     "evaluate",
     "evaluate_model",
     "export",
     "geometry",
-    "landmarks",
     "list_filters",
     "load_detector",
     "load_filter",
+    "load_network",
     "load_records",
+    "markup",
     "metrics",
+    "read_markup",
     "train",
 ]
 
 # Where each public name that is not a module of the package comes from.
 _HOMES = {
     "Config": "keypoints.config",
+    "Crop": "keypoints.crop",
+    "Estimate": "keypoints.estimate",
+    "Face": "keypoints.inference.tracking",
+    "InputError": "keypoints.errors",
+    "Markup": "keypoints.markup",
+    "Network": "keypoints.network",
+    "Pose": "keypoints.pose",
     "Predictor": "keypoints.inference.predictor",
+    "Records": "keypoints.data.records",
     "Tracker": "keypoints.inference.tracking",
     "detect": "keypoints.inference.detectors",
+    "estimate_pose": "keypoints.pose",
     "evaluate": "keypoints.evaluation.protocol",
     "evaluate_model": "keypoints.evaluation.models",
     "export": "keypoints.exports.writer",
     "list_filters": "keypoints.filters",
     "load_detector": "keypoints.inference.detectors",
     "load_filter": "keypoints.filters",
+    "load_network": "keypoints.inference.predictor",
     "load_records": "keypoints.data.sources",
+    "read_markup": "keypoints.markup",
     "train": "keypoints.training.loop",
 }
-_MODULES = ("geometry", "landmarks", "metrics")
+_MODULES = ("geometry", "markup", "metrics")
 
 
 def __getattr__(name: str) -> Any:

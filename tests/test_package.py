@@ -252,3 +252,27 @@ def test_the_wheel_works_in_an_environment_of_its_own(built, tmp_path):
     picture = str(ROOT / "docs" / "astronaut.jpg")
     assert "1 face" in run("filter", picture, "--filter=crown", "--output=out.png")
     assert (tmp_path / "out.png").stat().st_size > 10_000
+
+
+def test_every_public_module_is_on_a_reference_page():
+    """Modules at the top have an entry of their own; a subpackage's page shows all of its."""
+    pages = sorted((ROOT / "docs" / "reference").glob("*.md"))
+    entries = {
+        line.removeprefix("::: ").strip()
+        for page in pages
+        for line in page.read_text().splitlines()
+        if line.startswith("::: ")
+    }
+    package = ROOT / "keypoints"
+    modules = {f"keypoints.{path.stem}" for path in package.glob("[a-z]*.py")}
+    rooms = {f"keypoints.{path.parent.name}" for path in package.glob("*/__init__.py")}
+    # Each command explains itself by --help.
+    assert entries == modules | rooms - {"keypoints.commands"}
+    navigation = (ROOT / "mkdocs.yml").read_text()
+    assert all(f"- reference/{page.name}" in navigation for page in pages)
+
+
+def test_every_public_name_is_in_the_reference():
+    text = (ROOT / "docs" / "reference" / "index.md").read_text()
+    missing = [name for name in keypoints.__all__ if f"[`{name}`]" not in text]
+    assert missing == ["__version__"]
