@@ -69,11 +69,12 @@ def measure_steps(
 
 def training_model(config: Config) -> Any:
     """A compiled model of `config`, as a run trains it, with a dummy mean face."""
-    from keypoints import landmarks
     from keypoints.data.records import make_records
+    from keypoints.markup import IBUG68
     from keypoints.training.loop import compiled_model
 
-    points = landmarks.MEAN_FACE * 150 + 112
+    assert IBUG68.mean is not None
+    points = IBUG68.mean * 150 + 112
     face = ("face.png", "", np.zeros((CROP, CROP, 3), np.uint8), points)
     return compiled_model(
         configs.replace(config, {"weights": "none"}), make_records("none", [face])

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from keypoints import expression
-from keypoints.landmarks import MEAN_FACE
+from keypoints.markup import IBUG68
 
 
 def face():
@@ -27,5 +27,5 @@ def test_size_place_and_rotation_do_not_matter():
 
 
 def test_the_mean_face_looks_and_is_silent():
-    assert 0.2 < expression.eye_opening(MEAN_FACE) < 0.35
-    assert expression.mouth_opening(MEAN_FACE) < 0.15
+    assert 0.2 < expression.eye_opening(IBUG68.mean) < 0.35
+    assert expression.mouth_opening(IBUG68.mean) < 0.15

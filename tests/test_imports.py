@@ -11,7 +11,7 @@ FILES = [
     for folder in ("keypoints", "experiments", "tools", "benchmarks")
     for p in (ROOT / folder).rglob("*.py")
 ]
-# What each subpackage may import of the others. The modules at the top of the package (landmarks,
+# What each subpackage may import of the others. The modules at the top of the package (markup,
 # geometry, errors, ..) are open to all of them and import no subpackage.
 SUBPACKAGES = {
     "synthetic": set(),

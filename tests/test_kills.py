@@ -11,11 +11,11 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 
-from keypoints import landmarks
 from keypoints.bulk import tables
 from keypoints.config import Config
 from keypoints.exports import writer
 from keypoints.inference.exported import MANIFEST
+from keypoints.markup import IBUG68
 from keypoints.media.pictures import encode_png
 from keypoints.models import runs
 from keypoints.models.network import build_model
@@ -55,7 +55,7 @@ def test_a_killed_export_leaves_no_half_an_export(tmp_path):
     run, output = tmp_path / "run", tmp_path / "export"
     config = Config(backbone="tiny", resolution=56)
     runs.start_run(run, config, {})
-    runs.write_weights(run / runs.BEST, build_model(config, landmarks.MEAN_FACE * 160 + 111.5))
+    runs.write_weights(run / runs.BEST, build_model(config, IBUG68.mean * 160 + 111.5))
     formats = list(writer.FORMATS) if kills.COUNT > 1 else ["weights"]  # which takes no child
     code = (
         "import sys; from pathlib import Path; import numpy as np\n"

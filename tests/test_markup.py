@@ -183,3 +183,40 @@ def test_files_and_names_that_are_not_there(tmp_path):
     (tmp_path / "markup.toml").write_bytes(b"#" * 2**21)
     with pytest.raises(InputError, match="bytes"):
         read_markup(tmp_path)
+
+
+def test_parts_and_outlines_of_ibug_cover_every_point_once():
+    parts = [i for name, part in IBUG68.parts.items() if name != "inner" for i in part]
+    assert parts == list(range(68)) and IBUG68.parts["eyes"] == tuple(range(36, 48))
+    drawn = [i for outline in IBUG68.outlines.values() for i in outline.points]
+    assert sorted(drawn) == list(range(68))
+    closed = {name for name, outline in IBUG68.outlines.items() if outline.closed}
+    assert closed == {"right_eye", "left_eye", "outer_lips", "inner_lips"}
+
+
+def test_mirror_of_ibug_swaps_sides_and_undoes_itself():
+    order = IBUG68.mirror
+    assert order[order].tolist() == list(range(68))
+    assert order[36] == 45 and order[40] == 47 and order[48] == 54 and order[0] == 16
+    middle = [8, 27, 28, 29, 30, 33, 51, 57, 62, 66]
+    assert [i for i in range(68) if order[i] == i] == middle
+
+
+def test_mean_face_of_ibug_is_upright_symmetric_and_fills_its_unit():
+    face = IBUG68.mean
+    mirrored = (face * [-1, 1])[IBUG68.mirror]
+    np.testing.assert_allclose(mirrored, face, atol=2e-3)
+    assert face[36, 0] < 0 < face[45, 0]  # its right eye is on the viewer's left
+    assert face[27, 1] < face[33, 1] < face[51, 1] < face[8, 1]
+    assert 0.9 < np.ptp(face, axis=0).max() <= 1.0
+
+
+def test_missing_points_are_guessed_in_arrays_of_any_order():
+    faces = np.tile(IBUG68.mean.astype(np.float64) * 80 + [70, 90], (2, 3, 1, 1))
+    faces += np.arange(6).reshape(2, 3, 1, 1)
+    gaps = faces.copy()
+    gaps[:, 1, 20:25] = np.nan
+    turned = np.moveaxis(np.ascontiguousarray(np.moveaxis(gaps, 0, 2)), 2, 0)
+    for given in (gaps, np.asfortranarray(gaps), turned, gaps[:, :, :, ::-1][:, :, :, ::-1]):
+        np.testing.assert_allclose(IBUG68.complete(given), faces, atol=1e-9)
+    assert np.isnan(gaps).any()

@@ -1,7 +1,8 @@
 import numpy as np
 import pytest
 
-from keypoints import landmarks, metrics
+from keypoints import metrics
+from keypoints.markup import IBUG68
 
 
 @pytest.fixture
@@ -66,16 +67,16 @@ def test_points_that_are_not_annotated_are_left_out(truth):
 
 def test_eyes_that_are_not_annotated_are_where_the_mean_face_has_them():
     turn = np.array([[0, 80], [-80, 0]])  # a quarter turn, 80 pixels a side
-    face = landmarks.MEAN_FACE @ turn + [200, 300]
+    face = IBUG68.mean @ turn + [200, 300]
     known = face.copy()
     known[36:48] = np.nan
-    np.testing.assert_allclose(landmarks.complete(known), face, atol=1e-3)
+    np.testing.assert_allclose(IBUG68.complete(known), face, atol=1e-3)
     np.testing.assert_allclose(
         metrics.inter_ocular(known[None]), metrics.inter_ocular(face[None]), rtol=1e-5
     )
     lonely = np.full((68, 2), np.nan)
     lonely[3] = 1
-    np.testing.assert_array_equal(landmarks.complete(lonely), lonely)
+    np.testing.assert_array_equal(IBUG68.complete(lonely), lonely)
 
 
 def test_auc_and_failures_by_hand():
@@ -115,7 +116,3 @@ def test_bootstrap_draws_people_not_pictures():
     assert high - low == pytest.approx(2 * 1.96 * np.std(values) / np.sqrt(40), rel=0.15)
     assert alone[1] - alone[0] < 0.3 * (high - low)
     assert (low, high) == metrics.bootstrap_interval(values, np.repeat(np.arange(40), 25))
-
-
-def test_report_parts_are_the_markups():
-    assert landmarks.REPORT_PARTS["eyes"] == slice(36, 48)

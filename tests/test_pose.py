@@ -10,7 +10,7 @@ import pytest
 
 from keypoints import pose
 from keypoints.head_shape import MEAN_SHAPE
-from keypoints.landmarks import MIRROR
+from keypoints.markup import IBUG68
 from keypoints.synthetic.shape import pose_head
 
 
@@ -48,7 +48,7 @@ def test_signs_in_the_picture():
 
 def test_mirrored_points_have_mirrored_angles():
     points = seen(30, 12, -20) + np.random.default_rng(0).normal(0, 0.5, (68, 2))
-    mirrored = (points * [-1, 1])[MIRROR]
+    mirrored = (points * [-1, 1])[IBUG68.mirror]
     here, there = pose.estimate_pose(points), pose.estimate_pose(mirrored)
     assert (there.yaw, there.pitch, there.roll) == pytest.approx(
         (-here.yaw, here.pitch, -here.roll), abs=1e-3

@@ -8,10 +8,11 @@ predicts faces that were labelled by hand with the same 68 points.
 
 import numpy as np
 
-from keypoints import landmarks, metrics
+from keypoints import metrics
 from keypoints.data.correction import Correction
 from keypoints.data.records import Records
 from keypoints.evaluation.protocol import predict_points
+from keypoints.markup import IBUG68
 from keypoints.network import Network
 
 
@@ -37,12 +38,13 @@ def fit_markup(annotated: np.ndarray, found: np.ndarray) -> np.ndarray:
     In the face's frame, whose x runs along the eyes, in inter-ocular distances. The median over
     faces, averaged with its mirror image, so that an offset of the hand labels is left out.
     """
-    whole = landmarks.complete(annotated)
-    right, left = (whole[:, corner] for corner in landmarks.OUTER_EYE_CORNERS)
+    whole = IBUG68.complete(annotated)
+    corners = (IBUG68.roles[f"{side}_eye_corner"][0] for side in ("right", "left"))
+    right, left = (whole[:, corner] for corner in corners)
     x, y = ((left - right) / np.square(left - right).sum(axis=1, keepdims=True)).T
     to_face = np.stack([np.stack([x, -y], -1), np.stack([y, x], -1)], axis=1)  # (n, 2, 2)
     middle = np.nanmedian((found - annotated) @ to_face, axis=0)
-    return (middle + middle[landmarks.MIRROR] * [-1, 1]) / 2
+    return (middle + middle[IBUG68.mirror] * [-1, 1]) / 2
 
 
 def fit(networks: list[Network], records: Records, reference: Records) -> Correction:

@@ -12,8 +12,8 @@ from pathlib import Path
 
 import numpy as np
 
-from keypoints import landmarks
 from keypoints.benchmarks.timings import Timing, timing
+from keypoints.markup import IBUG68
 from keypoints.media.pictures import encode_png
 
 COUNTS = (1_000, 10_000)  # pictures
@@ -48,7 +48,8 @@ def write_pictures(folder: Path, count: int) -> Path:
     for number in range(count):
         name = f"{number:06d}.png"
         (folder / name).write_bytes(data)
-        points = landmarks.MEAN_FACE * SIDE * 0.6 + SIDE / 2 + rng.normal(0, 0.3, (68, 2))
+        assert IBUG68.mean is not None
+        points = IBUG68.mean * SIDE * 0.6 + SIDE / 2 + rng.normal(0, 0.3, (68, 2))
         lines.append(",".join([name, *(f"{value:.2f}" for value in points.ravel())]))
     (folder / "points.csv").write_text("\n".join(lines) + "\n")
     return folder

@@ -9,7 +9,7 @@ import numpy as np
 from keypoints.checks import Table, shown, toml_table
 from keypoints.errors import InputError
 from keypoints.filters.warp import FITS, pyramid, triangulate
-from keypoints.landmarks import COUNT
+from keypoints.markup import IBUG68
 from keypoints.system.paths import stays_inside
 
 FILE = "filter.toml"
@@ -126,7 +126,7 @@ def _read_layer(folder: Path, table: Table) -> tuple[float, Layer]:
         layer = _read_sticker(folder, table)
     elif kind == "bulge":
         layer = Bulge(
-            points=table.indices("points", COUNT),
+            points=table.indices("points", IBUG68.count),
             radius=table.number("radius", low=0.01, high=2),
             strength=table.number("strength", low=0, high=0.9),
         )
@@ -155,7 +155,7 @@ def _read_sticker(folder: Path, table: Table) -> Sticker:
     fit = table.one_of("fit", list(FITS), "similarity")
     anchors = []
     for anchor in table.tables("anchors", "anchor", most=MAX_ANCHORS):
-        points = anchor.indices("points", COUNT)
+        points = anchor.indices("points", IBUG68.count)
         offset = np.array(
             anchor.numbers("offset", 3, default=(0, 0, 0), low=-MAX_NUMBER, high=MAX_NUMBER)
         )

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from keypoints import estimate, geometry, head_shape, landmarks, markup, pose, pretrained
+from keypoints import estimate, geometry, head_shape, pose, pretrained
 from keypoints.filters import FOLDER, effects, head, list_filters, loose_pupil
 from keypoints.filters.engine import HOLD
 from keypoints.filters.policy import PROTECTED
@@ -23,6 +23,7 @@ from keypoints.inference import (
     tracking,
     upright,
 )
+from keypoints.markup import IBUG68
 from keypoints.media import landmark_csv, overlay
 
 MODEL = "pretrained-small"
@@ -33,11 +34,11 @@ def constants() -> dict[str, Any]:
     crop = json.loads((pretrained.NAMES[MODEL] / "manifest.json").read_text())["crop"]
     values = {
         "landmarks": {
-            "count": landmarks.COUNT,
-            "outlines": list(landmarks.OUTLINES.values()),
-            "mouth": _span(landmarks.REPORT_PARTS["mouth"]),
-            "eyes": _span(landmarks.REPORT_PARTS["eyes"]),
-            "jaw": _span(landmarks.PARTS["jaw"]),
+            "count": IBUG68.count,
+            "outlines": list(IBUG68.outlines.values()),
+            "mouth": _span(IBUG68.parts["mouth"]),
+            "eyes": _span(IBUG68.parts["eyes"]),
+            "jaw": _span(IBUG68.parts["jaw"]),
         },
         "crop": {"size": geometry.CROP, "scale": crop["scale"], "batch": predictor.BATCH},
         "upright": {"tilt_kept": upright.TILT_KEPT},
@@ -83,7 +84,7 @@ def constants() -> dict[str, Any]:
             "rotation_gain": smoothing.ROTATION_GAIN,
         },
         "pose": {
-            "rigid": list(markup.IBUG68.roles["rigid"]),
+            "rigid": list(IBUG68.roles["rigid"]),
             "flat": pose.FLAT,
             "smallest": pose.SMALLEST,
             "farthest": pose.FARTHEST,
@@ -91,7 +92,7 @@ def constants() -> dict[str, Any]:
             "precision": pose.PRECISION,
         },
         "head": {
-            "mean_shape": markup.IBUG68.shape,
+            "mean_shape": IBUG68.shape,
             "forehead": head_shape.FOREHEAD,
             "upper_face": head.UPPER_FACE,
             "distance": head.DISTANCE,
@@ -110,7 +111,7 @@ def constants() -> dict[str, Any]:
             "axis_width": overlay.AXIS_WIDTH,
             "colour": overlay.TRUTH,
         },
-        "csv": {"columns": landmark_csv.columns(markup.IBUG68)},
+        "csv": {"columns": landmark_csv.columns(IBUG68)},
         "hold": HOLD,
         "hiding": {
             "smallest_block": effects.SMALLEST_BLOCK,
@@ -127,7 +128,7 @@ def constants() -> dict[str, Any]:
 def _openings() -> dict[str, Any]:
     """Pairs of points whose distances tell how far eyes and mouth are open; the ends first."""
     right, left, mouth = (
-        np.reshape(markup.IBUG68.roles[role], (-1, 2)).tolist()
+        np.reshape(IBUG68.roles[role], (-1, 2)).tolist()
         for role in ("right_eye_opening", "left_eye_opening", "mouth_opening")
     )
     return {"eyes": [right, left], "mouth": mouth}
@@ -151,8 +152,10 @@ def _layer(name: str, layer: Layer) -> dict[str, Any]:
     return values
 
 
-def _span(part: slice) -> list[int]:
-    return [part.start, part.stop]
+def _span(part: tuple[int, ...]) -> list[int]:
+    """Start and end of points that follow each other."""
+    assert part == tuple(range(part[0], part[-1] + 1))
+    return [part[0], part[-1] + 1]
 
 
 def _plain(value: Any) -> Any:

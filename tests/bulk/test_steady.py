@@ -7,7 +7,6 @@ from keypoints.bulk.work import _draw_filter
 from keypoints.estimate import Estimate
 from keypoints.filters import load_filter
 from keypoints.inference.smoothing import two_sided
-from keypoints.landmarks import MEAN_FACE
 from keypoints.markup import IBUG68
 from keypoints.media import pictures
 
@@ -17,8 +16,8 @@ TIMES = np.arange(40) / 30
 def faces(seed=0):
     """Points `(40, 2, 68, 2)` of two faces that drift, with noise; their order changes."""
     rng = np.random.default_rng(seed)
-    paths = [MEAN_FACE * 80 + [100 + 20 * t, 90] for t in TIMES]
-    others = [MEAN_FACE * 60 + [300 - 15 * t, 120] for t in TIMES]
+    paths = [IBUG68.mean * 80 + [100 + 20 * t, 90] for t in TIMES]
+    others = [IBUG68.mean * 60 + [300 - 15 * t, 120] for t in TIMES]
     both = np.stack([paths, others], axis=1) + rng.normal(0, 0.7, (40, 2, 68, 2))
     both[1::2] = both[1::2, ::-1]
     return both.astype(np.float32)
@@ -72,7 +71,9 @@ def test_blur_covers_boxes_in_which_no_points_are_trusted(tmp_path):
 
     rng = np.random.default_rng(0)
     image = rng.integers(0, 256, (200, 300, 3), dtype=np.uint8)
-    points = np.stack([MEAN_FACE * 60 + [70, 90], MEAN_FACE * 3 + [280, 190]]).astype(np.float32)
+    points = np.stack([IBUG68.mean * 60 + [70, 90], IBUG68.mean * 3 + [280, 190]]).astype(
+        np.float32
+    )
     boxes = np.array([[40.0, 60, 60, 60], [200, 60, 50, 50]])
     _draw_filter(
         load_filter("blur"), Store(), "u", 0, image, points, np.array([0.9, 0.1]), boxes

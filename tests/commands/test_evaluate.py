@@ -9,12 +9,13 @@ import numpy as np
 import pytest
 
 from keypoints import config as configs
-from keypoints import geometry, landmarks
+from keypoints import geometry
 from keypoints.commands.evaluate import evaluate
 from keypoints.config import Config
 from keypoints.crop import Crop
 from keypoints.errors import InputError
 from keypoints.evaluation import reports
+from keypoints.markup import IBUG68
 from keypoints.models import runs
 from keypoints.network import Network
 from keypoints.pretrained import NAMES
@@ -111,7 +112,7 @@ def test_stability_is_a_report_of_its_own(make_run, records, monkeypatch, capsys
     run = make_run(np.empty((0, 68, 2)))
 
     def middle(crops):
-        return estimated(np.tile(landmarks.MEAN_FACE * 160 + 111.5, (len(crops), 1)))
+        return estimated(np.tile(IBUG68.mean * 160 + 111.5, (len(crops), 1)))
 
     monkeypatch.setattr("keypoints.models.runs.load_network", lambda path: loaded(run, middle))
     monkeypatch.setattr("keypoints.evaluation.stability.CLIPS", 1)
@@ -134,7 +135,7 @@ def test_masks_are_a_report_of_their_own(make_run, records, monkeypatch, capsys)
     run = make_run(np.empty((0, 68, 2)))
 
     def middle(crops):
-        return estimated(np.tile(landmarks.MEAN_FACE * 160 + 111.5, (len(crops), 1)))
+        return estimated(np.tile(IBUG68.mean * 160 + 111.5, (len(crops), 1)))
 
     monkeypatch.setattr("keypoints.models.runs.load_network", lambda path: loaded(run, middle))
     evaluate(str(run), masks=True)
@@ -177,7 +178,7 @@ def test_reports_of_different_things_have_different_folders(make_run, records):
     run = make_run(np.empty((0, 68, 2)))
     for options in ({}, {"labels": "published"}, {"normaliser": "box"}, {"data": "folder:mine"},
                     {"labels": "published", "normaliser": "box", "boxes": "jittered"}):  # fmt: skip
-        make_run(np.tile(landmarks.MEAN_FACE * 160 + 111.5, (COUNT, 1, 1)))
+        make_run(np.tile(IBUG68.mean * 160 + 111.5, (COUNT, 1, 1)))
         evaluate(str(run), **options)
     found = {path.parent.name for path in run.glob("evaluation/*/report.json")}
     assert found == {
@@ -203,7 +204,7 @@ def test_reports_of_different_things_have_different_folders(make_run, records):
     ],
 )
 def test_a_report_of_something_else_is_not_replaced(make_run, records, options, named):
-    answers = np.tile(landmarks.MEAN_FACE * 160 + 111.5, (COUNT, 1, 1))
+    answers = np.tile(IBUG68.mean * 160 + 111.5, (COUNT, 1, 1))
     run = make_run(answers)
     evaluate(str(run), output=str(run / "out"))
     before = (run / "out" / "report.json").read_bytes()
@@ -218,7 +219,7 @@ def test_a_report_of_something_else_is_not_replaced(make_run, records, options, 
 def test_a_report_of_other_weights_data_or_detector_is_not_replaced(
     make_run, records, monkeypatch, tmp_path
 ):
-    answers = np.tile(landmarks.MEAN_FACE * 160 + 111.5, (COUNT, 1, 1))
+    answers = np.tile(IBUG68.mean * 160 + 111.5, (COUNT, 1, 1))
     run = make_run(answers)
     evaluate(str(run))
     (run / runs.BEST).write_bytes(b"other weights")
@@ -253,7 +254,7 @@ def test_the_reports_of_kinds_say_their_labels_and_data(make_run, records, kind,
     run = make_run(np.empty((0, 68, 2)))
 
     def middle(crops):
-        return estimated(np.tile(landmarks.MEAN_FACE * 160 + 111.5, (len(crops), 1)))
+        return estimated(np.tile(IBUG68.mean * 160 + 111.5, (len(crops), 1)))
 
     monkeypatch.setattr("keypoints.evaluation.stability.CLIPS", 1)
     monkeypatch.setattr("keypoints.evaluation.stability.FRAMES", 12)

@@ -15,13 +15,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from keypoints import geometry, landmarks
+from keypoints import geometry
 from keypoints.commands.cli import run_command
 from keypoints.commands.webcam import try_window, webcam
 from keypoints.crop import Crop
 from keypoints.errors import InputError
 from keypoints.inference.predictor import Predictor
 from keypoints.live import keys, loop, recorder, sources, virtual_camera, window
+from keypoints.markup import IBUG68
 from keypoints.media import videos
 from keypoints.media.overlay import AXES
 from keypoints.network import Network
@@ -33,8 +34,8 @@ ROOT = Path(__file__).parents[2]
 
 def mean_face(crops):
     """A network that finds a face that fills its box, so that the box stays as it was."""
-    left, top, width, height = geometry.landmark_box(landmarks.MEAN_FACE)
-    centred = (landmarks.MEAN_FACE - [left + width / 2, top + height / 2]) / max(width, height)
+    left, top, width, height = geometry.landmark_box(IBUG68.mean)
+    centred = (IBUG68.mean - [left + width / 2, top + height / 2]) / max(width, height)
     return estimated(np.tile(centred * 160 + 111.5, (len(crops), 1, 1)))
 
 

@@ -1,10 +1,11 @@
 import numpy as np
 import pytest
 
-from keypoints import geometry, landmarks
+from keypoints import geometry
 from keypoints.config import Config
 from keypoints.data import augment
 from keypoints.data.augment import COLUMN
+from keypoints.markup import IBUG68
 
 STILL = {
     "rotation": 0, "scale": 0, "translation": 0, "flip": 0, "brightness": 0, "contrast": 0,
@@ -12,7 +13,7 @@ STILL = {
     "mask": 0,
 }  # fmt: skip
 
-FACE = (landmarks.MEAN_FACE * 160 + 111.5).astype(np.float32)
+FACE = (IBUG68.mean * 160 + 111.5).astype(np.float32)
 
 
 def row(**values: float) -> np.ndarray:

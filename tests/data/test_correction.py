@@ -1,10 +1,10 @@
 import numpy as np
 import pytest
 
-from keypoints import landmarks
 from keypoints.data.correction import YOUTUBE_FACES, Correction
+from keypoints.markup import IBUG68
 
-FACE = (landmarks.MEAN_FACE * 100 + [80, 70]).astype(np.float32)
+FACE = (IBUG68.mean * 100 + [80, 70]).astype(np.float32)
 EYES = FACE[45, 0] - FACE[36, 0]
 
 
@@ -35,4 +35,4 @@ def test_missing_points_stay_missing():
 def test_the_markup_has_no_side():
     table = YOUTUBE_FACES.markup
     assert table.shape == (68, 2) and np.abs(table).max() < 0.08
-    np.testing.assert_allclose(table[landmarks.MIRROR] * [-1, 1], table, atol=1e-9)
+    np.testing.assert_allclose(table[IBUG68.mirror] * [-1, 1], table, atol=1e-9)

@@ -3,12 +3,12 @@ import dataclasses
 import numpy as np
 import pytest
 
-from keypoints import landmarks
 from keypoints.config import Config
 from keypoints.crop import Crop
 from keypoints.data.pipeline import Epoch, epoch_steps, training_pipeline
 from keypoints.errors import InputError
 from keypoints.geometry import apply
+from keypoints.markup import IBUG68
 from tests.faces import dotted_faces
 
 PLAIN = {"brightness": 0, "contrast": 0, "saturation": 0, "hue": 0, "grayscale": 0, "blur": 0,
@@ -52,7 +52,7 @@ def test_a_mirrored_face_has_its_right_eye_on_the_other_points(records):
     # In the crop the right eye is still on the viewer's left: names moved with the sides.
     assert (points[:, 36, 0] < points[:, 45, 0]).all()
     plain = apply(Crop.of(config).matrices(records.boxes, shapes=records.shapes), records.points)
-    mirrored = (plain * [-1, 1] + [223, 0])[:, landmarks.MIRROR]
+    mirrored = (plain * [-1, 1] + [223, 0])[:, IBUG68.mirror]
     found = points[np.lexsort(points[:, 8].T)]
     np.testing.assert_allclose(found, mirrored[np.lexsort(mirrored[:, 8].T)], atol=1e-3)
 

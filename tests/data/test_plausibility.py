@@ -1,10 +1,10 @@
 import numpy as np
 import pytest
 
-from keypoints import landmarks
 from keypoints.data.plausibility import check_leakage, check_records, marked, refuse
 from keypoints.data.records import Records, make_records
 from keypoints.errors import InputError
+from keypoints.markup import IBUG68
 
 WIDTH, HEIGHT, SIDE = 170, 130, 60.0
 
@@ -16,7 +16,7 @@ def faces(count: int = 8) -> np.ndarray:
     for index in range(count):
         turn = rng.uniform(-0.5, 0.5)
         tilt = np.array([[np.cos(turn), np.sin(turn)], [-np.sin(turn), np.cos(turn)]])
-        face = landmarks.MEAN_FACE * [rng.uniform(0.6, 1), 1] + rng.normal(0, 0.01, (68, 2))
+        face = IBUG68.mean * [rng.uniform(0.6, 1), 1] + rng.normal(0, 0.01, (68, 2))
         points.append(face @ tilt * SIDE + [75 + index, 62])
     return np.array(points)
 
@@ -61,7 +61,7 @@ def test_profiles_pass():
         (lambda p: p / [WIDTH, HEIGHT], "coordinates are shares of the picture"),
         (lambda p: p.transpose(0, 2, 1).reshape(-1, 68, 2), "all x come before all y"),
         (lambda p: p[..., ::-1], "x and y are swapped"),
-        (lambda p: p[:, landmarks.MIRROR], "left and right are swapped"),
+        (lambda p: p[:, IBUG68.mirror], "left and right are swapped"),
         (lambda p: [WIDTH - 1, 0] + p * [-1, 1], "left and right are swapped"),
         (lambda p: p + [5000, 0], "points lie far outside of the picture"),
         (lambda p: p - [110, 0], "points lie far outside of the picture"),
@@ -86,7 +86,7 @@ def test_what_cannot_be_meant_is_refused_with_count_and_names(change, reason):
 def test_the_jaw_may_be_missing_where_left_and_right_are_swapped():
     points = faces()
     points[:, :17] = np.nan
-    ((refused, reason, count),) = findings(points[:, landmarks.MIRROR])
+    ((refused, reason, count),) = findings(points[:, IBUG68.mirror])
     assert refused and reason.startswith("left and right") and count == 8
 
 

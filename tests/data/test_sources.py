@@ -6,9 +6,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from keypoints import geometry, landmarks
+from keypoints import geometry
 from keypoints.data.sources import load_records, parse_sets
 from keypoints.errors import InputError
+from keypoints.markup import IBUG68
 from keypoints.media.pictures import decode_picture
 from tests.archives import ROOT, picture, points, write_archive
 
@@ -111,7 +112,7 @@ def test_what_is_known_of_a_folders_labels(pts):
 
 def test_a_half_labelled_face_has_the_box_of_a_whole_one(tmp_path):
     Image.new("RGB", (200, 200)).save(tmp_path / "a.png")
-    face = landmarks.MEAN_FACE * 100 + [90, 80]
+    face = IBUG68.mean * 100 + [90, 80]
     rows = [["nan", "nan"] if i < 17 else [x + 1, y + 1] for i, (x, y) in enumerate(face)]
     lines = "\n".join(" ".join(map(str, row)) for row in rows)
     (tmp_path / "a.pts").write_text(f"{{\n{lines}\n}}\n")

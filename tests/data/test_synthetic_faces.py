@@ -1,10 +1,11 @@
 import numpy as np
 import pytest
 
-from keypoints import geometry, landmarks
+from keypoints import geometry
 from keypoints.config import Config
 from keypoints.data import records as held
 from keypoints.data.pipeline import training_pipeline
+from keypoints.markup import IBUG68
 from keypoints.synthetic import shape
 from keypoints.synthetic.canvas import Canvas, smooth
 from keypoints.synthetic.drawing import draw_face, render
@@ -37,7 +38,7 @@ def test_a_frontal_face_is_the_mean_face():
     points = plain_head().points
     box = geometry.landmark_box(points)
     unit = (points - box[:2] - box[2:] / 2) / box[2:].max()
-    assert np.abs(unit - landmarks.MEAN_FACE).mean() < 0.03
+    assert np.abs(unit - IBUG68.mean).mean() < 0.03
     assert points[36, 0] < points[45, 0]  # its right eye is on the viewer's left
 
 
@@ -48,7 +49,7 @@ def test_poses_turn_the_way_they_say():
     right, left = plain_head(roll=0.3).points[[36, 45]]
     assert left[1] > right[1]  # clockwise: the viewer's right sinks
     mirrored = plain_head(yaw=-0.4).points * [-1, 1] + [240, 0]
-    np.testing.assert_allclose(mirrored[landmarks.MIRROR], plain_head(yaw=0.4).points, atol=0.3)
+    np.testing.assert_allclose(mirrored[IBUG68.mirror], plain_head(yaw=0.4).points, atol=0.3)
 
 
 def test_what_is_drawn_lies_under_its_points():

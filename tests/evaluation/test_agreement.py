@@ -1,7 +1,6 @@
 import numpy as np
 import pytest
 
-from keypoints import landmarks
 from keypoints.data.records import make_records
 from keypoints.evaluation import agreement
 from keypoints.evaluation.agreement import check_against
@@ -23,7 +22,7 @@ def check(monkeypatch):
     """The findings of points that are changed after the network has seen the true ones."""
     rng = np.random.default_rng(0)
     places = rng.uniform([60, 50], [110, 80], (12, 2))
-    truth = landmarks.MEAN_FACE * [40, 50] + places[:, None] + rng.normal(0, 0.5, (12, 68, 2))
+    truth = IBUG68.mean * [40, 50] + places[:, None] + rng.normal(0, 0.5, (12, 68, 2))
     monkeypatch.setattr(agreement.Predictor, "load", lambda name: Seer(truth))
 
     def found(change):
@@ -51,7 +50,7 @@ def test_a_constant_shift_is_told_with_its_direction(check):
 def test_points_of_other_pictures_are_told(check):
     (finding,) = check(lambda truth: np.roll(truth, 5, axis=0))
     assert "sees the points elsewhere" in finding.reason and len(finding.files) > 6
-    (finding,) = check(lambda truth: [169, 0] + truth[:, landmarks.MIRROR] * [-1, 1])
+    (finding,) = check(lambda truth: [169, 0] + truth[:, IBUG68.mirror] * [-1, 1])
     assert "sees the points elsewhere" in finding.reason
 
 

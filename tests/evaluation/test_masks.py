@@ -1,11 +1,11 @@
 import numpy as np
 import pytest
 
-from keypoints import landmarks
 from keypoints.evaluation import masks
+from keypoints.markup import IBUG68
 from tests.faces import dotted_faces
 
-POINTS = (landmarks.MEAN_FACE * 80 + [70, 60]).astype(np.float32)
+POINTS = (IBUG68.mean * 80 + [70, 60]).astype(np.float32)
 
 
 @pytest.fixture

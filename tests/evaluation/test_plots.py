@@ -2,8 +2,9 @@ import cv2
 import numpy as np
 import pytest
 
-from keypoints import landmarks, metrics
+from keypoints import metrics
 from keypoints.evaluation import plots, protocol, reports
+from keypoints.markup import IBUG68
 from tests.faces import dotted_faces
 
 
@@ -67,7 +68,7 @@ def test_the_axis_of_a_report_says_what_its_errors_are_divided_by(
 
 def test_points_are_drawn_where_they_are_in_the_colour_given():
     image = np.zeros((90, 160, 3), np.uint8)
-    points = landmarks.MEAN_FACE * 60 + [100, 40]
+    points = IBUG68.mean * 60 + [100, 40]
     drawn = plots.draw_points(image, points, (255, 10, 20))
     assert image.max() == 0
     x, y = np.rint(points[30]).astype(int)

@@ -5,7 +5,7 @@ import json
 import numpy as np
 import pytest
 
-from keypoints import geometry, landmarks, metrics
+from keypoints import geometry, metrics
 from keypoints.crop import Crop
 from keypoints.errors import InputError
 from keypoints.evaluation import protocol, reports
@@ -72,7 +72,7 @@ def test_flip_averages_with_the_flipped_crop(records):
             mirror = crop[:, ::-1].tobytes()
             if mirror in known:
                 face = known[mirror]
-                face = (face * [-1, 1] + [223, 0])[landmarks.MIRROR]
+                face = (face * [-1, 1] + [223, 0])[IBUG68.mirror]
                 plain.points[row] = face + [8.0, 0.0]  # truth + 4, seen in the mirror
             known[crop.tobytes()] = plain.points[row].copy()
         return plain
@@ -126,7 +126,7 @@ def test_report_by_hand(records):
     assert report["images"] == 7 and report["found"] == 6
     assert report["recall"] == pytest.approx(600 / 7)
     assert report["nme"]["inter_ocular"] == pytest.approx(5.0, rel=1e-4)
-    assert report["parts"] == pytest.approx(dict.fromkeys(landmarks.REPORT_PARTS, 5.0), rel=1e-4)
+    assert report["parts"] == pytest.approx(dict.fromkeys(IBUG68.parts, 5.0), rel=1e-4)
     assert report["offset"] == pytest.approx([3.0, 4.0], rel=1e-4)
     assert report["nme_without_offset"] == pytest.approx(0, abs=1e-3)
     assert report["auc_at_0.08"] == pytest.approx((0.08 - 0.05) / 0.08 * 6 / 7, rel=1e-4)

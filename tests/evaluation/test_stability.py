@@ -1,7 +1,6 @@
 import numpy as np
 import pytest
 
-from keypoints import landmarks
 from keypoints.crop import Crop
 from keypoints.evaluation import stability
 from keypoints.evaluation.stability import SMOOTHERS, flicker, lag
@@ -14,15 +13,15 @@ TIMES = np.arange(45) / 30
 
 def still(width: float, height: float, frames: int) -> np.ndarray:
     """Points of a face that does not move, with a tight box of `width` x `height` pixels."""
-    low, high = landmarks.MEAN_FACE.min(axis=0), landmarks.MEAN_FACE.max(axis=0)
-    face = (landmarks.MEAN_FACE - low) / (high - low) * [width, height]
+    low, high = IBUG68.mean.min(axis=0), IBUG68.mean.max(axis=0)
+    face = (IBUG68.mean - low) / (high - low) * [width, height]
     return np.tile(face, (frames, 1, 1))
 
 
 def swaying() -> np.ndarray:
     """Points `(45, 68, 2)` of a face that sways once a second."""
     places = np.stack([80 * np.sin(2 * np.pi * TIMES), 30 * np.cos(2 * np.pi * TIMES)], axis=1)
-    return landmarks.MEAN_FACE * 120 + places[:, None]
+    return IBUG68.mean * 120 + places[:, None]
 
 
 def test_flicker_by_hand():
@@ -57,7 +56,7 @@ def test_lag_is_the_delay_whatever_the_offset(delay):
 
 def test_an_average_of_halves_trails_by_one_frame():
     # Half of the new and half of the old: the mean age is 1/4 * 1 + 1/8 * 2 + ... = 1 frame.
-    ramp = landmarks.MEAN_FACE * 100 + 200 * TIMES[:, None, None]
+    ramp = IBUG68.mean * 100 + 200 * TIMES[:, None, None]
     smooth = SMOOTHERS["EMA"](TIMES, ramp, IBUG68)
     np.testing.assert_allclose(ramp[-1] - smooth[-1], 200 / 30, rtol=1e-6)
     # By `lag` on a ramp that turns, since the offset of a straight one is not charged.

@@ -5,8 +5,9 @@ import numpy as np
 import pytest
 
 from experiments.label_correction import fit
-from keypoints import landmarks, metrics
+from keypoints import metrics
 from keypoints.data.correction import Correction
+from keypoints.markup import IBUG68
 from tests.faces import dotted_faces
 
 MARKUP = np.zeros((68, 2))
@@ -19,7 +20,7 @@ def test_a_known_fault_is_found_again(monkeypatch):
     records, reference = dotted_faces(40, name="auto/train"), dotted_faces(30, seed=7)
     rng = np.random.default_rng(0)
     mistakes = rng.normal(0, 0.3, (40, 68, 2))
-    mistakes = (mistakes + mistakes[:, landmarks.MIRROR] * [-1, 1]) / 2
+    mistakes = (mistakes + mistakes[:, IBUG68.mirror] * [-1, 1]) / 2
     truth = Correction(markup=-MARKUP)
     seen = np.stack([truth.apply(face) for face in records.points])
     wrong = seen + [[[0.4, 0]]] + 0.02 * metrics.inter_ocular(seen)[:, None, None] * [1, 0]

@@ -8,7 +8,7 @@ import keras
 import numpy as np
 import pytest
 
-from keypoints import landmarks, pretrained
+from keypoints import pretrained
 from keypoints.checks import Table
 from keypoints.commands.evaluate import evaluate
 from keypoints.config import Config
@@ -18,6 +18,7 @@ from keypoints.exports import parity, writer
 from keypoints.geometry import landmark_box
 from keypoints.inference.exported import load_exported
 from keypoints.inference.predictor import Predictor
+from keypoints.markup import IBUG68
 from keypoints.models import runs
 from keypoints.models.network import build_model
 from keypoints.system import backend
@@ -48,7 +49,7 @@ def run(tmp_path_factory):
     """A run whose heat maps are random, so that its answers depend on what it sees."""
     run = tmp_path_factory.mktemp("runs") / "tiny"
     runs.start_run(run, CONFIG, {})
-    model = build_model(CONFIG, landmarks.MEAN_FACE * 160 + 111.5)
+    model = build_model(CONFIG, IBUG68.mean * 160 + 111.5)
     kernel = model.get_layer("head_maps").kernel
     kernel.assign(np.random.default_rng(0).normal(0, 0.5, kernel.shape))
     runs.write_weights(run / runs.BEST, model)
@@ -248,7 +249,7 @@ def test_floats_are_judged_by_pixels_and_rounded_formats_by_their_nme(
 def test_weights_beyond_float16_are_refused_by_name(tmp_path, value):
     run = tmp_path / "run"
     runs.start_run(run, CONFIG, {})
-    model = build_model(CONFIG, landmarks.MEAN_FACE * 160 + 111.5)
+    model = build_model(CONFIG, IBUG68.mean * 160 + 111.5)
     kernel = model.get_layer("head_maps").kernel
     kernel.assign(np.full(kernel.shape, value))
     runs.write_weights(run / runs.BEST, model)

@@ -3,15 +3,16 @@ import warnings
 import numpy as np
 import pytest
 
-from keypoints import geometry, landmarks
+from keypoints import geometry
 from keypoints.crop import Crop
 from keypoints.errors import InputError
 from keypoints.inference.predictor import Predictor
 from keypoints.inference.tracking import Tracker
+from keypoints.markup import IBUG68
 from keypoints.network import Network
 from tests.faces import estimated
 
-IN_CROP = landmarks.MEAN_FACE * 160 + 111.5
+IN_CROP = IBUG68.mean * 160 + 111.5
 
 
 def mean_face(crops):
@@ -31,7 +32,7 @@ def test_points_come_back_in_the_picture():
     # 224 crop pixels are 1.4 longer sides: the mean face is 160 of 224 wide, about the side.
     for face, box in zip(found.points, boxes):
         centre, side = box[:2] + box[2:] / 2, box[2:].max()
-        np.testing.assert_allclose(face, landmarks.MEAN_FACE * side + centre, atol=0.01)
+        np.testing.assert_allclose(face, IBUG68.mean * side + centre, atol=0.01)
     # 2 crop pixels are 2 / 224 of a crop's side of 1.4 * 80 and 1.4 * 40.
     np.testing.assert_allclose(found.uncertainty, np.tile([[1.0], [0.5]], 68), rtol=1e-5)
 
@@ -51,7 +52,7 @@ def test_a_rolled_crop_brings_its_points_back_rolled():
     boxes = np.array([[60.0, 20, 80, 60]])
     face = predictor.estimate(np.zeros((120, 200, 3), np.uint8), boxes, np.array([90.0])).points[0]
     # Clockwise by 90 degrees, x goes to y and y to -x about the box's centre (100, 50).
-    expected = np.stack([-landmarks.MEAN_FACE[:, 1], landmarks.MEAN_FACE[:, 0]], 1) * 80 + [100, 50]
+    expected = np.stack([-IBUG68.mean[:, 1], IBUG68.mean[:, 0]], 1) * 80 + [100, 50]
     np.testing.assert_allclose(face, expected, atol=0.01)
 
 
@@ -75,7 +76,7 @@ def test_a_crowd_is_cut_into_batches_in_order():
     sizes.clear()
     boxes = np.tile([0.0, 0, 50, 50], (200, 1)) + np.arange(200)[:, None] * [3, 2, 0, 0]
     found = predictor.predict(np.zeros((9, 9, 3), np.uint8), boxes)
-    expected = landmarks.MEAN_FACE * 50 + (boxes[:, :2] + 25)[:, None]
+    expected = IBUG68.mean * 50 + (boxes[:, :2] + 25)[:, None]
     np.testing.assert_allclose(found, expected, atol=0.02)
     assert sizes == {16, 8}  # twelve times 16, and 8
 

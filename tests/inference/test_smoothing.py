@@ -1,7 +1,6 @@
 import numpy as np
 import pytest
 
-from keypoints import landmarks
 from keypoints.evaluation.stability import flicker, lag
 from keypoints.expression import eye_opening
 from keypoints.geometry import landmark_box
@@ -9,6 +8,7 @@ from keypoints.head_shape import MEAN_SHAPE
 from keypoints.inference import smoothing
 from keypoints.inference.predictor import Predictor
 from keypoints.inference.smoothing import OneEuro, OneEuroRotation, two_sided
+from keypoints.markup import IBUG68
 from keypoints.synthetic import shape
 from keypoints.synthetic.drawing import render
 from keypoints.synthetic.shape import UPPER_LIDS, pose_head
@@ -18,7 +18,7 @@ RATE = 30  # frames a second
 
 def test_smoothing_halves_the_noise_of_a_still_face_and_does_not_lag_a_fast_one():
     rng = np.random.default_rng(0)
-    truth = landmarks.MEAN_FACE * 120 + 200
+    truth = IBUG68.mean * 120 + 200
     still, moving = OneEuro(), OneEuro()
     errors = {"raw": [], "still": [], "moving": []}
     for frame in range(120):
@@ -58,7 +58,7 @@ def test_smoothing_at_rest_by_hand():
 
 
 def test_lids_are_not_held_back_on_a_still_face():
-    filter, face = OneEuro(), landmarks.MEAN_FACE * 120 + 200
+    filter, face = OneEuro(), IBUG68.mean * 120 + 200
     for frame in range(30):
         filter.smooth(face, frame / RATE)
     shut = face.copy()
@@ -167,7 +167,7 @@ def test_two_sided_loses_no_blink(person):
 
 
 def test_two_sided_keeps_what_moves_evenly_and_takes_any_number_of_frames():
-    ramp = landmarks.MEAN_FACE * 100 + 900 * np.arange(12)[:, None, None] / 30
+    ramp = IBUG68.mean * 100 + 900 * np.arange(12)[:, None, None] / 30
     for count in (1, 2, 3, 12):
         times = np.arange(count) / 30
         np.testing.assert_allclose(two_sided(times, ramp[:count]), ramp[:count], atol=0.01)

@@ -8,7 +8,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from keypoints import geometry, landmarks
+from keypoints import geometry
 from keypoints.estimate import SCORE_THRESHOLD, Estimate, score_faces
 from keypoints.inference import tracking
 from keypoints.inference.tracking import Tracker
@@ -32,17 +32,17 @@ class Scene:
 
     def points(self, name):
         centre, side = self.faces[name]
-        return (landmarks.MEAN_FACE * side + centre).astype(np.float32)
+        return (IBUG68.mean * side + centre).astype(np.float32)
 
     def estimate(self, image, boxes, rolls=None):
         """The face that a box covers, with noise; on a wall, an uncertain one that fills it."""
         points, uncertainty = [], []
         for box in boxes:
             centre, side = box[:2] + box[2:] / 2, box[2:].max()
-            face, error = landmarks.MEAN_FACE * side + centre, 0.1 * side
+            face, error = IBUG68.mean * side + centre, 0.1 * side
             for place, size in self.faces.values():
                 if np.linalg.norm(place - centre) < 0.5 * size:
-                    face = landmarks.MEAN_FACE * size + place
+                    face = IBUG68.mean * size + place
                     face = face + self.rng.normal(0, self.noise, face.shape)
                     error = 0.001 * size
                     break

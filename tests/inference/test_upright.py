@@ -1,11 +1,12 @@
 import numpy as np
 import pytest
 
-from keypoints import geometry, landmarks
+from keypoints import geometry
 from keypoints.crop import Crop
 from keypoints.inference import upright
+from keypoints.markup import IBUG68
 
-FACE = landmarks.MEAN_FACE * 200
+FACE = IBUG68.mean * 200
 # 50 degrees clockwise: the chin goes to the left, the brow to the right.
 TILTED = FACE @ np.array([[0.642788, 0.766044], [-0.766044, 0.642788]]) + [300, 200]
 

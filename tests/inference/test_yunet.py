@@ -4,17 +4,18 @@ import cv2
 import numpy as np
 import pytest
 
-from keypoints import geometry, landmarks
+from keypoints import geometry
 from keypoints.errors import InputError
 from keypoints.inference import detectors, upright
 from keypoints.inference import yunet as network
+from keypoints.markup import IBUG68
 from keypoints.system import download
 
 
 class FakeYuNet:
     """What `cv2.FaceDetectorYN` is to us: one face, whose five points are those of `face`."""
 
-    face = (landmarks.MEAN_FACE * 200 + [500, 420]).astype(np.float32)
+    face = (IBUG68.mean * 200 + [500, 420]).astype(np.float32)
 
     def setInputSize(self, size):
         self.size = size
@@ -103,7 +104,7 @@ def test_a_damaged_model_file_is_named(tmp_path):
 
 def test_the_five_points_carry_the_mean_face():
     turn = 90 * geometry.rotation(35.0)
-    face = landmarks.MEAN_FACE @ turn.T + [120, 80]
+    face = IBUG68.mean @ turn.T + [120, 80]
     five = np.array([face[36:42].mean(0), face[42:48].mean(0), *face[[30, 48, 54]]])
     for found, expected in zip(
         network.boxes_of_five(five[None]), upright.upright_boxes(face[None])

@@ -2,13 +2,13 @@ import keras
 import numpy as np
 import pytest
 
-from keypoints import landmarks
 from keypoints.config import Config
 from keypoints.errors import InputError
+from keypoints.markup import IBUG68
 from keypoints.models.backbones import lite
 from keypoints.models.network import build_model
 
-FACE = landmarks.MEAN_FACE * 150 + 112
+FACE = IBUG68.mean * 150 + 112
 
 
 @pytest.mark.slow

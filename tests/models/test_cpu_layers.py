@@ -4,13 +4,13 @@ import numpy as np
 import pytest
 from jax import lax
 
-from keypoints import landmarks
 from keypoints.config import Config
+from keypoints.markup import IBUG68
 from keypoints.models import cpu_ops
 from keypoints.models.cpu_layers import BatchNormalization, Conv2D, use_cpu_kernels
 from keypoints.models.network import build_model
 
-FACE = landmarks.MEAN_FACE * [150, 130] + [100, 118]
+FACE = IBUG68.mean * [150, 130] + [100, 118]
 CONFIG = Config(backbone="tiny", resolution=56)
 
 

@@ -2,12 +2,12 @@ import keras
 import numpy as np
 import pytest
 
-from keypoints import landmarks
 from keypoints.config import Config
+from keypoints.markup import IBUG68
 from keypoints.models.network import SoftArgmax, build_model
 from keypoints.models.runs import flattened
 
-FACE = landmarks.MEAN_FACE * [150, 130] + [100, 118]  # asymmetric on purpose
+FACE = IBUG68.mean * [150, 130] + [100, 118]  # asymmetric on purpose
 TINY = Config(backbone="tiny", resolution=112)
 
 

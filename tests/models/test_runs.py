@@ -11,10 +11,10 @@ import keras
 import numpy as np
 import pytest
 
-from keypoints import landmarks
 from keypoints.config import Config
 from keypoints.crop import Crop
 from keypoints.errors import InputError
+from keypoints.markup import IBUG68
 from keypoints.models import runs
 from keypoints.models.network import build_model
 from keypoints.models.runs import flattened
@@ -25,7 +25,7 @@ CONFIG = Config(backbone="tiny", head="pooled", resolution=56)
 
 @pytest.fixture(scope="module")
 def model():
-    model = flattened(build_model(CONFIG, landmarks.MEAN_FACE * 160 + 111.5))
+    model = flattened(build_model(CONFIG, IBUG68.mean * 160 + 111.5))
     model.compile(keras.optimizers.Adam(1e-2), "mae")
     model.optimizer.build(model.trainable_variables)
     return model

@@ -2,12 +2,12 @@ import numpy as np
 import pytest
 
 from keypoints import config as configs
-from keypoints import landmarks
 from keypoints.config import Config
 from keypoints.crop import Crop
 from keypoints.errors import InputError
 from keypoints.evaluation.protocol import predict_points
 from keypoints.geometry import CROP
+from keypoints.markup import IBUG68
 from keypoints.models import runs
 from keypoints.models.network import build_model
 from keypoints.training.recalibration import fit_power, fit_score, recalibrate
@@ -29,7 +29,7 @@ def test_a_power_law_is_found_again():
 
 def write_run(folder, config):
     runs.start_run(folder, config, {})
-    runs.write_weights(folder / runs.BEST, build_model(config, landmarks.MEAN_FACE * CROP))
+    runs.write_weights(folder / runs.BEST, build_model(config, IBUG68.mean * CROP))
 
 
 def test_a_runs_uncertainties_become_its_errors_and_the_points_stay(tmp_path):

@@ -18,7 +18,7 @@ from keypoints.data.annotations import split_of
 from keypoints.data.correction import YOUTUBE_FACES
 from keypoints.data.formats import tables
 from keypoints.errors import InputError, refuse
-from keypoints.landmarks import COUNT
+from keypoints.markup import IBUG68
 from keypoints.media.pictures import decode_picture, encode_png
 from keypoints.system.download import download
 from keypoints.system.paths import stays_inside
@@ -146,8 +146,10 @@ def read_archive(path: Path) -> list[dict[str, Any]]:
             problems += found.problems
             for face in found.faces:
                 try:
-                    if len(face.points) != COUNT:
-                        raise InputError(f"{table}: {len(face.points)} points a row, not {COUNT}")
+                    if len(face.points) != IBUG68.count:
+                        raise InputError(
+                            f"{table}: {len(face.points)} points a row, not {IBUG68.count}"
+                        )
                     examples.append(_example(archive, root, source, face.picture, face.points))
                 except InputError as error:
                     problems.append(str(error))
