@@ -8,7 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, TextIO
 
-from keypoints.commands.filter_overview import list_filters
+from keypoints.commands.filter_overview import list_filters, refuse_flags
 from keypoints.commands.points import check_points, points_output, report_stream, writing_points
 from keypoints.commands.progress import Progress, count_of
 from keypoints.errors import InputError
@@ -61,31 +61,17 @@ def filter(
     """
     if filter == "list":
         given = {"max_faces": max_faces, "points": points, "quality": quality}
-        given |= {"metadata": metadata, "skip_existing": skip_existing or None}
-        for name, value in given.items():
-            if value is not None:
-                raise InputError(f"--{name}={value}: is of no use with --filter=list")
-        if len(input) > 1:
-            raise InputError(f"{input[1]!r}: one picture at most is expected with --filter=list")
-        list_filters(input[0] if input else None, output, model, detector)
+        refuse_flags(given | {"metadata": metadata, "skip_existing": skip_existing or None})
+        list_filters(input, output, model, detector)
         return
-    if not input:
-        raise InputError("INPUT is missing: a picture, a folder, a video or a camera's number")
-    if max_faces is not None and max_faces < 1:
-        raise InputError(f"--max_faces={max_faces}: a whole number of at least 1 is expected")
+    quality = "high" if quality is None else quality
+    check_values(input, max_faces, quality, metadata)
 
     from keypoints.filters import load_filter
     from keypoints.filters.pipeline import Pipeline
     from keypoints.inference.predictor import Predictor
     from keypoints.live.sources import Source
-    from keypoints.media import formats
 
-    quality = "high" if quality is None else quality
-    if quality not in formats.QUALITIES:
-        known = ", ".join(formats.QUALITIES)
-        raise InputError(f"--quality={quality}: one of {known} is expected")
-    if metadata not in (None, "keep", "drop"):
-        raise InputError(f"--metadata={metadata}: keep or drop is expected")
     predictor = Predictor.load(model)
     sources, loaded = [Source.parse(text) for text in input], load_filter(filter, predictor.markup)
     private = metadata == "drop" or (metadata is None and loaded.protects)
@@ -94,29 +80,41 @@ def filter(
     read = [Path(task.source) for task in tasks if "://" not in task.source]
     keep_apart([*read, Path(model), Path(detector)], [*outputs, *points_output(points)])
     check_points(points)
-    pipeline = Pipeline(
-        predictor,
-        loaded,
-        detector=detector,
-        max_faces=max_faces,
-        background=sources[0].live,
-    )
+    live = sources[0].live
+    pipeline = Pipeline(predictor, loaded, detector=detector, max_faces=max_faces, background=live)
     several, out = len(sources) > 1 or sources[0].kind == "folder", report_stream(points)
     left = [task for task in tasks if not (skip_existing and task.target.exists())]
+    skipped = len(tasks) - len(left)
     with writing_points(points, predictor.markup, files=several) as write_row:
         if several:
-            code = filter_several(
-                left, len(tasks) - len(left), others, pipeline, write_row, quality, private, out
-            )
-        elif not left:
+            options = (pipeline, write_row, quality, private, out)
+            code = filter_several(left, skipped, others, *options)
+        elif skipped:
             print(f"{tasks[0].target} is already there", file=out)
             code = 0
-        elif sources[0].live:
+        elif live:
             code = filter_live(sources[0], tasks[0].target, pipeline, write_row, quality, out)
         else:
             code = filter_one(tasks[0], pipeline, write_row, quality, private, out)
     if code:
         sys.exit(code)
+
+
+def check_values(
+    input: Sequence[str], max_faces: int | None, quality: str, metadata: str | None
+) -> None:
+    """Raise InputError for a missing input and for values that are not known."""
+    from keypoints.media import formats
+
+    if not input:
+        raise InputError("INPUT is missing: a picture, a folder, a video or a camera's number")
+    if max_faces is not None and max_faces < 1:
+        raise InputError(f"--max_faces={max_faces}: a whole number of at least 1 is expected")
+    if quality not in formats.QUALITIES:
+        known = ", ".join(formats.QUALITIES)
+        raise InputError(f"--quality={quality}: one of {known} is expected")
+    if metadata not in (None, "keep", "drop"):
+        raise InputError(f"--metadata={metadata}: keep or drop is expected")
 
 
 def plan(
@@ -193,11 +191,16 @@ def filter_several(
     """Filter files, and print a line for each and a table at the end; returns the exit code."""
     from keypoints.filters import jobs
 
-    progress, results = Progress("files"), []
+    progress = Progress("files")
+    results: list[tuple[Task, Result]] = []
     interrupted = False
+
+    def show(frames: int, expected: int) -> None:
+        progress.show(len(results) + (frames / expected if expected else 0), len(tasks))
+
     try:
         done = jobs.run_tasks(
-            tasks, pipeline, write_row=write_row, quality=quality, private=private
+            tasks, pipeline, show, write_row=write_row, quality=quality, private=private
         )
         for task, result in zip(tasks, done):
             results.append((task, result))

@@ -1,12 +1,20 @@
 """`keypoints filter --filter=list`: the names of the filters, and a picture of them."""
 
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from keypoints.errors import InputError
 from keypoints.system.atomic import keep_apart
 
 
-def list_filters(input: str | None, output: str | None, model: str, detector: str) -> None:
+def refuse_flags(given: Mapping[str, object]) -> None:
+    """Raise InputError for the first of the flags that is given: they are of no use here."""
+    for name, value in given.items():
+        if value is not None:
+            raise InputError(f"--{name}={value}: is of no use with --filter=list")
+
+
+def list_filters(input: Sequence[str], output: str | None, model: str, detector: str) -> None:
     """Print the filters and write an overview image, on drawn faces or on those of a picture."""
     from keypoints import filters
     from keypoints.filters.gallery import draw_sheet
@@ -15,13 +23,15 @@ def list_filters(input: str | None, output: str | None, model: str, detector: st
     from keypoints.inference.tracking import Tracker
     from keypoints.media import formats, picture_writer, pictures
 
+    if len(input) > 1:
+        raise InputError(f"{input[1]!r}: one picture at most is expected with --filter=list")
     target = Path(output) if output is not None else Path("filters.png")
     if target.suffix.lower() not in formats.PICTURES:
         known = ", ".join(formats.PICTURES)
         raise InputError(f"--output={target}: a picture's name ends in {known}")
     faces = None
-    if input is not None:
-        path = Path(input)
+    if input:
+        path = Path(input[0])
         if not path.is_file():
             raise InputError(f"{path}: no such picture; --filter=list shows filters on a picture")
         keep_apart([path], [("--output", target)])

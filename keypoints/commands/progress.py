@@ -14,18 +14,18 @@ class Progress:
     def __init__(self, noun: str):
         self.noun, self.start, self.shown = noun, time.monotonic(), 0.0
 
-    def show(self, done: int, total: int) -> None:
-        """Show `done` of `total`; `total` is 0 if unknown."""
+    def show(self, done: float, total: int) -> None:
+        """Show `done` of `total`, which is 0 if unknown; a part of one counts too."""
         now = time.monotonic()
         if not sys.stderr.isatty() or now - self.shown < 0.1:
             return
         self.shown = now
         speed = done / max(now - self.start, 1e-6)
-        line = f"{done} {self.noun}, {speed:.0f} a second"
+        line = f"{int(done)} {self.noun}, {speed:.0f} a second"
         if total and speed:
             share = min(done / total, 1)
             left = int(max(total - done, 0) / speed)
-            line = f"[{'=' * int(30 * share):<30}] {done}/{total} {self.noun}, "
+            line = f"[{'=' * int(30 * share):<30}] {int(done)}/{total} {self.noun}, "
             line += f"{speed:.0f} a second, {left // 60}:{left % 60:02} left"
         print(f"\r{line}\033[K", end="", file=sys.stderr, flush=True)
 

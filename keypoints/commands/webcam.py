@@ -4,13 +4,17 @@ import functools
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, TextIO
+from typing import TYPE_CHECKING, Any, TextIO
 
 from keypoints.commands.points import check_points, points_output, report_stream, writing_points
 from keypoints.commands.progress import count_of
 from keypoints.errors import InputError
 from keypoints.pretrained import DEFAULT
 from keypoints.system.atomic import keep_apart
+
+if TYPE_CHECKING:
+    from keypoints.filters.coverage import Coverage
+    from keypoints.live.loop import Played
 
 
 def webcam(
@@ -49,17 +53,10 @@ def webcam(
         headless: open no window; for servers, with --output or --points
         max_frames: stop after this many frames; 0: no limit
     """
-    for name, value, low in (("max_faces", max_faces, 1), ("max_frames", max_frames, 0)):
-        if value is not None and value < low:
-            raise InputError(f"--{name}={value}: a whole number of at least {low} is expected")
+    check_values(max_faces, max_frames, virtual_camera)
     outputs = [("--output", Path(output))] if output is not None else []
-    outputs += points_output(points)
-    keep_apart([Path(source), Path(model), Path(detector)], outputs)
+    keep_apart([Path(source), Path(model), Path(detector)], [*outputs, *points_output(points)])
     check_points(points)
-    if virtual_camera:
-        from keypoints.live.virtual_camera import require_package
-
-        require_package()
     require_window = (lambda: None) if headless else try_window()
 
     from keypoints.filters import load_filter
@@ -94,9 +91,24 @@ def webcam(
             max_frames=max_frames,
             report=functools.partial(report, out),
         )
-    speed, coverage = played.speed, pipeline.coverage
-    if speed.frames:
-        print(f"{count_of(speed.frames, 'frame')}; {speed}", file=out)
+    summarise(played, pipeline.coverage, out)
+
+
+def check_values(max_faces: int | None, max_frames: int, virtual_camera: bool) -> None:
+    """Raise InputError for numbers that are too low, and where a virtual camera cannot be had."""
+    for name, value, low in (("max_faces", max_faces, 1), ("max_frames", max_frames, 0)):
+        if value is not None and value < low:
+            raise InputError(f"--{name}={value}: a whole number of at least {low} is expected")
+    if virtual_camera:
+        from keypoints.live.virtual_camera import require_package
+
+        require_package()
+
+
+def summarise(played: "Played", coverage: "Coverage", out: TextIO) -> None:
+    """Print what was shown; raises the error that ended it, and exits by 1 for uncovered faces."""
+    if played.speed.frames:
+        print(f"{count_of(played.speed.frames, 'frame')}; {played.speed}", file=out)
     if coverage.uncovered:
         place = f"first at {coverage.first_uncovered:.1f} s: {coverage.place}"
         print(f"at most {coverage.uncovered} more seen and NOT covered, {place}", file=out)

@@ -126,12 +126,15 @@ def _hidden(name: str) -> bool:
 def run_tasks(
     tasks: Sequence[Task],
     pipeline: Pipeline,
+    progress: Progress = lambda done, total: None,
     *,
     write_row: WriteRow = no_rows,
     quality: str = "high",
     private: bool = False,
 ) -> Iterator[Result]:
     """Filter files one after the other; rows of the table get the name of each.
+
+    `progress` gets the frames of a video.
 
     That of a file that cannot be read or written has an `error`, and the others are done; an
     `interrupted` video is the last one. Raises InputError where a folder cannot be made.
@@ -146,7 +149,7 @@ def run_tasks(
         write_own = functools.partial(write_row, file=task.name)
         try:
             result = filter_file(
-                task, pipeline, write_row=write_own, quality=quality, private=private
+                task, pipeline, progress, write_row=write_own, quality=quality, private=private
             )
         except InputError as error:
             result = Result(task.target, error=error)

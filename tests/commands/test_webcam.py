@@ -3,6 +3,7 @@
 import itertools
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -208,8 +209,7 @@ def test_the_reader_of_the_docs_reads_them(capsys):
     done = subprocess.run([sys.executable, "-c", reader], input=lines, text=True,
                           capture_output=True, check=True)  # fmt: skip
     said = done.stdout.splitlines()
-    assert len(said) == 3 and said[0].startswith("0.00 s: face 0, nose at ")
-    assert " of 640, yaw " in said[0]
+    assert len(said) == 3 and re.match(r"0\.0 0 \[[\d.]+, [\d.]+\] -?[\d.]+ [\d.]+$", said[0])
 
 
 def test_l_f_and_h(monkeypatch):
