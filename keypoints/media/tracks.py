@@ -28,14 +28,13 @@ _MP4_TAGS = re.compile(
 )
 # Metadata that a muxer writes by itself, or that only holds for the source.
 _OWN = re.compile(
-    r"major_brand|minor_version|compatible_brands|encoder|software|handler_name|vendor_id"
+    r"major_brand|minor_version|compatible_brands|encoder|software|handler_name|vendor_id|alpha_mode"
     r"|(DURATION|BPS|NUMBER_OF_|_STATISTICS_).*",
     re.IGNORECASE,
 )
 # Metadata that names no one: times, language, the kind of camera.
 _NAMELESS = re.compile(
-    r"(com\.apple\.quicktime\.)?(creation_?(time|date)|make|model)|date|timecode|language"
-    r"|alpha_mode|rotate",
+    r"(com\.apple\.quicktime\.)?(creation_?(time|date)|make|model)|date|timecode|language",
     re.IGNORECASE,
 )
 _PICTURE_FILE = re.compile(r"image/|.*\.(jpe?g|png|webp|gif|bmp|tiff?|heic|avif)$", re.IGNORECASE)

@@ -165,6 +165,8 @@ def test_transparent_videos_are_laid_over_white_and_it_is_said(tmp_path, name, c
         image = next(videos.read_frames(path))[1].astype(int)
         assert (image[8:40, 4:26] > 240).all()
         np.testing.assert_allclose(image[8:40, 40:60].mean(axis=(0, 1)), (30, 120, 60), atol=8)
+    with av.open(str(tmp_path / "out.webm")) as file:
+        assert "alpha_mode" not in {key.lower() for key in file.streams.video[0].metadata}
 
 
 def test_opaque_videos_say_nothing_of_transparency(tmp_path):
