@@ -60,9 +60,11 @@ fuzz: .venv/installed-dev
 kills: .venv/installed-dev
 	KILLS=20 $(BIN)/python -m pytest -q -m slow -k killed
 
-# Some 240 wrong changes to the code, one at a time: a test must fail with each. About half an hour.
-mutants: .venv/installed-dev
+# Some 240 wrong changes to the Python code, and 100 to the page's, one at a time: a test must fail
+# with each. About an hour.
+mutants: .venv/installed-dev $(if $(NODE),web/generated/constants.json web/node_modules/.installed)
 	$(BIN)/python -m tests.mutants
+	$(if $(NODE),$(BIN)/python -m tests.web.mutants)
 
 docs: .venv/installed-dev
 	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict

@@ -1,6 +1,7 @@
 """Everything that the page's code shares with the Python code, as plain JSON values.
 
-The page holds no copy of a constant: each is read from the module that owns it.
+The page holds no copy of these constants: each is read from the module that owns it, and the points
+from the markup of the page's model.
 """
 
 import json
@@ -8,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from keypoints import estimate, geometry, head_shape, pose, pretrained
+from keypoints import estimate, geometry, head_shape, markup, pose, pretrained
 from keypoints.filters import FOLDER, effects, head, list_filters, loose_pupil
 from keypoints.filters.engine import HOLD
 from keypoints.filters.policy import PROTECTED
@@ -23,7 +24,6 @@ from keypoints.inference import (
     tracking,
     upright,
 )
-from keypoints.markup import IBUG68
 from keypoints.media import landmark_csv, overlay
 
 MODEL = "pretrained-small"
@@ -31,14 +31,16 @@ MODEL = "pretrained-small"
 
 def constants() -> dict[str, Any]:
     """Constants of landmarks, crop, detector, tracker, pose and filters by subject."""
-    crop = json.loads((pretrained.NAMES[MODEL] / "manifest.json").read_text())["crop"]
+    manifest = json.loads((pretrained.NAMES[MODEL] / "manifest.json").read_text())
+    crop, points = manifest["crop"], markup.read_content(manifest["markup"], "markup")
+    half_score = manifest.get("half_score", estimate.UNCERTAINTY_AT_HALF_SCORE)
     values = {
         "landmarks": {
-            "count": IBUG68.count,
-            "outlines": list(IBUG68.outlines.values()),
-            "mouth": _span(IBUG68.parts["mouth"]),
-            "eyes": _span(IBUG68.parts["eyes"]),
-            "jaw": _span(IBUG68.parts["jaw"]),
+            "count": points.count,
+            "outlines": list(points.outlines.values()),
+            "mouth": points.roles["mouth"],
+            "eyes": points.roles["right_eye"] + points.roles["left_eye"],
+            "jaw": points.roles["jaw"],
         },
         "crop": {"size": geometry.CROP, "scale": crop["scale"], "batch": predictor.BATCH},
         "upright": {"tilt_kept": upright.TILT_KEPT},
@@ -70,7 +72,7 @@ def constants() -> dict[str, Any]:
             "same_face_iou": tracking.SAME_FACE_IOU,
             "match_distance": tracking.MATCH_DISTANCE,
             "score_threshold": estimate.SCORE_THRESHOLD,
-            "uncertainty_at_half_score": estimate.UNCERTAINTY_AT_HALF_SCORE,
+            "uncertainty_at_half_score": half_score,
             "velocity_cutoff": tracking.VELOCITY_CUTOFF,
             "near": estimate.NEAR,
         },
@@ -84,7 +86,7 @@ def constants() -> dict[str, Any]:
             "rotation_gain": smoothing.ROTATION_GAIN,
         },
         "pose": {
-            "rigid": list(IBUG68.roles["rigid"]),
+            "rigid": points.roles["rigid"],
             "flat": pose.FLAT,
             "smallest": pose.SMALLEST,
             "farthest": pose.FARTHEST,
@@ -92,7 +94,7 @@ def constants() -> dict[str, Any]:
             "precision": pose.PRECISION,
         },
         "head": {
-            "mean_shape": IBUG68.shape,
+            "mean_shape": points.shape,
             "forehead": head_shape.FOREHEAD,
             "upper_face": head.UPPER_FACE,
             "distance": head.DISTANCE,
@@ -100,7 +102,7 @@ def constants() -> dict[str, Any]:
             "skull_radii": head.SKULL_RADII,
             "skull_corners": head.SKULL_CORNERS,
         },
-        "expression": _openings(),
+        "expression": _openings(points),
         "ball": {
             name: getattr(loose_pupil, name.upper())
             for name in ("gravity", "damping", "bounce", "inertia", "step", "fastest", "pause")
@@ -111,7 +113,7 @@ def constants() -> dict[str, Any]:
             "axis_width": overlay.AXIS_WIDTH,
             "colour": overlay.TRUTH,
         },
-        "csv": {"columns": landmark_csv.columns(IBUG68)},
+        "csv": {"columns": landmark_csv.columns(points)},
         "hold": HOLD,
         "hiding": {
             "smallest_block": effects.SMALLEST_BLOCK,
@@ -125,10 +127,10 @@ def constants() -> dict[str, Any]:
     return _plain(values)
 
 
-def _openings() -> dict[str, Any]:
+def _openings(points: markup.Markup) -> dict[str, Any]:
     """Pairs of points whose distances tell how far eyes and mouth are open; the ends first."""
     right, left, mouth = (
-        np.reshape(IBUG68.roles[role], (-1, 2)).tolist()
+        np.reshape(points.roles[role], (-1, 2)).tolist()
         for role in ("right_eye_opening", "left_eye_opening", "mouth_opening")
     )
     return {"eyes": [right, left], "mouth": mouth}
@@ -150,12 +152,6 @@ def _layer(name: str, layer: Layer) -> dict[str, Any]:
         values["anchors"] = [vars(anchor) for anchor in layer.anchors]
         values["loose"] = layer.loose and vars(layer.loose)
     return values
-
-
-def _span(part: tuple[int, ...]) -> list[int]:
-    """Start and end of points that follow each other."""
-    assert part == tuple(range(part[0], part[-1] + 1))
-    return [part[0], part[-1] + 1]
 
 
 def _plain(value: Any) -> Any:

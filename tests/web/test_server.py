@@ -133,6 +133,10 @@ def test_a_port_that_is_taken_exits_2(address, tmp_path, monkeypatch, capsys):
 def test_constants_are_plain_and_name_all_filters():
     values = constants()
     assert values["smoothing"]["speed_gain"] == 150.0
+    points = values["landmarks"]  # of the markup of the page's model
+    assert points["count"] == 68 and points["jaw"] == list(range(17))
+    assert points["eyes"] == list(range(36, 48)) and points["mouth"] == list(range(48, 68))
+    assert [list(range(36, 42)), True] in points["outlines"]
     layers = {spec["name"]: spec["layers"] for spec in values["filters"]}
     assert layers["sunglasses"][0]["art"] == "filters/sunglasses/temple.png"
     assert layers["pixelate"] == [{"kind": "pixelate", "margin": 0.12, "blocks": 6.0}]

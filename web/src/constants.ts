@@ -6,9 +6,9 @@ import type { FilterSpec } from "./filters/spec";
 export const LANDMARKS = constants.landmarks as {
   count: number;
   outlines: [number[], boolean][];
-  mouth: [number, number];
-  eyes: [number, number];
-  jaw: [number, number];
+  mouth: number[];
+  eyes: number[];
+  jaw: number[];
 };
 export const CROP = constants.crop;
 export const UPRIGHT = constants.upright;

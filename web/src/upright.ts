@@ -24,11 +24,11 @@ export function uprightBox(points: ArrayLike<number>): { box: Box; roll: number 
   return { box: [centre[0] - box[2] / 2, centre[1] - box[3] / 2, box[2], box[3]], roll };
 }
 
-function middle(points: ArrayLike<number>, [start, end]: [number, number]): [number, number] {
+function middle(points: ArrayLike<number>, indices: number[]): [number, number] {
   let x = 0, y = 0;
-  for (let i = start; i < end; i++) {
+  for (const i of indices) {
     x += points[2 * i];
     y += points[2 * i + 1];
   }
-  return [x / (end - start), y / (end - start)];
+  return [x / indices.length, y / indices.length];
 }

@@ -1,6 +1,6 @@
-// Wrong changes to the page's code, of which a test should notice each: `node tests/mutants.mjs`.
+// Wrong changes to the page's code, of which a test should notice each: `python -m tests.web.mutants`.
 //
-// VECTORS is the folder that `python -m tests.web.vectors FOLDER` wrote. `--count=120` mutants are
+// VECTORS is the folder that `python -m tests.web.vectors FOLDER` wrote. `--count=100` mutants are
 // drawn by `--seed=1` from all changes of one operator, number, function or call; `--file=NAME`
 // takes those of one file, `--all` every one of them. Exit code 1: fewer than 95 % are noticed.
 
@@ -104,7 +104,7 @@ const began = Date.now();
 if (await noticed(null, "geometry detector tracking filters", 3600)) throw new Error("the tests fail without any change");
 const limit = 30 + (PATIENCE * (Date.now() - began)) / 1000;
 const all = Object.keys(FILES).filter((file) => !options.file || options.file === file).flatMap(changes);
-const mutants = "all" in options ? all : draw(all, Number(options.count ?? 120), Number(options.seed ?? 1));
+const mutants = "all" in options ? all : draw(all, Number(options.count ?? 100), Number(options.seed ?? 1));
 const survivors = [];
 for (const [i, mutant] of mutants.entries()) {
   const found = await noticed(mutant, FILES[mutant.file], limit);

@@ -57,8 +57,7 @@ export class Head {
   /** Polygon of the face: the jaw and the forehead up to the hair. */
   faceOutline(): Place[] {
     const base = meanShape(UPPER_FACE);
-    const [start, end] = LANDMARKS.jaw;
-    const jaw = Array.from({ length: end - start }, (_, i): Place => [this.points[2 * (start + i)], this.points[2 * (start + i) + 1]]);
+    const jaw = LANDMARKS.jaw.map((i): Place => [this.points[2 * i], this.points[2 * i + 1]]);
     const forehead = [...HEAD.forehead].reverse();
     return [...jaw, ...forehead.map((place) => this.place(UPPER_FACE, place.map((value, k) => value - base[k])))];
   }
