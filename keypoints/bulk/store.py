@@ -66,8 +66,13 @@ class Store:
             # Not all file systems put a file in one step, but all rename it so.
             hidden = f"{posixpath.dirname(target)}/.{uuid.uuid4().hex}"
             self._system.makedirs(posixpath.dirname(target), exist_ok=True)
-            self._system.put_file(str(temporary), hidden)
-            self._system.mv(hidden, target)
+            try:
+                self._system.put_file(str(temporary), hidden)
+                self._system.mv(hidden, target)
+            except BaseException:
+                with suppress(OSError):  # the half file, where there is one
+                    self._system.rm_file(hidden)
+                raise
 
     def remove(self, name: str) -> None:
         """Remove a file that may be gone already."""

@@ -4,6 +4,7 @@ import json
 import uuid
 from contextlib import contextmanager
 
+import fsspec
 import pytest
 
 from keypoints.bulk import plan, tables
@@ -107,6 +108,22 @@ def test_a_folder_with_other_files_is_refused(store):
     store.write("holiday.txt", b"")
     with pytest.raises(InputError, match="holds other files"):
         plan.check_facts(store, {})
+
+
+def test_a_failed_last_step_keeps_the_older_file_and_leaves_nothing(monkeypatch):
+    url = f"memory://{uuid.uuid4().hex}/out"
+    store = Store(url)
+    store.write("units.jsonl", b"older")
+    system, root = fsspec.core.url_to_fs(url)
+
+    def full(*_, **__):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(system, "mv", full)
+    with pytest.raises(OSError, match="No space left"):
+        store.write("units.jsonl", b"newer")
+    assert store.read("units.jsonl") == b"older"
+    assert [path.rpartition("/")[2] for path in system.find(root)] == ["units.jsonl"]
 
 
 def test_two_runs_do_not_write_to_one_folder(tmp_path):

@@ -465,6 +465,8 @@ def test_a_face_that_is_hidden_for_long_is_forgotten(scene):
         scene.hidden = {"b"} if walker[0] > 240 else set()
         shown = tracker.update(IMAGE, frame / RATE)
         followed.append(len(tracker._tracks))
+        if 45 <= frame < 60:  # both are followed; the one behind is not shown
+            assert followed[-1] == 2 and len(shown) == 1
     hidden = followed.index(1) / RATE - 28 / RATE  # since the walker is half a side away
     assert followed[20] == 2 and followed[-1] == len(shown) == 1
     assert tracking.HIDDEN_FOR - 0.1 < hidden < tracking.HIDDEN_FOR + 0.6
@@ -490,3 +492,47 @@ def test_a_face_far_from_a_lost_one_is_another(scene):
     found = [face for n in (10, 13, 16) for face in tracker.update(IMAGE, n / RATE)]
     ids = {face.id for face in found if abs(face.points[30, 0] - 420) < 30}
     assert ids and before.id not in ids
+
+
+def test_of_two_lost_faces_the_nearer_one_is_found_again(scene):
+    here = {name: (np.array([x, 240.0]), 100.0) for name, x in (("a", 150), ("b", 230 + 150))}
+    scene.faces = here
+    tracker = Tracker(scene.predictor)
+    for frame in range(10):
+        faces = tracker.update(IMAGE, frame / RATE)
+    ids = {"a" if face.points[30, 0] < 250 else "b": face.id for face in faces}
+    scene.faces = {}
+    for frame in range(10, 13):
+        tracker.update(IMAGE, frame / RATE)
+    scene.faces = {"b": (np.array([380.0 - 62, 240]), 100.0)}  # 0.62 sides from where it was
+    found = [face for n in (14, 17) for face in tracker.update(IMAGE, n / RATE)]
+    assert {face.id for face in found if abs(face.points[30, 0] - 318) < 30} == {ids["b"]}
+
+
+@pytest.mark.parametrize("enters", [0, 24])
+def test_a_lost_face_does_not_take_the_face_of_another(scene, enters):
+    """A is gone, and b walks to where it was, be it an old face or one that is new itself."""
+    tracker, ids = Tracker(scene.predictor), set()
+    for frame in range(36):
+        scene.faces = {"a": (np.array([200.0, 240]), 120.0)} if frame < 28 else {}
+        if frame >= enters:
+            scene.faces["b"] = (np.array([330.0 - 13 * max(frame - 26, 0), 240]), 120.0)
+        faces = tracker.update(IMAGE, frame / RATE)
+        if frame >= 27:
+            apart = {f.id: np.abs(f.points - scene.points("b")).mean() for f in faces}
+            ids.add(min(apart, key=apart.get))
+    assert len(ids) == 1 and ids != {0}
+
+
+def test_points_and_rotation_are_steadier_than_those_of_the_network(scene):
+    scene.noise, moved = 1.5, {}
+    for smooth in (True, False):
+        scene.rng = np.random.default_rng(0)
+        tracker = Tracker(scene.predictor, smooth=smooth)
+        scene.faces = {"a": (np.array([300.0, 240]), 120.0)}
+        faces = [tracker.update(IMAGE, frame / RATE)[0] for frame in range(60)]
+        for part in ("points", "rotation"):
+            values = np.array([getattr(face, part) for face in faces[30:]])
+            moved[part, smooth] = np.diff(values, axis=0).std()
+    assert moved["points", True] < 0.6 * moved["points", False]
+    assert moved["rotation", True] < 0.4 * moved["rotation", False]
