@@ -146,6 +146,96 @@ def test_only_an_upright_search_without_rotations():
     assert len(detect(picture, rotations=False)) == 0
 
 
+def test_a_lying_face_in_a_large_picture_by_hand(monkeypatch):
+    """A white square of 160 pixels around (1000, 400) is seen as a face where black is top right.
+
+    That is once the picture, whose black is top left, is turned clockwise. It is searched at a
+    fifteenth of its size.
+    """
+    picture = np.full((1200, 1600, 3), 90, np.uint8)
+    picture[320:480, 920:1080] = 255
+    picture[:150, :150] = 0
+
+    def find(session, image, threshold):
+        if image[1, -2].max() > 40:
+            return np.empty((0, 4), "f4"), np.empty(0, "f4"), np.empty((0, 5, 2), "f4")
+        rows, columns = np.nonzero(image[..., 0] > 170)
+        left, top, side = columns.min(), rows.min(), np.ptp(columns) + 1
+        five = np.array([[0.2, 0.2], [0.8, 0.2], [0.5, 0.5], [0.3, 0.8], [0.7, 0.8]]) * side
+        box = np.array([[left, top, side, side]], "f4")
+        return box, np.float32([0.9]), np.float32(five + [left, top])[None]
+
+    monkeypatch.setattr(centerface, "find", find)
+    found = centerface.CenterFaceDetector(0.2).detect(picture)
+    assert len(found) == 1 and found.rolls.tolist() == [-90]
+    left, top, width, height = found.boxes[0]
+    # Down in the turned picture is to the right in this one.
+    expected = 1000 + 160 * (centerface.CENTRE[1] - 0.5), 400
+    np.testing.assert_allclose([left + width / 2, top + height / 2], expected, atol=9)
+    np.testing.assert_allclose([width, height], np.multiply(centerface.SIZE, 160), rtol=0.12)
+
+
+def test_the_box_of_a_tilted_face_lies_along_its_tilt(monkeypatch):
+    """The eyes of a face of 90 pixels lie to the upper right of its mouth: its box is to the left."""
+    up = np.array([np.sin(np.radians(30)), -np.cos(np.radians(30))])
+    middle = np.array([150.0, 150])
+    five = np.array([up, up, 0 * up, -up, -up]) * 20 + middle
+    box = np.array([[105.0, 105, 90, 90]], "f4")
+    monkeypatch.setattr(
+        centerface, "find", lambda *_, **__: (box.copy(), np.float32([0.9]), np.float32([five]))
+    )
+    found = centerface.CenterFaceDetector(0.06, rotations=False).detect(np.zeros((300, 300, 3)))
+    assert found.rolls[0] == pytest.approx(30, abs=16)  # what is left of a small tilt
+    height = 90 * np.sqrt(centerface.ASPECT)
+    turn = geometry.rotation(float(found.rolls[0]))
+    expected = middle + turn @ [0, height * (centerface.CENTRE[1] - 0.5)]
+    centre = found.boxes[0, :2] + found.boxes[0, 2:] / 2
+    np.testing.assert_allclose(centre, expected, atol=0.01)
+    assert centre[0] < 150 < centre[1]
+
+
+def test_boxes_between_sizes_by_hand():
+    """The first pixel of a picture that is 4 and 2 times smaller lies at 1.5, 0.5 of the other."""
+    box = np.array([[0.0, 0, 2, 3], [10, 20, 1, 1]])
+    assert centerface._enlarged(box, np.array([4, 2])).tolist() == [
+        [1.5, 0.5, 8, 6],
+        [41.5, 40.5, 4, 2],
+    ]
+    # Faces of 0.09 sides of a picture of 200 x 200 pixels have the 18 that are needed.
+    assert centerface._factor(np.zeros((100, 400)), 0.09) == 1
+
+
+def test_a_face_near_the_edge_of_a_tile_is_of_its_neighbour(monkeypatch):
+    """Two tiles of 608 pixels share 191 in the middle; each sees a face at its inner edge."""
+    asked = []
+
+    def find(session, tile, threshold):
+        asked.append(tile.shape)
+        left = 570 if len(asked) == 1 else 10  # in the tile: the centre is 590 or 30
+        box = np.array([[left, 100, 40, 40]], "f4")
+        return box, np.float32([0.9]), np.zeros((1, 5, 2), "f4")
+
+    monkeypatch.setattr(centerface, "find", find)
+    monkeypatch.setattr(centerface, "SMALL_PICTURE", 2000)
+    detector = centerface.CenterFaceDetector(1e-3, rotations=False)
+    boxes, _ = detector.faces(np.zeros((300, 1025, 3), np.uint8))
+    assert asked == [(300, 608, 3)] * 2 and len(boxes) == 0
+
+
+def test_each_size_of_a_picture_is_searched_once(monkeypatch):
+    """Its own, though smaller faces are asked for than there can be, then a quarter of it."""
+    asked = []
+
+    def find(session, tile, threshold):
+        asked.append(tile.shape[:2])
+        return np.empty((0, 4), "f4"), np.empty(0, "f4"), np.empty((0, 5, 2), "f4")
+
+    monkeypatch.setattr(centerface, "find", find)
+    detector = centerface.CenterFaceDetector(1e-3, rotations=False)
+    detector.faces(np.zeros((300, 1000, 3), np.uint8))
+    assert asked == [(300, 1000), (75, 250)]
+
+
 def test_boxes_of_turned_pictures_by_hand():
     """A box around (12, 7) in a picture of 30 x 20; rot90 turns it counter-clockwise."""
     image = np.zeros((20, 30), np.uint8)
