@@ -55,6 +55,35 @@ def test_mirrored_points_have_mirrored_angles():
     )
 
 
+@pytest.mark.parametrize("degrees", [(15, -10, 25), (-50, 20, 0), (70, 5, -120)])
+def test_no_rotation_or_size_nearby_fits_better(degrees):
+    """Points of a face with a shape of its own, for which the affine fit alone is not the best."""
+    own = MEAN_SHAPE * [1.1, 0.9, 1.3] + np.random.default_rng(0).normal(0, 0.05, MEAN_SHAPE.shape)
+    points = (own @ rotated(*degrees).T)[:, :2] * 90 + [300, 140]
+    rigid, shape = IBUG68.rigid
+    aim, shape = points[rigid] - points[rigid].mean(axis=0), shape - shape.mean(axis=0)
+
+    def cost(rotation, size):
+        return ((aim - size * shape @ rotation[:2].T) ** 2).sum()
+
+    rotation, size = pose.fit_rotation(points)
+    np.testing.assert_allclose(rotation @ rotation.T, np.eye(3), atol=1e-9)
+    best = cost(rotation, size)
+    for axis in range(3):
+        for turn in (-0.2, 0.2):  # degrees about x, y and z of the camera
+            about = [0.0, 0.0, 0.0]
+            about[axis] = turn
+            assert cost(rotated(*np.array(about)[[1, 0, 2]]) @ rotation, size) > best
+    assert cost(rotation, 1.002 * size) > best < cost(rotation, 0.998 * size)
+
+
+@pytest.mark.parametrize("length", [0.0, 0.3, 2.0])
+def test_turns_by_hand(length):
+    """About x: a rotation by its length in radians."""
+    expected = rotated(0, np.degrees(length), 0)
+    np.testing.assert_allclose(pose._turns(np.array([[length, 0, 0]]))[0], expected, atol=1e-12)
+
+
 def test_many_faces_are_those_one_by_one():
     faces = np.stack([[seen(10, 0, 0), seen(-50, 10, 5)], [seen(0, 30, 0), seen(70, 0, -90)]])
     rotation, size = pose.fit_rotation(faces)

@@ -75,6 +75,25 @@ def test_boxes_of_tilted_heads_are_compared_in_the_picture_turned_back(records):
         assert found.rolls[0] == (roll if recall else 0)
 
 
+def test_what_a_tilted_box_was_compared_with(records):
+    """The box of the annotated points in the picture turned back about the found box."""
+    middle = np.array([60.0, 50.0])
+    face = (records.points[2] - records.points[2].mean(axis=0)) * [0.5, 1]
+    tilted = (face @ geometry.rotation(30).T + middle).astype(np.float32)
+    one = dataclasses.replace(
+        records,
+        files=("b.png",),
+        points=tilted[None],
+        boxes=geometry.landmark_box(tilted)[None],
+        pictures=records.pictures[2:3],
+    )
+    low = face.min(axis=0)
+    box = np.array([*(middle + low), *(-2 * low)], np.float32)  # its centre is `middle`
+    found = matching.detected_boxes(one, lambda _: detections(box[None], [30]))
+    expected = geometry.landmark_box(face + middle)
+    np.testing.assert_allclose(found.annotated[0], expected, atol=1e-3)
+
+
 def test_faces_of_others_are_found_by_overlap(records):
     points = records.points
     answers = {"a.png": points[[1, 3, 0]], "b.png": points[:0], "c#1.png": points[3:] + 1000}

@@ -176,7 +176,7 @@ def test_a_lying_face_in_a_large_picture_by_hand(monkeypatch):
 
 
 def test_the_box_of_a_tilted_face_lies_along_its_tilt(monkeypatch):
-    """The eyes of a face of 90 pixels lie to the upper right of its mouth: its box is to the left."""
+    """The eyes of a face of 90 pixels are to the upper right of its mouth; its box is below."""
     up = np.array([np.sin(np.radians(30)), -np.cos(np.radians(30))])
     middle = np.array([150.0, 150])
     five = np.array([up, up, 0 * up, -up, -up]) * 20 + middle
