@@ -30,8 +30,9 @@ def save(
     """Write a picture, or its frames, in the format of `target`'s extension; atomic.
 
     Everything in `source` besides the pixels is kept but for previews and, if `private`, metadata
-    that names people (`metadata.kept_metadata`). `quality` is one of `formats.QUALITIES`. Returns
-    a line for each thing that is left out. Raises InputError if the file cannot be written.
+    that names people (`metadata.kept_metadata`) and colours of pixels that are transparent.
+    `quality` is one of `formats.QUALITIES`. Returns a line for each thing that is left out. Raises
+    InputError if the file cannot be written.
     """
     format = formats.picture_format(target)
     formats.check_quality(quality)
@@ -44,6 +45,8 @@ def save(
                 f"cannot write {target}: {width} x {height} pixels; {format.name} holds at most "
                 f"{format.side} a side"
             )
+    if private:
+        stills = [still.without_hidden() for still in stills]
     notes = []
     if len(stills) > 1 and not format.several:
         several = [suffix for suffix, other in formats.PICTURES.items() if other.several]

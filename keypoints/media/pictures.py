@@ -110,6 +110,12 @@ class Still:
         pixels = np.where(changed[..., None], values, still.pixels)
         return replace(still, pixels=pixels, alpha=alpha)
 
+    def without_hidden(self) -> "Still":
+        """The same, black where it is wholly transparent: what cannot be seen is not there."""
+        if self.alpha is None:
+            return self
+        return replace(self, pixels=np.where(self.alpha[..., None] == 0, 0, self.pixels))
+
     def in_bytes(self) -> "Still":
         """The same with 8 bits a value."""
         alpha = None if self.alpha is None else high_byte(self.alpha)

@@ -602,6 +602,25 @@ def test_what_names_people_and_places_is_dropped_and_said(tmp_path, kind, suffix
         assert kept.get_ifd(0x8769)[0xA431] == "S-123"
 
 
+@pytest.mark.parametrize("deep", [False, True])
+def test_nothing_stays_under_transparent_pixels(tmp_path, deep):
+    """A face that was cut out by its alpha alone is in the file, for all who look."""
+    alpha = np.full((20, 24), 255, np.uint8)
+    alpha[:, :8], alpha[:, 8] = 0, 1
+    colours = np.dstack([GRADIENT, alpha])
+    if deep:
+        colours = colours.astype(np.uint16) * 257
+    data = cv2.imencode(".png", colours[..., [2, 1, 0, 3]])[1].tobytes()
+    for private in (False, True):
+        repainted(data, tmp_path / "out.png", lambda image: image, private=private)
+        (still,) = stills(tmp_path / "out.png")
+        expected = colours[..., :3].copy()
+        if private:
+            expected[:, :8] = 0
+        np.testing.assert_array_equal(still.pixels, expected)
+        np.testing.assert_array_equal(still.alpha, colours[..., 3])
+
+
 def test_heic_keeps_and_drops_the_same(tmp_path):
     pytest.importorskip("pillow_heif")
     repainted(named_picture("JPEG"), tmp_path / "named.heic")
