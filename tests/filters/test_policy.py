@@ -1,9 +1,12 @@
+from types import SimpleNamespace
+
 from keypoints import filters
 from keypoints.filters import policy
 from keypoints.filters.pipeline import Pipeline
 from keypoints.filters.policy import search_policy
 from keypoints.inference.detectors import MOVING, STILL
 from keypoints.inference.tracking import DETECT_EVERY
+from keypoints.markup import IBUG68
 
 BLUR, CROWN = filters.load_filter("blur"), filters.load_filter("crown")
 
@@ -30,7 +33,7 @@ def test_the_search_changes_with_the_filter_between_two_frames(monkeypatch):
     made = []
     monkeypatch.setattr(policy.detectors, "load_detector", lambda name, **o: made.append(o))
     monkeypatch.setattr("keypoints.filters.pipeline.Tracker.update", lambda *frame: [])
-    pipeline = Pipeline(None, CROWN, live=True)
+    pipeline = Pipeline(SimpleNamespace(markup=IBUG68), CROWN, live=True)
     for filter in (CROWN, CROWN, BLUR, BLUR, None):
         pipeline.filter = filter
         pipeline.find(None, 0.0)
