@@ -40,7 +40,9 @@ class Estimate:
         return len(self.points)
 
     def __getitem__(self, index: Any) -> Estimate:
-        """The selected faces; `index` is a slice, a mask `(n,)` or an array of indices."""
+        """The selected faces; `index`: a number, a slice, a mask `(n,)` or an array of indices."""
+        if isinstance(index, int | np.integer):
+            index = [index]
         return Estimate(self.points[index], self.uncertainty[index], self.scores[index])
 
     def relative_uncertainty(self, markup: Markup = IBUG68) -> np.ndarray:

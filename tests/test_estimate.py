@@ -69,6 +69,8 @@ def test_relative_uncertainty_is_a_mean_over_the_points():
 def test_scores_stay_with_their_faces_and_are_unknown_in_a_crop():
     found = Estimate(np.zeros((3, 68, 2)), np.ones((3, 68)), np.array([0.1, 0.5, 0.9]))
     assert found[np.array([2, 0])].scores.tolist() == [0.9, 0.1]
+    assert len(found[0]) == 1 and found[-1].scores.tolist() == [0.9]
+    assert found[np.int64(1)].points.shape == (1, 68, 2)
     whole = concatenate([found[:1], Estimate(np.zeros((1, 68, 2)), np.ones((1, 68)))])
     assert whole.scores[0] == 0.1 and np.isnan(whole.scores[1])
 

@@ -91,6 +91,25 @@ def test_many_faces_are_those_one_by_one():
     np.testing.assert_allclose(pose.angles(rotation)[1, 1], [70, 0, -90], atol=1e-3)
 
 
+def test_the_fit_is_the_least_squares_one():
+    """No small turn, and no other size, lies nearer to points that no head has exactly."""
+    noise = np.random.default_rng(0).normal(0, 5, (68, 2)) * [1, 3]
+    points = seen(40, 10, 5) + noise
+    rotation, size = pose.fit_rotation(points)
+    rigid, shape = IBUG68.rigid
+    target = points[rigid] - points[rigid].mean(axis=0)
+
+    def cost(rotation, size):
+        placed = size * (shape - shape.mean(axis=0)) @ rotation[:2].T
+        return np.square(placed - target).sum()
+
+    best = cost(rotation, size)
+    for turn in np.eye(3) * 0.3:
+        for sign in (-1, 1):
+            assert cost(rotated(*(sign * turn)) @ rotation, size) > best
+    assert cost(rotation, 1.003 * size) > best and cost(rotation, 0.997 * size) > best
+
+
 @pytest.mark.parametrize("yaw", [-45, -20, 0, 15, 35])
 def test_a_near_camera_costs_few_degrees(yaw):
     head = pose_head(MEAN_SHAPE, math.radians(yaw), 0, 0, 80, np.array([150.0, 90.0]))

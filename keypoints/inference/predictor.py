@@ -89,7 +89,10 @@ class Predictor:
         With `geometry.crop` and `predict_crops`, crops of several pictures share a batch.
         """
         boxes = _usable(boxes, image)
-        rolls = np.nan_to_num(np.zeros(len(boxes)) if rolls is None else rolls, posinf=0, neginf=0)
+        rolls = np.zeros(len(boxes)) if rolls is None else _numbers(rolls, "rolls").reshape(-1)
+        if len(rolls) != len(boxes):
+            raise InputError(f"{len(rolls)} rolls for {len(boxes)} boxes; one for each is expected")
+        rolls = np.nan_to_num(rolls, posinf=0, neginf=0)
         return self.network.crop.matrices(boxes, rolls, shapes=image.shape)
 
     def predict_crops(self, crops: Iterable[np.ndarray]) -> Estimate:
@@ -129,7 +132,7 @@ def load_network(path: str | Path, *, threads: int | None = None) -> Network:
 
 
 def _usable(boxes: np.ndarray, image: np.ndarray) -> np.ndarray:
-    boxes = np.array(boxes, np.float64)
+    boxes = _numbers(boxes, "boxes")
     if boxes.size and boxes.shape[-1] != 4:
         raise InputError(f"boxes of shape {boxes.shape}; (n, 4) is expected")
     boxes = boxes.reshape(-1, 4)
@@ -138,3 +141,11 @@ def _usable(boxes: np.ndarray, image: np.ndarray) -> np.ndarray:
     boxes[:, 2:] = np.clip(boxes[:, 2:], 0, FAR)
     boxes[:, :2] = np.clip(boxes[:, :2], -FAR, FAR)
     return boxes
+
+
+def _numbers(values: np.ndarray, name: str) -> np.ndarray:
+    """A float64 copy of what a caller gives; raises InputError for what are no numbers."""
+    try:
+        return np.array(values, np.float64)
+    except (ValueError, TypeError):
+        raise InputError(f"{name}: numbers are expected, not {values!r:.60}") from None

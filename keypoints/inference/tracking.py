@@ -162,8 +162,8 @@ class Tracker:
         if self._cuts.is_cut(image) or timestamp < self._last:
             self._forget()
         if self._pending is not None and self._pending.done():
-            self._merge(self._pending.result())
-            self._pending = None
+            pending, self._pending = self._pending, None  # also where it failed
+            self._merge(pending.result())
         visible = self._visible()
         pause = self.detect_every
         if len(visible) < len(self._tracks):

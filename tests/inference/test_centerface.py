@@ -247,6 +247,15 @@ def test_boxes_of_turned_pictures_by_hand():
         assert back.boxes.tolist() == [[8, 4, 8, 6]] and back.rolls.tolist() == [roll]
 
 
+def test_boxes_of_a_smaller_picture_by_hand():
+    """The first pixel of a picture of a quarter of the width covers four, from -0.5 to 3.5."""
+    boxes = centerface._enlarged(np.array([[-0.5, 9.5, 2, 3]]), np.array([4.0, 2]))
+    assert boxes.tolist() == [[-0.5, 19.5, 8, 6]]
+    assert centerface._enlarged(np.array([[0.0, 0, 1, 1]]), np.array([4.0, 2])).tolist() == [
+        [1.5, 0.5, 4, 2]
+    ]
+
+
 def test_tiles_by_hand():
     # 1024 to a tile, of which 160 are shared with the next.
     assert centerface._spans(1) == [(0, 1)] and centerface._spans(1024) == [(0, 1024)]

@@ -89,6 +89,24 @@ def test_none_and_boxes_of_another_shape_are_refused():
             predictor.predict(np.zeros((50, 60, 3), np.uint8), boxes)
 
 
+def test_boxes_and_rolls_that_do_not_fit_are_refused():
+    image = np.zeros((50, 60, 3), np.uint8)
+    with pytest.raises(InputError, match="3 rolls for 1 boxes; one for each is expected"):
+        predictor.estimate(image, [[1, 2, 30, 40]], [0.0, 1.0, 2.0])
+    for boxes in ([["a", "b", "c", "d"]], "faces", [[1, 2, 3], [4]]):
+        with pytest.raises(InputError, match="boxes: numbers are expected, not"):
+            predictor.predict(image, boxes)
+    with pytest.raises(InputError, match="rolls: numbers are expected, not 'up'"):
+        predictor.estimate(image, [[1, 2, 30, 40]], "up")
+
+
+def test_a_box_that_is_not_finite_stands_for_the_whole_picture():
+    image = np.zeros((50, 80, 3), np.uint8)
+    whole = predictor.predict(image, [[0, 0, 80, 50]])
+    for box in ([np.nan, 0, 10, 10], [np.inf] * 4, [5, 5, -np.inf, 5]):
+        np.testing.assert_array_equal(predictor.predict(image, [box]), whole)
+
+
 KINDS = [bool, np.uint8, np.int8, np.uint16, np.int16, np.uint32, np.int32, np.uint64, np.int64,
          np.float16, np.float32, np.float64]  # fmt: skip
 

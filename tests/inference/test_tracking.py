@@ -536,3 +536,26 @@ def test_points_and_rotation_are_steadier_than_those_of_the_network(scene):
             moved[part, smooth] = np.diff(values, axis=0).std()
     assert moved["points", True] < 0.6 * moved["points", False]
     assert moved["rotation", True] < 0.4 * moved["rotation", False]
+
+
+def test_a_search_that_fails_once_is_told_once_and_the_next_one_goes_on(scene):
+    scene.faces = {"a": (np.array([200.0, 240]), 120.0)}
+    detect, failures = scene.detect, [RuntimeError("no memory")]
+
+    def failing(image):
+        if failures:
+            raise failures.pop()
+        return detect(image)
+
+    scene.detect = failing
+    tracker = Tracker(scene, detector=scene, background=True)
+    tracker.update(IMAGE, 0.0)
+    while tracker._pending is not None and not tracker._pending.done():
+        pass
+    with pytest.raises(RuntimeError, match="no memory"):
+        tracker.update(IMAGE, 1 / RATE)
+    counts = []
+    for frame in range(10, 30):
+        counts.append(len(tracker.update(IMAGE, frame / RATE)))
+        settle(tracker)
+    assert counts[-1] == 1
