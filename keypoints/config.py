@@ -13,7 +13,7 @@ from keypoints.errors import InputError, near_miss
 # sees, which weights it has.
 FIXED = (
     "data", "train_split", "validation_split", "seed", "crop", "crop_scale", "pipeline", "backbone",
-    "head", "weights", "stages",
+    "head", "weights", "rehearsal", "stages",
 )  # fmt: skip
 
 
@@ -128,11 +128,17 @@ class Config:
     )
     trainable: str = _option("all", "layers that are trained", choices=("all", "conv5", "head"))
 
+    rehearsal: float = _option(
+        0.0,
+        "share of drawn faces in an epoch, with the answers of the initial network as points",
+        low=0.0,
+        high=0.9,
+        heading="optimisation",
+    )
     loss: str = _option(
         "l1",
         "point loss, in crop pixels",
         choices=("l1", "mse", "smooth_l1", "wing"),
-        heading="optimisation",
     )
     teacher: str = _option("none", "distillation teacher (half of the point loss): a model or none")
     optimizer: str = _option("adamw", "optimizer", choices=("adam", "adamw"))

@@ -22,7 +22,7 @@ SUBPACKAGES = {
     # Of `models` only the run folder, which imports Keras when a run is loaded.
     "inference": {"models", "pretrained"},
     "evaluation": {"data", "inference", "media"},
-    "training": {"data", "evaluation", "inference", "models", "pretrained"},
+    "training": {"data", "evaluation", "inference", "models", "pretrained", "synthetic"},
     "exports": {"data", "inference", "models"},
     "filters": {"inference", "media", "synthetic"},
     "bulk": {"filters", "inference", "media", "models"},

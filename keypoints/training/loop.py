@@ -34,6 +34,7 @@ from keypoints.training.averaging import averaged_weights
 from keypoints.training.checkpoints import Progress, parse_progress
 from keypoints.training.hosts import Hosts
 from keypoints.training.optimizer import compiled_model
+from keypoints.training.rehearsal import with_rehearsal
 from keypoints.training.run_folder import ElsewhereFolder, RunFolder
 
 STATISTICS = 12  # batches from which the batch statistics of averaged weights are computed
@@ -122,6 +123,7 @@ def train(
         progress = folder.check(config, data)
         progress = parse_progress(hosts.exchange(asdict(progress))[0])
         devices.use_all(config)
+        training = with_rehearsal(training, config)
         stages = config.stage_configs()
         teachers = [_teacher(stage) for stage in stages]
         epochs = sum(stage.epochs for stage in stages)
