@@ -2,9 +2,9 @@
 
     python -m tools.train finetune --data=folder:my_faces
 
-Start, steps and moving average follow the number of pictures. Other weights, such as a run folder or
---weights=pretrained with --backbone=resnet50, are given as flags. Where the points are those of the
-start, a quarter of an epoch are drawn faces with its own answers, against forgetting.
+Start, steps and moving average follow the number of pictures. Other weights, such as a run folder
+or --weights=pretrained with --backbone=resnet50, are given as flags. Where the points are those of
+the start, a quarter of an epoch are drawn faces with its own answers, against forgetting.
 """
 
 from keypoints.config import Config
