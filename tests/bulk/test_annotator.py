@@ -10,15 +10,18 @@ import pyarrow.parquet as pq
 import pytest
 
 from keypoints.bulk import plan, tables, work
+from keypoints.bulk.annotator import Annotator
 from keypoints.bulk.inputs import list_sources, make_units, read_unit
 from keypoints.bulk.store import Store
+from keypoints.crop import Crop
 from keypoints.filters import filter_digest
 from keypoints.inference.detectors import MOVING, load_detector
 from keypoints.inference.predictor import Predictor
 from keypoints.media import pictures, videos
 from keypoints.media.pictures import encode_png
+from keypoints.network import Network
 from keypoints.synthetic.drawing import draw_face
-from tests.bulk.stand_ins import ODD, Answers, make_annotator, write_pictures
+from tests.bulk.stand_ins import ODD, Answers, Detector, make_annotator, write_pictures
 from tests.clips import write_clip
 from tests.faces import FOUND
 
@@ -51,6 +54,29 @@ def test_a_picture_on_which_a_search_fails_is_a_row_with_the_reason(tmp_path):
     assert second["error"].startswith(f"{paths[1]}: not a whole picture")
     assert third["error"] is None
     assert (third["width"], third["height"], third["faces"]) == (7, 5, 1)
+
+
+def test_pictures_and_frames_have_a_detector_each(tmp_path):
+    sources = write_pictures(tmp_path / "in", 2)
+    write_clip(tmp_path / "clip.mp4", [np.zeros((24, 32, 3), np.uint8)] * 3)
+    asked = {"still": 0, "moving": 0}
+
+    class Counted(Detector):
+        def __init__(self, name: str) -> None:
+            super().__init__()
+            self.name = name
+
+        def detect(self, image):
+            asked[self.name] += 1
+            return super().detect(image)
+
+    predictor = Predictor(Network(Answers(), Crop(1.4)))
+    detectors = Counted("still"), Counted("moving")
+    annotator = Annotator(predictor, *detectors, model="stand-in", version="1")
+    for unit in make_units([*sources, str(tmp_path / "clip.mp4")], 9):
+        rows = list(annotator.annotate(read_unit(unit)))
+        assert not any(row.picture["error"] for row in rows)
+    assert asked == {"still": 2, "moving": 3}
 
 
 @pytest.fixture(scope="module")

@@ -3,6 +3,7 @@
 import json
 import uuid
 from contextlib import contextmanager
+from pathlib import Path
 
 import fsspec
 import pytest
@@ -41,6 +42,19 @@ def test_each_file_is_in_one_unit_whatever_is_added(store, tmp_path):
     assert sorted(row["source"] for row in rows) == sources
     assert plan.plan_units(store, sources, workers=1) == []
     assert len(tables.read_table(store.url)) == sum(row["faces"] for row in rows)
+
+
+def test_unreadable_pictures_are_counted_and_some_reasons_kept(store, tmp_path):
+    (tmp_path / "in").mkdir()
+    names = [str(tmp_path / "in" / f"{number}.png") for number in range(4)]
+    for name in names:
+        Path(name).write_bytes(b"no picture")
+    (unit,) = plan.make_units(names, 9)
+    rows = make_annotator(Answers()).annotate(read_unit(unit))
+    counts = tables.write_parts(store, unit.name, rows, 3)
+    assert (counts.pictures, counts.faces, counts.unreadable) == (4, 0, 4)
+    assert [error.partition(":")[0] for error in counts.errors] == names[:3]
+    assert tables.read_counts(store, unit.name, 3) == counts
 
 
 def test_a_part_that_is_not_whole_is_not_there(store, tmp_path):
