@@ -75,20 +75,24 @@ def recording(
     """A function that adds a frame `(height, width, 3)` uint8 RGB at a time in seconds to `path`.
 
     The first frame's time is the video's start, and each frame is shown from its own time on;
-    `rate` is about how many frames arrive per second. The file appears when the block ends well.
+    `rate` is about how many frames arrive per second. Odd sides lose their last pixels, except in
+    .webm: many players need even ones. The file appears when the block ends well.
     Raises InputError for another `quality` than `formats.QUALITIES`, for a suffix that is no
     video's and where the file cannot be written.
     """
     formats.check_quality(quality)
     with _writing(path) as output:
         per_second = Fraction(rate).limit_denominator(1001)
+        if output.format.name != "webm":
+            width, height = (max(side // 2 * 2, 1) for side in (width, height))
         encoder = _Encoder(output, width, height, rate=per_second, tick=_FINE, quality=quality)
         start = None
 
         def add(image: np.ndarray, timestamp: float) -> None:
             nonlocal start
             start = timestamp if start is None else start
-            encoder.write(image, Fraction(timestamp - start), 1 / per_second)
+            shown = image[:height, :width]
+            encoder.write(shown, Fraction(timestamp - start), 1 / per_second)
 
         yield add
         encoder.finish()

@@ -506,6 +506,19 @@ def test_recordings_keep_the_times_of_their_frames(tmp_path):
         assert float(file.duration) / 1e6 == pytest.approx(1.0 + 1 / 30, abs=0.01)
 
 
+@pytest.mark.parametrize("suffix", [".mp4", ".webm"])
+def test_recordings_of_odd_sizes_play_everywhere(tmp_path, suffix):
+    """H.264 with chroma of half the resolution, as all players know it, has even sides."""
+    with video_writer.recording(tmp_path / f"clip{suffix}", 63, 47) as add:
+        for number in range(3):
+            add(bar(number, width=63, height=47), number / 10)
+    assert bar_widths(tmp_path / f"clip{suffix}") == pytest.approx(WIDTHS[:3], abs=1)
+    shape = (46, 62, 3) if suffix == ".mp4" else (47, 63, 3)
+    assert first_frame(tmp_path / f"clip{suffix}").shape == shape
+    with av.open(str(tmp_path / f"clip{suffix}")) as file:
+        assert file.streams.video[0].codec_context.pix_fmt == "yuv420p"
+
+
 @pytest.mark.slow
 def test_memory_stays_flat(tmp_path):
     """A clip ten times as long takes no more memory."""
