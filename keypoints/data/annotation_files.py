@@ -91,7 +91,8 @@ class AnnotatedFolder:
         number of points.
         """
         names, count = annotations.names, len(annotations.faces[0].points)
-        if annotations.keyed and all(map(_is_number, names)):
+        numbered = is_numbered(markup) or not set(in_all) <= set(markup.names)
+        if annotations.keyed and all(map(_is_number, names)) and numbered:
             numbers = [int(name) for name in in_all if _is_number(name)]
             first = int(numbers[-1] == markup.count and numbers[0] > 0)
             beyond = numbers[-1] - first - (markup.count - 1)
@@ -115,13 +116,18 @@ def _other_count(what: str, markup: Markup) -> str:
 
 
 def _strange_name(names: tuple[str, ...], markup: Markup) -> str:
-    if all(map(_is_number, markup.names)):
+    if is_numbered(markup):
         some = ", ".join(names[:3])
         has = f"those of {markup.name} have no names"
         return f"its points are called {some}, ..; {has}. Give a markup.toml"
     strange = next(name for name in names if name not in markup.names)
     hint = near_miss(strange, markup.names)
     return f"point {strange!r} is not in the markup {markup.name}{hint}"
+
+
+def is_numbered(markup: Markup) -> bool:
+    """Whether the points of a markup have no other names than their numbers."""
+    return markup.names == tuple(map(str, range(markup.count)))
 
 
 def _is_number(name: str) -> bool:

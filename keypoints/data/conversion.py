@@ -11,7 +11,7 @@ import numpy as np
 
 from keypoints.checks import one_of
 from keypoints.data.annotated_folder import LABELS, SPLITS, YAWS
-from keypoints.data.annotation_files import Face, arrange, read_annotations
+from keypoints.data.annotation_files import Face, arrange, is_numbered, read_annotations
 from keypoints.data.annotations import AnnotatedPicture, Annotation
 from keypoints.data.formats import FORMATS, Format
 from keypoints.errors import InputError, refuse
@@ -128,7 +128,7 @@ def _losses(format: str, form: Format, faces: Sequence[Face], markup: Markup) ->
                 f"{format} marks hidden points with negative numbers: points above and left of "
                 f"the picture are left out in {lost} faces"
             )
-    if not form.names and not all(name.isdecimal() for name in markup.names):
+    if not form.names and not is_numbered(markup):
         notes.append(f"{format} has no names of points: only their order is kept")
     if any(face.person for face in faces):
         notes.append(f"{format} has no names of persons: without {SPLITS}, splits go by picture")

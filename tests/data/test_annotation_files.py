@@ -124,6 +124,18 @@ def test_numbers_are_counted_alike_in_all_files(tmp_path):
     )
 
 
+def test_own_numbers_may_have_gaps(tmp_path):
+    labelme(tmp_path / "a.json", [3, 7, 9])
+    labelme(tmp_path / "b.json", [9, 3])
+    found = read_annotations(tmp_path)
+    own = found.own_markup()
+    assert own.names == ("3", "7", "9")
+    arrange(found, own)
+    assert found.problems == []
+    np.testing.assert_array_equal(found.faces[0].points, [[3, 6], [7, 2], [9, 0]])
+    np.testing.assert_array_equal(found.faces[1].points, [[3, 6], [np.nan] * 2, [9, 0]])
+
+
 def test_a_markup_of_the_folder_may_lack_its_last_points(tmp_path):
     labelme(tmp_path / "a.json", [0, 1, 2])
     found = read_annotations(tmp_path)
