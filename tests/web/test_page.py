@@ -50,7 +50,7 @@ def run(*files: str, vectors: Path, **variables: str) -> None:
 
 
 def test_units_answer_as_python_does(vectors):
-    run("geometry", "detector", "tracking", "filters", vectors=vectors)
+    run("geometry", "detector", "tracking", "filters", "editor", vectors=vectors)
 
 
 @pytest.mark.skipif(not CHROMIUM, reason="no Chromium: `apt-get install chromium`")

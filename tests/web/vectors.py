@@ -274,7 +274,8 @@ def _heads() -> dict:
     assert head is not None
     normals = [[0, 0, 1], [0, 0, -1], [1, 0, 0.02], [-1, 0, 0.02], [0.3, 1, 0.05], [0, -1, 0.05]]
     axes = [[0, 0, 0], [1e-7, 0, 0], [0.3, -0.2, 0.5], [0, 2.9, 0], [np.pi, 0, 0], [0, np.pi, 0],
-            [0, 0, np.pi], [0.6 * np.pi, 0, 0.8 * np.pi]]  # fmt: skip
+            [0, 0, np.pi], [0.6 * np.pi, 0, 0.8 * np.pi],
+            [0.48 * np.pi, -0.6 * np.pi, 0.64 * np.pi]]  # fmt: skip
     ball, places = Ball(np.array([0.6, 0.8])), []
     to_dish = np.array([[0.03, 0.02], [-0.015, 0.04]])
     for number in range(40):

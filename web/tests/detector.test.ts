@@ -92,9 +92,13 @@ describe("the search of a detector, with a network that answers as it is told", 
     for (let turns = 1; turns < 4; turns++) {
       let calls = 0;
       const [x, y] = places[turns - 1];
-      const found = await detector(() => (calls++ === turns ? [{ x, y, width: 20, height: 24, score: 0.9 }] : []), 0.0001, true)
-        .detect(numbered(96, 64));
-      expect(calls).toBe(4);
+      const tiles: number[][] = [];
+      const see = ([red]: number[], width: number, height: number) => {
+        tiles.push([red, width, height]);
+        return calls++ === turns ? [{ x, y, width: 20, height: 24, score: 0.9 }] : [];
+      };
+      const found = await detector(see, 0.0001, true).detect(numbered(96, 64));
+      expect(tiles).toEqual([[0, 96, 64], [95, 64, 96], [95, 96, 64], [0, 64, 96]]); // and the first pixel's column
       expect(found).toHaveLength(1);
       const upright = landmarksOf(x, y, 20, 24), [u, v] = [upright[0] + upright[2] / 2 - x, upright[1] + upright[3] / 2 - y];
       const middle = turns === 1 ? [30 - v, 10 + u] : turns === 2 ? [30 - u, 10 - v] : [30 + v, 10 - u];

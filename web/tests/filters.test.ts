@@ -5,7 +5,7 @@ import { FILTERS } from "../src/constants";
 import { Ball } from "../src/filters/ball";
 import { type Art, Filter } from "../src/filters/engine";
 import { findHead } from "../src/filters/head";
-import { pyramid } from "../src/filters/warp";
+import { drawPlane, pyramid } from "../src/filters/warp";
 import type { Box, Picture } from "../src/geometry";
 import { FOLDER, VECTORS, largestDifference, picture } from "./vectors";
 
@@ -122,4 +122,14 @@ test("a face outside of the picture changes nothing", () => {
       expect(largestDifference(shown.data, before)).toBe(0);
     }
   }
+});
+
+test("art that is opaque to its border has a soft edge of a pixel, worked by hand", () => {
+  const art = picture(3, 2, new Uint8Array(3 * 2 * 4).fill(200).map((value, i) => (i % 4 === 3 ? 255 : value)));
+  const patch = drawPlane(pyramid(art), [1, 0, 2.5, 0, 1, 3.5, 0, 0, 1], 9, 9)!;
+  const alpha = (x: number, y: number) => patch.data[4 * ((y - patch.top) * patch.width + x - patch.left) + 3];
+  // The art lies from (2, 3) to (5, 5): pixel 2 is half inside, and a corner a quarter.
+  expect([2, 3, 4, 5, 6].map((x) => alpha(x, 4))).toEqual([128, 255, 255, 128, 0]);
+  expect([2, 3, 4, 5, 6].map((x) => alpha(x, 3))).toEqual([64, 128, 128, 64, 0]);
+  expect([2, 3, 4, 5, 6].map((x) => alpha(x, 5))).toEqual([64, 128, 128, 64, 0]);
 });

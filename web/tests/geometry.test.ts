@@ -71,12 +71,15 @@ describe("geometry", () => {
     const predictor = new CropPredictor(async (crops, count) => {
       counts.push(count);
       expect(crops).toHaveLength(count * 224 * 224 * 3);
+      const last = boxes[counts.length * CROP.batch - CROP.batch + count - 1], roll = 10 * boxes.indexOf(last);
+      expect(largestDifference(crops.subarray(-224 * 224 * 3), crop(image, cropMatrix(last, roll)))).toBe(0);
       // The first point is the middle of the crop, the second 10 pixels to its right.
       const points = Float32Array.from({ length: count * 136 }, (_, k) => 111.5 + (k % 136 === 2 ? 10 : 0));
       return { points, uncertainty: Float32Array.from({ length: count * 68 }, (_, k) => 1 + Math.trunc(k / 68)) };
     });
     const found = await predictor.estimate(image, boxes, boxes.map((_, i) => 10 * i));
     expect(counts).toEqual([CROP.batch, 3]);
+    expect(found).toHaveLength(boxes.length);
     found.forEach(({ points, uncertainty }, i) => {
       const [left, top, width, height] = boxes[i], scale = 224 / (Math.max(width, height) * CROP.scale), turn = (10 * i * Math.PI) / 180;
       expect(points[0]).toBeCloseTo(left + width / 2, 3);
