@@ -1,13 +1,14 @@
 import dataclasses
 import shutil
 import zipfile
+from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
 
 from keypoints import geometry
-from keypoints.data.sources import load_records, parse_sets
+from keypoints.data.sources import load_records, parse_sets, refuse_output
 from keypoints.errors import InputError
 from keypoints.markup import IBUG68
 from keypoints.media.pictures import decode_picture
@@ -122,6 +123,8 @@ def test_a_half_labelled_face_has_the_box_of_a_whole_one(tmp_path):
 
 
 def test_sets_and_their_shares():
+    assert parse_sets("shards:a/*.tar") == [("shards:a/*.tar", 1.0)]  # no share
+    assert parse_sets("shards:a/*.tar*3") == [("shards:a/*.tar", 3.0)]
     assert parse_sets("synthetic_faces") == [("synthetic_faces", 1.0)]
     assert parse_sets("youtube_faces_keypoints*0.5+folder:/a+b/c+folder:d*2") == [
         ("youtube_faces_keypoints", 0.5),
@@ -242,3 +245,16 @@ def test_tfds_points_are_shares_of_width_and_height(name, feature):
         records = load_records(f"tfds:{name}", "train")
     assert len(records) == 2
     np.testing.assert_allclose(records.points, np.tile([[225.0, 75.0]], (2, 68, 1)))
+
+
+def test_an_output_does_not_lie_in_a_data_set(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for path in ("faces", "faces/out", "./faces/../faces/x"):
+        with pytest.raises(InputError, match=r"^--run=.* lies in the data set folder:faces"):
+            refuse_output("synthetic_faces+folder:faces", "--run", Path(path))
+    refuse_output("folder:faces+shards:faces/*.tar", "--run", Path("faces2/out"))
+
+
+def test_labels_of_another_name_are_named(tmp_path):
+    with pytest.raises(InputError, match="labels=mine: one of corrected, published is expected"):
+        load_records(f"folder:{tmp_path}", "all", labels="mine")

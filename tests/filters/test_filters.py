@@ -435,6 +435,16 @@ def test_landmarks_are_drawn_where_they_are(size):
     assert not shown[cheek[1], cheek[0]].any()  # lines, not an area
 
 
+def test_lines_are_the_wider_the_larger_the_face_is():
+    """Five times the size is about 25 times the area; lines of one width had five times."""
+    drawn = {}
+    for size in (100, 500):
+        before = gray(1000, 1000)
+        after = filters.load_filter("landmarks").apply(before, face(500, 500, size)[None])
+        drawn[size] = changed(before, after).sum()
+    assert drawn[500] > 12 * drawn[100]
+
+
 def test_the_oranges_mouth_opens_with_the_users():
     loaded = filters.load_filter("googly_orange")
 
