@@ -219,3 +219,11 @@ def test_lists_of_wflw_train_with_the_points_that_ibug_shares(tmp_path, rows, fo
     other = load_records(f"folder:{wflw}+folder:{folder}", "all")
     assert other.markup.count == 98 and np.isnan(other.points[1, [1, 96, 97]]).all()
     np.testing.assert_allclose(other.points[1, 60], points(0)[36] + 0.5)
+
+
+@pytest.mark.parametrize("value", ["1" + "0" * 400, "Infinity", "NaN", "true", '"0.1"', "[0.1]"])
+def test_labels_json_holds_finite_numbers(folder, rows, value):
+    (folder / "faces.csv").write_text(table(rows))
+    (folder / "labels.json").write_text(f'{{"x_offset": {value}}}')
+    with pytest.raises(InputError, match=r"labels\.json: x_offset=.*: a number is expected"):
+        load(folder)
