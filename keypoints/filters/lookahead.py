@@ -22,6 +22,7 @@ FOLLOW = 2.0  # seconds for which a face is followed by its pixels before and af
 HOLD = 0.5  # the same where they cannot be followed, or look like something else by now
 LIKENESS = 0.3  # correlation with the face as it was found, below which they look so
 UNSURE = 0.3  # the same before and after a box that no points were found in, and that came and went
+MOST = 500  # frames that the first pass is ahead: times of damaged files may stand still
 SIDE = 480  # long side of the pictures in which faces are followed, pixels
 SAME = 0.2  # overlap from which on a box is where a face is expected
 COVERED = 0.5  # overlap from which on a box is covered with another
@@ -81,10 +82,10 @@ def lookahead(
         if pipeline.protects:
             trails.add(frame)
         waiting += 1
-        while frame.timestamp - window[-waiting].timestamp > max(FOLLOW, REACH):
+        while waiting > MOST or frame.timestamp - window[-waiting].timestamp > max(FOLLOW, REACH):
             yield _settled(window, len(window) - waiting, pipeline)
             waiting -= 1
-        while window[0].timestamp < window[-waiting].timestamp - REACH:
+        while len(window) > 2 * MOST or window[0].timestamp < window[-waiting].timestamp - REACH:
             window.popleft()
     while waiting:
         yield _settled(window, len(window) - waiting, pipeline)

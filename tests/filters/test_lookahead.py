@@ -1,6 +1,7 @@
 """What the two passes over a file cover, on a clip that is made for it: see `walk`."""
 
 import itertools
+from types import SimpleNamespace
 
 import cv2
 import numpy as np
@@ -130,3 +131,18 @@ def test_stickers_are_not_drawn_where_no_face_is(clip, predictor):
         if moment.share == 0:
             assert (shown == moment.image).all(), moment.time
     assert any(faces for faces in found)
+
+
+def test_times_that_stand_still_take_no_memory(monkeypatch):
+    """As of damaged files: no more than `MOST` frames wait, and all come out in order."""
+    monkeypatch.setattr("keypoints.filters.lookahead.MOST", 20)
+    read = []
+
+    def frames():
+        for number in range(100):
+            read.append(number)
+            yield 1.0, np.zeros((8, 8, 3), np.uint8)
+
+    pipeline = SimpleNamespace(find=lambda image, time: [], shot=0, protects=False)
+    ahead = [len(read) - number for number, _ in enumerate(lookahead(frames(), pipeline))]
+    assert len(ahead) == 100 and max(ahead) == 21
