@@ -23,7 +23,7 @@ def evaluate(
     split: str = "validation",
     boxes: str = "truth",
     flip: bool = False,
-    normaliser: str = "inter_ocular",
+    normaliser: str | None = None,
     detector: str = "centerface",
     stability: bool = False,
     reliability: bool = False,
@@ -51,7 +51,8 @@ def evaluate(
         boxes: source of the face boxes (truth, jittered, detector); none for the frame view
         flip: average with the prediction for the flipped crop; takes twice the time
         normaliser: the distance that errors are divided by (inter_ocular, inter_pupil,
-            box_diagonal, or box for the square root of the box's area, valid for profiles too)
+            box_diagonal, or box for the square root of the box's area, valid for profiles too);
+            default: that of the markup, inter_ocular for the points of iBUG
         detector: for --boxes=detector: centerface, haar, yunet (a download), or YuNet's .onnx file
         stability: measure flicker and lag on clips; takes minutes
         reliability: measure how well the uncertainty agrees with the errors
@@ -64,7 +65,8 @@ def evaluate(
     kinds = {"stability": stability, "reliability": reliability, "masks": masks}
     kind = chosen_kind([name for name, wanted in kinds.items() if wanted])
     check_choice("labels", labels, LABELS)
-    check_choice("normaliser", normaliser, NORMALISERS)
+    if normaliser is not None:
+        check_choice("normaliser", normaliser, NORMALISERS)
     check_choice("boxes", boxes, BOXES)
     if model is not None and predictions is not None:
         raise InputError("one of --model=RUN and --predictions=FILE.csv is expected, not both")
@@ -72,7 +74,7 @@ def evaluate(
         raise InputError("--boxes and --flip are for a model; predictions are scored as they are")
     if kind and (predictions is not None or boxes != "truth" or flip):
         raise InputError(f"--{kind} is for a model, and without --boxes and --flip")
-    if kind and normaliser != "inter_ocular":
+    if kind and normaliser is not None:
         raise InputError(f"--normaliser={normaliser}: --{kind} has a normaliser of its own")
     if detector != "centerface" and boxes != "detector":
         raise InputError(f"--detector={detector}: is of use with --boxes=detector")
@@ -97,7 +99,9 @@ def evaluate(
     words += [source.stem] * bool(network and source.is_file())
     words += [Path(detector).stem] * (detector != "centerface")
     words += [set_name(name) for name, _ in parse_sets(data)] * (data != usual)
-    words += [labels] * (labels != "corrected") + [normaliser] * (normaliser != "inter_ocular")
+    words += [labels] * (labels != "corrected") + [normaliser or ""] * (
+        normaliser != "inter_ocular"
+    )
     folder = Path(output) if output is not None else report_folder(source, words)
     refuse_output(data, "--output", folder)
     records = load_records(data, split, labels=labels, archive=archive, data_dir=data_dir)
@@ -137,7 +141,7 @@ def score(
     folder: Path,
     facts: dict[str, str],
     *,
-    normaliser: str,
+    normaliser: str | None,
     **options: Any,
 ) -> None:
     """Print the errors of a network, or of the predictions in a file, and write their report."""
@@ -145,6 +149,7 @@ def score(
 
     own = isinstance(model, Path)
     known = models.prediction_facts(model) if own else models.model_facts(model, **options)
+    normaliser = normaliser or records.markup.normaliser
     known |= facts | {"split_sha256": records.digest(), "normaliser": normaliser}
     reports.refuse_other(folder / "report.json", known)
     evaluate: Any = models.evaluate_predictions if own else models.evaluate_model

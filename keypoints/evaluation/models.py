@@ -44,6 +44,8 @@ def evaluate_model(
     is found in any picture.
     """
     network = model if isinstance(model, Network) else load_network(model)
+    if not isinstance(model, Network):
+        facts = {"model": str(model)} | facts
     records = records.seen_by(network.markup)
     facts |= model_facts(network, boxes=boxes, detector=detector, flip=flip)
     places, rolls = records.boxes, None

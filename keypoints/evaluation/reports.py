@@ -127,11 +127,12 @@ def refuse_other(path: Path, facts: dict[str, Any]) -> None:
 
 
 def write_report(
-    folder: Path, report: dict[str, Any], records: Records, predicted: np.ndarray
+    folder: str | Path, report: dict[str, Any], records: Records, predicted: np.ndarray
 ) -> None:
     """Write report.json, per_image.csv, ced.png, worst.jpg and faces.jpg into `folder`."""
     from keypoints.evaluation.plots import error_distribution, gallery
 
+    folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
     truth, mean = records.points, records.markup.mean
     size = metrics.sizes(truth, records.boxes, records.markup)[report["normaliser"]]
