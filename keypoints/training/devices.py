@@ -30,11 +30,13 @@ def uses_amx() -> bool:
 
 
 def hint() -> str:
-    """What another backend would bring on this device, in a line; "" if nothing is known."""
-    if not _on_jax() or _has_gpu():
+    """What another backend would bring on this device, in a line; "" where nothing was measured."""
+    if not _on_jax() or _has_gpu() or not has_units("amx_bf16"):
         return ""
-    gain = "2.4 times as fast, in mixed_bfloat16" if has_units("amx_bf16") else "1.5 times as fast"
-    return f"on a CPU like this, training with KERAS_BACKEND=tensorflow is about {gain}"
+    return (
+        "this processor has AMX: training with KERAS_BACKEND=tensorflow is about 2.4 times as fast "
+        "as with JAX (ResNet50, 224 pixels, mixed_bfloat16)"
+    )
 
 
 def defaults(device: Any) -> dict[str, Any]:
