@@ -5,6 +5,7 @@ from the markup of the page's model.
 """
 
 import json
+from types import ModuleType
 from typing import Any
 
 import numpy as np
@@ -32,9 +33,62 @@ MODEL = "pretrained-small"
 def constants() -> dict[str, Any]:
     """Constants of landmarks, crop, detector, tracker, pose and filters by subject."""
     manifest = json.loads((pretrained.NAMES[MODEL] / "manifest.json").read_text())
-    crop, points = manifest["crop"], markup.read_content(manifest["markup"], "markup")
+    points = markup.read_content(manifest["markup"], "markup")
     half_score = manifest.get("half_score", estimate.UNCERTAINTY_AT_HALF_SCORE)
+    crop = {"size": geometry.CROP, "scale": manifest["crop"]["scale"], "batch": predictor.BATCH}
+    colours = _named(overlay, "AXES", "AXIS", "AXIS_WIDTH") | {"colour": overlay.TRUTH}
     values = {
+        "crop": crop,
+        "upright": _named(upright, "TILT_KEPT"),
+        "detector": _detector(),
+        "tracking": _tracking() | {"uncertainty_at_half_score": half_score},
+        "cuts": _named(cuts, "SIDE", "CHANGE", "LIKENESS"),
+        "smoothing": _named(
+            smoothing,
+            *("MIN_CUTOFF", "SPEED_GAIN", "SPEED_CUTOFF"),
+            *("RIGID_SHARE", "ROTATION_CUTOFF", "ROTATION_GAIN"),
+        ),
+        "ball": _named(
+            loose_pupil,
+            *("GRAVITY", "DAMPING", "BOUNCE", "INERTIA", "STEP", "FASTEST", "PAUSE"),
+        ),
+        "overlay": colours,
+        "csv": {"columns": landmark_csv.columns(points)},
+        "hold": HOLD,
+        "hiding": _named(effects, "SMALLEST_BLOCK", "SMALLEST_SIGMA")
+        | _named(head, "BOX_CENTRE", "BOX_RADII", "BOX_CORNERS"),
+        "filters": [_filter(name) for name in list_filters()],
+    }
+    return _plain(values | _face(points))
+
+
+def _named(module: ModuleType, *names: str) -> dict[str, Any]:
+    """Constants of a module by their names in small letters."""
+    return {name.lower(): getattr(module, name) for name in names}
+
+
+def _detector() -> dict[str, Any]:
+    own = _named(
+        centerface,
+        *("STRIDE", "MULTIPLE", "MIN_SCORE", "CENTRE", "SIZE", "SMALLEST_SIDE", "LEVEL_STEP"),
+        *("SMALL_PICTURE", "ASPECT", "LYING", "TURNED", "TILE", "TILE_OVERLAP"),
+    )
+    searches = _named(detectors, "STILL", "MOVING") | {"protected": PROTECTED}
+    return own | searches | _named(detections, "SAME_FACE_IOU")
+
+
+def _tracking() -> dict[str, Any]:
+    own = _named(
+        tracking,
+        *("DETECT_EVERY", "DETECT_LOST_EVERY", "LOST_AFTER", "HIDDEN_FOR", "SETTLED_AFTER"),
+        *("SAME_FACE_IOU", "MATCH_DISTANCE", "VELOCITY_CUTOFF"),
+    )
+    return own | _named(estimate, "SCORE_THRESHOLD", "NEAR")
+
+
+def _face(points: markup.Markup) -> dict[str, Any]:
+    """What the points mean, and the head that they lie on."""
+    return {
         "landmarks": {
             "count": points.count,
             "outlines": list(points.outlines.values()),
@@ -42,89 +96,12 @@ def constants() -> dict[str, Any]:
             "eyes": points.roles["right_eye"] + points.roles["left_eye"],
             "jaw": points.roles["jaw"],
         },
-        "crop": {"size": geometry.CROP, "scale": crop["scale"], "batch": predictor.BATCH},
-        "upright": {"tilt_kept": upright.TILT_KEPT},
-        "detector": {
-            "stride": centerface.STRIDE,
-            "multiple": centerface.MULTIPLE,
-            "still": detectors.STILL,
-            "moving": detectors.MOVING,
-            "protected": PROTECTED,
-            "min_score": centerface.MIN_SCORE,
-            "same_face_iou": detections.SAME_FACE_IOU,
-            "centre": centerface.CENTRE,
-            "size": centerface.SIZE,
-            "smallest_side": centerface.SMALLEST_SIDE,
-            "level_step": centerface.LEVEL_STEP,
-            "small_picture": centerface.SMALL_PICTURE,
-            "aspect": centerface.ASPECT,
-            "lying": centerface.LYING,
-            "turned": centerface.TURNED,
-            "tile": centerface.TILE,
-            "tile_overlap": centerface.TILE_OVERLAP,
-        },
-        "tracking": {
-            "detect_every": tracking.DETECT_EVERY,
-            "detect_lost_every": tracking.DETECT_LOST_EVERY,
-            "lost_after": tracking.LOST_AFTER,
-            "hidden_for": tracking.HIDDEN_FOR,
-            "settled_after": tracking.SETTLED_AFTER,
-            "same_face_iou": tracking.SAME_FACE_IOU,
-            "match_distance": tracking.MATCH_DISTANCE,
-            "score_threshold": estimate.SCORE_THRESHOLD,
-            "uncertainty_at_half_score": half_score,
-            "velocity_cutoff": tracking.VELOCITY_CUTOFF,
-            "near": estimate.NEAR,
-        },
-        "cuts": {"side": cuts.SIDE, "change": cuts.CHANGE, "likeness": cuts.LIKENESS},
-        "smoothing": {
-            "min_cutoff": smoothing.MIN_CUTOFF,
-            "speed_gain": smoothing.SPEED_GAIN,
-            "speed_cutoff": smoothing.SPEED_CUTOFF,
-            "rigid_share": smoothing.RIGID_SHARE,
-            "rotation_cutoff": smoothing.ROTATION_CUTOFF,
-            "rotation_gain": smoothing.ROTATION_GAIN,
-        },
-        "pose": {
-            "rigid": points.roles["rigid"],
-            "flat": pose.FLAT,
-            "smallest": pose.SMALLEST,
-            "farthest": pose.FARTHEST,
-            "iterations": pose.ITERATIONS,
-            "precision": pose.PRECISION,
-        },
-        "head": {
-            "mean_shape": points.shape,
-            "forehead": head_shape.FOREHEAD,
-            "upper_face": head.UPPER_FACE,
-            "distance": head.DISTANCE,
-            "skull_centre": head.SKULL_CENTRE,
-            "skull_radii": head.SKULL_RADII,
-            "skull_corners": head.SKULL_CORNERS,
-        },
+        "pose": {"rigid": points.roles["rigid"]}
+        | _named(pose, "FLAT", "SMALLEST", "FARTHEST", "ITERATIONS", "PRECISION"),
+        "head": {"mean_shape": points.shape, "forehead": head_shape.FOREHEAD}
+        | _named(head, "UPPER_FACE", "DISTANCE", "SKULL_CENTRE", "SKULL_RADII", "SKULL_CORNERS"),
         "expression": _openings(points),
-        "ball": {
-            name: getattr(loose_pupil, name.upper())
-            for name in ("gravity", "damping", "bounce", "inertia", "step", "fastest", "pause")
-        },
-        "overlay": {
-            "axes": overlay.AXES,
-            "axis": overlay.AXIS,
-            "axis_width": overlay.AXIS_WIDTH,
-            "colour": overlay.TRUTH,
-        },
-        "csv": {"columns": landmark_csv.columns(points)},
-        "hold": HOLD,
-        "hiding": {
-            "smallest_block": effects.SMALLEST_BLOCK,
-            "smallest_sigma": effects.SMALLEST_SIGMA,
-            "box_centre": head.BOX_CENTRE,
-            "box_radii": head.BOX_RADII,
-            "box_corners": head.BOX_CORNERS,
-        },
-        "filters": [_filter(name) for name in list_filters()],
     }
-    return _plain(values)
 
 
 def _openings(points: markup.Markup) -> dict[str, Any]:
