@@ -23,7 +23,7 @@ SUBPACKAGES = {
     "inference": {"models", "pretrained"},
     "evaluation": {"data", "inference", "media"},
     "training": {"data", "evaluation", "inference", "models", "pretrained", "synthetic"},
-    "exports": {"data", "inference", "models"},
+    "exports": {"data", "inference", "models", "synthetic"},
     "filters": {"inference", "media", "synthetic"},
     "bulk": {"filters", "inference", "media", "models"},
     "web": {"filters", "inference", "media", "pretrained"},

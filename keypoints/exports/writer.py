@@ -1,4 +1,4 @@
-"""A trained run as files for serving: SavedModel, ONNX, int8 ONNX, float16 weights.
+"""A trained run as files for serving: SavedModel, ONNX, LiteRT, int8 versions, float16 weights.
 
 Each takes RGB crops `(b, 224, 224, 3)` with values 0 to 255 under the name `image`, any batch size,
 and returns `points` `(b, 136)` in crop pixels and `uncertainty` `(b, 68)`, the expected absolute
@@ -7,6 +7,7 @@ error of the coordinates of each point.
 
 import json
 import os
+import shutil
 import tempfile
 from collections.abc import Callable, Iterable
 from importlib import metadata
@@ -21,22 +22,23 @@ from keypoints.config import Config
 from keypoints.crop import Crop
 from keypoints.data.records import Records
 from keypoints.errors import InputError
+from keypoints.exports import converters
+from keypoints.exports.int8 import quantise
 from keypoints.geometry import CROP
 from keypoints.inference.exported import MANIFEST
 from keypoints.models import runs
 from keypoints.system.atomic import write_text
-from keypoints.system.backend import onnxruntime, tensorflow
 from keypoints.system.extras import install_command
-from keypoints.system.processes import run_python
 
 # File or folder of each format within an export.
 FORMATS = {
     "savedmodel": "savedmodel",
     "onnx": "model.onnx",
     "onnx-int8": "model-int8.onnx",
+    "litert": "model.tflite",
+    "litert-int8": "model-int8.tflite",
     "weights": "weights",
 }
-ONNX_OPSET = 17
 
 
 def export(
@@ -45,15 +47,16 @@ def export(
     formats: Iterable[str],
     *,
     calibration: np.ndarray | None = None,
+    int8: Path | None = None,
     verify: Callable[[Path], dict[str, Any]] = lambda folder: {},
 ) -> dict[str, Any]:
     """Write `formats` of a run's best weights and their manifest into the folder `output`.
 
     The folder appears when everything is written and `verify(folder)` has returned the `metrics` of
-    the manifest. An older export is replaced at that moment, and kept if anything fails.
-    `calibration`: `(n, 224, 224, 3)` uint8 training crops, for `onnx-int8`. Returns the manifest.
-    Raises InputError for an unknown format, a damaged run, and an `output` that holds something
-    else.
+    the manifest. An older export is replaced at that moment, and kept if anything fails. For the
+    format onnx-int8, `calibration` are `(n, 224, 224, 3)` uint8 training crops, or `int8` is the
+    finished file of these weights. Returns the manifest. Raises InputError for an unknown format,
+    a damaged run, and an `output` that holds something else.
     """
     formats = list(formats)
     check_formats(formats)
@@ -64,23 +67,12 @@ def export(
     with tempfile.TemporaryDirectory(dir=output.parent, prefix=".export-") as name:
         folder = Path(name) / "export"
         folder.mkdir()
-        if "savedmodel" in formats:
-            _in_child("write_savedmodel", "jax", run, folder / FORMATS["savedmodel"])
-        if {"onnx", "onnx-int8"} & set(formats):
-            _in_child("write_onnx", "tensorflow", run, folder / FORMATS["onnx"])
-        if "onnx-int8" in formats:
-            write_int8(folder / FORMATS["onnx"], folder / FORMATS["onnx-int8"], calibration)
-        if "weights" in formats:
-            write_half_weights(run, folder / FORMATS["weights"])
-        if "onnx" not in formats:
-            (folder / FORMATS["onnx"]).unlink(missing_ok=True)
+        _write(run, folder, formats, calibration, int8)
         manifest = _manifest(run, config, folder, formats)
         write_text(folder / MANIFEST, json.dumps(manifest, indent=2) + "\n")
         manifest["metrics"] = verify(folder)
         write_text(folder / MANIFEST, json.dumps(manifest, indent=2) + "\n")
-        if output.exists():
-            os.replace(output, Path(name) / "older")
-        os.replace(folder, output)
+        _replace(output, folder, aside=Path(name) / "older")
     return manifest
 
 
@@ -90,10 +82,10 @@ def check_formats(formats: list[str]) -> None:
         if name not in FORMATS:
             raise InputError(f"formats={name}: some of {', '.join(FORMATS)} are expected")
     needed = ["tensorflow"]
-    if "savedmodel" in formats:
-        needed += ["jax"]
     if any(name.startswith("onnx") for name in formats):
         needed += ["tf2onnx", "onnx", "onnxruntime"]
+    if any(name.startswith("litert") for name in formats):
+        needed += ["ai_edge_litert"]
     missing = [package for package in needed if find_spec(package) is None]
     if missing:
         raise InputError(
@@ -101,88 +93,49 @@ def check_formats(formats: list[str]) -> None:
         )
 
 
+def _write(
+    run: Path,
+    folder: Path,
+    formats: list[str],
+    calibration: np.ndarray | None,
+    int8: Path | None,
+) -> None:
+    """Write all of `formats` into `folder`."""
+    converted = [name for name in converters.WRITERS if name in formats]
+    round_here = "onnx-int8" in formats and int8 is None
+    if round_here and "onnx" not in formats:
+        converted.append("onnx")
+    if converted:
+        converters.convert(run, {name: folder / FORMATS[name] for name in converted})
+    if round_here:
+        quantise(folder / FORMATS["onnx"], folder / FORMATS["onnx-int8"], calibration)
+    elif "onnx-int8" in formats and int8 is not None:
+        shutil.copy(int8, folder / FORMATS["onnx-int8"])
+    if "weights" in formats:
+        write_half_weights(run, folder / FORMATS["weights"])
+    if "onnx" not in formats:
+        (folder / FORMATS["onnx"]).unlink(missing_ok=True)
+
+
+def _replace(output: Path, folder: Path, *, aside: Path) -> None:
+    """Rename `folder` to `output`; an older `output` goes to `aside`, or stays if that fails."""
+    older = output.exists()
+    if older:
+        os.replace(output, aside)
+    try:
+        os.replace(folder, output)
+    except OSError as error:
+        if older:
+            os.replace(aside, output)
+        kept = "; the older export is kept" if older else ""
+        raise InputError(f"cannot write {output}: {error.strerror}{kept}") from error
+
+
 def calibration_crops(records: Records, config: Config, count: int) -> np.ndarray:
     """Up to `count` crops `(n, 224, 224, 3)` uint8, spread evenly over `records`, not augmented."""
     matrices = Crop.of(config).matrices(records.boxes, shapes=records.shapes)
     chosen = np.linspace(0, len(records) - 1, min(count, len(records))).round().astype(int)
     return np.stack([records.crop(i, matrices[i]) for i in chosen])
-
-
-def write_savedmodel(run: Path, folder: Path) -> None:
-    """A TensorFlow SavedModel with the endpoint `serve`; call it where the backend is JAX."""
-    from keras.export import ExportArchive
-
-    tf = tensorflow()
-    model, _ = runs.load_model(run)
-    archive = ExportArchive()
-    archive.track(model)
-    signature = tf.TensorSpec((None, CROP, CROP, 3), tf.float32, name="image")
-    archive.add_endpoint("serve", model.call, input_signature=[signature])
-    archive.write_out(str(folder), verbose=False)
-
-
-def write_onnx(run: Path, path: Path) -> None:
-    """ONNX float32 from the TensorFlow backend: from JAX's, ONNX Runtime refuses a ResNet50."""
-    import onnx
-    import tf2onnx
-
-    tf = tensorflow()
-    model, _ = runs.load_model(run)
-
-    @tf.function
-    def serve(image: Any) -> Any:
-        return model(image, training=False)
-
-    signature = [tf.TensorSpec((None, CROP, CROP, 3), tf.float32, name="image")]
-    proto, _ = tf2onnx.convert.from_function(serve, signature, opset=ONNX_OPSET)
-    onnx.checker.check_model(proto)
-    onnx.save(proto, path)
-
-
-def write_int8(source: Path, path: Path, calibration: np.ndarray | None) -> None:
-    """Static int8 of the convolutions, with ranges measured on `calibration` crops.
-
-    The soft-argmax stays in float: its sums over the map need more than eight bits. Weights have
-    seven bits, because the 16-bit sums of processors without VNNI would overflow. Ranges are means
-    over the crops, so that outliers do not widen them. The ReLU after a convolution is quantised
-    with it: the range is then that of its output, and values are rounded only once.
-    """
-    onnxruntime()
-    from onnxruntime.quantization import (
-        CalibrationDataReader,
-        QuantFormat,
-        QuantType,
-        quantize_static,
-    )
-    from onnxruntime.quantization.shape_inference import quant_pre_process
-
-    if calibration is None or not len(calibration):
-        raise InputError("onnx-int8 needs training crops to measure ranges on")
-    crops = calibration
-
-    class Crops(CalibrationDataReader):
-        def __init__(self) -> None:
-            self.rest = iter(crops)
-
-        def get_next(self) -> dict[str, np.ndarray] | None:
-            crop = next(self.rest, None)
-            return None if crop is None else {"image": crop[None].astype(np.float32)}
-
-    with tempfile.TemporaryDirectory() as folder:
-        prepared = Path(folder) / "prepared.onnx"
-        quant_pre_process(str(source), str(prepared), skip_symbolic_shape=True)
-        quantize_static(
-            str(prepared),
-            str(path),
-            Crops(),
-            quant_format=QuantFormat.QDQ,
-            op_types_to_quantize=["Conv", "Relu", "Clip"],
-            per_channel=True,
-            activation_type=QuantType.QUInt8,
-            weight_type=QuantType.QInt8,
-            reduce_range=True,
-            extra_options={"CalibMovingAverage": True},
-        )
 
 
 def write_half_weights(run: Path, folder: Path) -> None:
@@ -227,18 +180,8 @@ def _rounded(values: np.ndarray, name: str) -> np.ndarray:
     return rounded.astype(np.float16)
 
 
-def _in_child(function: str, backend: str, run: Path, path: Path) -> None:
-    """Call a function of this module in a process of its own, with the Keras backend it needs."""
-    code = (
-        "import sys\nfrom pathlib import Path\nfrom keypoints.exports import writer\n"
-        f"writer.{function}(Path(sys.argv[1]), Path(sys.argv[2]))\n"
-    )
-    failure = f"{path.name} cannot be made"
-    run_python(code, str(run), str(path), failure=failure, KERAS_BACKEND=backend)
-
-
 def _manifest(run: Path, config: Config, folder: Path, formats: list[str]) -> dict[str, Any]:
-    packages = ("keras", "jax", "tensorflow-cpu", "tf2onnx", "onnx", "onnxruntime")
+    packages = ("keras", "tensorflow-cpu", "tf2onnx", "onnx", "onnxruntime", "ai-edge-litert")
     files = sorted(path for path in folder.rglob("*") if path.is_file())
     markup = runs.load_markup(run)
     return {
@@ -258,7 +201,7 @@ def _manifest(run: Path, config: Config, folder: Path, formats: list[str]) -> di
         "normaliser": markup.normaliser,
         "run": {"name": run.name, "data": config.data, "train_split": config.train_split,
                 "weights_sha256": runs.weights_digest(run)},
-        "onnx": {"opset": ONNX_OPSET, "producer": f"tf2onnx {_version('tf2onnx')}"},
+        "onnx": {"opset": converters.ONNX_OPSET, "producer": f"tf2onnx {_version('tf2onnx')}"},
         "versions": {name: _version(name) for name in packages},
         "licence": "code MIT; weights as the terms of the training images allow: those of YouTube "
                    "Faces, 300-W (LFPW) and AFLW2000-3D are for research only",

@@ -19,10 +19,7 @@ OF_POINTS = ("log_sigma", "log_factor", "exponent")  # parameters of `SoftArgmax
 
 
 def run_folder(weights: str) -> Path | None:
-    """The run folder that `Config.weights` names, or that of a bundled model; None for others.
-
-    Raises InputError for a bundled model without its weights.
-    """
+    """The run folder that `Config.weights` names, or that of a bundled model; None for others."""
     if weights in pretrained.NAMES:
         return pretrained.weights_folder(weights)
     return Path(weights) if Path(weights).is_dir() else None

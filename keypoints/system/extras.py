@@ -4,6 +4,7 @@ from pathlib import Path
 
 # Top-level packages that the base install lacks, and the extra of pyproject.toml with each.
 EXTRAS = {
+    "ai_edge_litert": "export",
     "h5py": "train",
     "jax": "train",
     "fsspec": "scale",
@@ -26,7 +27,7 @@ DISTRIBUTIONS = {
         "matplotlib",
     ),
     "cuda": ("jax-cuda12-plugin",),
-    "export": ("onnx", "tf2onnx"),
+    "export": ("onnx", "tf2onnx", "ai-edge-litert"),
     "scale": ("ray", "pyarrow", "fsspec"),
     "heic": ("pillow-heif",),
     "camera": ("pyvirtualcam",),

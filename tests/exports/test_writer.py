@@ -1,4 +1,6 @@
+import errno
 import json
+import os
 import shutil
 import subprocess
 import sys
@@ -15,6 +17,7 @@ from keypoints.config import Config
 from keypoints.crop import Crop
 from keypoints.errors import InputError
 from keypoints.exports import parity, writer
+from keypoints.exports.int8 import quantise
 from keypoints.geometry import landmark_box
 from keypoints.inference.exported import load_exported
 from keypoints.inference.predictor import Predictor
@@ -66,7 +69,7 @@ def exported(run):
 
 def test_every_format_answers_as_the_live_model_does(run, exported):
     rows = {row.format: row for row in parity.check(run, exported, RECORDS)}
-    assert set(rows) == {"live", "savedmodel", "onnx", "onnx-int8", "weights"}
+    assert set(rows) == {"live", *writer.FORMATS}
     assert not any(parity.fault(row, rows["live"]) for row in rows.values())
     assert 0 < rows["onnx"].difference < 0.01 < rows["onnx-int8"].difference < 15
     assert rows["onnx-int8"].megabytes < 0.6 * rows["onnx"].megabytes
@@ -74,8 +77,11 @@ def test_every_format_answers_as_the_live_model_does(run, exported):
     assert rows["weights"].nme == pytest.approx(rows["live"].nme, rel=1e-3)
     assert rows["weights"].megabytes < 0.6 * rows["live"].megabytes
     assert rows["savedmodel"].nme == pytest.approx(rows["live"].nme, rel=1e-3)
+    assert 0 < rows["savedmodel"].difference < 0.01 and 0 < rows["litert"].difference < 0.01
+    assert rows["litert"].difference < rows["litert-int8"].difference < 15
+    assert rows["litert-int8"].megabytes < 0.6 * rows["litert"].megabytes
     text = parity.table(list(rows.values()))
-    assert text.count("\n") == 5 and "onnx-int8" in text
+    assert text.count("\n") == 7 and "onnx-int8" in text
 
 
 def test_int8_rounds_what_passes_a_rectifier_once(exported):
@@ -130,7 +136,7 @@ def test_models_that_come_along_are_known_by_name(exported, monkeypatch):
 def test_predictor_takes_the_run_the_folder_and_the_file(run, exported):
     image, boxes = RECORDS.image(4), landmark_box(RECORDS.points[3:6])
     live = Predictor.load(run).predict(image, boxes)
-    for path in (exported, exported / "model.onnx"):
+    for path in (exported, exported / "model.onnx", exported / "model.tflite"):
         found = Predictor.load(path).predict(image, boxes)
         np.testing.assert_allclose(found, live, atol=0.05)
 
@@ -166,35 +172,77 @@ def test_savedmodel_needs_tensorflow_alone(exported):
     assert lines[:2] == ["(1, 136) points uncertainty", "(5, 136) points uncertainty"], done.stderr
 
 
-def test_a_savedmodel_that_would_write_files_is_refused(tmp_path):
+def as_export(folder: Path, formats: dict[str, str]) -> Path:
+    """`folder` with a manifest that has the right sum of each file: what anybody can write."""
+    files = [path for path in folder.rglob("*") if path.is_file()]
+    manifest = {
+        "crop": {"frame": False, "scale": 1.4, "size": 224},
+        "formats": formats,
+        "markup": IBUG68.stated(),
+        "run": {"data": "mine"},
+        "sha256": {p.relative_to(folder).as_posix(): runs.weights_digest(p) for p in files},
+    }
+    (folder / writer.MANIFEST).write_text(json.dumps(manifest))
+    return folder
+
+
+@pytest.mark.parametrize("operation", ["WriteFile", "SaveV2", "PrintV2"])
+def test_a_savedmodel_that_would_write_files_is_refused(tmp_path, operation):
     tf = backend.tensorflow()
-    folder, sprung = tmp_path / "savedmodel", tmp_path / "sprung"
+    sprung = tmp_path / "sprung"
+    act = {
+        "WriteFile": lambda: tf.io.write_file(str(sprung), "sprung"),
+        "SaveV2": lambda: tf.raw_ops.SaveV2(
+            prefix=str(sprung), tensor_names=["t"], shape_and_slices=[""], tensors=[b"sprung"]
+        ),
+        "PrintV2": lambda: tf.print("sprung", output_stream=f"file://{sprung}"),
+    }[operation]
 
     class Trap(tf.Module):
-        @tf.function(input_signature=[tf.TensorSpec((None, 224, 224, 3), tf.float32)])
+        @tf.function(input_signature=[tf.TensorSpec((None, 224, 224, 3), tf.float32, "image")])
         def serve(self, image):
-            tf.io.write_file(str(sprung), "sprung")
-            return image
+            act()
+            flat = tf.reshape(image, (-1, 224 * 224 * 3))
+            return {"points": flat[:, :136], "uncertainty": flat[:, :68]}
 
     trap = Trap()
     trap.variable = tf.Variable(1.0)
-    tf.saved_model.save(trap, str(folder))
-    assert not sprung.exists()
-    digests = {
-        path.relative_to(tmp_path).as_posix(): runs.weights_digest(path)
-        for path in folder.rglob("*")
-        if path.is_file()
-    }
-    manifest = {
-        "crop": {"frame": False, "scale": 1.4, "size": 224},
-        "formats": {"savedmodel": "savedmodel"},
-        "run": {"data": "mine"},
-        "sha256": digests,
-    }
-    (tmp_path / writer.MANIFEST).write_text(json.dumps(manifest))
-    with pytest.raises(InputError, match="WriteFile"):
+    tf.saved_model.save(trap, str(tmp_path / "savedmodel"), signatures={"serve": trap.serve})
+    with pytest.raises(InputError, match=operation):
+        Predictor.load(as_export(tmp_path, {"savedmodel": "savedmodel"}))
+    assert not list(tmp_path.glob("sprung*"))
+
+
+def test_networks_with_other_outputs_are_refused_when_they_are_loaded(exported, tmp_path):
+    import onnx
+
+    def changed(change):
+        model = onnx.load(exported / "model.onnx")
+        change(model.graph)
+        onnx.save(model, tmp_path / "model.onnx")
+        return as_export(tmp_path, {"onnx": "model.onnx"})
+
+    def rename(graph):
+        for node in graph.node:
+            node.output[:] = ["corners" if name == "points" else name for name in node.output]
+        graph.output[0].name = "corners"
+
+    def shorten(graph):
+        graph.output[0].type.tensor_type.shape.dim[1].dim_value = 10
+
+    with pytest.raises(InputError, match="has no output 'points'; it has corners, uncertainty"):
+        Predictor.load(changed(rename))
+    with pytest.raises(InputError, match=r"'points' has the shape \[.*10\]; \[batch, 136\] is"):
+        Predictor.load(changed(shorten))
+    manifest = json.loads((exported / writer.MANIFEST).read_text())
+    shutil.copy(exported / "model.tflite", tmp_path / "model.tflite")
+    as_export(tmp_path, {"litert": "model.tflite"})
+    assert len(Predictor.load(tmp_path / "model.tflite").predict(RECORDS.image(0), [[1, 2, 9, 9]]))
+    (tmp_path / "model.tflite").write_bytes(b"no flatbuffer")
+    as_export(tmp_path, {"litert": "model.tflite"})
+    with pytest.raises(InputError, match=r"model\.tflite: LiteRT cannot read it"):
         Predictor.load(tmp_path)
-    assert not sprung.exists()
+    assert manifest["formats"]["litert"] == "model.tflite"
 
 
 def test_an_export_is_scored_like_a_run(run, exported, tmp_path, monkeypatch):
@@ -223,6 +271,26 @@ def test_a_failed_export_leaves_the_older_one_and_nothing_else(run, exported, tm
     assert [path.name for path in tmp_path.iterdir()] == ["export"]
 
 
+def test_an_export_that_cannot_be_renamed_leaves_the_older_one(
+    run, exported, tmp_path, monkeypatch
+):
+    output = tmp_path / "export"
+    shutil.copytree(exported, output)
+    before = (output / writer.MANIFEST).read_text()
+    rename = os.replace
+
+    def full(source, target):
+        if Path(source).name == "export" and Path(target) == output:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        rename(source, target)
+
+    monkeypatch.setattr("os.replace", full)
+    with pytest.raises(InputError, match="No space left on device; the older export is kept"):
+        writer.export(run, output, ["weights"])
+    assert (output / writer.MANIFEST).read_text() == before
+    assert [path.name for path in tmp_path.iterdir()] == ["export"]
+
+
 @pytest.mark.parametrize(
     ("format", "difference", "nme", "reason"),
     [
@@ -233,6 +301,8 @@ def test_a_failed_export_leaves_the_older_one_and_nothing_else(run, exported, tm
         ("onnx-int8", 2.0, 4.0, ""),
         ("onnx-int8", 2.0, 5.16, "has an NME of 5.16 %, the live model 5.00 %; a rise of 3 %"),
         ("onnx-int8", np.nan, np.nan, "onnx-int8 has an NME of nan %"),
+        ("litert", 0.06, 5.0, "litert is 0.060 px off"),
+        ("litert-int8", 2.0, 5.16, "litert-int8 has an NME of 5.16 %"),
         ("weights", 0.2, 5.02, ""),
         ("weights", 0.2, 5.03, "weights has an NME of 5.03 %"),
     ],
@@ -282,8 +352,8 @@ def test_bad_input_is_named(run, exported, tmp_path):
         writer.export(run, tmp_path / "x", ["onxx"])
     with pytest.raises(InputError, match="is not a run folder"):
         writer.export(tmp_path, tmp_path / "x", ["savedmodel"])
-    with pytest.raises(InputError, match="needs training crops"):
-        writer.write_int8(exported / "model.onnx", tmp_path / "x.onnx", None)
+    with pytest.raises(InputError, match="needs crops to measure ranges on"):
+        quantise(exported / "model.onnx", tmp_path / "x.onnx", None)
     manifest = json.loads((exported / "manifest.json").read_text())
     (tmp_path / "model.onnx").write_bytes(b"not a model")
     (tmp_path / "manifest.json").write_text(json.dumps(manifest))

@@ -8,13 +8,12 @@ import numpy as np
 import pytest
 
 from keypoints import metrics, pretrained
-from keypoints.errors import InputError
 from keypoints.geometry import landmark_box
 from keypoints.inference.exported import MANIFEST
 from keypoints.inference.predictor import Predictor
 from keypoints.media.pictures import decode_picture
 from keypoints.models import runs
-from keypoints.pretrained import FOLDER, NAMES, damaged_files, weights_folder
+from keypoints.pretrained import NAMES, damaged_files
 from keypoints.synthetic.drawing import draw_face
 
 MEGABYTE = 2**20
@@ -62,23 +61,10 @@ def test_a_real_face_that_is_found_by_itself(name):
     assert (away < 0.1 * np.hypot(65, 3)).all()  # of the distance of the outer eye corners
 
 
-def test_missing_float16_weights_are_named_with_their_digest(tmp_path, monkeypatch):
-    shutil.copy(NAMES["pretrained-small"] / MANIFEST, tmp_path / MANIFEST)
-    monkeypatch.setitem(NAMES, "pretrained-small", tmp_path)
-    digest = runs.weights_digest(FOLDER / "small" / "weights")
-    with pytest.raises(InputError, match=f"SHA-256 {digest}"):
-        weights_folder("pretrained-small")
-
-
-def test_damaged_and_missing_files_are_named_but_for_weights_that_the_wheel_lacks(
-    tmp_path, monkeypatch
-):
+def test_damaged_and_missing_files_are_named(tmp_path, monkeypatch):
     assert damaged_files("pretrained-small") == []
     shutil.copy(NAMES["pretrained-small"] / MANIFEST, tmp_path / MANIFEST)
     monkeypatch.setitem(NAMES, "pretrained-small", tmp_path)
-    assert damaged_files("pretrained-small") == ["model-int8.onnx"]
     (tmp_path / "model-int8.onnx").write_bytes(b"cut off")
-    (tmp_path / "weights").mkdir()
-    assert damaged_files("pretrained-small") == [
-        "model-int8.onnx", "weights/best.weights.h5", "weights/config.json"
-    ]  # fmt: skip
+    digests = json.loads((tmp_path / MANIFEST).read_text())["sha256"]
+    assert damaged_files("pretrained-small") == list(digests)
