@@ -66,7 +66,7 @@ def export(
         pictures = load_or_draw("checked", source, first, split, **sources)
     calibration = None
     if "onnx-int8" in wanted and not known:
-        training = load_or_draw("rounded", source, config.data, config.train_split, **sources)
+        training = load_or_draw("calibrated", source, config.data, config.train_split, **sources)
         calibration = exporter.calibration_crops(training, config, CALIBRATION)
     folder = (Path("runs") / run if known else source) / "export"
     folder = Path(output) if output is not None else folder
@@ -94,7 +94,7 @@ def load_or_draw(use: str, run: Path, data: str, split: str, **sources: Any) -> 
         return load_records(data, split, **sources)
     except InputError as error:
         reason = str(error).partition("\n")[0]
-        print(f"the export is {use} by drawn faces, since {reason}", file=sys.stderr)
+        print(f"the export is {use} on drawn faces, since {reason}", file=sys.stderr)
         return drawn(run)
 
 
