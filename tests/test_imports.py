@@ -37,8 +37,8 @@ SUBPACKAGES["commands"] = set(SUBPACKAGES)
 # Plumbing (files, processes, devices), open to all as the modules at the top are.
 SUBPACKAGES["system"] = set()
 TOP = {path.stem for path in (ROOT / "keypoints").glob("[a-z]*.py")} | {"system"}
-TENSORFLOW = {"data", "exports", "inference/exported.py", "models/cpu_layers.py",
-              "training/tensorboard.py"}  # fmt: skip
+TENSORFLOW = {"data", "exports", "inference/exported.py", "inference/safe_graph.py",
+              "models/cpu_layers.py", "training/tensorboard.py"}  # fmt: skip
 KERAS = {"models", "training", "exports"}
 
 
@@ -123,9 +123,9 @@ def test_imports_follow_the_layout(path):
         if (
             "tensorflow" in packages
         ):  # `keypoints.system.backend.tensorflow` imports it for all others
-            assert path.name in ("backend.py", "exported.py")
+            assert path.name in ("backend.py", "converters.py", "safe_graph.py")
         if "onnxruntime" in packages:  # likewise; `onnxruntime.quantization` after it
-            assert path.name in ("backend.py", "writer.py")
+            assert path.name in ("backend.py", "int8.py")
         if packages & {"tensorflow_datasets"} or "keypoints.system.backend.tensorflow" in names:
             assert places(path) & TENSORFLOW
         if packages & {"keras", "jax"}:
