@@ -258,3 +258,9 @@ def test_an_output_does_not_lie_in_a_data_set(tmp_path, monkeypatch):
 def test_labels_of_another_name_are_named(tmp_path):
     with pytest.raises(InputError, match="labels=mine: one of corrected, published is expected"):
         load_records(f"folder:{tmp_path}", "all", labels="mine")
+
+
+def test_a_split_that_a_prepared_set_lacks_is_named(tmp_path):
+    archive = write_archive(tmp_path / "archive.zip")
+    with pytest.raises(InputError, match="has no split 'tran'; did you mean 'train'"):
+        load_records("youtube_faces_keypoints", "tran", archive=archive, data_dir=tmp_path)
