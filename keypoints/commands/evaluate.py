@@ -70,12 +70,7 @@ def evaluate(
     check_choice("boxes", boxes, BOXES)
     if model is not None and predictions is not None:
         raise InputError("one of --model=RUN and --predictions=FILE.csv is expected, not both")
-    if predictions is not None and (boxes != "truth" or flip):
-        raise InputError("--boxes and --flip are for a model; predictions are scored as they are")
-    if kind and (predictions is not None or boxes != "truth" or flip):
-        raise InputError(f"--{kind} is for a model, and without --boxes and --flip")
-    if kind and normaliser is not None:
-        raise InputError(f"--normaliser={normaliser}: --{kind} has a normaliser of its own")
+    check_together(kind, predictions, boxes, flip, normaliser)
     if detector != "centerface" and boxes != "detector":
         raise InputError(f"--detector={detector}: is of use with --boxes=detector")
     if output is not None and Path(output).is_file():
@@ -118,6 +113,19 @@ def chosen_kind(kinds: list[str]) -> str | None:
     if len(kinds) > 1:
         raise InputError(f"--{kinds[0]} and --{kinds[1]}: one at a time")
     return kinds[0] if kinds else None
+
+
+def check_together(
+    kind: str | None, predictions: str | None, boxes: str, flip: bool, normaliser: str | None
+) -> None:
+    """Raise InputError for flags that a kind of report, or predictions, cannot follow."""
+    chosen = boxes != "truth" or flip
+    if predictions is not None and chosen:
+        raise InputError("--boxes and --flip are for a model; predictions are scored as they are")
+    if kind and (predictions is not None or chosen):
+        raise InputError(f"--{kind} is for a model, and without --boxes and --flip")
+    if kind and normaliser is not None:
+        raise InputError(f"--normaliser={normaliser}: --{kind} has a normaliser of its own")
 
 
 def check_choice(name: str, value: str, known: Collection[str]) -> None:
