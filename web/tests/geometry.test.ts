@@ -40,6 +40,14 @@ describe("geometry", () => {
     expect(part.reduce((sum, value, k) => sum + Math.abs(value - pixels[k]), 0) / part.length).toBeLessThan(0.5);
   });
 
+  test("a large crop beside the picture is black", () => {
+    for (const [left, top] of [[-5000, 10], [5000, 10], [10, -5000], [10, 5000]]) {
+      const pixels = crop(image, cropMatrix([left, top, 600, 600]));
+      expect(pixels).toHaveLength(224 * 224 * 3);
+      expect(pixels.every((value) => value === 0)).toBe(true);
+    }
+  });
+
   test("matrices after each other, and back, by hand", () => {
     const first: Matrix = [2, 0, 5, 0, 3, -7], second: Matrix = [0, -1, 4, 1, 0, 6];
     // (1, 2) goes to (7, -1), and then to (5, 13).
@@ -73,19 +81,19 @@ describe("geometry", () => {
       expect(crops).toHaveLength(count * 224 * 224 * 3);
       const last = boxes[counts.length * CROP.batch - CROP.batch + count - 1], roll = 10 * boxes.indexOf(last);
       expect(largestDifference(crops.subarray(-224 * 224 * 3), crop(image, cropMatrix(last, roll)))).toBe(0);
-      // The first point is the middle of the crop, the second 10 pixels to its right.
-      const points = Float32Array.from({ length: count * 136 }, (_, k) => 111.5 + (k % 136 === 2 ? 10 : 0));
+      // The first point is the middle of the crop, the second 10 pixels and more to its right.
+      const points = Float32Array.from({ length: count * 136 }, (_, k) => 111.5 + (k % 136 === 2 ? 10 + Math.trunc(k / 136) : 0));
       return { points, uncertainty: Float32Array.from({ length: count * 68 }, (_, k) => 1 + Math.trunc(k / 68)) };
     });
     const found = await predictor.estimate(image, boxes, boxes.map((_, i) => 10 * i));
     expect(counts).toEqual([CROP.batch, 3]);
     expect(found).toHaveLength(boxes.length);
     found.forEach(({ points, uncertainty }, i) => {
-      const [left, top, width, height] = boxes[i], scale = 224 / (Math.max(width, height) * CROP.scale), turn = (10 * i * Math.PI) / 180;
+      const [left, top, width, height] = boxes[i], away = 10 + (i % CROP.batch), scale = 224 / (Math.max(width, height) * CROP.scale), turn = (10 * i * Math.PI) / 180;
       expect(points[0]).toBeCloseTo(left + width / 2, 3);
       expect(points[1]).toBeCloseTo(top + height / 2, 3);
-      expect(points[2] - points[0]).toBeCloseTo((10 * Math.cos(turn)) / scale, 3);
-      expect(points[3] - points[1]).toBeCloseTo((10 * Math.sin(turn)) / scale, 3);
+      expect(points[2] - points[0]).toBeCloseTo((away * Math.cos(turn)) / scale, 3);
+      expect(points[3] - points[1]).toBeCloseTo((away * Math.sin(turn)) / scale, 3);
       expect(uncertainty[67]).toBeCloseTo((1 + (i % CROP.batch)) / scale, 4);
     });
   });
