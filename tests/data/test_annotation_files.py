@@ -146,6 +146,10 @@ def test_a_markup_of_the_folder_may_lack_its_last_points(tmp_path):
     arrange(found, found.markup())
     assert found.problems == [] and found.markup() == FIVE
     np.testing.assert_array_equal(np.isfinite(found.faces[0].points[:, 0]), np.arange(5) < 3)
+    labelme(tmp_path / "a.json", [1, 2, 3])  # without a fifth point the first one is 0
+    found = read_annotations(tmp_path)
+    arrange(found, found.markup())
+    assert found.faces[0].points[1].tolist() == [1, 8] and np.isnan(found.faces[0].points[0]).all()
 
 
 def test_two_pictures_of_one_stem_are_named_both(tmp_path):

@@ -131,6 +131,17 @@ def test_marks_of_merl_rav(tmp_path):
     assert (tmp_path / "theirs/a_1.pts").is_file()
 
 
+def test_a_visible_point_that_would_look_hidden_is_missing_and_said(tmp_path):
+    """Above and left of the picture both numbers of the file would be negative."""
+    names = bundled("ibug68").names
+    points = points_of(1, 68)
+    points[7] = [-9, -6]
+    labelme(tmp_path / "ours", "a.png", [points], names)
+    done = conversion.convert(tmp_path / "ours", tmp_path / "theirs", "merl-rav")
+    assert "points above and left of the picture are left out in 1 faces" in done.notes[0]
+    assert (tmp_path / "theirs/a.pts").read_text().splitlines()[10] == "-1.000 -1.000"
+
+
 def test_proposals_wait_for_a_person(tmp_path):
     ours = source(tmp_path / "ours", NAMES, missing=(2,))
     conversion.convert(ours, tmp_path / "theirs", "labelstudio-proposals")

@@ -74,6 +74,12 @@ def test_any_number_of_points_and_their_names():
     np.testing.assert_array_equal(found.faces[1].points, [[7, 8], [9, 1]])
 
 
+@pytest.mark.parametrize("header", ["p,eye_x,lip_y,tip_x,tip_y", "p,eye_x,eye_y,eye_x,eye_y"])
+def test_columns_that_do_not_belong_together_name_nothing(header):
+    found = parse(f"{header}\na.png,1,2,3,4\n".encode(), "t.csv")
+    assert found.names == () and found.problems == [] and len(found.faces) == 1
+
+
 @pytest.mark.parametrize("paths", ["labeled-data/clip/img1.png", "labeled-data,clip,img1.png"])
 @pytest.mark.parametrize("people", [False, True])
 def test_deeplabcut_has_its_path_in_one_or_three_columns(paths, people):
