@@ -5,6 +5,7 @@ import { FILTERS } from "../src/constants";
 import { Ball } from "../src/filters/ball";
 import { type Art, Filter } from "../src/filters/engine";
 import { findHead } from "../src/filters/head";
+import { coverage } from "../src/filters/effects";
 import { drawPlane, pyramid } from "../src/filters/warp";
 import type { Box, Picture } from "../src/geometry";
 import { FOLDER, VECTORS, largestDifference, picture } from "./vectors";
@@ -132,4 +133,27 @@ test("art that is opaque to its border has a soft edge of a pixel, worked by han
   expect([2, 3, 4, 5, 6].map((x) => alpha(x, 4))).toEqual([128, 255, 255, 128, 0]);
   expect([2, 3, 4, 5, 6].map((x) => alpha(x, 3))).toEqual([64, 128, 128, 64, 0]);
   expect([2, 3, 4, 5, 6].map((x) => alpha(x, 5))).toEqual([64, 128, 128, 64, 0]);
+});
+
+test("a nearer face hides the sticker of a farther one", () => {
+  const drawn = (VECTORS.filters as Drawn[]).find(({ after }) => after === "filter-sunglasses-face.raw")!, art: Art = new Map();
+  for (const [path, [width, height]] of Object.entries(drawn.sizes)) {
+    art.set(path, pyramid(picture(width, height, readFileSync(join(FOLDER, `sunglasses-${path.split("/").pop()}.raw`)))));
+  }
+  const near = drawn.points, far = near.map((value, i) => value * 0.8 + (i % 2 ? 40 : -20)), { width, height } = drawn;
+  const shown = (faces: number[][]) => {
+    const made = picture(width, height, readFileSync(join(FOLDER, "face.raw")));
+    new Filter(FILTERS.find(({ name }) => name === "sunglasses")!, art).apply(made, faces.map((points, id) => ({ id, points })), 0, false);
+    return made.data;
+  };
+  const [both, one, other] = [shown([near, far]), shown([near]), shown([far])];
+  const inside = coverage(findHead(near)!.faceOutline(), width, height), before = picture(width, height, readFileSync(join(FOLDER, "face.raw"))).data;
+  let wrong = 0, hidden = 0;
+  inside.forEach((share, i) => {
+    if (share < 1) return;
+    wrong += Number(both[4 * i] !== one[4 * i]);
+    hidden += Number(other[4 * i] !== before[4 * i]);
+  });
+  expect(hidden).toBeGreaterThan(200); // there the farther face's glasses would be
+  expect(wrong).toBe(0);
 });
