@@ -35,8 +35,12 @@ def test_sets_of_different_markups_join_at_the_points_that_they_share():
     assert both.covered[2:, 36].all() and both.covered.sum() == 3
     back = join([wflw, ibug], [1.0, 1.0])
     assert np.isnan(back.points[3:, [1, 62, 96]]).all() and np.isfinite(back.points[3:, 60]).all()
-    with pytest.raises(InputError, match="five and ibug68 share no names of points"):
-        join([ibug, dotted_faces(2, name="c/train", markup=FIVE)], [1.0, 1.0])
+    few = join([ibug, dotted_faces(2, name="c/train", markup=FIVE)], [1.0, 1.0])
+    known = np.isfinite(few.points[2:]).all(axis=(0, 2))
+    assert np.flatnonzero(known).tolist() == [30, 48, 54]  # nose tip and corners of the mouth
+    mine = dataclasses.replace(FIVE, name="mine", maps={})
+    with pytest.raises(InputError, match="mine and ibug68 share no names of points"):
+        join([ibug, dotted_faces(2, name="d/train", markup=mine)], [1.0, 1.0])
 
 
 def test_a_flip_swaps_the_pairs_and_without_pairs_there_is_none():
