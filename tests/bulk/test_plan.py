@@ -57,6 +57,23 @@ def test_unreadable_pictures_are_counted_and_some_reasons_kept(store, tmp_path):
     assert tables.read_counts(store, unit.name, 3) == counts
 
 
+def test_what_is_finished_is_read_and_counted_again(store, tmp_path):
+    """Of a unit without its part of pictures nothing is read: that of the faces came first."""
+    (unit,) = plan.make_units(write_pictures(tmp_path / "in", 3), 9)
+    counts = annotate(store, unit)
+    assert (counts.pictures, counts.faces) == (3, 6)
+    assert tables.read_counts(store, unit.name, 5) == counts
+    assert tables.read_counts(store, "another", 5) is None
+    store.write("faces/another.parquet", b"of a unit that is not finished")
+    assert len(tables.read_table(store.url)) == 6
+    assert len(tables.read_table(store.url, tables.PICTURES)) == 3
+
+
+def test_names_of_any_bytes_can_be_written():
+    assert tables.text_of("grün.png") == "grün.png"
+    assert tables.text_of("a\udcff.png") == "a\\udcff.png"
+
+
 def test_a_part_that_is_not_whole_is_not_there(store, tmp_path):
     (unit,) = plan.plan_units(store, write_pictures(tmp_path / "in", 1), workers=1)
 
