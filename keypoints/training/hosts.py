@@ -12,8 +12,7 @@ from keypoints.errors import InputError
 from keypoints.system import backend
 from keypoints.system.extras import installed_version
 
-# Seconds to wait for hosts that start later, and without a sign of life of one that is lost.
-LIMITS: dict[str, Any] = {"initialization_timeout": 300, "heartbeat_timeout_seconds": 30}
+LIMITS: dict[str, Any] = {"initialization_timeout": 300, "heartbeat_timeout_seconds": 30}  # s
 
 
 @dataclass
@@ -92,16 +91,15 @@ def parse(hosts: str) -> dict[str, Any]:
         elif index >= count:
             expected = f"of {count} hosts, INDEX is 0 to {count - 1}"
         else:
-            where = {"coordinator_address": f"{match[1]}:{port}", "num_processes": count}
-            return where | {"process_id": index}
+            names = ("coordinator_address", "num_processes", "process_id")
+            return dict(zip(names, (f"{match[1]}:{port}", count, index)))
     raise InputError(f"hosts={hosts}: {expected}")
 
 
 def connect(hosts: str) -> Hosts:
-    """Meet the other hosts, before anything has started JAX; `hosts` as in `parse`.
+    """Meet the other hosts, before anything has started JAX; raises InputError if that fails.
 
-    Raises InputError for another backend than JAX, and for hosts that do not fit together. JAX
-    itself ends the process where not all hosts come in time.
+    `hosts` as in `parse`. JAX itself ends the process where not all hosts come in time.
     """
     arguments = parse(hosts)
     if (found := backend.keras_backend()) != "jax":
@@ -118,6 +116,5 @@ def connect(hosts: str) -> Hosts:
         raise InputError(f"hosts={hosts}: {error}") from None
     connected = _Several(jax.process_count(), jax.process_index())
     versions = {name: installed_version(name) for name in ("keypoints", "keras", "jax")}
-    kinds = [device.device_kind for device in jax.local_devices()]
-    connected.agree({**versions, "devices": kinds})
+    connected.agree({**versions, "devices": [d.device_kind for d in jax.local_devices()]})
     return connected
