@@ -30,7 +30,7 @@ def export(
     the run's data are not there. For onnx-int8, ranges are measured on the run's training images,
     or on drawn faces; a bundled model has its int8 file already. Nothing is written and the exit
     code is 1 if a float format differs from the run by more than 0.05 crop pixels, or if rounding
-    raises the NME by more than 3 % of its value (onnx-int8, litert-int8) or 0.5 % (weights).
+    raises the NME by more than 3 % of its value (onnx-int8), 10 % (litert-int8) or 0.5 % (weights).
 
     Args:
         run: a run folder, pretrained or pretrained-small
