@@ -95,20 +95,24 @@ def annotate_alone(path: str) -> list[dict[str, Any]]:
 
     `path` is of JSON: the work, the sources of each unit, and whether one core is to be used.
     """
+    from keypoints.inference.predictor import load_network
+
     work, units, pin = json.loads(Path(path).read_text())
     if hasattr(os, "nice"):
         os.nice(NICENESS)
     if pin and hasattr(os, "sched_setaffinity"):  # of Linux
         os.sched_setaffinity(0, {max(os.sched_getaffinity(0))})
     facts = tuple((name, value) for name, value in work.pop("facts"))
-    job = Work(facts=facts, **work)
+    job = Work(facts=facts, markup=load_network(work["model"], threads=1).markup, **work)
     return [asdict(annotate_span(job, Unit(tuple(sources)))) for sources in units]
 
 
 def _one_process(work: Work, units: Sequence[Unit], pin: bool) -> list[Span]:
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "work.json"
-        path.write_text(json.dumps([asdict(work), [unit.sources for unit in units], pin]))
+        # The points are known from the model; their arrays are not for JSON.
+        values = {name: value for name, value in vars(work).items() if name != "markup"}
+        path.write_text(json.dumps([values, [unit.sources for unit in units], pin]))
         function = "keypoints.benchmarks.annotation.annotate_alone"
         spans = call_python(function, str(path), failure="the annotation failed")
     return [Span(**span) for span in spans]
@@ -128,8 +132,14 @@ def _begin(output: str, model: str) -> Work:
     from keypoints.inference.predictor import load_network
 
     plan.write_facts(Store(output), {"model": model})
-    version = work.digest(load_network(model, threads=1))
-    return Work(output=output, facts=(("model", model),), model=model, version=version)
+    network = load_network(model, threads=1)
+    return Work(
+        output=output,
+        facts=(("model", model),),
+        model=model,
+        version=work.digest(network),
+        markup=network.markup,
+    )
 
 
 def _draw(folder: Path) -> list[str]:
