@@ -12,8 +12,8 @@ def convert(source: str, target: str, *, format: str) -> None:
     What the format cannot hold is said.
 
     Args:
-        source: folder with pictures and annotations
-        target: folder that is made
+        source: source folder with pictures and annotations
+        target: target folder, which is made
         format: 300w, coco, cofw, csv, cvat, deeplabcut, imglab, labelme, labelstudio,
             labelstudio-proposals (for a person to accept), merl-rav or wflw
     """

@@ -50,9 +50,9 @@ def evaluate(
         split: the split to evaluate on; choose on validation, read test once
         boxes: source of the face boxes (truth, jittered, detector); none for the frame view
         flip: average with the prediction for the flipped crop; takes twice the time
-        normaliser: the distance that errors are divided by (inter_ocular, inter_pupil,
-            box_diagonal, or box for the square root of the box's area, valid for profiles too);
-            default: that of the markup, inter_ocular for the points of iBUG
+        normaliser: the distance that errors are divided by: inter_ocular, inter_pupil,
+            box_diagonal, or box for the square root of the box's area, valid for profiles too;
+            without it that of the markup, inter_ocular for the points of iBUG
         detector: for --boxes=detector: centerface, haar, yunet (a download), or YuNet's .onnx file
         stability: measure flicker and lag on clips; takes minutes
         reliability: measure how well the uncertainty agrees with the errors

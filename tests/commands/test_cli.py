@@ -160,7 +160,7 @@ def test_a_reader_that_ends_early_costs_no_traceback():
 
 
 def test_help_shows_the_arguments_without_a_flag(capsys):
-    for tool, line in (("filter", "[INPUT] [--FLAG"), ("annotate", "INPUT ... [--FLAG")):
+    for tool, line in (("filter", "INPUT ... [--FLAG"), ("annotate", "INPUT ... [--FLAG")):
         with pytest.raises(SystemExit):
             run_command(load_command(tool), ["--help"], name=f"keypoints {tool}")
         assert f"SYNOPSIS\n    keypoints {tool} {line}" in capsys.readouterr().out
