@@ -103,8 +103,8 @@ def test_the_digest_of_a_filter_is_of_its_definition_and_its_art(tmp_path):
 def test_a_worker_with_another_filter_says_so(tmp_path):
     with pytest.raises(InputError, match="filter=blur: on this machine it is another one"):
         work._load_filter("blur", filter_digest("crown"), IBUG68)
-    assert work._load_filter("blur", filter_digest("blur")).protects
-    assert work._load_filter(None, None) is None
+    assert work._load_filter("blur", filter_digest("blur"), IBUG68).protects
+    assert work._load_filter(None, None, IBUG68) is None
 
 
 def test_an_output_in_the_folder_of_the_inputs_is_not_read(tmp_path, run):

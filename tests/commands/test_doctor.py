@@ -73,4 +73,5 @@ def test_missing_packages_name_their_extra(monkeypatch, capsys):
         "keypoints.system.extras.installed_version", lambda name: "1" * (name != "onnx")
     )
     (line,) = [line for line in doctor._packages() if line.startswith("extra export")]
-    assert line == f"extra export: onnx missing, tf2onnx 1 ({install_command('export')})"
+    found = "onnx missing, tf2onnx 1, ai-edge-litert 1"
+    assert line == f"extra export: {found} ({install_command('export')})"

@@ -465,8 +465,8 @@ def test_a_face_that_is_hidden_for_long_is_forgotten(scene):
         scene.hidden = {"b"} if walker[0] > 240 else set()
         shown = tracker.update(IMAGE, frame / RATE)
         followed.append(len(tracker._tracks))
-        if 45 <= frame < 60:  # both are followed; the one behind is not shown
-            assert followed[-1] == 2 and len(shown) == 1
+        if 45 <= frame < 60:  # both are followed; the one behind is not shown, or held when lost
+            assert followed[-1] == 2 and [face.origin for face in shown].count(tracking.FOUND) == 1
     hidden = followed.index(1) / RATE - 28 / RATE  # since the walker is half a side away
     assert followed[20] == 2 and followed[-1] == len(shown) == 1
     assert tracking.HIDDEN_FOR - 0.1 < hidden < tracking.HIDDEN_FOR + 0.6
