@@ -15,11 +15,11 @@ import pytest
 from keypoints.system import backend
 
 ROOT = Path(__file__).parent.parent
-# Kept by Keras, by Matplotlib and by JAX for us, and by pip, which asks Rust's compiler for its
-# version; all else in a home folder is left behind.
+# Kept by Keras, by Matplotlib and by JAX for us, by OpenVINO, and by pip, which asks Rust's compiler
+# for its version; all else in a home folder is left behind.
 KEPT_IN_HOME = (
     ".keras", ".cache/matplotlib", ".config/matplotlib", ".cache/keypoints/jax-", ".cache/pip",
-    ".rustup",
+    ".rustup", "intel/",
 )  # fmt: skip
 # Not of the tests: version control, installed packages, and the caches of Python and its tools.
 NOT_OF_TESTS = {
