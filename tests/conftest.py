@@ -15,7 +15,7 @@ import pytest
 from keypoints.system import backend
 
 ROOT = Path(__file__).parent.parent
-# Kept by Keras, by Matplotlib and by JAX for us, by OpenVINO, and by pip, which asks Rust's compiler
+# Kept by Keras, Matplotlib, JAX for us, OpenVINO, and by pip, which asks Rust's compiler
 # for its version; all else in a home folder is left behind.
 KEPT_IN_HOME = (
     ".keras", ".cache/matplotlib", ".config/matplotlib", ".cache/keypoints/jax-", ".cache/pip",
