@@ -138,10 +138,10 @@ def show_start(
     if training.markup.pairs is None and any(stage.flip for stage in config.stage_configs()):
         print(f"the markup {training.markup.name} has no mirror pairs: nothing is flipped")
     for stage in config.stage_configs():
-        steps = epoch_steps(training, stage)
+        steps = epoch_steps(training, stage) * stage.epochs
         if 0 < steps * (1 - stage.ema) < 1:
             print(
-                f"warning: an epoch has {steps} steps, and ema={stage.ema:g} averages the weights "
+                f"warning: there are {steps} steps, and ema={stage.ema:g} averages the weights "
                 f"over {1 / (1 - stage.ema):.0f}: the result will be near the start; give a lower "
                 "--ema or --batch_size, or --epoch_steps",
                 file=sys.stderr,

@@ -262,15 +262,15 @@ def test_bad_input_is_one_line_and_exit_code_2(line, message, tmp_path, folder, 
     assert list(tmp_path.iterdir()) == []  # a start that fails leaves nothing, not even a folder
 
 
-def test_an_average_over_more_steps_than_an_epoch_has_is_warned_of(capsys):
-    """18 pictures in batches of 4 are 4 steps; a momentum of 0.9 averages over 10."""
+def test_an_average_over_more_steps_than_a_training_has_is_warned_of(capsys):
+    """18 pictures in batches of 4 are 4 steps in one epoch; a momentum of 0.9 averages over 10."""
     faces = dotted_faces(18)
     for ema, steps, warned in ((0.9, 0, True), (0.9, 10, False), (0.75, 0, False), (0.0, 0, False)):
-        config = Config(batch_size=4, ema=ema, epoch_steps=steps)
+        config = Config(batch_size=4, ema=ema, epoch_steps=steps, epochs=1)
         train.show_start(Path("run"), config, faces, [dotted_faces(3)])
         shown = capsys.readouterr()
         assert (
-            "an epoch has 4 steps, and ema=0.9 averages the weights over 10" in shown.err
+            "there are 4 steps, and ema=0.9 averages the weights over 10" in shown.err
         ) == warned
         assert "run: 18 pictures to train on, 3 to validate on" in shown.out
 
