@@ -72,10 +72,10 @@ def write_vectors(folder: Path) -> None:
         points = predictor.predict(large)
         turned.append({"file": f"turned{turns}.png", "points": points[0].ravel()})
     (folder / "damaged.png").write_bytes((folder / faces[0]["file"]).read_bytes()[:400])
+    film = [frame for time, frame in drawn_clip() if time < 4]
     with open(folder / "camera.mjpeg", "wb") as clip:
-        for time, frame in drawn_clip():
-            if time < 4:
-                clip.write(cv2.imencode(".jpg", frame[..., ::-1])[1].tobytes())
+        for frame in film + film[::-1]:  # and back: where the film starts over there is no cut
+            clip.write(cv2.imencode(".jpg", frame[..., ::-1])[1].tobytes())
     values = {
         "faces": faces, "two": len(detector.detect(two)), "group": len(predictor.predict(group)),
         "turned": turned, **_geometry(folder), **_sequences(), "cuts": _cuts(folder),
