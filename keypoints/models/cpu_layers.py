@@ -13,6 +13,13 @@ from keras import backend, layers, ops
 from keypoints.system.backend import tensorflow
 
 
+def have_cpu_kernels() -> bool:
+    """Whether the layers of this module are faster than Keras' own on the device in use."""
+    if backend.backend() == "torch":  # where Keras cannot list the devices either
+        return False
+    return not any(name.startswith("gpu") for name in keras.distribution.list_devices())
+
+
 def use_cpu_kernels(model: keras.Model) -> keras.Model:
     """Let the layers of `model` use the CPU kernels of this module, in place; returns `model`.
 
@@ -47,8 +54,29 @@ class Conv2D(layers.Conv2D):
 
     @property
     def _plain(self) -> bool:
-        plain = self.groups == 1 and self.dilation_rate == (1, 1) and len(set(self.strides)) == 1
-        return plain and self.data_format == "channels_last" and backend.backend() == "jax"
+        return self.groups == 1 and _is_plain(self)
+
+
+class DepthwiseConv2D(layers.DepthwiseConv2D):
+    """Depthwise convolution as a sum of shifted inputs on JAX."""
+
+    def call(self, inputs: Any) -> Any:
+        if self.depth_multiplier > 1 or not _is_plain(self):
+            return super().call(inputs)
+        from keypoints.models import cpu_ops
+
+        sides = zip(inputs.shape[1:3], self.kernel_size)
+        stride = self.strides[0]
+        rows, columns = (_padding(self.padding, length, size, stride) for length, size in sides)
+        kernel = ops.convert_to_tensor(self.kernel)[..., 0]
+        outputs = cpu_ops.convolve_depthwise(inputs, kernel, stride, (rows, columns))
+        return self.activation(outputs + self.bias if self.use_bias else outputs)
+
+
+def _is_plain(layer: layers.Layer) -> bool:
+    """Whether `cpu_ops` has the kind of convolution of `layer`, on the backend in use."""
+    square = layer.dilation_rate == (1, 1) and len(set(layer.strides)) == 1
+    return square and layer.data_format == "channels_last" and backend.backend() == "jax"
 
 
 def _padding(padding: str, length: int, size: int, stride: int) -> tuple[int, int]:
@@ -142,5 +170,6 @@ class MaxPooling2D(layers.MaxPooling2D):
 
 # Built-in layer to its replacement, a subclass that differs only in how it computes.
 KINDS = {
-    kind.__mro__[1]: kind for kind in (Conv2D, BatchNormalization, ReLU, Activation, MaxPooling2D)
+    kind.__mro__[1]: kind
+    for kind in (Conv2D, DepthwiseConv2D, BatchNormalization, ReLU, Activation, MaxPooling2D)
 }

@@ -4,8 +4,12 @@ The gradient of a convolution with respect to its kernel is a convolution with a
 the feature map. XLA's CPU backend computes it many times slower than the same sum as matrix
 products. Here a 1 x 1 convolution is a matrix product forward and backward, the kernel gradient is
 a set of matrix products over shifted inputs, and the input gradient is a plain convolution.
+
+A depthwise convolution, which XLA's CPU backend computes channel by channel, is a sum of shifted
+inputs, each times the row of the kernel that it meets; so are its gradients.
 """
 
+from collections.abc import Iterator
 from functools import partial
 
 import jax
@@ -64,6 +68,67 @@ def _without_stride(
     kernel = kernel.reshape(rows, stride, columns, stride, channels, filters)
     kernel = kernel.swapaxes(1, 2).reshape(rows, columns, -1, filters)
     return inputs, kernel, ((0, 0), (0, 0))
+
+
+@partial(jax.custom_vjp, nondiff_argnums=(2, 3))
+def convolve_depthwise(inputs: jax.Array, kernel: jax.Array, stride: int, pads: Pads) -> jax.Array:
+    """Convolution of each channel of `(b, h, w, c)` with its own kernel, `(k, l, c)` in all."""
+    shifted = _shifted(inputs, kernel.shape, stride, pads)
+    return sum(part * row for part, row in zip(shifted, kernel.reshape(-1, kernel.shape[2])))
+
+
+def _shifted(
+    inputs: jax.Array, shape: tuple[int, ...], stride: int, pads: Pads
+) -> Iterator[jax.Array]:
+    """What each element of a kernel of `shape` meets, in order: `(b, rows, columns, c)`."""
+    padded = jnp.pad(inputs, ((0, 0), *pads, (0, 0)))
+    height, width = shape[:2]
+    down, right = padded.shape[1] - height + 1, padded.shape[2] - width + 1
+    for y in range(height):
+        for x in range(width):
+            yield padded[:, y : y + down : stride, x : x + right : stride]
+
+
+def _depthwise_backward(
+    stride: int, pads: Pads, saved: tuple, gradient: jax.Array
+) -> tuple[jax.Array, jax.Array]:
+    inputs, kernel = saved
+    # The input gradient is a convolution with the turned kernel, of the gradient with the steps
+    # between its positions filled with zeros.
+    reach = [
+        (size - 1 - low, length + low - (count - 1) * stride - 1, stride - 1)
+        for size, length, count, (low, _) in zip(
+            kernel.shape, inputs.shape[1:3], gradient.shape[1:3], pads
+        )
+    ]
+    spread = lax.pad(gradient, jnp.zeros((), gradient.dtype), [(0, 0, 0), *reach, (0, 0, 0)])
+    change = convolve_depthwise(spread, kernel[::-1, ::-1], 1, ((0, 0), (0, 0)))
+    sums = [_total(part * gradient) for part in _shifted(inputs, kernel.shape, stride, pads)]
+    return change, jnp.stack(sums).reshape(kernel.shape)
+
+
+convolve_depthwise.defvjp(
+    lambda inputs, kernel, stride, pads: (
+        convolve_depthwise(inputs, kernel, stride, pads),
+        (inputs, kernel),
+    ),
+    _depthwise_backward,
+)
+
+
+def _total(maps: jax.Array) -> jax.Array:
+    """The sum of `(b, h, w, c)` over all but the last axis.
+
+    First over the batch, as sums of halves: XLA computes them together with the product that they
+    are of. A sum over all axes at once of such a product is ten times slower.
+    """
+    while maps.shape[0] > 1:
+        half = maps.shape[0] // 2
+        rest = maps[2 * half :]
+        maps = maps[:half] + maps[half : 2 * half]
+        maps = jnp.concatenate([maps[:1] + rest, maps[1:]]) if len(rest) else maps
+    # Without the barrier XLA would make one sum of both.
+    return jnp.sum(lax.optimization_barrier(maps[0]), axis=(0, 1))
 
 
 @jax.custom_vjp

@@ -181,7 +181,11 @@ def load_network(run: Path) -> Network:
 
     Its `predict` is compiled once per batch size, so use few different sizes.
     """
+    from keypoints.models.cpu_layers import have_cpu_kernels, use_cpu_kernels
+
     model, config = load_model(run)
+    if have_cpu_kernels():
+        use_cpu_kernels(model)
     predict = predict_function(flattened(model))
     return Network(
         predict,

@@ -65,13 +65,6 @@ def peak_memory() -> float:
     return (_jax_devices()[0].memory_stats() or {}).get("peak_bytes_in_use", 0) / 2**20
 
 
-def have_cpu_kernels() -> bool:
-    """Whether there are layers of ours that are faster than Keras' own on the device in use."""
-    if keras.backend.backend() == "torch":  # where Keras cannot list the devices either
-        return False
-    return not _has_gpu()
-
-
 def use_all(config: Config) -> None:
     """Split each batch over all JAX devices if there are several."""
     if not _on_jax():

@@ -13,7 +13,7 @@ from keypoints.crop import Crop
 from keypoints.data.pipeline import epoch_steps
 from keypoints.data.records import Records
 from keypoints.models import runs
-from keypoints.models.cpu_layers import use_cpu_kernels
+from keypoints.models.cpu_layers import have_cpu_kernels, use_cpu_kernels
 from keypoints.models.initial_weights import take_weights
 from keypoints.models.losses import POINT_LOSSES, nme_of_outputs, training_loss
 from keypoints.models.network import build_model
@@ -31,7 +31,7 @@ def compiled_model(config: Config, training: Records) -> keras.Model:
     targets = geometry.apply(matrices, training.completed_points())
     mean_face = np.nanmean(targets, axis=0)
     model = build_model(config, mean_face)
-    if config.kernels == "cpu" or (config.kernels == "auto" and devices.have_cpu_kernels()):
+    if config.kernels == "cpu" or (config.kernels == "auto" and have_cpu_kernels()):
         model = use_cpu_kernels(model)
     take_weights(model, config, training.markup, mean_face)
     model = runs.flattened(model)

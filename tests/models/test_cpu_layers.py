@@ -62,6 +62,38 @@ def test_convolution_and_gradients_are_those_of_xla(size, stride, pads, shape, f
         np.testing.assert_allclose(got, wanted, rtol=1e-4, atol=1e-4)
 
 
+@pytest.mark.parametrize(
+    ("size", "stride", "pads", "shape", "batch"),
+    [
+        (3, 1, ((1, 1), (1, 1)), (5, 7, 3), 4),
+        (3, 2, ((0, 1), (1, 1)), (8, 9, 2), 5),  # an odd batch; even sides leave a row over
+        (5, 1, ((2, 2), (0, 3)), (6, 9, 2), 3),
+        (5, 2, ((1, 2), (2, 2)), (9, 12, 4), 1),
+        (2, 3, ((0, 0), (1, 0)), (8, 10, 3), 7),
+    ],
+)
+def test_depthwise_convolution_and_gradients_are_those_of_xla(size, stride, pads, shape, batch):
+    rng = np.random.default_rng(0)
+    inputs = rng.normal(size=(batch, *shape)).astype(np.float32)
+    kernel = rng.normal(size=(size, size, shape[-1])).astype(np.float32)
+
+    def own(inputs, kernel):
+        return lax.conv_general_dilated(
+            inputs, kernel[:, :, None], (stride, stride), pads,
+            dimension_numbers=cpu_ops.LAYOUT, feature_group_count=shape[-1],
+        )  # fmt: skip
+
+    def ours(inputs, kernel):
+        return cpu_ops.convolve_depthwise(inputs, kernel, stride, pads)
+
+    expected, expected_gradients = jax.vjp(own, inputs, kernel)
+    outputs, gradients = jax.vjp(ours, inputs, kernel)
+    weight = rng.normal(size=expected.shape).astype(np.float32)
+    np.testing.assert_allclose(outputs, expected, atol=1e-5)
+    for got, wanted in zip(gradients(weight), expected_gradients(weight)):
+        np.testing.assert_allclose(got, wanted, rtol=1e-5, atol=1e-4)
+
+
 def test_a_shift_and_its_gradients_are_those_of_a_sum():
     rng = np.random.default_rng(0)
     maps = rng.normal(size=(2, 5, 6, 7)).astype(np.float32)
