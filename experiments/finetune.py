@@ -7,7 +7,11 @@ or --weights=pretrained with --backbone=resnet50, are given as flags. Where the 
 the start, a quarter of an epoch are drawn faces with its own answers, against forgetting.
 """
 
+import numpy as np
+
 from keypoints.config import Config
+
+REACH = 1.1  # how much more than the mean face a crop shows
 
 config = Config(
     weights="pretrained-small",
@@ -24,7 +28,13 @@ config = Config(
 def adapt(training) -> dict[str, int | float]:
     """600 steps or more, and at least each picture once an epoch; the average is over half of one.
 
-    Without an average that is short against the training, its result would be the start.
+    Without an average that is short against the training, its result would be the start. The crop
+    is as large as the points need: some markups have the hair line or the neck.
     """
     steps = max(40, len(training) // config.batch_size)
-    return {"epoch_steps": steps, "ema": max(0.0, 1 - 2 / steps)}
+    reach = 2 * REACH * float(np.abs(training.markup.mean).max())
+    return {
+        "epoch_steps": steps,
+        "ema": max(0.0, 1 - 2 / steps),
+        "crop_scale": max(config.crop_scale, round(reach, 2)),
+    }

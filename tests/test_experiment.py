@@ -1,8 +1,12 @@
+from dataclasses import dataclass, replace
+
+import numpy as np
 import pytest
 
 from keypoints import experiment
 from keypoints.errors import InputError
 from keypoints.experiment import load_experiment
+from keypoints.markup import IBUG68, Markup, bundled
 
 
 def test_names_are_those_of_the_first_folder_that_is_there(tmp_path, monkeypatch):
@@ -32,10 +36,31 @@ def test_finetuning_follows_the_number_of_pictures():
     """40 steps of 16 pictures or more, and an average over half of an epoch."""
     finetune = load_experiment("finetune")
     assert finetune.config.weights == "pretrained-small" and finetune.config.batch_size == 16
-    few = finetune.adapt(range(40))
+    few = finetune.adapt(Faces(40, IBUG68))
     assert few["epoch_steps"] == 40 and few["ema"] == pytest.approx(0.95)
-    many = finetune.adapt(range(3200))
+    many = finetune.adapt(Faces(3200, IBUG68))
     assert many["epoch_steps"] == 200 and many["ema"] == pytest.approx(0.99)
+
+
+def test_finetuning_shows_all_points_in_the_crop():
+    """The mean face and a tenth more: points at 0.9 sides of the box need 2 * 1.1 * 0.9 sides."""
+    finetune = load_experiment("finetune")
+    mean = np.zeros((5, 2), np.float32)
+    assert finetune.adapt(Faces(40, IBUG68))["crop_scale"] == finetune.config.crop_scale == 1.4
+    mean[3] = 0.2, -0.9  # the top of the hair
+    high = replace(bundled("five"), mean=mean)
+    assert finetune.adapt(Faces(40, high))["crop_scale"] == pytest.approx(1.98)
+
+
+@dataclass
+class Faces:
+    """As much of records as an experiment looks at."""
+
+    count: int
+    markup: Markup
+
+    def __len__(self):
+        return self.count
 
 
 def test_a_file_without_a_config_is_no_experiment(tmp_path):

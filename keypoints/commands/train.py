@@ -68,13 +68,15 @@ def train(
 def load_sets(
     config: Config, folder: Path, *, validated: bool = True, **sources: Any
 ) -> tuple["Records", list["Records"]]:
-    """The training set and, if `validated`, the validation sets of `config`."""
+    """The training set, its markup measured, and, if `validated`, the validation sets."""
     from keypoints.data.sources import load_records, load_set, parse_sets, refuse_output
+    from keypoints.evaluation.own_markup import measured
 
     refuse_output(config.data, "--run", folder)
     splits = (config.train_split, config.validation_split)
     sources = {"labels": config.labels, "splits": splits, **sources}
     training = load_records(config.data, config.train_split, **sources)
+    training = training.seen_by(measured(training))
     names = [name for name, _ in parse_sets(config.data)] if validated else []
     return training, [load_set(name, config.validation_split, **sources) for name in names]
 

@@ -47,17 +47,23 @@ def take_weights(model: keras.Model, config: Config, markup: Markup, mean_face: 
             if mine.shape == other.shape:
                 mine.assign(other.numpy())
     if config.head == "heatmap" and runs.load_markup(folder).difference(markup):
-        _take_heat_maps(model, source, mean_face)
+        _take_heat_maps(model, source, mean_face, config.crop_scale / found.crop_scale)
 
 
-def _take_heat_maps(model: keras.Model, source: keras.Model, mean_face: np.ndarray) -> None:
-    """Heat maps of the nearest points of `source`, for a network that finds other points."""
+def _take_heat_maps(
+    model: keras.Model, source: keras.Model, mean_face: np.ndarray, wider: float
+) -> None:
+    """Heat maps of the nearest points of `source`, for a network that finds other points.
+
+    `wider`: how much more of the picture the crop of `model` shows.
+    """
     head, other = (network.get_layer("head_points") for network in (model, source))
-    away = np.linalg.norm(mean_face[:, None] - CROP * other.centre.numpy(), axis=-1)
+    theirs = CROP / 2 + (CROP * other.centre.numpy() - CROP / 2) / wider
+    away = np.linalg.norm(mean_face[:, None] - theirs, axis=-1)
     nearest, near = away.argmin(axis=1), away.min(axis=1) <= NEAR
     maps, other_maps = (network.get_layer("head_maps") for network in (model, source))
     head.centre.assign(mean_face / CROP)
     pairs = [(getattr(head, name), getattr(other, name)) for name in OF_POINTS]
-    for mine, theirs in [*pairs, *zip(maps.variables, other_maps.variables)]:
+    for mine, old in [*pairs, *zip(maps.variables, other_maps.variables)]:
         start = np.zeros(mine.shape) if mine.path.startswith("head_maps") else mine.numpy()
-        mine.assign(np.where(near, theirs.numpy()[..., nearest], start))
+        mine.assign(np.where(near, old.numpy()[..., nearest], start))

@@ -58,6 +58,21 @@ def test_new_points_take_the_heat_maps_of_the_nearest_or_start_at_the_mean_face(
                 np.testing.assert_array_equal(mine, taken)
 
 
+def test_points_are_as_near_as_in_the_crop_of_the_start(run):
+    """In a crop twice as wide the old points lie half as far from its middle, (112, 112)."""
+    config = configs.replace(CONFIG, {"weights": str(run), "crop_scale": 2 * CONFIG.crop_scale})
+    source, _ = runs.load_model(run)
+    centre = 224 * source.get_layer("head_points").centre.numpy()
+    mean = 112 + (centre[[8, 45, 36, 30, 0]] - 112) / 2
+    model = build_model(config, mean)
+    take_weights(model, config, markup.bundled("five"), mean)
+    ours, theirs = (network.get_layer("head_maps").get_weights() for network in (model, source))
+    for mine, other in zip(ours, theirs):
+        np.testing.assert_array_equal(mine, other[..., [8, 45, 36, 30, 0]])
+    centre = 224 * model.get_layer("head_points").centre.numpy()
+    np.testing.assert_allclose(centre, mean, rtol=1e-5)
+
+
 def test_other_networks_and_names_are_refused_in_words(run, tmp_path):
     config = configs.replace(CONFIG, {"weights": str(run), "head": "pooled"})
     with pytest.raises(InputError, match=r"its head is heatmap, but head=pooled is given"):
