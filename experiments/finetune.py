@@ -7,8 +7,6 @@ or --weights=pretrained with --backbone=resnet50, are given as flags. Where the 
 the start, a quarter of an epoch are drawn faces with its own answers, against forgetting.
 """
 
-import numpy as np
-
 from keypoints.config import Config
 
 REACH = 1.1  # how much more than the mean face a crop shows
@@ -32,7 +30,7 @@ def adapt(training) -> dict[str, int | float]:
     is as large as the points need: some markups have the hair line or the neck.
     """
     steps = max(40, len(training) // config.batch_size)
-    reach = 2 * REACH * float(np.abs(training.markup.mean).max())
+    reach = 2 * REACH * float(abs(training.markup.mean).max())
     return {
         "epoch_steps": steps,
         "ema": max(0.0, 1 - 2 / steps),
