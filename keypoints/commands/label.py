@@ -26,7 +26,7 @@ def label(folder: str, *, model: str = "pretrained-small", port: int = 0) -> Non
     from keypoints.system.atomic import remove_partial_files
     from keypoints.system.locks import locked
 
-    session = Session(Path(folder), Predictor.load(model))
+    session = Session(Path(folder), Predictor.load(model), model)
     with locked(Path(folder), f"{folder}: another `keypoints label` runs on it"):
         remove_partial_files(Path(folder))
         server, address = open_server(session, port)

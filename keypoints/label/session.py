@@ -1,7 +1,6 @@
 """The labelling of one folder: its pictures, what is known of them, and what the model proposes."""
 
 import threading
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -16,13 +15,14 @@ from keypoints.data.annotation_files import (
     visible_files,
 )
 from keypoints.errors import InputError, refuse
-from keypoints.inference.detectors import load_detector
 from keypoints.inference.predictor import Predictor
+from keypoints.label.proposals import Proposal, Proposer
 from keypoints.label.table import Table
 from keypoints.markup import FILE as MARKUP_FILE
 from keypoints.markup import IBUG68, Markup, read_markup
 from keypoints.media.formats import is_picture
 from keypoints.media.pictures import open_picture
+from keypoints.pretrained import NAMES
 from keypoints.system.atomic import replacing
 
 POINTS = "points.csv"
@@ -33,19 +33,14 @@ class Conflict(Exception):
     """The file has other faces of a picture than those that were shown."""
 
 
-@dataclass(frozen=True)
-class Proposal:
-    """A face as the model sees it."""
-
-    points: np.ndarray  # (n, 2) float32
-    doubt: float  # mean uncertainty over the size of the face
-
-
 class Session:
     """The state of a labelling, shared by the threads of the server."""
 
-    def __init__(self, folder: Path, predictor: Predictor):
-        """Raises InputError for a folder without pictures, or annotations that cannot be kept."""
+    def __init__(self, folder: Path, predictor: Predictor, model: str = "pretrained-small"):
+        """`model`: what the predictor was loaded from.
+
+        Raises InputError for a folder without pictures, or annotations that cannot be kept.
+        """
         if not folder.is_dir():
             raise InputError(f"{folder}: no such folder")
         self.folder, self.path = folder, folder / POINTS
@@ -59,8 +54,8 @@ class Session:
         if not self.pictures:
             raise InputError(f"{folder}: no pictures in it")
         self._known = set(self.pictures)
-        self._predictor, self._detector = predictor, load_detector()
-        self._writing, self._estimating = threading.Lock(), threading.Lock()
+        self._proposer = Proposer(predictor, self.markup, twins=model not in NAMES)
+        self._writing = threading.Lock()
         self._proposals: dict[str, list[Proposal]] = {}
         self._imported = self._import()
         self._names: dict[str, str] = {}
@@ -183,31 +178,12 @@ class Session:
     def propose(self, picture: str) -> list[Proposal]:
         """The faces that the model finds in a picture, largest first; they are found once."""
         if picture not in self._proposals:
-            image = self.image(picture)
-            with self._estimating:
-                found = self._detector.detect(image)
-                self._proposals[picture] = self._estimated(image, found.boxes, found.rolls)
+            self._proposals[picture] = self._proposer.faces(self.image(picture))
         return self._proposals[picture]
 
     def propose_in(self, picture: str, box: np.ndarray) -> np.ndarray:
         """The points `(n, 2)` of a face in a box `(4,)` that somebody drew."""
-        image = self.image(picture)
-        with self._estimating:
-            return self._estimated(image, box[None], np.zeros(1), least=0.0)[0].points
-
-    def _estimated(
-        self, image: np.ndarray, boxes: np.ndarray, rolls: np.ndarray, least: float = 0.25
-    ) -> list[Proposal]:
-        if not len(boxes):
-            return []
-        estimate = self._predictor.estimate(image, boxes, rolls)
-        points = self._predictor.network.markup.converted(estimate.points, self.markup)
-        doubts = estimate.relative_uncertainty()
-        return [
-            Proposal(points[i], float(doubts[i]))
-            for i in range(len(boxes))
-            if estimate.scores[i] >= least
-        ]
+        return self._proposer.face_in(self.image(picture), box).points
 
     def next_picture(self, after: str | None) -> str | None:
         """The picture without labels that is most in doubt, of those proposed; None: all are done.

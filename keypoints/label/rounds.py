@@ -1,0 +1,93 @@
+"""What each model's proposals were worth: a line for each face that was accepted.
+
+The file lies beside points.csv. Readers of annotations pass it over, by its ending.
+"""
+
+import csv
+from dataclasses import astuple, dataclass, fields
+from pathlib import Path
+from statistics import mean, median
+
+from keypoints.errors import InputError
+from keypoints.system.atomic import replacing
+
+FILE = "rounds.tsv"
+
+
+@dataclass(frozen=True)
+class Round:
+    """A model that proposes: other weights are another round."""
+
+    model: str  # as the user named it
+    digest: str = ""  # SHA-256 of its file
+
+
+@dataclass(frozen=True)
+class Accepted:
+    """One line of the file: a face that had no annotation before."""
+
+    model: str
+    digest: str
+    picture: str
+    correction: float | None  # percent of the face, mean of its points; None: nothing was proposed
+    seconds: float | None  # from opening the picture, over the number of its faces
+
+
+def add(folder: Path, faces: list[Accepted]) -> None:
+    """Add lines to the file of a folder; atomic."""
+    path = folder / FILE
+    names = [field.name for field in fields(Accepted)]
+    rows = [["" if value is None else str(value) for value in astuple(face)] for face in faces]
+    with replacing(path) as temporary, open(temporary, "w", encoding="utf-8", newline="") as file:
+        before = path.read_text("utf-8") if path.exists() else "\t".join(names) + "\n"
+        file.write(before)
+        csv.writer(file, delimiter="\t", lineterminator="\n").writerows(rows)
+
+
+def read(folder: Path) -> list[Accepted]:
+    """All lines of the file of a folder; raises InputError for one that is none."""
+    path = folder / FILE
+    try:
+        with open(path, encoding="utf-8", newline="") as file:
+            rows = list(csv.reader(file, delimiter="\t"))
+    except FileNotFoundError:
+        return []
+    except (UnicodeDecodeError, csv.Error) as error:
+        raise InputError(f"{path}: {error}") from None
+    faces = []
+    for number, row in enumerate(rows[1:], 2):
+        try:
+            model, digest, picture, *values = row
+            correction, seconds = (float(value) if value else None for value in values)
+        except ValueError:
+            raise InputError(
+                f"{path}: line {number}: {len(fields(Accepted))} cells are expected, "
+                "the last two are numbers or empty"
+            ) from None
+        faces.append(Accepted(model, digest, picture, correction, seconds))
+    return faces
+
+
+def summary(faces: list[Accepted]) -> list[dict[str, str | int | float | None]]:
+    """A row for each round, in the order in which they began.
+
+    The mean of the corrections, and the median of the seconds, which a break does not change.
+    """
+    rounds: dict[tuple[str, str], list[Accepted]] = {}
+    for face in faces:
+        rounds.setdefault((face.digest or face.model, face.digest), []).append(face)
+    rows: list[dict[str, str | int | float | None]] = []
+    for number, found in enumerate(rounds.values(), 1):
+        corrections = [face.correction for face in found if face.correction is not None]
+        seconds = [face.seconds for face in found if face.seconds is not None]
+        rows.append(
+            {
+                "round": number,
+                "model": found[-1].model,
+                "faces": len(found),
+                "proposed": len(corrections),
+                "correction": mean(corrections) if corrections else None,
+                "seconds": median(seconds) if seconds else None,
+            }
+        )
+    return rows
