@@ -27,7 +27,7 @@ SUBPACKAGES = {
     "filters": {"inference", "media", "synthetic"},
     "bulk": {"filters", "inference", "media", "models"},
     "web": {"filters", "inference", "media", "pretrained"},
-    "label": {"data", "inference", "media", "pretrained", "web"},
+    "label": {"data", "inference", "media", "web"},
     "live": {"filters", "inference", "media", "synthetic"},
     "benchmarks": {
         "data", "evaluation", "filters", "inference", "media", "models", "bulk", "synthetic",

@@ -3,32 +3,73 @@
 import threading
 from pathlib import Path
 
+from keypoints.commands.progress import Progress, count_of
 from keypoints.errors import InputError
 
 
-def label(folder: str, *, model: str = "pretrained-small", port: int = 0) -> None:
+def label(
+    folder: str,
+    *,
+    model: str = "pretrained-small",
+    frames: int | None = None,
+    summary: bool = False,
+    port: int = 0,
+) -> None:
     """Correct the points that a model proposes on the pictures of a folder, in the browser.
 
     Prints an address of this machine, which is secret; Ctrl-C ends it. Each accepted picture is
     written at once to points.csv in the folder, which training reads. Annotations of other formats
-    that are in the folder are read, and kept in points.csv from the first accepted picture on.
+    that are in the folder are read, and kept in points.csv from the first accepted picture on. Of a
+    video, frames that differ are written as pictures into the folder CLIP-frames beside it.
 
     Args:
-        folder: pictures, with annotations or without
+        folder: pictures, with annotations or without; or a video
         model: bundled model, run folder or export that proposes the points
+        frames: most frames that are taken of a video; default: 20
+        summary: print what the proposals of each model were worth, and serve nothing
         port: number of the port; 0 takes a free one
     """
     if not 0 <= port <= 65535:
         raise InputError(f"--port={port}: a number from 0 to 65535 is expected")
     from keypoints.inference.predictor import Predictor
+    from keypoints.label import clip, rounds
+    from keypoints.label.proposals import Proposer
     from keypoints.label.server import open_server
     from keypoints.label.session import Session
+    from keypoints.media.formats import is_video
+    from keypoints.pretrained import NAMES
     from keypoints.system.atomic import remove_partial_files
+    from keypoints.system.digests import file_digest
     from keypoints.system.locks import locked
 
-    session = Session(Path(folder), Predictor.load(model), model)
-    with locked(Path(folder), f"{folder}: another `keypoints label` runs on it"):
-        remove_partial_files(Path(folder))
+    source = Path(folder).expanduser()
+    film = is_video(source) and not source.is_dir()
+    place = clip.frames_folder(source) if film else source
+    if summary:
+        rows = rounds.read(place)
+        if not rows:
+            raise InputError(f"{place / rounds.FILE}: no face was accepted on the page yet")
+        print("\n".join(rounds.summary(rows)))
+        return
+    if frames is not None:
+        if not film or frames < 1:
+            reason = "1 or more is expected" if film else "it is for a video"
+            raise InputError(f"--frames={frames}: {reason}")
+        if place.is_dir():
+            raise InputError(f"--frames={frames}: {place} is there; leave it out to go on with it")
+    predictor, own = Predictor.load(model), model not in NAMES
+    if film and not place.is_dir():
+        proposer, progress = Proposer(predictor, predictor.markup, twins=own), Progress("frames")
+        count = clip.FRAMES if frames is None else frames
+        clip.take_frames(source, proposer, count=count, on_frame=progress.show)
+        progress.clear()
+    weights = predictor.network.source
+    digest = file_digest(weights)[:12] if weights else ""
+    session = Session(place, predictor, model, digest, own=own)
+    if film:
+        print(f"{place}: {count_of(len(session.pictures), 'frame')} of {source.name}", flush=True)
+    with locked(place, f"{folder}: another `keypoints label` runs on it"):
+        remove_partial_files(place)
         server, address = open_server(session, port)
         stop = threading.Event()
         threading.Thread(target=session.propose_all, args=[stop], daemon=True).start()

@@ -33,12 +33,12 @@ class Proposer:
     """
 
     def __init__(self, predictor: Predictor, markup: Markup, *, twins: bool = False):
-        self._predictor, self._detector, self._markup = predictor, load_detector(), markup
+        self._predictor, self._detector, self.markup = predictor, load_detector(), markup
         self._twins, self._one_at_a_time = twins, threading.Lock()
 
     @cached_property
     def _order(self) -> np.ndarray:
-        return stand_ins(self._predictor.network.markup, self._markup)
+        return stand_ins(self._predictor.network.markup, self.markup)
 
     def faces(self, image: np.ndarray) -> list[Proposal]:
         """The faces in `image` `(h, w, 3)` uint8 RGB, largest first.
@@ -61,7 +61,7 @@ class Proposer:
         """
         if (self._order < 0).all():
             raise InputError(
-                f"the model knows none of the points of {self._markup.name}: start from the mean "
+                f"the model knows none of the points of {self.markup.name}: start from the mean "
                 "face"
             )
         with self._one_at_a_time:
@@ -82,7 +82,7 @@ class Proposer:
             doubts = doubts + away / [face_size(markup, points) for points in estimate.points]
         points = estimate.points[:, self._order]
         points[:, self._order < 0] = np.nan
-        points = self._markup.complete(points)
+        points = self.markup.complete(points)
         return estimate, [Proposal(*pair) for pair in zip(points, doubts.tolist())]
 
 

@@ -15,19 +15,11 @@ FILE = "rounds.tsv"
 
 
 @dataclass(frozen=True)
-class Round:
-    """A model that proposes: other weights are another round."""
-
-    model: str  # as the user named it
-    digest: str = ""  # SHA-256 of its file
-
-
-@dataclass(frozen=True)
 class Accepted:
     """One line of the file: a face that had no annotation before."""
 
-    model: str
-    digest: str
+    model: str  # as the user named it
+    digest: str  # of its file: other weights are another round
     picture: str
     correction: float | None  # percent of the face, mean of its points; None: nothing was proposed
     seconds: float | None  # from opening the picture, over the number of its faces
@@ -68,26 +60,19 @@ def read(folder: Path) -> list[Accepted]:
     return faces
 
 
-def summary(faces: list[Accepted]) -> list[dict[str, str | int | float | None]]:
-    """A row for each round, in the order in which they began.
+def summary(faces: list[Accepted]) -> list[str]:
+    """The lines of a table with a row for each round, in the order in which they began.
 
     The mean of the corrections, and the median of the seconds, which a break does not change.
     """
-    rounds: dict[tuple[str, str], list[Accepted]] = {}
+    rounds: dict[str, list[Accepted]] = {}
     for face in faces:
-        rounds.setdefault((face.digest or face.model, face.digest), []).append(face)
-    rows: list[dict[str, str | int | float | None]] = []
+        rounds.setdefault(face.digest, []).append(face)
+    lines = ["round  faces  correction  seconds a face  model"]
     for number, found in enumerate(rounds.values(), 1):
         corrections = [face.correction for face in found if face.correction is not None]
         seconds = [face.seconds for face in found if face.seconds is not None]
-        rows.append(
-            {
-                "round": number,
-                "model": found[-1].model,
-                "faces": len(found),
-                "proposed": len(corrections),
-                "correction": mean(corrections) if corrections else None,
-                "seconds": median(seconds) if seconds else None,
-            }
-        )
-    return rows
+        moved = f"{mean(corrections):.2f} %" if corrections else "-"
+        took = f"{median(seconds):.1f}" if seconds else "-"
+        lines.append(f"{number:5}  {len(found):5}  {moved:>10}  {took:>14}  {found[-1].model}")
+    return lines

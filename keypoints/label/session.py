@@ -1,6 +1,7 @@
 """The labelling of one folder: its pictures, what is known of them, and what the model proposes."""
 
 import threading
+import time
 from pathlib import Path
 from typing import Any
 
@@ -16,13 +17,13 @@ from keypoints.data.annotation_files import (
 )
 from keypoints.errors import InputError, refuse
 from keypoints.inference.predictor import Predictor
-from keypoints.label.proposals import Proposal, Proposer
+from keypoints.label import rounds
+from keypoints.label.proposals import Proposal, Proposer, face_size
 from keypoints.label.table import Table
 from keypoints.markup import FILE as MARKUP_FILE
 from keypoints.markup import IBUG68, Markup, read_markup
 from keypoints.media.formats import is_picture
 from keypoints.media.pictures import open_picture
-from keypoints.pretrained import NAMES
 from keypoints.system.atomic import replacing
 
 POINTS = "points.csv"
@@ -36,8 +37,16 @@ class Conflict(Exception):
 class Session:
     """The state of a labelling, shared by the threads of the server."""
 
-    def __init__(self, folder: Path, predictor: Predictor, model: str = "pretrained-small"):
-        """`model`: what the predictor was loaded from.
+    def __init__(
+        self,
+        folder: Path,
+        predictor: Predictor,
+        model: str = "pretrained-small",
+        digest: str = "",
+        *,
+        own: bool = False,
+    ):
+        """`model`, `digest`: what the predictor was loaded from, for `rounds`; `own`: not bundled.
 
         Raises InputError for a folder without pictures, or annotations that cannot be kept.
         """
@@ -54,9 +63,13 @@ class Session:
         if not self.pictures:
             raise InputError(f"{folder}: no pictures in it")
         self._known = set(self.pictures)
-        self._proposer = Proposer(predictor, self.markup, twins=model not in NAMES)
+        self._proposer = Proposer(predictor, self.markup, twins=own)
         self._writing = threading.Lock()
+        self._model, self._digest = model, digest
+        self._opened: dict[str, float] = {}  # when a picture was shown, seconds of a clock
+        self._accepted = 0.0  # when faces were accepted last
         self._proposals: dict[str, list[Proposal]] = {}
+        self._drawn: dict[str, list[Proposal]] = {}  # in boxes that somebody drew
         self._imported = self._import()
         self._names: dict[str, str] = {}
 
@@ -165,6 +178,7 @@ class Session:
             }
         proposals = self.propose(picture)
         faces = [_plain(proposal.points) for proposal in proposals]
+        self._opened[picture] = time.monotonic()
         return {"version": version, "faces": faces, "labelled": False}
 
     def _read(self, rows: list[bytes], separator: str) -> list[np.ndarray]:
@@ -183,7 +197,9 @@ class Session:
 
     def propose_in(self, picture: str, box: np.ndarray) -> np.ndarray:
         """The points `(n, 2)` of a face in a box `(4,)` that somebody drew."""
-        return self._proposer.face_in(self.image(picture), box).points
+        proposal = self._proposer.face_in(self.image(picture), box)
+        self._drawn.setdefault(picture, []).append(proposal)
+        return proposal.points
 
     def next_picture(self, after: str | None) -> str | None:
         """The picture without labels that is most in doubt, of those proposed; None: all are done.
@@ -216,7 +232,7 @@ class Session:
 
         A face is the number of one that the file has, which keeps its bytes, or a list of n points,
         [x, y] or null. Raises Conflict where the file has another version, and InputError for what
-        is no face.
+        is no face. Of a picture without faces so far, a line for each goes into `rounds.FILE`.
         """
         self._check(picture)
         with self._writing:
@@ -224,10 +240,37 @@ class Session:
             if table.version_of(picture) != version:
                 raise Conflict
             count = len(table.rows_of(picture))
-            data = table.replaced(picture, [self._face(face, count) for face in faces])
+            new = [self._face(face, count) for face in faces]
+            data = table.replaced(picture, new)
             with replacing(self.path) as temporary:
                 temporary.write_bytes(data)
+            if not count:
+                self._record(picture, [face for face in new if not isinstance(face, int)])
             return self.table().version_of(picture)
+
+    def _record(self, picture: str, faces: list[np.ndarray]) -> None:
+        now = time.monotonic()
+        since = max(self._opened.get(picture, now), self._accepted)
+        self._accepted = now
+        seconds = round((now - since) / max(len(faces), 1), 1)
+        rows = [
+            rounds.Accepted(
+                self._model, self._digest, picture, self._correction(picture, points), seconds
+            )
+            for points in faces
+        ]
+        rounds.add(self.folder, rows)
+
+    def _correction(self, picture: str, points: np.ndarray) -> float | None:
+        """How far `points` are from the nearest proposal, in percent of the face; None: no such."""
+        size, known = face_size(self.markup, points), np.isfinite(points[:, 0])
+        away = [
+            np.nanmean(np.linalg.norm(proposal.points - points, axis=1))
+            for proposal in self._proposals.get(picture, []) + self._drawn.get(picture, [])
+            if (np.isfinite(proposal.points[:, 0]) & known).any()
+        ]
+        nearest = float(min(away, default=np.inf))
+        return round(100 * nearest / size, 3) if nearest < size else None
 
     def _face(self, value: Any, count: int) -> int | np.ndarray:
         if isinstance(value, int) and not isinstance(value, bool):
