@@ -1,0 +1,1 @@
+"""What the loop of `keypoints label` saves: corrected points a face, counted on drawn faces."""
