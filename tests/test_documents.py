@@ -4,6 +4,7 @@ import csv
 import os
 import re
 import shlex
+import shutil
 import subprocess
 import sys
 import tomllib
@@ -147,6 +148,8 @@ def workplace(tmp_path_factory) -> Iterator[Path]:
         rounds.add(folder / "my_faces", [rounds.Accepted("small", "12", "1.png", 3.4, 38.0)])
         write_frames(folder / "frames")
         (folder / "selfie.png").write_bytes(encode_png(draw_face(FACE)[0]))
+        (folder / "my_pictures").mkdir()
+        shutil.copy(folder / "selfie.png", folder / "my_pictures")
         done = set()
         for program, *words in COMMANDS:
             if program == "benchmarks":
@@ -181,6 +184,8 @@ def test_commands_leave_their_files(workplace):
         workplace / "selfie-sunglasses.png",
         workplace / "selfie-landmarks.png",
         workplace / "filters.png",
+        workplace / "corrected" / "faces.csv",
+        workplace / "for_studio" / "tasks.json",
     ):
         assert path.exists(), path
 

@@ -3,20 +3,29 @@
 import shutil
 import tempfile
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
+from typing import NamedTuple
 
 import numpy as np
 
 from keypoints.checks import one_of
 from keypoints.data.annotated_folder import LABELS, SPLITS, YAWS
-from keypoints.data.annotation_files import Face, arrange, is_numbered, read_annotations
-from keypoints.data.annotations import AnnotatedPicture, Annotation
+from keypoints.data.annotation_files import (
+    AnnotatedFolder,
+    Face,
+    arrange,
+    is_numbered,
+    read_annotations,
+    visible_files,
+)
+from keypoints.data.annotations import AnnotatedPicture, Annotation, Annotations
 from keypoints.data.formats import FORMATS, Format
 from keypoints.errors import InputError, refuse
 from keypoints.markup import FILE, Markup
-from keypoints.media.pictures import encode_png
+from keypoints.media.formats import is_picture
+from keypoints.media.pictures import decode_picture, encode_png
 
 
 @dataclass(frozen=True)
@@ -29,13 +38,22 @@ class Conversion:
     notes: tuple[str, ...]
 
 
-def convert(source: Path, target: Path, format: str) -> Conversion:
+class Propose(NamedTuple):
+    """A model that proposes faces."""
+
+    markup: Markup
+    faces: Callable[[np.ndarray], Iterable[np.ndarray]]  # RGB (h, w, 3) uint8 to points (n, 2)
+
+
+def convert(
+    source: Path, target: Path, format: str, *, propose: Propose | None = None
+) -> Conversion:
     """Write the annotations and pictures of folder `source` into the new folder `target`.
 
-    `format` is one of `FORMATS`. Pictures are copied as they are; those inside COFW's files become
-    PNG. splits.csv, yaw.csv, labels.json and markup.toml go along. Raises InputError for what is
-    wrong with the annotations, all at once, and where the format has another number of points;
-    `target` is there whole or not at all.
+    `format` is one of `FORMATS`. Pictures without faces get those of `propose`. Pictures are copied
+    as they are; those inside COFW's files become PNG. splits.csv, yaw.csv, labels.json and
+    markup.toml go along. Raises InputError for what is wrong with the annotations, all at once, and
+    where the format has another number of points; `target` is there whole or not at all.
     """
     form = FORMATS[one_of(format, "format", list(FORMATS))]
     if not source.is_dir():
@@ -44,7 +62,14 @@ def convert(source: Path, target: Path, format: str) -> Conversion:
         raise InputError(f"{target} is there already; choose another folder")
     if target.resolve().is_relative_to(source.resolve()):
         raise InputError(f"{target} lies in {source}, whose files are read; choose another folder")
-    found = read_annotations(source, passed_over=(SPLITS, YAWS, LABELS))
+    found, faceless = AnnotatedFolder(source), []
+    try:
+        found = read_annotations(source, passed_over=(SPLITS, YAWS, LABELS))
+    except InputError:
+        if propose is None:
+            raise
+    if propose is not None:
+        faceless = _add_proposals(found, propose)
     markup = found.own_markup() if found.faces else found.markup()
     arrange(found, markup)
     refuse(found.problems, str(source))
@@ -53,6 +78,9 @@ def convert(source: Path, target: Path, format: str) -> Conversion:
     if form.stems:
         _check_stems(found.faces)
     notes = _losses(format, form, found.faces, markup)
+    if faceless:
+        more = f" and {len(faceless) - 3} more" if len(faceless) > 3 else ""
+        notes += (f"left out, as no face is found: {', '.join(faceless[:3])}{more}",)
     target.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=".convert-", dir=target.parent) as temporary:
         folder = Path(temporary) / target.name
@@ -64,6 +92,25 @@ def convert(source: Path, target: Path, format: str) -> Conversion:
         form.write(folder, pictures, names)
         folder.rename(target)
     return Conversion(len(pictures), len(found.faces), markup, notes)
+
+
+def _add_proposals(found: AnnotatedFolder, propose: Propose) -> list[str]:
+    """Add the faces of pictures that have none; returns the pictures in which none is found."""
+    known, faceless = {face.name for face in found.faces}, []
+    proposals = Annotations("proposals", propose.markup.names, keyed=True)
+    for path in visible_files(found.folder):
+        name = path.relative_to(found.folder).as_posix()
+        if name in known or not is_picture(path):
+            continue
+        before = len(proposals.faces)
+        for points in propose.faces(decode_picture(path.read_bytes(), name)):
+            proposals.add(name, points)
+        new = proposals.faces[before:]
+        found.faces += [Face(path, *face, proposals) for face in new]
+        faceless += [] if new else [name]
+    if not found.faces:
+        raise InputError(f"{found.folder}: no face found in its pictures")
+    return faceless
 
 
 def _copy_pictures(faces: Sequence[Face], folder: Path) -> list[AnnotatedPicture]:
