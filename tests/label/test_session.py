@@ -10,6 +10,7 @@ from PIL import Image
 from keypoints.data.sources import load_records
 from keypoints.errors import InputError
 from keypoints.inference.predictor import Predictor
+from keypoints.label import session as label_session
 from keypoints.label.session import Conflict, Session
 from keypoints.media.pictures import encode_png
 from keypoints.synthetic.drawing import draw_face
@@ -61,6 +62,19 @@ def test_the_picture_in_doubt_comes_first(folder, predictor):
     listed = {entry["name"]: entry for entry in session.overview()["pictures"]}
     assert [listed[name]["faces"] for name in order] == [1, 0, 0]
     assert listed[order[1]]["doubt"] == pytest.approx(doubts[order[1]])
+
+
+def test_five_thousand_pictures_are_listed_before_any_is_read(tmp_path, monkeypatch):
+    (tmp_path / "0000.png").write_bytes(encode_png(np.zeros((8, 8, 3), np.uint8)))
+    for number in range(1, 5000):
+        os.link(tmp_path / "0000.png", tmp_path / f"{number:04}.png")
+    rows = "".join(f"{number:04}.png,{','.join(['1.5'] * 136)}\n" for number in range(2500))
+    (tmp_path / "points.csv").write_text(rows)
+    monkeypatch.setattr(label_session, "open_picture", lambda path: pytest.fail("it was read"))
+    session = Session(tmp_path, None)  # type: ignore[arg-type]
+    listed = session.overview()["pictures"]
+    assert [entry["faces"] for entry in listed] == [1] * 2500 + [0] * 2500
+    assert session.next_picture(None) == "2500.png"
 
 
 def test_a_file_that_changed_meanwhile_is_not_overwritten(folder, predictor):
