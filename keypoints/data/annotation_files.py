@@ -163,7 +163,7 @@ def read_annotations(folder: Path, *, passed_over: tuple[str, ...] = ()) -> Anno
         other = [path.name for path in files if path.suffix.lower() == ".csv"]
         hint = f"; no row of {other[0]} begins with the name of a picture" if other else ""
         raise InputError(f"data=folder:{folder}: no annotations in it: {kinds} files{hint}")
-    found.faces.sort(key=lambda face: PurePosixPath(face.name))
+    found.faces.sort(key=lambda face: face.name.split("/"))
     return found
 
 
@@ -228,13 +228,12 @@ def locate(folder: Path, beside: Path, name: str) -> Path:
     above = above[: above.index(folder) + 1] if folder in above else [folder]
     roots = [root / inner for root in above for inner in ("", *PICTURE_FOLDERS)]
     last = name.rpartition("/")[2]
-    candidates = [root / name for root in roots]
-    candidates += [root / last for root in roots]
-    candidates += [root / re.sub(r"^[0-9a-f]{8}-", "", last) for root in roots]
+    names = (name, last, re.sub(r"^[0-9a-f]{8}-", "", last))
+    candidates = (root / each for each in names for root in roots)
     try:
-        return next((path for path in candidates if path.is_file()), candidates[0])
+        return next((path for path in candidates if path.is_file()), roots[0] / name)
     except (OSError, ValueError):  # too long a name, or one that no file can have
-        return candidates[0]
+        return roots[0] / name
 
 
 def _add_point_files(

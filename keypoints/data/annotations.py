@@ -9,6 +9,7 @@ import hashlib
 import math
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
+from itertools import chain
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -114,12 +115,14 @@ def to_points(rows: Any) -> np.ndarray:
     """
     if not isinstance(rows, list | tuple | np.ndarray):
         raise ValueError(f"{shown(rows)}: a list of points is expected")
-    pairs = []
-    for row in rows:
-        if not isinstance(row, list | tuple | np.ndarray) or len(row) != 2:
-            raise ValueError(f"{shown(row)}: two numbers are expected")
-        pairs.append([coordinate(value) for value in row])
-    points = np.array(pairs, np.float32).reshape(-1, 2)
+    points = _plain(rows)
+    if points is None:
+        pairs = []
+        for row in rows:
+            if not isinstance(row, list | tuple | np.ndarray) or len(row) != 2:
+                raise ValueError(f"{shown(row)}: two numbers are expected")
+            pairs.append([coordinate(value) for value in row])
+        points = np.array(pairs, np.float32).reshape(-1, 2)
     missing = np.isnan(points)
     halves = np.flatnonzero(missing[:, 0] != missing[:, 1])
     if len(halves):
@@ -127,6 +130,21 @@ def to_points(rows: Any) -> np.ndarray:
     if len(points) - missing[:, 0].sum() < 2:
         raise ValueError("fewer than two points are annotated")
     return points
+
+
+def _plain(rows: Any) -> np.ndarray | None:
+    """Points of rows in which each value is a number: all at once, since tables have many rows.
+
+    None where a value has to be looked at: it is missing, wrong or too large.
+    """
+    try:
+        points = np.array(rows, np.float64)
+    except (ValueError, TypeError, OverflowError):
+        return None
+    if points.ndim != 2 or points.shape[1] != 2 or not (np.abs(points) <= LARGEST).all():
+        return None
+    truths = bool in map(type, chain.from_iterable(rows))  # which are numbers to NumPy
+    return None if truths else points.astype(np.float32)
 
 
 def coordinate(value: Any) -> float:

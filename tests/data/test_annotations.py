@@ -1,5 +1,6 @@
 import hashlib
 import math
+import re
 
 import numpy as np
 import pytest
@@ -63,6 +64,29 @@ def test_other_values_are_named_shortly(value, reason):
 def test_rows_that_are_no_points(rows, reason):
     with pytest.raises(ValueError, match=reason):
         to_points(rows)
+
+
+@pytest.mark.parametrize(
+    ("rows", "expected"),
+    [
+        ([["1", " 2.5 "], ("3e1", 4)], [[1, 2.5], [30, 4]]),  # all at once
+        ([["1", "2.5"], ["", "nan"], [None, math.nan], [3, 4]],
+         [[1, 2.5], [np.nan] * 2, [np.nan] * 2, [3, 4]]),
+        (np.array([[1, 2], [3, 4]]), [[1, 2], [3, 4]]),
+    ],
+)  # fmt: skip
+def test_rows_of_numbers_and_text_are_points(rows, expected):
+    found = to_points(rows)
+    assert found.dtype == np.float32
+    np.testing.assert_array_equal(found, np.array(expected, np.float32))
+
+
+@pytest.mark.parametrize("value", [True, "inf", 1e30, "1e10", 10**400, "x", [1], "1,5"])
+def test_one_wrong_value_among_many_is_named(value):
+    """The same as of the value alone, whether or not all rows can be read at once."""
+    for rows in ([[1, 2], [3, 4], [5, value]], [[1, 2], ["", ""], [5, 6], [value, 7]]):
+        with pytest.raises(ValueError, match=f"^{re.escape(shown(value))} (is not|lies beyond)"):
+            to_points(rows)
 
 
 def test_values_that_have_no_text_are_named_too():

@@ -75,7 +75,7 @@ def parse(path: Path, file: str) -> Annotations | None:
 def parse_bytes(data: bytes, suffix: str, file: str) -> Annotations | None:
     """`parse` of the content of a file whose name ends in `suffix`."""
     if suffix == ".csv":
-        return tables.parse(data, file) if tables.names_pictures(data) else None
+        return tables.parse(data, file)
     if suffix == ".xml":
         return xml_files.parse(data, file)
     if suffix == ".json":

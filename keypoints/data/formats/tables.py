@@ -28,8 +28,8 @@ HEADERS = ("scorer", "individuals", "bodyparts", "coords")  # of DeepLabCut
 SCORER = "keypoints"  # that DeepLabCut's files are written for
 
 
-def parse(data: bytes, file: str) -> Annotations:
-    """The faces of a CSV file of either kind.
+def parse(data: bytes, file: str) -> Annotations | None:
+    """The faces of a CSV file of either kind; None where no row begins with a picture's name.
 
     Rows of the same picture are several faces, unless they are equal.
     """
@@ -39,19 +39,10 @@ def parse(data: bytes, file: str) -> Annotations:
         return Annotations(file, problems=[f"{file}: not a CSV file in UTF-8: {error}"])
     if rows and rows[0] and rows[0][0].lower() == "scorer":
         return _deeplabcut(rows, file)
+    filled = [row for row in rows if any(row)]
+    if filled and not any(is_picture(row[0]) for row in filled):
+        return None
     return _rows(rows, file)
-
-
-def names_pictures(data: bytes) -> bool:
-    """Whether a CSV file can hold annotations: a row begins with the name of a picture.
-
-    True for a file without rows, that of DeepLabCut, and one that cannot be read.
-    """
-    try:
-        rows = [row for row in read_cells(data, are_points) if any(row)]
-    except ValueError:
-        return True
-    return not rows or rows[0][0].lower() == "scorer" or any(is_picture(row[0]) for row in rows)
 
 
 def read_cells(data: bytes, fits: Callable[[int], bool]) -> list[list[str]]:

@@ -143,6 +143,8 @@ def read_archive(path: Path) -> list[dict[str, Any]]:
             if root + table not in names:
                 raise InputError(f"{path} has no {root + table}")
             found = tables.parse(_read(archive, root + table), table)
+            if found is None:
+                raise InputError(f"{table}: no row begins with the name of a picture")
             problems += found.problems
             for face in found.faces:
                 try:
