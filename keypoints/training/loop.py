@@ -136,7 +136,7 @@ def train(
         for stage, teacher in zip(stages, teachers):
             progress = _train_stage(shared, stage, teacher, first, progress)
             first += stage.epochs
-        folder.write_history(progress.rows)  # a kill may have come between checkpoint and rows
+        folder.write_history(progress.rows, final=True)  # also after a kill that came before it
     hosts.close()
     return list(progress.rows)
 
@@ -282,9 +282,9 @@ def _end_epoch(
         loss, nme = (total / progress.step for total in (progress.loss, progress.nme))
         row = _row(progress.epoch + 1, loss, nme, validation, learning_rate, seconds)
         best = min((row["validation_nme"] for row in progress.rows), default=math.inf)
-        if row["validation_nme"] < best:
-            shared.folder.write_weights(runs.BEST, model)
         shared.folder.write_weights(runs.LAST, model)
+        if row["validation_nme"] < best:
+            shared.folder.keep_as_best()
     progress = Progress(epoch=progress.epoch + 1, rows=(*progress.rows, row))
     shared.folder.write_checkpoint(model, progress)
     shared.folder.write_history(progress.rows)

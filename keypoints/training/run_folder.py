@@ -1,5 +1,7 @@
 """The run folder as a training uses it; only one host writes it."""
 
+import shutil
+import time
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from pathlib import Path
@@ -18,6 +20,7 @@ from keypoints.training import checkpoints
 from keypoints.training.checkpoints import Progress
 
 Share = Callable[[np.ndarray], np.ndarray]
+DRAWN_EVERY = 5.0  # seconds: a plot takes half of one, as long as an epoch of a small training
 
 
 class RunFolder(ExitStack):
@@ -28,6 +31,7 @@ class RunFolder(ExitStack):
         self.path = path
         self.markup = markup
         self._started = False
+        self._drawn = time.monotonic()
 
     def check(self, config: Config, data: dict[str, dict]) -> Progress:
         """How far its run is; raises InputError for a run with another config or other data."""
@@ -59,14 +63,21 @@ class RunFolder(ExitStack):
     def write_weights(self, name: str, model: keras.Model) -> None:
         runs.write_weights(self.path / name, model)
 
+    def keep_as_best(self) -> None:
+        """The last weights are the best ones."""
+        with replacing(self.path / runs.BEST) as temporary:
+            shutil.copyfile(self.path / runs.LAST, temporary)
+
     def write_checkpoint(self, model: keras.Model, progress: Progress) -> None:
         checkpoints.write_checkpoint(self.path, model, progress)
 
-    def write_history(self, rows: Sequence[dict[str, float]]) -> None:
-        """Write metrics.csv and its plot."""
+    def write_history(self, rows: Sequence[dict[str, float]], *, final: bool = False) -> None:
+        """Write metrics.csv and its plot, this one if it is `final` or some seconds old."""
         runs.write_metrics(self.path, rows)
-        with replacing(self.path / runs.CURVES) as temporary:
-            training_curves(rows, temporary)
+        if final or time.monotonic() - self._drawn > DRAWN_EVERY:
+            with replacing(self.path / runs.CURVES) as temporary:
+                training_curves(rows, temporary)
+            self._drawn = time.monotonic()
 
 
 class ElsewhereFolder(RunFolder):
@@ -86,8 +97,11 @@ class ElsewhereFolder(RunFolder):
     def write_weights(self, name: str, model: keras.Model) -> None:
         pass
 
+    def keep_as_best(self) -> None:
+        pass
+
     def write_checkpoint(self, model: keras.Model, progress: Progress) -> None:
         pass
 
-    def write_history(self, rows: Sequence[dict[str, float]]) -> None:
+    def write_history(self, rows: Sequence[dict[str, float]], *, final: bool = False) -> None:
         pass

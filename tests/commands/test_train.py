@@ -25,14 +25,9 @@ ROOT = Path(__file__).parents[2]
 SMALL = "--backbone=tiny --resolution=56 --batch_size=4 --warmup=0"
 
 
-def python(line: str) -> subprocess.CompletedProcess:
-    """Run `python -m tools...` as the README writes it."""
-    command = [sys.executable, *shlex.split(line)[1:]]
-    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
-
-
 def here(line: str) -> subprocess.CompletedProcess:
-    """The same in this process, which has loaded Keras and TensorFlow once for all tests."""
+    """What `python -m tools...`, as the README writes it, does in this process, which has loaded
+    Keras and TensorFlow once for all tests."""
     words = shlex.split(line)
     output, error, code = io.StringIO(), io.StringIO(), 0
     with (
@@ -105,7 +100,7 @@ def run(trained):
 @pytest.fixture(scope="module")
 def evaluated(trained):
     """What was printed of the run's evaluation on truth boxes."""
-    done = python(f"python -m tools.evaluate --model={trained[0]}")
+    done = here(f"python -m tools.evaluate --model={trained[0]}")
     assert done.returncode == 0, done.stderr
     return done.stdout
 
