@@ -20,12 +20,15 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from PIL import Image, PngImagePlugin
 
 from keypoints import config as configs
+from keypoints.bulk import inputs
 from keypoints.config import Config
 from keypoints.data.annotations import AnnotatedPicture, Annotation
 from keypoints.data.datasets.youtube_faces_keypoints import (
@@ -37,7 +40,9 @@ from keypoints.data.sources import load_records
 from keypoints.errors import InputError
 from keypoints.evaluation.matching import matched_points
 from keypoints.evaluation.protocol import read_predictions
+from keypoints.filters import load_filter
 from keypoints.inference.exported import MANIFEST, read_manifest
+from keypoints.markup import bundled, parse_markup
 from keypoints.media import picture_writer, pictures, video_writer, videos
 from keypoints.models import runs
 from keypoints.training.checkpoints import Progress, read_progress
@@ -158,6 +163,12 @@ def with_texts() -> bytes:
     return picture("PNG", pnginfo=info, transparency=(1, 2, 3))
 
 
+def rgba() -> bytes:
+    file = io.BytesIO()
+    Image.new("RGBA", (26, 21), (200, 0, 0, 128)).save(file, "PNG")
+    return file.getvalue()
+
+
 PLAIN = picture("PNG")
 PREVIEWS = [
     *(with_previews(kind) for kind in ("JPEG", "PNG", "WEBP", "TIFF", "AVIF")),
@@ -204,6 +215,7 @@ def shard() -> bytes:
     return file.getvalue()
 
 
+FACES = dotted_faces(2)
 CONFIG = configs.to_json(Config(stages=({"epochs": 3}, {"flip": 0.1}))).encode()
 MANIFESTS = [
     json.dumps(
@@ -339,6 +351,70 @@ def test_manifests(folder, data):
     assert manifest is None or all(manifest[name] for name in ("crop", "run"))
 
 
+FILTER = b"""
+description = "all kinds"
+[[layers]]
+art = "art.png"
+fit = "affine"
+normal = [0, 0, -1]
+anchors = [
+    { points = [36, 39], offset = [0.1, -0.2, 0], at = [2, 3] }, { points = [45], at = [20, 3] },
+    { points = [8], at = [12.5, 18] },
+]
+[[layers]]
+kind = "blur"
+[[layers]]
+kind = "bulge"
+points = [36, 37]
+radius = 0.2
+strength = 0.5
+[[layers]]
+kind = "outlines"
+colour = [1, 2, 3]
+"""
+MARKUP = bundled("five").to_toml().encode()
+
+
+@fuzz(100)
+@given(damaged([FILTER], words=True), damaged([rgba()]))
+def test_filters(folder, text, art):
+    fill(folder, filter_toml=text, art_png=art)
+    loaded = attempt(load_filter, folder)
+    if loaded is not None:
+        image = np.full((90, 120, 3), 128, np.uint8)
+        assert attempt(loaded.apply, image, FACES.points[:1]).shape == image.shape
+
+
+@fuzz(100)
+@given(damaged([MARKUP], words=True))
+def test_markups(data):
+    markup = attempt(parse_markup, data, "markup.toml")
+    if markup is not None and markup.mirror is not None:
+        assert (np.sort(markup.mirror) == np.arange(markup.count)).all()
+        assert attempt(parse_markup, markup.to_toml().encode(), "again") == markup
+
+
+def parquet() -> bytes:
+    """Two pictures, one of them by its path."""
+    file = io.BytesIO()
+    cells = [{"bytes": PLAIN, "path": None}, {"bytes": None, "path": "a.png"}]
+    pq.write_table(pa.table({"image": cells}), file)
+    return file.getvalue()
+
+
+@fuzz(100)
+@given(damaged([parquet()]))
+def test_tables_of_pictures(folder, data):
+    fill(folder, a_png=PLAIN, t_parquet=data)
+
+    def read() -> None:
+        for unit in inputs.make_units([str(folder / "t.parquet")], 9):
+            for found in inputs.read_unit(unit):
+                attempt(found.load)
+
+    attempt(read)
+
+
 @fuzz(20)
 @given(
     damaged(TABLES, words=True),
@@ -386,9 +462,6 @@ def test_predictions(folder, data):
     if answers is not None:
         points, _ = matched_points(FACES, answers)
         assert points.shape == (2, 68, 2)
-
-
-FACES = dotted_faces(2)
 
 
 @pytest.fixture(scope="module")

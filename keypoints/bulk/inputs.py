@@ -28,6 +28,7 @@ from keypoints.media.formats import MAX_BYTES
 from keypoints.system.paths import stays_inside
 
 FACTS = "annotation.json"  # what an annotation is made of; a folder that holds it is an output
+MOST_UNPACKED = 100  # times the size of a table's part; pictures are packed already
 TARS, TABLES = (".tar", ".tar.gz", ".tgz"), (".parquet",)
 # Columns of a Parquet table that hold pictures, the first choice first: the bytes of a file, its
 # path, or both as in the tables of Hugging Face.
@@ -187,6 +188,7 @@ def _rows(source: str, group: int, outside: bool) -> Iterator[Picture]:
                 known = ", ".join(COLUMNS)
                 raise InputError(f"{source}: a column {known} is expected; it has {names}")
             metadata = table.metadata
+            _refuse_unpacking(metadata.row_group(group), source)
             row = sum(metadata.row_group(earlier).num_rows for earlier in range(group))
             for batch in table.iter_batches(16, row_groups=[group], columns=[column]):
                 for cell in batch.column(0).to_pylist():
@@ -195,6 +197,15 @@ def _rows(source: str, group: int, outside: bool) -> Iterator[Picture]:
                     row += 1
         except pa.ArrowException as error:
             raise InputError(f"{source}: not a whole Parquet table: {error}") from None
+
+
+def _refuse_unpacking(group: Any, source: str) -> None:
+    """Raise InputError for a row group that little data would make fill the memory."""
+    columns = [group.column(index) for index in range(group.num_columns)]
+    packed = sum(column.total_compressed_size for column in columns)
+    unpacked = sum(column.total_uncompressed_size for column in columns)
+    if unpacked > max(MAX_BYTES, MOST_UNPACKED * packed):
+        raise InputError(f"{source}: {packed} bytes that unpack to {unpacked / 1e6:.0f} MB")
 
 
 def _row_groups(source: str) -> int:

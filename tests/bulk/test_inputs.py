@@ -181,6 +181,19 @@ def test_what_cannot_be_read_says_why(tmp_path, monkeypatch):
             assert re.search(wanted, reason) and str(tmp_path) in reason
 
 
+def test_a_table_of_little_data_that_would_fill_the_memory_is_not_unpacked(tmp_path, monkeypatch):
+    monkeypatch.setattr(inputs, "MAX_BYTES", 1_000_000)
+    path = str(tmp_path / "t.parquet")
+    for cells, named in (
+        ([bytes(2_000_000)], r"t\.parquet: \d+ bytes that unpack to 2 MB"),
+        ([bytes(900_000)], "row 0: not a whole picture"),  # less than a picture may have
+    ):
+        pq.write_table(pa.table({"bytes": cells}), path, compression="zstd", use_dictionary=False)
+        assert (tmp_path / "t.parquet").stat().st_size < 2_000
+        (reason,) = errors(Unit((path,), 0))
+        assert re.search(named, reason)
+
+
 class Address(str):
     """The URL of a server, with the paths that it was asked for."""
 
