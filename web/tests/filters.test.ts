@@ -125,6 +125,13 @@ test("a face outside of the picture changes nothing", () => {
   }
 });
 
+test("what hides a face at the right border does not go on at the left one", () => {
+  const width = 40, height = 30, mask = coverage([[30, 8], [39, 8], [39, 20], [30, 20]], width, height, 6);
+  const column = (x: number) => Array.from({ length: height }, (_, y) => mask[y * width + x]);
+  expect(column(39).slice(3, 26)).toEqual(new Array(23).fill(1)); // 6 pixels above and below too
+  expect(column(0).concat(column(1))).toEqual(new Array(2 * height).fill(0));
+});
+
 test("art that is opaque to its border has a soft edge of a pixel, worked by hand", () => {
   const art = picture(3, 2, new Uint8Array(3 * 2 * 4).fill(200).map((value, i) => (i % 4 === 3 ? 255 : value)));
   const patch = drawPlane(pyramid(art), [1, 0, 2.5, 0, 1, 3.5, 0, 0, 1], 9, 9)!;
