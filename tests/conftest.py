@@ -27,6 +27,13 @@ NOT_OF_TESTS = {
     "node_modules",
 }  # fmt: skip
 
+# Files that take more than 20 seconds, the longest first.
+LONGEST = (
+    "training/test_loop.py", "test_documents.py", "web/test_page.py", "exports/test_writer.py",
+    "training/test_backends.py", "training/test_hosts.py", "commands/test_train.py",
+    "commands/test_export.py", "training/test_device_pipeline.py", "test_package.py",
+)  # fmt: skip
+
 # Events of Python's audit that write a path, and which of their arguments it is.
 WRITING = {"open": 0, "os.rename": 1, "os.link": 1, "os.symlink": 1, "os.mkdir": 0}
 
@@ -97,9 +104,10 @@ def archive_data(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Files with slow tests come first: two processes that share the files end together."""
+    """Long files come first: two processes that share the files end together."""
+    places = {ROOT / "tests" / name: place for place, name in enumerate(LONGEST)}
     slow = {item.path for item in items if item.get_closest_marker("slow")}
-    items.sort(key=lambda item: item.path not in slow)
+    items.sort(key=lambda item: (places.get(item.path, len(places)), item.path not in slow))
 
 
 def contents(root: Path) -> set[str]:

@@ -268,33 +268,6 @@ def test_a_teacher_that_cannot_be_is_refused_before_anything_is_written(tmp_path
     assert not (tmp_path / "run").exists()
 
 
-def test_a_resumed_epoch_has_the_numbers_of_the_whole_epoch(tmp_path):
-    """SIGINT after step 4 of 5 in the second epoch; the sums of the first 4 are not lost."""
-
-    def stop(step):
-        if (step.epoch, step.step) == (2, 4):
-            os.kill(os.getpid(), signal.SIGINT)
-
-    def run(name, **options):
-        config = configs.replace(CONFIG, {"epochs": 2})
-        faces = (dotted_faces(20), dotted_faces(5, seed=1))
-        return train(config, tmp_path / name, *faces, **options)
-
-    whole = run("whole")
-    with pytest.raises(KeyboardInterrupt):
-        run("stopped", on_step=stop)
-    stopped = read_progress(tmp_path / "stopped")
-    assert (stopped.epoch, stopped.step) == (1, 4) and stopped.seconds > 0
-    checkpoint = tmp_path / "stopped" / runs.CHECKPOINT
-    with np.load(checkpoint) as arrays:  # as if these 4 steps had taken 1,000 seconds
-        late = {**arrays, "progress": json.dumps(asdict(replace(stopped, seconds=1000.0)))}
-    np.savez(checkpoint, **late)
-    resumed = run("stopped")
-    for name in ("loss", "training_nme", "validation_nme"):
-        assert resumed[1][name] == pytest.approx(whole[1][name], rel=1e-6)
-    assert 1000 < resumed[1]["seconds"] < 1600
-
-
 def test_gradients_are_clipped_by_their_norm():
     """The first step of SGD is the gradient, whose norm is then `clip_norm`."""
     model = compiled_model(configs.replace(CONFIG, {"clip_norm": 0.25}), dotted_faces(8))
@@ -448,20 +421,40 @@ def test_killed_at_any_moment_it_ends_with_the_same_weights(straight, tmp_path):
         assert row["validation_nme"] == other["validation_nme"] and row["loss"] == other["loss"]
 
 
-@pytest.mark.slow
-def test_ctrl_c_saves_and_goes_on_in_the_middle_of_an_epoch(straight, tmp_path):
-    stopped = tmp_path / "stopped"
+@pytest.fixture(scope="module")
+def stopped(tmp_path_factory):
+    """The same run, stopped by Ctrl-C after step 3 of 4 in its second epoch."""
+    run = tmp_path_factory.mktemp("runs") / "stopped"
 
     def stop(step):
-        if (step.epoch, step.step) == (2, 2):
+        if (step.epoch, step.step) == (2, 3):
             os.kill(os.getpid(), signal.SIGINT)
 
     with pytest.raises(KeyboardInterrupt):
-        train(STAGED, stopped, *FACES, on_step=stop)
+        train(STAGED, run, *FACES, on_step=stop)
+    return run
+
+
+@pytest.mark.slow
+def test_ctrl_c_saves_and_goes_on_in_the_middle_of_an_epoch(straight, stopped, tmp_path):
     progress = read_progress(stopped)
-    assert progress.epoch == 1 and progress.step == 2
-    train(STAGED, stopped, *FACES)
-    assert_same_weights(straight, stopped)
+    assert progress.epoch == 1 and progress.step == 3
+    resumed = shutil.copytree(stopped, tmp_path / "resumed")
+    train(STAGED, resumed, *FACES)
+    assert_same_weights(straight, resumed)
+
+
+def test_a_resumed_epoch_has_the_numbers_of_the_whole_epoch(straight, stopped, tmp_path):
+    """The sums of its first steps are not lost; nor are their seconds, made to be 1,000 here."""
+    late, progress = shutil.copytree(stopped, tmp_path / "late"), read_progress(stopped)
+    assert progress.seconds > 0
+    with np.load(late / runs.CHECKPOINT) as arrays:
+        values = {**arrays, "progress": json.dumps(asdict(replace(progress, seconds=1000.0)))}
+    np.savez(late / runs.CHECKPOINT, **values)
+    resumed, whole = train(STAGED, late, *FACES), read_progress(straight).rows
+    for name in ("loss", "training_nme", "validation_nme"):
+        assert resumed[1][name] == pytest.approx(whole[1][name], rel=1e-6)
+    assert 1000 < resumed[1]["seconds"] < 1600
 
 
 @pytest.mark.slow
