@@ -1,4 +1,4 @@
-"""Benchmarks for developers, of this source tree: training steps beside PyTorch, and GPUs.
+"""Benchmarks: speed of pipeline, models, annotation and training, compared with baselines.
 
-Those of what users run are `keypoints benchmark`.
+They are for developers, and of this source tree: the package does not install them.
 """

@@ -14,8 +14,8 @@ from typing import Any
 import numpy as np
 
 from benchmarks.step import torch_process, training_model
+from benchmarks.timings import Timing, timing
 from keypoints import config as configs
-from keypoints.benchmarks.timings import Timing, timing
 from keypoints.config import Config
 from keypoints.geometry import CROP
 from keypoints.system.processes import call_python

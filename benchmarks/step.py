@@ -1,6 +1,6 @@
 """Benchmarks of a training step against PyTorch, and by devices, batch size and resolution.
 
-Timed as in `keypoints.benchmarks.inference`; PyTorch runs in a separate process.
+Timed as in `benchmarks.inference`; PyTorch runs in a separate process.
 """
 
 import json
@@ -15,8 +15,8 @@ from typing import Any
 
 import numpy as np
 
+from benchmarks.timings import Timing, compared, interleaved, timing
 from keypoints import config as configs
-from keypoints.benchmarks.timings import Timing, compared, interleaved, timing
 from keypoints.config import Config
 from keypoints.errors import InputError
 from keypoints.geometry import CROP

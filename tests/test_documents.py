@@ -16,11 +16,10 @@ import numpy as np
 import pytest
 
 import keypoints
-from benchmarks import __main__ as own_benchmarks
-from benchmarks import gpu
+from benchmarks import __main__ as benchmark
+from benchmarks import annotation, gpu
 from keypoints import config as configs
-from keypoints.benchmarks import annotation
-from keypoints.commands import benchmark, cli, train
+from keypoints.commands import cli, train
 from keypoints.evaluation import stability
 from keypoints.experiment import Experiment
 from keypoints.inference.predictor import Predictor
@@ -69,6 +68,8 @@ SMALL = {
 ADDED = {
     "webcam": ["--source=synthetic", "--headless=True", "--max_frames=3"],
     "benchmark": ["--repeats=1", "--batch_size=2"],
+    "benchmark step": ["--backbone=tiny", "--resolution=56"],
+    "benchmark gpu": ["--backbone=tiny", "--resolution=56"],
     "label_noise": ["--data=folder:frames"],  # the small archive has one frame per video
 }
 # Sizes of what has no flags for them.
@@ -104,7 +105,7 @@ COMMANDS = [words_of(line) for line in LINES]
 
 
 def test_all_lines_are_of_a_kind_that_is_checked_here():
-    assert {words[0] for words in COMMANDS} <= {"keypoints", "benchmarks", "make", "pip", "."}
+    assert {words[0] for words in COMMANDS} <= {"keypoints", "make", "pip", "."}
     unknown = {words[1] for words in COMMANDS if words[0] == "keypoints"} - set(cli.COMMANDS)
     assert not unknown - {"--help", "--version"}
 
@@ -152,9 +153,6 @@ def workplace(tmp_path_factory) -> Iterator[Path]:
         shutil.copy(folder / "selfie.png", folder / "my_pictures")
         done = set()
         for program, *words in COMMANDS:
-            if program == "benchmarks":
-                few = ["--repeats=1", "--batch_size=2", "--backbone=tiny", "--resolution=56"]
-                cli.run_command(own_benchmarks.benchmark, words + few)
             if program != "keypoints" or words[0].startswith("-") or tuple(words) in done:
                 continue
             if words[0] in ("web", "label") and "--summary" not in words:
@@ -167,7 +165,7 @@ def workplace(tmp_path_factory) -> Iterator[Path]:
                 arguments = [
                     re.sub("^--model=runs/.+", "--model=pretrained-small", a) for a in arguments
                 ]
-            arguments += ADDED.get(name, [])
+            arguments += ADDED.get(" ".join([name, *arguments[:1]]), []) + ADDED.get(name, [])
             cli.run_command(cli.load_command(name), arguments, name=" ".join(words))
         yield folder
 

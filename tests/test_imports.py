@@ -29,9 +29,6 @@ SUBPACKAGES = {
     "web": {"filters", "inference", "media", "pretrained"},
     "label": {"data", "inference", "media", "web"},
     "live": {"filters", "inference", "media", "synthetic"},
-    "benchmarks": {
-        "data", "evaluation", "filters", "inference", "media", "models", "bulk", "synthetic",
-    },
 }  # fmt: skip
 SUBPACKAGES["commands"] = set(SUBPACKAGES)
 # Plumbing (files, processes, devices), open to all as the modules at the top are.

@@ -137,6 +137,18 @@ def test_every_command_is_a_tool():
     assert all(load_command(name).__name__ == name for name in COMMANDS)
 
 
+def test_a_command_of_the_checkout_says_so_where_it_is_installed(tmp_path, monkeypatch, capsys):
+    from keypoints.commands import cli
+
+    monkeypatch.setattr(cli, "__file__", str(tmp_path / "keypoints" / "commands" / "cli.py"))
+    monkeypatch.setattr(sys, "argv", ["keypoints", "label-noise"])
+    with pytest.raises(SystemExit) as exit:
+        cli.main()
+    assert exit.value.code == 2
+    reason = "error: label_noise is a command of a checkout of the source repository\n"
+    assert capsys.readouterr().err == reason
+
+
 def test_a_command_without_its_extra_says_so_in_one_line(tmp_path):
     """As in an environment with the base install: Keras cannot be imported."""
     code = (

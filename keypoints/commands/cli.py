@@ -16,6 +16,7 @@ import sys
 import types
 import typing
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 from keypoints.errors import InputError, near_miss
@@ -33,12 +34,17 @@ COMMANDS = {
     "label": "correct the points that a model proposes, in the browser",
     "web": "serve the browser page: landmarks and filters on this machine's camera",
     "export": "write SavedModel, ONNX and int8 ONNX files",
-    "benchmark": "measure speed and compare it with a baseline",
+    "benchmark": "measure speed and compare it with a baseline, in a checkout",
     "doctor": "print versions, devices, cameras, codecs and folders for a bug report",
     "convert": "write the annotations of a folder in the format of another tool",
     "markup": "describe the points of a folder: mirror pairs, and a sheet to check them",
     "pack": "write data sets as small tar shards, to train on another machine",
-    "label_noise": "estimate the annotation noise of a data set",
+    "label_noise": "estimate the annotation noise of a data set, in a checkout",
+}
+# Those that only a checkout has, for developers, and where.
+IN_CHECKOUT = {
+    "benchmark": "benchmarks.__main__",
+    "label_noise": "experiments.label_noise.__main__",
 }
 
 
@@ -58,11 +64,12 @@ def main() -> None:
         print(keypoints.__version__)
         return
     command = name.replace("-", "_")
-    if command not in COMMANDS:
-        hint = near_miss(command, list(COMMANDS))
-        print(f"error: unknown command {name!r}{hint}", file=sys.stderr)
+    try:
+        function = load_command(command)
+    except InputError as error:
+        print(f"error: {error}", file=sys.stderr)
         sys.exit(2)
-    run_command(load_command(command), argv, name=f"keypoints {command}")
+    run_command(function, argv, name=f"keypoints {command}")
 
 
 def run_tool(name: str) -> None:
@@ -71,8 +78,16 @@ def run_tool(name: str) -> None:
 
 
 def load_command(name: str) -> Callable[..., None]:
-    """The function of a command of `COMMANDS`."""
-    return getattr(importlib.import_module(f"keypoints.commands.{name}"), name)
+    """The function of a command of `COMMANDS`; raises InputError where it is not there."""
+    if name not in COMMANDS:
+        raise InputError(f"unknown command {name!r}{near_miss(name, list(COMMANDS))}")
+    module = IN_CHECKOUT.get(name, f"keypoints.commands.{name}")
+    if name in IN_CHECKOUT:
+        root = Path(__file__).parents[2]
+        if not (root / "pyproject.toml").is_file():
+            raise InputError(f"{name} is a command of a checkout of the source repository")
+        sys.path.append(str(root))
+    return getattr(importlib.import_module(module), name)
 
 
 def run_command(

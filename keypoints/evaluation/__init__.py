@@ -1,1 +1,1 @@
-"""Evaluation: reports, plots, stability on video, calibration, label noise."""
+"""Evaluation: reports, plots, stability on video, calibration."""

@@ -1,7 +1,7 @@
 """Keras layers with the same results as the built-in ones and faster training on CPUs.
 
 XLA's own kernels for the gradients of convolutions and for batch statistics are slow on CPUs. When
-`python -m benchmarks step` shows the built-in layers as fast on JAX, delete this module and
+`keypoints benchmark step` shows the built-in layers as fast on JAX, delete this module and
 `cpu_ops`; nothing else depends on them but `Config.kernels`.
 """
 

@@ -4,8 +4,8 @@ import math
 
 import pytest
 
-from keypoints.benchmarks import annotation
-from keypoints.benchmarks.annotation import Span, steady_rate
+from benchmarks import annotation
+from benchmarks.annotation import Span, steady_rate
 
 
 def spans(process: int, times: list[tuple[float, float]], pictures: int) -> list[Span]:

@@ -3,8 +3,8 @@ import dataclasses
 import numpy as np
 import pytest
 
+from benchmarks import detection
 from keypoints import geometry
-from keypoints.benchmarks import detection
 from tests.faces import detections, dotted_faces
 
 

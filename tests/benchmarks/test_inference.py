@@ -7,8 +7,8 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from keypoints.benchmarks import inference, timings
-from keypoints.commands.benchmark import benchmark
+from benchmarks import inference, timings
+from benchmarks.__main__ import benchmark
 from keypoints.commands.cli import run_command
 from keypoints.config import Config
 from keypoints.models import runs
@@ -116,7 +116,6 @@ def test_the_tool_prints_and_writes_json(run, tmp_path, capsys, monkeypatch):
     [
         ("pipline", "did you mean 'pipeline'"),
         ("pipeline --repeats=0", "--repeats=0"),
-        ("step", "step: is measured by `python -m benchmarks step` in a checkout"),
         ("predict", "--model is missing"),
         ("pipeline --batchsize=3", "did you mean '--batch_size'"),
     ],

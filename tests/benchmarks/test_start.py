@@ -4,7 +4,7 @@ import time
 
 import pytest
 
-from keypoints.benchmarks import start
+from benchmarks import start
 
 
 def test_the_ratio_is_of_the_time_a_picture(monkeypatch):

@@ -6,9 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks import gpu, step
+from benchmarks import gpu, step, timings
 from benchmarks.__main__ import benchmark
-from keypoints.benchmarks import timings
 from keypoints.commands.cli import run_command
 from keypoints.config import Config
 from keypoints.errors import InputError

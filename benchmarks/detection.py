@@ -6,8 +6,8 @@ from collections.abc import Callable, Iterator
 
 import numpy as np
 
+from benchmarks.timings import Timing, interleaved, timing
 from keypoints import geometry
-from keypoints.benchmarks.timings import Timing, interleaved, timing
 from keypoints.crop import Crop
 from keypoints.data.records import Example, Records, make_records
 from keypoints.evaluation.matching import detected_boxes

@@ -1,4 +1,6 @@
-"""The command label_noise."""
+"""Annotation noise: `keypoints label_noise` or `python -m experiments.label_noise`."""
+
+from keypoints.commands.cli import run_command
 
 
 def label_noise(
@@ -20,8 +22,12 @@ def label_noise(
         archive: path of the YouTube Faces archive; or set KEYPOINTS_ARCHIVE
         data_dir: folder of prepared data sets; default: ~/tensorflow_datasets
     """
+    from experiments.label_noise import pairs
     from keypoints.data.sources import load_records
-    from keypoints.evaluation import label_noise
 
     records = load_records(data, split, archive=archive, data_dir=data_dir)
-    print(label_noise.table(label_noise.measure(records)))
+    print(pairs.table(pairs.measure(records)))
+
+
+if __name__ == "__main__":
+    run_command(label_noise)

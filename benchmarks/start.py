@@ -12,7 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
-from keypoints.benchmarks.timings import Timing, timing
+from benchmarks.timings import Timing, timing
 from keypoints.markup import IBUG68
 from keypoints.media.pictures import encode_png
 

@@ -17,7 +17,7 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
-from keypoints.benchmarks.timings import Timing, compared, peak_memory, timing
+from benchmarks.timings import Timing, compared, peak_memory, timing
 from keypoints.bulk.inputs import Unit
 from keypoints.bulk.work import Work
 from keypoints.system.processes import call_python
@@ -113,7 +113,7 @@ def _one_process(work: Work, units: Sequence[Unit], pin: bool) -> list[Span]:
         # The points are known from the model; their arrays are not for JSON.
         values = {name: value for name, value in vars(work).items() if name != "markup"}
         path.write_text(json.dumps([values, [unit.sources for unit in units], pin]))
-        function = "keypoints.benchmarks.annotation.annotate_alone"
+        function = "benchmarks.annotation.annotate_alone"
         spans = call_python(function, str(path), failure="the annotation failed")
     return [Span(**span) for span in spans]
 

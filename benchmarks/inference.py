@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from keypoints.benchmarks.timings import Timing, compared, interleaved, peak_memory, timing
+from benchmarks.timings import Timing, compared, interleaved, peak_memory, timing
 from keypoints.config import Config
 from keypoints.data.records import Records
 from keypoints.errors import InputError

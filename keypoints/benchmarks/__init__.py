@@ -1,1 +1,0 @@
-"""Benchmarks: speed of the pipeline, inference and annotation, compared with baselines."""
