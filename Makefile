@@ -35,8 +35,8 @@ $(PAGE): web/generated/constants.json web/node_modules/.installed \
 	touch $@
 
 # All Python files: constants come from many of them.
-web/generated/constants.json: .venv/installed $(shell find keypoints -name '*.py' -o -name '*.toml')
-	$(BIN)/python -m keypoints.web web/generated
+web/generated/constants.json: .venv/installed $(shell find keypoints tools/page -name '*.py' -o -name '*.toml')
+	$(BIN)/python -m tools.page web/generated
 
 web/node_modules/.installed: web/package.json web/package-lock.json
 	@test -n "$(NODE)" || { echo 'the browser page needs Node.js 20.19 or newer, with npm' >&2; exit 1; }

@@ -26,7 +26,7 @@ SUBPACKAGES = {
     "exports": {"data", "inference", "models", "synthetic"},
     "filters": {"inference", "media", "synthetic"},
     "bulk": {"filters", "inference", "media", "models"},
-    "web": {"filters", "inference", "media", "pretrained"},
+    "web": {"inference", "pretrained"},
     "label": {"data", "inference", "media", "web"},
     "live": {"filters", "inference", "media", "synthetic"},
 }  # fmt: skip

@@ -1,4 +1,4 @@
-"""The browser page: what its build takes from the Python code, and the server of the built files.
+"""The server of the browser page.
 
 The page itself is TypeScript in `web/`; its build writes the files to `keypoints/web/page/`.
 """

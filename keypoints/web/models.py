@@ -3,8 +3,8 @@
 from keypoints import pretrained
 from keypoints.errors import InputError
 from keypoints.inference import centerface
-from keypoints.web.constants import MODEL
 
+MODEL = "pretrained-small"
 LANDMARKS = "model-int8.onnx"
 
 

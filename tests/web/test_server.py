@@ -12,8 +12,8 @@ from keypoints.commands.web import web
 from keypoints.errors import InputError
 from keypoints.inference import centerface
 from keypoints.web import server
-from keypoints.web.constants import constants
 from keypoints.web.models import models
+from tools.page.constants import constants
 
 NETWORKS = ("landmarks", "detector")
 

@@ -1,4 +1,4 @@
-// The constants that the page shares with the Python code, as written by `python -m keypoints.web`.
+// The constants that the page shares with the Python code, as written by `python -m tools.page`.
 
 import constants from "../generated/constants.json";
 import type { FilterSpec } from "./filters/spec";

