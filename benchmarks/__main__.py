@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.report import report
+from keypoints.checks import whole
 from keypoints.commands.cli import run_command
 from keypoints.commands.fields import show_fields
 from keypoints.config import Config, override, resolved
@@ -84,8 +85,7 @@ def benchmark(
     """
     if subject not in SETTINGS:
         raise InputError(f"unknown subject {subject!r}{near_miss(subject, list(SETTINGS))}")
-    if repeats < 1:
-        raise InputError(f"--repeats={repeats}: a whole number of at least 1 is expected")
+    whole(repeats, "--repeats", low=1)
     if subject in ("predict", "webcam") and not model:
         raise InputError(
             "--model is missing: a run folder or, but for predict, pretrained or pretrained-small"

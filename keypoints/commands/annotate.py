@@ -7,6 +7,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from keypoints.checks import whole
 from keypoints.commands.progress import Progress, count_of
 from keypoints.errors import InputError
 from keypoints.pretrained import DEFAULT, NAMES
@@ -54,9 +55,9 @@ def annotate(
     """
     if not input:
         raise InputError("INPUT is missing; see --help")
-    for name, number in (("workers", workers), ("limit", limit)):
-        if number is not None and number < 1:
-            raise InputError(f"--{name}={number}: a whole number of at least 1 is expected")
+    for name, number in (("--workers", workers), ("--limit", limit)):
+        if number is not None:
+            whole(number, name, low=1)
 
     from functools import partial
 

@@ -8,6 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, TextIO
 
+from keypoints.checks import whole
 from keypoints.commands.filter_overview import list_filters, refuse_flags
 from keypoints.commands.points import check_points, points_output, report_stream, writing_points
 from keypoints.commands.progress import Progress, count_of
@@ -17,10 +18,9 @@ from keypoints.system.atomic import keep_apart
 
 if TYPE_CHECKING:
     from keypoints.filters.coverage import Coverage
-    from keypoints.filters.jobs import Result, Task
+    from keypoints.filters.jobs import Job, Result, Task
     from keypoints.filters.pipeline import Pipeline
     from keypoints.live.sources import Source
-    from keypoints.media.landmark_csv import WriteRow
 
 
 def filter(
@@ -68,6 +68,7 @@ def filter(
     check_values(input, max_faces, quality, metadata)
 
     from keypoints.filters import load_filter
+    from keypoints.filters.jobs import Job
     from keypoints.filters.pipeline import Pipeline
     from keypoints.inference.predictor import Predictor
     from keypoints.live.sources import Source
@@ -86,16 +87,16 @@ def filter(
     left = [task for task in tasks if not (skip_existing and task.target.exists())]
     skipped = len(tasks) - len(left)
     with writing_points(points, predictor.markup, files=several) as write_row:
+        job = Job(pipeline, quality, private, write_row)
         if several:
-            options = (pipeline, write_row, quality, private, out)
-            code = filter_several(left, skipped, others, *options)
+            code = filter_several(left, skipped, others, job, out)
         elif skipped:
             print(f"{tasks[0].target} is already there", file=out)
             code = 0
         elif live:
-            code = filter_live(sources[0], tasks[0].target, pipeline, write_row, quality, out)
+            code = filter_live(sources[0], tasks[0].target, job, out)
         else:
-            code = filter_one(tasks[0], pipeline, write_row, quality, private, out)
+            code = filter_one(tasks[0], job, out)
     if code:
         sys.exit(code)
 
@@ -108,8 +109,8 @@ def check_values(
 
     if not input:
         raise InputError("INPUT is missing: a picture, a folder, a video or a camera's number")
-    if max_faces is not None and max_faces < 1:
-        raise InputError(f"--max_faces={max_faces}: a whole number of at least 1 is expected")
+    if max_faces is not None:
+        whole(max_faces, "--max_faces", low=1)
     if quality not in formats.QUALITIES:
         known = ", ".join(formats.QUALITIES)
         raise InputError(f"--quality={quality}: one of {known} is expected")
@@ -154,24 +155,15 @@ def plan(
     return tasks, others
 
 
-def filter_one(
-    task: "Task",
-    pipeline: "Pipeline",
-    write_row: "WriteRow",
-    quality: str,
-    private: bool,
-    out: TextIO,
-) -> int:
+def filter_one(task: "Task", job: "Job", out: TextIO) -> int:
     """Filter a picture or a video; returns the exit code."""
     from keypoints.filters import jobs
 
     progress = Progress("frames")
-    result = jobs.filter_file(
-        task, pipeline, progress.show, write_row=write_row, quality=quality, private=private
-    )
+    result = jobs.filter_file(task, job, progress.show)
     progress.clear()
     warn(result.warnings)
-    print(f"{result.target}: {described(result, pipeline)}", file=out)
+    print(f"{result.target}: {described(result, job.pipeline)}", file=out)
     if result.interrupted:
         print(f"{result.target} ends at {result.seconds:.1f} seconds", file=sys.stderr)
         raise KeyboardInterrupt
@@ -179,14 +171,7 @@ def filter_one(
 
 
 def filter_several(
-    tasks: Sequence["Task"],
-    skipped: int,
-    others: Counter[str],
-    pipeline: "Pipeline",
-    write_row: "WriteRow",
-    quality: str,
-    private: bool,
-    out: TextIO,
+    tasks: Sequence["Task"], skipped: int, others: Counter[str], job: "Job", out: TextIO
 ) -> int:
     """Filter files, and print a line for each and a table at the end; returns the exit code."""
     from keypoints.filters import jobs
@@ -199,15 +184,12 @@ def filter_several(
         progress.show(len(results) + (frames / expected if expected else 0), len(tasks))
 
     try:
-        done = jobs.run_tasks(
-            tasks, pipeline, show, write_row=write_row, quality=quality, private=private
-        )
-        for task, result in zip(tasks, done):
+        for task, result in zip(tasks, jobs.run_tasks(tasks, job, show)):
             results.append((task, result))
             progress.clear()
             warn(result.warnings)
             if result.error is None:
-                print(f"{task.name}: {described(result, pipeline)}", file=out, flush=True)
+                print(f"{task.name}: {described(result, job.pipeline)}", file=out, flush=True)
             else:
                 print(f"{task.name}: left out; {result.error}", file=sys.stderr)
             interrupted |= result.interrupted
@@ -215,7 +197,7 @@ def filter_several(
     except KeyboardInterrupt:
         interrupted = True
     progress.clear()
-    for line in summary(results, skipped, others, pipeline):
+    for line in summary(results, skipped, others, job.pipeline):
         print(line, file=out)
     if interrupted:
         undone = len(tasks) - len(results)
@@ -256,25 +238,18 @@ def summary(
     return lines
 
 
-def filter_live(
-    source: "Source",
-    target: Path,
-    pipeline: "Pipeline",
-    write_row: "WriteRow",
-    quality: str,
-    out: TextIO,
-) -> int:
+def filter_live(source: "Source", target: Path, job: "Job", out: TextIO) -> int:
     """Record a camera or a stream with the filter; returns the exit code."""
     from keypoints.live import loop
 
-    progress = Progress("frames")
+    progress, pipeline = Progress("frames"), job.pipeline
 
     def show(done: int, total: int) -> None:
         if not done:
             print(f"recording {source.text} to {target}; Ctrl-C ends it", file=sys.stderr)
         progress.show(done, total)
 
-    outputs = loop.Outputs(file=target, quality=quality, write_row=write_row)
+    outputs = loop.Outputs(file=target, quality=job.quality, write_row=job.write_row)
     played = loop.run(source, pipeline, outputs=outputs, progress=show)
     progress.clear()
     size = f"{played.seconds:.1f} seconds, {played.width} x {played.height}"

@@ -41,7 +41,7 @@ def writing_points(
     if points is None:
         yield landmark_csv.no_rows
     elif points == LINES:
-        yield functools.partial(landmark_lines.write_line, sys.stdout, markup)
+        yield functools.partial(landmark_lines.write_line, sys.stdout, markup, files)
     else:
         with landmark_csv.writing(Path(points), markup, files=files) as write_row:
             yield write_row

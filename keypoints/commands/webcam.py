@@ -6,6 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
 
+from keypoints.checks import whole
 from keypoints.commands.points import check_points, points_output, report_stream, writing_points
 from keypoints.commands.progress import count_of
 from keypoints.errors import InputError
@@ -96,9 +97,9 @@ def webcam(
 
 def check_values(max_faces: int | None, max_frames: int, virtual_camera: bool) -> None:
     """Raise InputError for numbers that are too low, and where a virtual camera cannot be had."""
-    for name, value, low in (("max_faces", max_faces, 1), ("max_frames", max_frames, 0)):
-        if value is not None and value < low:
-            raise InputError(f"--{name}={value}: a whole number of at least {low} is expected")
+    if max_faces is not None:
+        whole(max_faces, "--max_faces", low=1)
+    whole(max_frames, "--max_frames", low=0)
     if virtual_camera:
         from keypoints.live.virtual_camera import require_package
 

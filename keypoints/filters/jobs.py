@@ -12,7 +12,7 @@ from keypoints.filters.coverage import Coverage
 from keypoints.filters.lookahead import lookahead
 from keypoints.filters.pipeline import Pipeline
 from keypoints.media import formats, picture_writer, pictures, video_writer, videos
-from keypoints.media.landmark_csv import WriteRow, no_rows
+from keypoints.media.landmark_csv import Row, WriteRow, no_rows
 
 Progress = Callable[[int, int], None]  # of frames done and, 0 where unknown, of all frames
 
@@ -34,22 +34,34 @@ class Result:
     coverage: Coverage = field(default_factory=Coverage)
 
 
-def filter_picture(
-    path: Path,
-    target: Path,
-    pipeline: Pipeline,
-    *,
-    write_row: WriteRow = no_rows,
-    quality: str = "high",
-    private: bool = False,
-) -> Result:
+@dataclass(frozen=True)
+class Job:
+    """What is drawn on files, and how the copies are written."""
+
+    pipeline: Pipeline
+    quality: str = "high"  # of `formats.QUALITIES`
+    private: bool = False  # whether metadata that names people are left out
+    write_row: WriteRow = no_rows
+
+
+@dataclass(frozen=True)
+class Task:
+    """One file of several."""
+
+    name: str  # for the reader
+    source: str  # path or http URL
+    target: Path
+    moving: bool  # whether it is a video
+
+
+def filter_picture(task: Task, job: Job) -> Result:
     """Filter every frame or page of a picture file; `picture_writer.save` says what is kept.
 
     Raises InputError for a target whose name is no picture's or that cannot be written, and for a
     damaged picture.
     """
-    formats.picture_format(target)
-    picture = pictures.open_picture(path)
+    formats.picture_format(task.target)
+    picture, pipeline = pictures.open_picture(Path(task.source)), job.pipeline
     pipeline.restart(moving=False, ahead=picture.animated)
     stills = list(picture.stills())
     times = [sum(still.seconds for still in stills[:index]) for index in range(len(stills))]
@@ -62,29 +74,19 @@ def filter_picture(
         else:
             pipeline.forget()
             faces = pipeline.find(image, seconds)
-        write_row(index, seconds, faces, image.shape[1::-1])
+        job.write_row(Row(index, seconds, faces, image.shape[1::-1], task.name))
         pipeline.count(faces, seconds)
         draw = functools.partial(
             pipeline.draw, faces=faces, timestamp=seconds, moving=picture.animated
         )
         painted.append(still.painted(draw))
     warnings = picture_writer.save(
-        target, painted, source=picture, quality=quality, private=private
+        task.target, painted, source=picture, quality=job.quality, private=job.private
     )
     height, width = images[-1].shape[:2]
     return Result(
-        target, width, height, warnings=picture.notes + warnings, coverage=pipeline.coverage
+        task.target, width, height, warnings=picture.notes + warnings, coverage=pipeline.coverage
     )
-
-
-@dataclass(frozen=True)
-class Task:
-    """One file of several."""
-
-    name: str  # for the reader
-    source: str  # path or http URL
-    target: Path
-    moving: bool  # whether it is a video
 
 
 def folder_tasks(folder: Path, target: Path, *, outputs: Path) -> tuple[list[Task], Counter[str]]:
@@ -123,20 +125,10 @@ def _hidden(name: str) -> bool:
     return name.startswith(".") or name == "__MACOSX"  # resource forks of macOS
 
 
-def run_tasks(
-    tasks: Sequence[Task],
-    pipeline: Pipeline,
-    progress: Progress = lambda done, total: None,
-    *,
-    write_row: WriteRow = no_rows,
-    quality: str = "high",
-    private: bool = False,
-) -> Iterator[Result]:
-    """Filter files one after the other; rows of the table get the name of each.
+def run_tasks(tasks: Sequence[Task], job: Job, progress: Progress) -> Iterator[Result]:
+    """Filter files one after the other; `progress` gets the frames of a video.
 
-    `progress` gets the frames of a video.
-
-    That of a file that cannot be read or written has an `error`, and the others are done; an
+    The result of a file that cannot be read or written has an `error`, and the others are done; an
     `interrupted` video is the last one. Raises InputError where a folder cannot be made.
     """
     for task in tasks:
@@ -146,11 +138,8 @@ def run_tasks(
             raise InputError(
                 f"cannot write {task.target.parent}: {error.strerror or error}"
             ) from None
-        write_own = functools.partial(write_row, file=task.name)
         try:
-            result = filter_file(
-                task, pipeline, progress, write_row=write_own, quality=quality, private=private
-            )
+            result = filter_file(task, job, progress)
         except InputError as error:
             result = Result(task.target, error=error)
         yield result
@@ -158,59 +147,28 @@ def run_tasks(
             return
 
 
-def filter_file(
-    task: Task,
-    pipeline: Pipeline,
-    progress: Progress = lambda done, total: None,
-    *,
-    write_row: WriteRow = no_rows,
-    quality: str = "high",
-    private: bool = False,
-) -> Result:
+def filter_file(task: Task, job: Job, progress: Progress) -> Result:
     """Filter a picture or a video; raises InputError as `filter_picture` and `filter_video` do."""
-    if task.moving:
-        return filter_video(
-            task.source,
-            task.target,
-            pipeline,
-            progress,
-            write_row=write_row,
-            quality=quality,
-            private=private,
-        )
-    return filter_picture(
-        Path(task.source),
-        task.target,
-        pipeline,
-        write_row=write_row,
-        quality=quality,
-        private=private,
-    )
+    return filter_video(task, job, progress) if task.moving else filter_picture(task, job)
 
 
-def filter_video(
-    source: Path | str,
-    target: Path,
-    pipeline: Pipeline,
-    progress: Progress,
-    *,
-    write_row: WriteRow = no_rows,
-    quality: str = "high",
-    private: bool = False,
-) -> Result:
+def filter_video(task: Task, job: Job, progress: Progress) -> Result:
     """Filter a video, a file or an http URL, frame by frame.
 
     `video_writer.rewriting` says what is kept. Ctrl-C ends the video there; the file is whole, and
-    the result says `interrupted`. Raises InputError for what is no video, and where `target`
+    the result says `interrupted`. Raises InputError for what is no video, and where the target
     cannot be written.
     """
+    pipeline = job.pipeline
     pipeline.restart(moving=True, ahead=True)
-    result = Result(target, coverage=pipeline.coverage)
+    result = Result(task.target, coverage=pipeline.coverage)
     written = 0
     try:
         with (
-            videos.reading(source) as first_pass,
-            video_writer.rewriting(source, target, quality=quality, private=private) as frames,
+            videos.reading(task.source) as first_pass,
+            video_writer.rewriting(
+                task.source, task.target, quality=job.quality, private=job.private
+            ) as frames,
         ):
             found = lookahead(first_pass, pipeline)
             video = frames.video
@@ -218,7 +176,7 @@ def filter_video(
             result.expected = video.count
             for number, (timestamp, image) in enumerate(frames):
                 faces = next(found, [])
-                write_row(number, timestamp, faces, (video.width, video.height))
+                job.write_row(Row(number, timestamp, faces, (video.width, video.height), task.name))
                 pipeline.count(faces, timestamp)
                 frames.write(pipeline.draw(image, faces, timestamp))
                 written, result.seconds = frames.written, timestamp

@@ -16,7 +16,7 @@ from keypoints.live.keys import HELP, QUIT, Keys
 from keypoints.live.sources import Source
 from keypoints.live.virtual_camera import virtual_camera
 from keypoints.media import video_writer
-from keypoints.media.landmark_csv import WriteRow, no_rows
+from keypoints.media.landmark_csv import Row, WriteRow, no_rows
 
 LATEST = 100  # frames over which speed is measured
 # Shortest display time of the first frame, seconds: a window that is not painted before late frames
@@ -166,7 +166,7 @@ def _process(
 ) -> np.ndarray:
     """The frame to show, counted in `pipeline` and `played`."""
     faces = pipeline.find(image, timestamp)
-    outputs.write_row(number, timestamp, faces, image.shape[1::-1])
+    outputs.write_row(Row(number, timestamp, faces, image.shape[1::-1]))
     pipeline.count(faces, timestamp)
     shown = pipeline.draw(image, faces, timestamp)
     played.left = sum(face.origin == LEFT for face in faces)

@@ -4,7 +4,7 @@ import csv
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, NamedTuple
 
 from keypoints.expression import eye_opening, mouth_opening
 from keypoints.markup import IBUG68, Markup
@@ -13,18 +13,20 @@ from keypoints.system.atomic import replacing
 Measure = Callable[[Any], float]  # of a face
 
 
-class WriteRow(Protocol):
-    """Takes the faces of a frame; `size` is the frame's width and height, `file` names its file."""
+class Row(NamedTuple):
+    """The faces of one frame."""
 
-    def __call__(
-        self,
-        frame: int,
-        timestamp: float,
-        faces: Sequence[Any],
-        size: tuple[int, ...] = (),
-        *,
-        file: str = "",
-    ) -> None: ...
+    frame: int  # counts from 0
+    timestamp: float  # seconds
+    # Each has `id`, `box` (4,) left, top, width, height, `score`, `points` (k, 2) of the markup and
+    # their `uncertainty` (k,), in pixels of the frame, its `pose` in degrees, as in
+    # `keypoints.pose`, and its `origin`: how it came about.
+    faces: Sequence[Any]
+    size: tuple[int, ...] = ()  # width and height of the frame
+    file: str = ""
+
+
+WriteRow = Callable[[Row], None]
 
 
 def columns(markup: Markup) -> list[str]:
@@ -49,27 +51,17 @@ def measures(markup: Markup) -> dict[str, tuple[Measure, int]]:
     return found
 
 
-def no_rows(
-    frame: int,
-    timestamp: float,
-    faces: Sequence[Any],
-    size: tuple[int, ...] = (),
-    *,
-    file: str = "",
-) -> None:
+def no_rows(row: Row) -> None:
     """In place of the function of `writing`, where nobody asked for a table."""
 
 
 @contextmanager
 def writing(path: Path, markup: Markup = IBUG68, *, files: bool = False) -> Iterator[WriteRow]:
-    """A function `(frame, timestamp, faces, size)` that adds the faces of one frame to `path`.
+    """A function that adds the faces of one frame to the table `path`.
 
-    `frame` counts from 0, `timestamp` is in seconds; a face has `id`, `box` `(4,)` left, top,
-    width, height, `score`, `points` `(k, 2)` of `markup` and their `uncertainty` `(k,)`, in
-    pixels of the frame, its `pose` in degrees, as in `keypoints.pose`, and its `origin`: how it
-    came about. The openings are ratios of `keypoints.expression`. What is not known is nan. With
-    `files` a last column names the file of each row. The table appears whole when the block ends
-    well, and also when Ctrl-C ends it; a frame without faces adds no row.
+    The openings are ratios of `keypoints.expression`. What is not known is nan. With `files` a last
+    column names the file of each row. The table appears whole when the block ends well, and also
+    when Ctrl-C ends it; a frame without faces adds no row.
     """
     interrupt = None
     with replacing(path) as temporary, open(temporary, "w", newline="", encoding="utf-8") as table:
@@ -77,21 +69,15 @@ def writing(path: Path, markup: Markup = IBUG68, *, files: bool = False) -> Iter
         rows.writerow([*columns(markup), *["file"] * files])
         measured = measures(markup).values()
 
-        def write(
-            frame: int,
-            timestamp: float,
-            faces: Sequence[Any],
-            size: tuple[int, ...] = (),
-            *,
-            file: str = "",
-        ) -> None:
-            for face in faces:
+        def write(row: Row) -> None:
+            own = [row.file.encode(errors="replace").decode()] if files else []
+            for face in row.faces:
                 numbers = [*face.box, face.score, *face.points.reshape(-1), *face.uncertainty]
                 texts = [f"{float(number):.2f}" for number in numbers]
                 texts[4] = f"{float(face.score):.4f}"
                 texts += [f"{measure(face):z.{digits}f}" for measure, digits in measured]
-                own = [file.encode(errors="replace").decode()] if files else []
-                rows.writerow([frame, f"{timestamp:.4f}", face.id, *texts, face.origin, *own])
+                place = [row.frame, f"{row.timestamp:.4f}", face.id]
+                rows.writerow([*place, *texts, face.origin, *own])
 
         try:
             yield write

@@ -2,35 +2,25 @@
 
 import json
 import math
-from collections.abc import Sequence
 from typing import Any, TextIO
 
 from keypoints.markup import Markup
-from keypoints.media.landmark_csv import measures
+from keypoints.media.landmark_csv import Row, measures
 
 
-def write_line(
-    stream: TextIO,
-    markup: Markup,
-    frame: int,
-    timestamp: float,
-    faces: Sequence[Any],
-    size: tuple[int, ...] = (),
-    *,
-    file: str = "",
-) -> None:
-    """Write the line of one frame and flush it; the others are the arguments of `WriteRow`.
+def write_line(stream: TextIO, markup: Markup, files: bool, row: Row) -> None:
+    """Write the line of one frame and flush it.
 
     An object with `frame`, `time` in seconds, `width`, `height` and `faces`, each with `id`,
     `origin`, `box`, `score`, `points` (x and y of each, pixels), and, if `markup` has them, `yaw`,
     `pitch` and `roll` in degrees, `eye_opening` and `mouth_opening`; what is not known is null.
-    Without faces the list is empty. `file` is there where it is named.
+    Without faces the list is empty. With `files` there is the `file` too.
     """
-    width, height = size or (None, None)
-    line: dict[str, Any] = {"frame": frame, "time": round(timestamp, 4)}
-    line |= {"width": width, "height": height, "faces": [_face(face, markup) for face in faces]}
-    if file:
-        line["file"] = file
+    width, height = row.size or (None, None)
+    line: dict[str, Any] = {"frame": row.frame, "time": round(row.timestamp, 4)}
+    line |= {"width": width, "height": height, "faces": [_face(f, markup) for f in row.faces]}
+    if files:
+        line["file"] = row.file
     stream.write(json.dumps(line) + "\n")
     stream.flush()
 

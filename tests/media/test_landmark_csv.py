@@ -6,6 +6,7 @@ import pytest
 
 from keypoints.errors import InputError
 from keypoints.media import landmark_csv
+from keypoints.media.landmark_csv import Row
 from keypoints.pose import Pose
 
 
@@ -21,9 +22,9 @@ def make_face(number):
 def test_a_row_per_face_and_frame(tmp_path):
     path = tmp_path / "points.csv"
     with landmark_csv.writing(path) as write:
-        write(0, 0.0, [make_face(3), make_face(5)])
-        write(1, 0.05, [])
-        write(2, 0.1, [make_face(5)])
+        write(Row(0, 0.0, [make_face(3), make_face(5)]))
+        write(Row(1, 0.05, []))
+        write(Row(2, 0.1, [make_face(5)]))
     rows = list(csv.DictReader(path.open()))
     assert [(row["frame"], row["id"]) for row in rows] == [("0", "3"), ("0", "5"), ("2", "5")]
     assert rows[2]["timestamp"] == "0.1000" and rows[0]["score"] == "0.9877"
@@ -45,7 +46,7 @@ def test_a_row_per_face_and_frame(tmp_path):
 def test_the_file_is_whole_or_not_there(tmp_path):
     path = tmp_path / "points.csv"
     with pytest.raises(RuntimeError), landmark_csv.writing(path) as write:
-        write(0, 0.0, [make_face(3)])
+        write(Row(0, 0.0, [make_face(3)]))
         raise RuntimeError
     assert list(tmp_path.iterdir()) == []
     gone = tmp_path / "gone" / "points.csv"
