@@ -6,57 +6,35 @@ The public names below are loaded on first use, so that `import keypoints` is qu
 import importlib
 from typing import TYPE_CHECKING, Any
 
-if TYPE_CHECKING:
-    from keypoints import geometry, markup, metrics
-    from keypoints.config import Config
-    from keypoints.crop import Crop
-    from keypoints.data.records import Records
-    from keypoints.data.sources import load_records
-    from keypoints.errors import InputError
-    from keypoints.estimate import Estimate
-    from keypoints.evaluation.models import evaluate_model
-    from keypoints.evaluation.protocol import evaluate
-    from keypoints.exports.writer import export
-    from keypoints.filters import list_filters, load_filter
-    from keypoints.inference.detectors import detect, load_detector
-    from keypoints.inference.predictor import Predictor, load_network
-    from keypoints.inference.tracking import Face, Tracker
-    from keypoints.markup import Markup, read_markup
-    from keypoints.network import Network
-    from keypoints.pose import Pose, estimate_pose
-    from keypoints.training.loop import train
+if TYPE_CHECKING:  # `as` marks a name as public for type checkers
+    from keypoints import geometry as geometry
+    from keypoints import markup as markup
+    from keypoints import metrics as metrics
+    from keypoints.config import Config as Config
+    from keypoints.crop import Crop as Crop
+    from keypoints.data.records import Records as Records
+    from keypoints.data.sources import load_records as load_records
+    from keypoints.errors import InputError as InputError
+    from keypoints.estimate import Estimate as Estimate
+    from keypoints.evaluation.models import evaluate_model as evaluate_model
+    from keypoints.evaluation.protocol import evaluate as evaluate
+    from keypoints.exports.writer import export as export
+    from keypoints.filters import list_filters as list_filters
+    from keypoints.filters import load_filter as load_filter
+    from keypoints.inference.detectors import detect as detect
+    from keypoints.inference.detectors import load_detector as load_detector
+    from keypoints.inference.predictor import Predictor as Predictor
+    from keypoints.inference.predictor import load_network as load_network
+    from keypoints.inference.tracking import Face as Face
+    from keypoints.inference.tracking import Tracker as Tracker
+    from keypoints.markup import Markup as Markup
+    from keypoints.markup import read_markup as read_markup
+    from keypoints.network import Network as Network
+    from keypoints.pose import Pose as Pose
+    from keypoints.pose import estimate_pose as estimate_pose
+    from keypoints.training.loop import train as train
 
 __version__ = "0.2.0"
-__all__ = [
-    "Config",
-    "Crop",
-    "Estimate",
-    "Face",
-    "InputError",
-    "Markup",
-    "Network",
-    "Pose",
-    "Predictor",
-    "Records",
-    "Tracker",
-    "__version__",
-    "detect",
-    "estimate_pose",
-    "evaluate",
-    "evaluate_model",
-    "export",
-    "geometry",
-    "list_filters",
-    "load_detector",
-    "load_filter",
-    "load_network",
-    "load_records",
-    "markup",
-    "metrics",
-    "read_markup",
-    "train",
-]
-
 # Where each public name that is not a module of the package comes from.
 _HOMES = {
     "Config": "keypoints.config",
@@ -84,6 +62,7 @@ _HOMES = {
     "train": "keypoints.training.loop",
 }
 _MODULES = ("geometry", "markup", "metrics")
+__all__ = ["__version__", *_MODULES, *_HOMES]
 
 
 def __getattr__(name: str) -> Any:

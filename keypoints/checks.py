@@ -145,27 +145,13 @@ class Table:
     def one_of(self, key: str, known: Sequence[str], default: str | None = None) -> str:
         return one_of(self.take(key, default), f"{self.name}: {key}", known)
 
-    def number(
-        self,
-        key: str,
-        default: float | None = None,
-        *,
-        low: float = -math.inf,
-        high: float = math.inf,
-    ) -> float:
-        return number(self.take(key, default), f"{self.name}: {key}", low=low, high=high)
+    def number(self, key: str, default: float | None = None, **limits: float) -> float:
+        return number(self.take(key, default), f"{self.name}: {key}", **limits)
 
     def numbers(
-        self,
-        key: str,
-        count: int,
-        default: Sequence[float] | None = None,
-        *,
-        low: float = -math.inf,
-        high: float = math.inf,
+        self, key: str, count: int, default: Sequence[float] | None = None, **limits: float
     ) -> list[float]:
-        value = self.take(key, default)
-        return numbers(value, f"{self.name}: {key}", count, low=low, high=high)
+        return numbers(self.take(key, default), f"{self.name}: {key}", count, **limits)
 
     def indices(self, key: str, count: int) -> tuple[int, ...]:
         return indices(self.take(key), f"{self.name}: {key}", count)

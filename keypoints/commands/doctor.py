@@ -1,6 +1,16 @@
 """The command doctor."""
 
+import os
+import platform
+import sys
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from importlib.util import find_spec
+
+import keypoints
+from keypoints import pretrained
+from keypoints.system import backend, extras, folders
 
 
 def doctor() -> None:
@@ -8,12 +18,11 @@ def doctor() -> None:
 
     Nothing is changed or downloaded. A part that fails prints the reason on its line.
     """
-    from concurrent.futures import ThreadPoolExecutor
-
-    parts = {
-        "keypoints": _version,
-        "Python": _python,
-        "system": _system,
+    python = f"{platform.python_version()} {platform.python_implementation()}, {sys.executable}"
+    parts: dict[str, Callable[[], list[str]]] = {
+        "keypoints": lambda: [f"{keypoints.__version__} in {pretrained.FOLDER.parent}"],
+        "Python": lambda: [python],
+        "system": lambda: [f"{platform.platform()}, {os.cpu_count()} processors"],
         "packages": _packages,
         "backend": _backend,
         "devices": _devices,
@@ -40,63 +49,27 @@ def _answer(part: Callable[[], list[str]]) -> list[str]:
         return [f"failed: {type(error).__name__}: {lines[0]}"]
 
 
-def _version() -> list[str]:
-    import keypoints
-    from keypoints import pretrained
-
-    return [f"{keypoints.__version__} in {pretrained.FOLDER.parent}"]
-
-
-def _python() -> list[str]:
-    import platform
-    import sys
-
-    return [f"{platform.python_version()} {platform.python_implementation()}, {sys.executable}"]
-
-
-def _system() -> list[str]:
-    import os
-    import platform
-
-    return [f"{platform.platform()}, {os.cpu_count()} processors"]
-
-
 def _packages() -> list[str]:
-    from keypoints.system.extras import (
-        BASE,
-        DISTRIBUTIONS,
-        install_command,
-        installed_version,
-    )
-
     lines = []
-    for extra, names in {"": BASE, **DISTRIBUTIONS}.items():
-        versions = {name: installed_version(name) for name in names}
+    for extra, names in {"": extras.BASE, **extras.DISTRIBUTIONS}.items():
+        versions = {name: extras.installed_version(name) for name in names}
         line = ", ".join(f"{name} {found or 'missing'}" for name, found in versions.items())
         label = f"extra {extra}" if extra else "base"
-        hint = f" ({install_command(extra)})" if extra and "" in versions.values() else ""
+        hint = f" ({extras.install_command(extra)})" if extra and "" in versions.values() else ""
         lines.append(f"{label}: {line}{hint}")
     return lines
 
 
 def _backend() -> list[str]:
-    from importlib.util import find_spec
-
-    from keypoints.system.backend import keras_backend
-
     if find_spec("keras") is None:
         return ["none: Keras is not installed; predictions do not need it"]
-    return [keras_backend()]
+    return [backend.keras_backend()]
 
 
 def _devices() -> list[str]:
-    from importlib.util import find_spec
-
-    from keypoints.system.backend import devices, keras_backend
-
-    if find_spec("keras") is None or find_spec(keras_backend()) is None:
+    if find_spec("keras") is None or find_spec(backend.keras_backend()) is None:
         return ["none"]
-    return devices()
+    return backend.devices()
 
 
 def _cameras() -> list[str]:
@@ -113,17 +86,14 @@ def _encoders() -> list[str]:
 
 
 def _detectors() -> list[str]:
-    from functools import partial
-
     from keypoints.inference import yunet
     from keypoints.inference.detectors import load_detector
-    from keypoints.system.folders import cache_folder
 
     def read(name: str) -> list[str]:
         load_detector(name)
         return ["ok"]
 
-    here = (cache_folder() / yunet.FILE).is_file()
+    here = (folders.cache_folder() / yunet.FILE).is_file()
     return [
         *(f"{name} {_answer(partial(read, name))[0]}" for name in ("centerface", "haar")),
         f"yunet {'downloaded' if here else 'not downloaded yet'}",
@@ -131,9 +101,7 @@ def _detectors() -> list[str]:
 
 
 def _models() -> list[str]:
-    from keypoints.pretrained import NAMES, damaged_files
-
-    damaged = {name: damaged_files(name) for name in NAMES}
+    damaged = {name: pretrained.damaged_files(name) for name in pretrained.NAMES}
     return [
         f"{name} {'missing or damaged: ' + ', '.join(files) if files else 'ok'}"
         for name, files in damaged.items()
@@ -141,13 +109,9 @@ def _models() -> list[str]:
 
 
 def _folders() -> list[str]:
-    import os
-
-    from keypoints.system.folders import cache_folder, data_folder
-
     lines = {
-        "data sets": str(data_folder()),
-        "downloads": str(cache_folder()),
+        "data sets": str(folders.data_folder()),
+        "downloads": str(folders.cache_folder()),
         "compiled programs": os.environ.get("JAX_COMPILATION_CACHE_DIR", "not kept"),
     }
     return [f"{name}: {folder}" for name, folder in lines.items()]
