@@ -25,7 +25,7 @@ import numpy as np
 from keypoints.errors import InputError
 from keypoints.media import formats, pictures, videos
 from keypoints.media.formats import MAX_BYTES
-from keypoints.system.paths import stays_inside
+from keypoints.system.paths import is_hidden, stays_inside
 
 FACTS = "annotation.json"  # what an annotation is made of; a folder that holds it is an output
 MOST_UNPACKED = 100  # times the size of a table's part; pictures are packed already
@@ -160,7 +160,7 @@ def _members(source: str) -> Iterator[Picture]:
         try:
             with tarfile.open(fileobj=file, mode="r|*") as shard:
                 for member in shard:
-                    if not member.isfile() or not is_picture(member.name) or _hidden(member.name):
+                    if not member.isfile() or not is_picture(member.name) or is_hidden(member.name):
                         continue
                     found, name = True, f"{source}: {member.name}"
                     if member.size > MAX_BYTES:
@@ -329,13 +329,7 @@ def _resolved(system: Any, path: str) -> str:
 def _usable(names: Iterable[str], folder: str) -> list[str]:
     """The names in `folder`, or that fit it, that are not hidden there."""
     start = len(folder) if not set(folder) & set("*?[") else len(posixpath.dirname(folder))
-    return [name for name in names if not _hidden(name[start:])]
-
-
-def _hidden(name: str) -> bool:
-    """Whether a part of the path starts with a dot, or is of the resource forks of macOS."""
-    parts = [part for part in name.split("/") if part not in ("", ".", "..")]
-    return any(part.startswith(".") or part == "__MACOSX" for part in parts)
+    return [name for name in names if not is_hidden(name[start:])]
 
 
 def _ends(name: str, suffixes: tuple[str, ...]) -> bool:

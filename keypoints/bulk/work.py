@@ -69,13 +69,7 @@ class Work:
             search_policy(filter, moving=moving).load(detectors.DEFAULT, threads=self.threads)
             for moving in (False, True)
         )
-        return Annotator(
-            predictor,
-            still,
-            moving,
-            model=self.model,
-            version=self.version,
-        )
+        return Annotator(predictor, still, moving, model=self.model, version=self.version)
 
 
 def digest(network: Network) -> str:

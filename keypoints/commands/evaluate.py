@@ -63,7 +63,10 @@ def evaluate(
         data_dir: folder of prepared data sets; default: ~/tensorflow_datasets
     """
     kinds = {"stability": stability, "reliability": reliability, "masks": masks}
-    kind = chosen_kind([name for name, wanted in kinds.items() if wanted])
+    chosen = [name for name, wanted in kinds.items() if wanted]
+    if len(chosen) > 1:
+        raise InputError(f"--{chosen[0]} and --{chosen[1]}: one at a time")
+    kind = chosen[0] if chosen else None  # of report; None: errors of points
     check_choice("labels", labels, LABELS)
     if normaliser is not None:
         check_choice("normaliser", normaliser, NORMALISERS)
@@ -106,13 +109,6 @@ def evaluate(
     else:
         options = {"boxes": boxes, "detector": detector, "flip": flip} if network else {}
         score(network or source, records, folder, facts, normaliser=normaliser, **options)
-
-
-def chosen_kind(kinds: list[str]) -> str | None:
-    """The kind of report of the flags that are set; None: errors of points."""
-    if len(kinds) > 1:
-        raise InputError(f"--{kinds[0]} and --{kinds[1]}: one at a time")
-    return kinds[0] if kinds else None
 
 
 def check_together(

@@ -16,7 +16,7 @@ from keypoints.errors import InputError, near_miss
 from keypoints.markup import FILE, IBUG68, Markup, bundled, read_markup
 from keypoints.media.formats import MAX_BYTES, is_picture
 from keypoints.media.pictures import decode_picture
-from keypoints.system.paths import stays_inside
+from keypoints.system.paths import is_hidden, stays_inside
 
 # Folders beside a list in which data sets and tools have their pictures: CVAT and COCO, WFLW.
 PICTURE_FOLDERS = ("images", "WFLW_images")
@@ -183,8 +183,7 @@ def _read_picture(path: Path, name: str) -> np.ndarray:
 def visible_files(folder: Path, passed_over: tuple[str, ...] = ()) -> Iterator[Path]:
     """The files of a folder and those below it, sorted, without hidden ones and `__MACOSX`."""
     for path in sorted(folder.rglob("*")):
-        parts = path.relative_to(folder).parts
-        hidden = any(part.startswith(".") or part == "__MACOSX" for part in parts)
+        hidden = is_hidden(path.relative_to(folder).as_posix())
         if not hidden and path.name not in passed_over and path.is_file():
             yield path
 

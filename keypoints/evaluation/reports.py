@@ -16,18 +16,12 @@ from keypoints.evaluation.matching import FOUND_IOU
 from keypoints.evaluation.protocol import mean_face
 from keypoints.system.atomic import replacing, write_text
 
+# The names of normalisers in a table, and on the axis of a plot.
 NORMALISERS = {
-    "inter_ocular": "inter-ocular",
-    "inter_pupil": "inter-pupil",
-    "box_diagonal": "box diagonal",
-    "box": "sqrt(box area)",
-}
-# The same on the axis of a plot.
-UNITS = {
-    "inter_ocular": "inter-ocular distance",
-    "inter_pupil": "inter-pupil distance",
-    "box_diagonal": "the box's diagonal",
-    "box": "the square root of the box's area",
+    "inter_ocular": ("inter-ocular", "inter-ocular distance"),
+    "inter_pupil": ("inter-pupil", "inter-pupil distance"),
+    "box_diagonal": ("box diagonal", "the box's diagonal"),
+    "box": ("sqrt(box area)", "the square root of the box's area"),
 }
 # What tells one report from another; `split_sha256` is of the data.
 IDENTITY = (
@@ -57,7 +51,7 @@ def table(report: dict[str, Any]) -> str:
         ("boxes", boxes),
         *([("recall", f"{report['recall']:.1f} %" + _false_faces(report))] if searched else []),
         *[
-            (f"NME {NORMALISERS[name]}", f"{nme:.2f} %" + interval * (name == chosen))
+            (f"NME {NORMALISERS[name][0]}", f"{nme:.2f} %" + interval * (name == chosen))
             for name, nme in report["nme"].items()
         ],
         (
@@ -86,7 +80,7 @@ def table(report: dict[str, Any]) -> str:
         text += f"failures {mean['failures_at_0.08']:.1f} % (in truth boxes)"
         rows.append(("mean face", text))
     if chosen != "inter_ocular":
-        rows.append(("", f"all percentages and AUC are of the {NORMALISERS[chosen]}"))
+        rows.append(("", f"all percentages and AUC are of the {NORMALISERS[chosen][0]}"))
     if report["found"] < images:
         rows.append(("", "AUC and failures are over all faces, the rest over the faces found"))
     return "\n".join(f"{name:20} {value}" for name, value in rows)
@@ -144,7 +138,7 @@ def write_report(
         curves = {model: nme}
         if mean is not None:
             curves["mean face"] = metrics.mean_error(truth, mean_face(records.boxes, mean)) / size
-        error_distribution(curves, temporary, unit=UNITS[report["normaliser"]])
+        error_distribution(curves, temporary, unit=NORMALISERS[report["normaliser"]][1])
     ranks = np.argsort(-np.nan_to_num(nme, nan=np.inf), kind="stable")
     spread = np.linspace(len(ranks) - 1, 0, min(SPREAD, len(ranks))).round().astype(int)
     for name, chosen in (("worst.jpg", ranks[:WORST]), ("faces.jpg", ranks[spread])):

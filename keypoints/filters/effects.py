@@ -4,6 +4,7 @@ import numpy as np
 
 from keypoints.filters.head import Area, Head
 from keypoints.filters.spec import Blur, Bulge, Outlines, Pixelate
+from keypoints.filters.warp import part_around
 from keypoints.markup import Markup
 from keypoints.media.overlay import draw_points
 
@@ -27,7 +28,8 @@ def bulge(image: np.ndarray, head: Head, layer: Bulge) -> None:
     to_picture = head.turn[:2, :2] * head.size * layer.radius
     if abs(np.linalg.det(to_picture)) < 1:
         return
-    frame = _region(image, centre[None], np.linalg.norm(to_picture, axis=1).max())
+    reach = np.linalg.norm(to_picture, axis=1).max()
+    frame = part_around(centre[None], reach, *image.shape[1::-1])
     if frame is None:
         return
     left, top, right, bottom = frame
@@ -48,7 +50,7 @@ def blur(image: np.ndarray, area: Area, layer: Blur) -> None:
 
     outline, margin = area.outline, layer.margin * area.size
     sigma = max(layer.sigma * area.size, SMALLEST_SIGMA)
-    frame = _region(image, outline, margin + 3 * sigma)
+    frame = part_around(outline, margin + 3 * sigma, *image.shape[1::-1])
     if frame is None:
         return
     left, top, right, bottom = frame
@@ -76,10 +78,10 @@ def pixelate(image: np.ndarray, area: Area, layer: Pixelate) -> None:
     block = max(round(area.size / layer.blocks), SMALLEST_BLOCK)
     block = min(block, max(image.shape[:2]))  # of points that are spread over more than the image
     outline, margin = area.outline, layer.margin * area.size
-    frame = _region(image, outline, margin + block)
+    height, width = image.shape[:2]
+    frame = part_around(outline, margin + block, width, height)
     if frame is None:
         return
-    height, width = image.shape[:2]
     # The grid is fixed to the image, so that the squares do not move with the face.
     left, top = frame[0] // block, frame[1] // block
     columns, rows = -(-frame[2] // block) - left, -(-frame[3] // block) - top
@@ -123,13 +125,3 @@ def _mask(polygon: np.ndarray, shape: tuple, margin: float) -> np.ndarray:
     if margin >= 0.5:
         cv2.polylines(mask, fixed, True, 255, min(round(2 * margin), 32767), cv2.LINE_AA, 4)
     return mask
-
-
-def _region(image: np.ndarray, points: np.ndarray, reach: float) -> tuple[int, ...] | None:
-    """Left, top, right, bottom of the image within `reach` pixels of `points`, or None."""
-    height, width = image.shape[:2]
-    low = np.maximum(np.floor(points.min(axis=0) - reach), 0)
-    high = np.minimum(np.ceil(points.max(axis=0) + reach) + 1, [width, height])
-    if not (high > low).all():
-        return None
-    return int(low[0]), int(low[1]), int(high[0]), int(high[1])

@@ -13,6 +13,7 @@ from keypoints.filters.lookahead import lookahead
 from keypoints.filters.pipeline import Pipeline
 from keypoints.media import formats, picture_writer, pictures, video_writer, videos
 from keypoints.media.landmark_csv import Row, WriteRow, no_rows
+from keypoints.system.paths import is_hidden
 
 Progress = Callable[[int, int], None]  # of frames done and, 0 where unknown, of all frames
 
@@ -107,10 +108,10 @@ def folder_tasks(folder: Path, target: Path, *, outputs: Path) -> tuple[list[Tas
         folders[:] = sorted(
             name
             for name in folders
-            if not _hidden(name) and os.path.realpath(os.path.join(place, name)) != own
+            if not is_hidden(name) and os.path.realpath(os.path.join(place, name)) != own
         )
         inside = Path(place).relative_to(folder)
-        for name in sorted(name for name in names if not _hidden(name)):
+        for name in sorted(name for name in names if not is_hidden(name)):
             moving = formats.is_video(name)
             if not moving and not formats.is_picture(name):
                 others[Path(name).suffix.lower() or "without extension"] += 1
@@ -119,10 +120,6 @@ def folder_tasks(folder: Path, target: Path, *, outputs: Path) -> tuple[list[Tas
             source = os.path.join(place, name)
             tasks.append(Task(str(inside / name), source, target / inside / written, moving))
     return tasks, others
-
-
-def _hidden(name: str) -> bool:
-    return name.startswith(".") or name == "__MACOSX"  # resource forks of macOS
 
 
 def run_tasks(tasks: Sequence[Task], job: Job, progress: Progress) -> Iterator[Result]:

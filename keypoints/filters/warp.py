@@ -76,7 +76,7 @@ def draw_plane(
     corners = np.array([[-1, -1], [wide, -1], [wide, tall], [-1, tall]], np.float64)
     if (np.column_stack([corners, np.ones(4)]) @ matrix[2] <= 1e-6).any():
         return None  # part of the plane lies behind the camera
-    frame = _frame(move(matrix, corners), width, height)
+    frame = part_around(move(matrix, corners), 1, width, height)
     if frame is None:
         return None
     left, top, right, bottom = frame
@@ -127,7 +127,7 @@ def draw_mesh(
     corners, seats = source[triangles], target[triangles]
     before, after = _area(corners), _area(seats)
     facing = np.flatnonzero(after * before > 1e-3 * np.abs(before))
-    frame = _frame(target, width, height)
+    frame = part_around(target, 1, width, height)
     if frame is None or not facing.size:
         return None
     left, top, right, bottom = frame
@@ -171,10 +171,12 @@ def blend(image: np.ndarray, patch: Patch, weight: np.ndarray | float = 1.0) -> 
     region[:] = cv2.add(behind, np.ascontiguousarray(art[..., :3]))
 
 
-def _frame(corners: np.ndarray, width: int, height: int) -> tuple[int, int, int, int] | None:
-    """Left, top, right, bottom of the pixels around `corners` inside the image, or None."""
-    low = np.maximum(np.floor(corners.min(axis=0)) - 1, 0)
-    high = np.minimum(np.ceil(corners.max(axis=0)) + 2, [width, height])
+def part_around(
+    points: np.ndarray, reach: float, width: int, height: int
+) -> tuple[int, int, int, int] | None:
+    """Left, top, right, bottom of the image within `reach` pixels of `points` `(n, 2)`, or None."""
+    low = np.maximum(np.floor(points.min(axis=0) - reach), 0)
+    high = np.minimum(np.ceil(points.max(axis=0) + reach) + 1, [width, height])
     if not (high > low).all():
         return None
     return int(low[0]), int(low[1]), int(high[0]), int(high[1])

@@ -6,7 +6,6 @@ from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Protocol
 
 import numpy as np
 
@@ -51,19 +50,7 @@ class Speed:
 Report = Callable[[str | InputError], None]
 
 
-class Show(Protocol):
-    """Shows a frame, as `window.show`, for `wait` seconds; returns the pressed key, or ""."""
-
-    def __call__(
-        self,
-        image: np.ndarray,
-        text: str,
-        wait: float,
-        *,
-        help: bool,
-        recording: Path | None,
-        note: str,
-    ) -> str: ...
+Show = Callable[..., str]  # `window.show`, or what stands for it
 
 
 @dataclass

@@ -1,29 +1,22 @@
 """Recordings and snapshots that keys save in the current folder, named by the time."""
 
-import contextlib
 from collections.abc import Callable
+from contextlib import ExitStack
 from datetime import datetime
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from keypoints.media import picture_writer, pictures, video_writer
 
 
-class Recorder:
+class Recorder(ExitStack):
     """A recording that is started and ended by `switch`; as a context, it ends with the block."""
 
     def __init__(self) -> None:
+        super().__init__()
         self.path: Path | None = None  # of the current recording
-        self._stack = contextlib.ExitStack()
         self._write: Callable | None = None
-
-    def __enter__(self) -> "Recorder":
-        return self
-
-    def __exit__(self, *error: Any) -> None:
-        self._stack.__exit__(*error)
 
     def switch(self, image: np.ndarray) -> Path | None:
         """Start a recording of frames as large as `image`, or end it; returns the ended file.
@@ -32,11 +25,11 @@ class Recorder:
         """
         if self.path is not None:
             path, self.path, self._write = self.path, None, None
-            self._stack.close()
+            self.close()
             return path
         path = Path(f"recording-{now()}.mp4")
         height, width = image.shape[:2]
-        self._write = self._stack.enter_context(video_writer.recording(path, width, height))
+        self._write = self.enter_context(video_writer.recording(path, width, height))
         self.path = path
         return None
 

@@ -1,7 +1,13 @@
-"""Relative paths that are read from a file: they must not leave the folder of that file."""
+"""Relative paths: which are hidden, and which leave the folder of the file that names them."""
 
 import re
 from pathlib import PurePosixPath
+
+
+def is_hidden(path: str) -> bool:
+    """Whether a part of a relative path starts with a dot, or is of the resource forks of macOS."""
+    parts = [part for part in path.split("/") if part not in ("", ".", "..")]
+    return any(part.startswith(".") or part == "__MACOSX" for part in parts)
 
 
 def stays_inside(name: str) -> bool:
