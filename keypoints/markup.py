@@ -351,18 +351,9 @@ def read_content(values: Any, source: str) -> Markup:
         face_box = (x, y, width, height)
     maps = _maps(table, len(names))
     table.close()
+    parts = groups["parts"]
     return Markup(
-        name,
-        names,
-        pairs,
-        groups["parts"],
-        outlines,
-        roles,
-        normaliser,
-        mean,
-        depth,
-        face_box,
-        maps,
+        name, names, pairs, parts, outlines, roles, normaliser, mean, depth, face_box, maps
     )
 
 

@@ -14,8 +14,8 @@ from keypoints.data.annotations import Annotations
 from keypoints.data.formats import pts
 from keypoints.errors import InputError, near_miss
 from keypoints.markup import FILE, IBUG68, Markup, bundled, read_markup
-from keypoints.media.formats import MAX_BYTES, is_picture
-from keypoints.media.pictures import decode_picture
+from keypoints.media.formats import is_picture
+from keypoints.media.pictures import open_picture
 from keypoints.system.paths import is_hidden, stays_inside
 
 # Folders beside a list in which data sets and tools have their pictures: CVAT and COCO, WFLW.
@@ -37,7 +37,7 @@ class Face(NamedTuple):
         """Reads the picture, `(h, w, 3)` uint8 RGB; raises InputError that names it."""
         if self.annotations.read is not None:
             return partial(self.annotations.read, "/".join(self.name.rsplit("/", 2)[1:]))
-        return partial(_read_picture, self.picture, self.name)
+        return lambda: next(open_picture(self.picture, self.name).stills()).rgb()
 
 
 @dataclass
@@ -165,19 +165,6 @@ def read_annotations(folder: Path, *, passed_over: tuple[str, ...] = ()) -> Anno
         raise InputError(f"data=folder:{folder}: no annotations in it: {kinds} files{hint}")
     found.faces.sort(key=lambda face: face.name.split("/"))
     return found
-
-
-def _read_picture(path: Path, name: str) -> np.ndarray:
-    try:
-        if path.stat().st_size > MAX_BYTES:
-            raise InputError(f"{name}: a picture file of more than {MAX_BYTES / 1e6:.0f} MB")
-        return decode_picture(path.read_bytes(), name)
-    except InputError:
-        raise
-    except OSError as error:
-        raise InputError(f"{name}: {error.strerror}") from None
-    except ValueError as error:  # a name that no file can have
-        raise InputError(f"{name!a}: {error}") from None
 
 
 def visible_files(folder: Path, passed_over: tuple[str, ...] = ()) -> Iterator[Path]:

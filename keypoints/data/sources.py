@@ -130,19 +130,14 @@ def _prepared(
     import tensorflow_datasets as tfds
 
     tensorflow()  # TFDS runs it
-    options: dict[str, Any] = {"data_dir": data_dir}
-    field = "points"
-    if data == "youtube_faces_keypoints":
-        options["archive"] = archive
-        field = labels
-    else:
-        options["config"] = data.partition("/")[2] or "small"
-    name = data.partition("/")[0]
+    name, _, config = data.partition("/")
+    published = name == "youtube_faces_keypoints"  # else the faces are drawn
+    options: dict[str, Any] = {"archive": archive} if published else {"config": config or "small"}
     module = f"keypoints.data.datasets.{name}.{name}_dataset_builder"
-    builder = importlib.import_module(module).Builder(**options)
+    builder = importlib.import_module(module).Builder(data_dir=data_dir, **options)
     tfds.disable_progress_bar()
     builder.download_and_prepare()
-    if data == "youtube_faces_keypoints":
+    if published:
         builder.check_archive()
     if split not in builder.info.splits:
         known = list(builder.info.splits)
@@ -151,7 +146,8 @@ def _prepared(
     for example in builder.as_dataset(split=split, read_config=placed).as_numpy_iterator():
         file, identity = (example[name].decode() for name in ("file", "identity"))
         read = reader(builder, example["tfds_id"])
-        yield Example(file, identity, example["image"], example[field], read=read)
+        points = example[labels if published else "points"]
+        yield Example(file, identity, example["image"], points, read=read)
 
 
 def _tfds(name: str, split: str, data_dir: Path) -> Iterator[Example]:

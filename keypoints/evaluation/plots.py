@@ -11,7 +11,7 @@ from keypoints import geometry, metrics
 from keypoints.crop import Crop
 from keypoints.data.records import Records
 from keypoints.markup import IBUG68, Markup
-from keypoints.media.overlay import PREDICTED, TRUTH, draw_points
+from keypoints.media.overlay import PREDICTED, TRUTH, draw_points, write
 
 PICTURE = 320  # longer side of a whole picture in a contact sheet, pixels
 TILE = 224  # side of one face in a contact sheet or gallery, pixels
@@ -109,17 +109,7 @@ def gallery(
         tile = draw_points(tile, geometry.apply(matrix, true), TRUTH, markup=markup)
         if np.isfinite(found).all():
             tile = draw_points(tile, geometry.apply(matrix, found), PREDICTED, markup=markup)
-        for colour, width in (((0, 0, 0), 3), ((255, 255, 255), 1)):
-            cv2.putText(
-                tile,
-                caption,
-                (5, TILE - 7),
-                cv2.FONT_HERSHEY_SIMPLEX,
-                0.42,
-                colour,
-                width,
-                cv2.LINE_AA,
-            )
+        write(tile, caption, (5, TILE - 7), 0.42)
         tiles.append(tile)
     _write_tiles(tiles, path, columns)
 

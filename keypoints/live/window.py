@@ -10,6 +10,7 @@ import numpy as np
 
 from keypoints.errors import InputError
 from keypoints.live.keys import HELP
+from keypoints.media import overlay
 
 NAME = "keypoints"
 
@@ -58,11 +59,8 @@ def show(
 
 
 def write(frame: np.ndarray, words: str, row: int) -> None:
-    """Write white text with a black rim on a frame, smaller where it would not fit."""
+    """Write text on a frame, smaller where it would not fit."""
     import cv2
 
-    face, scale = cv2.FONT_HERSHEY_SIMPLEX, 0.5
-    (width, _), _ = cv2.getTextSize(words, face, scale, 1)
-    scale *= min((frame.shape[1] - 16) / max(width, 1), 1)
-    for colour, thickness in (((0, 0, 0), 3), ((255, 255, 255), 1)):
-        cv2.putText(frame, words, (8, row), face, scale, colour, thickness, cv2.LINE_AA)
+    (width, _), _ = cv2.getTextSize(words, cv2.FONT_HERSHEY_SIMPLEX, 0.5, 1)
+    overlay.write(frame, words, (8, row), 0.5 * min((frame.shape[1] - 16) / max(width, 1), 1))

@@ -36,6 +36,13 @@ def draw_points(
     return image
 
 
+def write(image: np.ndarray, words: str, place: tuple[int, int], scale: float) -> None:
+    """Write white text with a black rim on `image`, from its left end on the baseline on."""
+    for colour, thickness in (((0, 0, 0), 3), ((255, 255, 255), 1)):
+        face = cv2.FONT_HERSHEY_SIMPLEX
+        cv2.putText(image, words, place, face, scale, colour, thickness, cv2.LINE_AA)
+
+
 def draw_axes(
     image: np.ndarray, points: np.ndarray, rotation: np.ndarray, markup: Markup = IBUG68
 ) -> np.ndarray:

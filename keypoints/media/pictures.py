@@ -1,6 +1,7 @@
 """Picture files: their pixels as displayed, with the values of the file."""
 
 import io
+import os
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -44,17 +45,24 @@ def encode_png(image: np.ndarray) -> bytes:
     return cv2.imencode(".png", image[..., ::-1], [cv2.IMWRITE_PNG_COMPRESSION, 1])[1].tobytes()
 
 
-def open_picture(path: Path) -> "Picture":
-    """The picture file at `path`; raises InputError where it cannot be read or is no picture."""
+def open_picture(path: Path, name: str = "") -> "Picture":
+    """The picture file at `path`, called `name` in messages.
+
+    Raises InputError where it cannot be read, is too large or is no picture.
+    """
+    name = name or str(path)
     try:
         with open(path, "rb") as file:
-            data = file.read(formats.MAX_BYTES + 1)
+            large = os.fstat(file.fileno()).st_size > formats.MAX_BYTES
+            data = b"" if large else file.read(formats.MAX_BYTES + 1)
     except OSError as error:
-        raise InputError(f"{path}: {error.strerror or error}") from None
-    if len(data) > formats.MAX_BYTES:
+        raise InputError(f"{name}: {error.strerror or error}") from None
+    except ValueError as error:  # a name that no file can have
+        raise InputError(f"{name!a}: {error}") from None
+    if large or len(data) > formats.MAX_BYTES:
         limit = formats.MAX_BYTES // 1_000_000
-        raise InputError(f"{path}: a picture file of more than {limit} MB")
-    return Picture(data, str(path))
+        raise InputError(f"{name}: a picture file of more than {limit} MB")
+    return Picture(data, name)
 
 
 @dataclass(frozen=True)
