@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from contextlib import ExitStack
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -106,45 +106,39 @@ def write_parts(
     The part of the pictures appears last: where it is, that of the faces is as well.
     """
     counts = Counts()
-    with ExitStack() as stack:
-        # Closed in the opposite order: the faces' first.
-        pictures = stack.enter_context(_Part(store, PICTURES, unit, points))
-        faces = stack.enter_context(_Part(store, FACES, unit, points))
+    # Closed in the opposite order: the faces' first.
+    with (
+        _part(store, PICTURES, unit, points) as add_picture,
+        _part(store, FACES, unit, points) as add_face,
+    ):
         for annotated in rows:
             counts.add(annotated, keep)
-            pictures.add(annotated.picture)
+            add_picture(annotated.picture)
             for face in annotated.faces:
-                faces.add(face)
+                add_face(face)
     return counts
 
 
-class _Part:
-    """A Parquet file that is written row by row and appears whole."""
+@contextmanager
+def _part(store: Store, table: str, unit: str, points: int) -> Iterator[Callable[[dict], None]]:
+    """A function that adds a row to a Parquet file, which appears whole when the block ends."""
+    columns, rows = schema(table, points), list[dict[str, Any]]()
 
-    def __init__(self, store: Store, table: str, unit: str, points: int) -> None:
-        self._schema, self._rows = schema(table, points), list[dict[str, Any]]()
-        self._replacing = store.replacing(part_name(table, unit))
+    def flush() -> None:
+        writer.write_table(pa.Table.from_pylist(rows, columns))
+        rows.clear()
 
-    def __enter__(self) -> _Part:
-        self._writer = pq.ParquetWriter(
-            self._replacing.__enter__(), self._schema, compression="zstd"
-        )
-        return self
+    def add(row: dict[str, Any]) -> None:
+        rows.append(row)
+        if len(rows) == ROWS:
+            flush()
 
-    def add(self, row: dict[str, Any]) -> None:
-        self._rows.append(row)
-        if len(self._rows) == ROWS:
-            self._flush()
-
-    def __exit__(self, *error: Any) -> None:
-        if error[0] is None:
-            self._flush()
-        self._writer.close()
-        self._replacing.__exit__(*error)
-
-    def _flush(self) -> None:
-        self._writer.write_table(pa.Table.from_pylist(self._rows, self._schema))
-        self._rows = []
+    with (
+        store.replacing(part_name(table, unit)) as path,
+        pq.ParquetWriter(path, columns, compression="zstd") as writer,
+    ):
+        yield add
+        flush()
 
 
 def read_table(output: str, table: str = FACES) -> pa.Table:

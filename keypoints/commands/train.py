@@ -94,25 +94,18 @@ def train_into(
     from keypoints.training import loop as trainer
 
     config = devices.resolve(config)
-    listeners: list[Callable[[dict[str, float]], None]] = []
     shows = hosts.index == 0
+    told: dict[str, Callable] = {}
     if shows:
         show_start(folder, config, training, validation)
-        listeners.append(show_epoch)
+        told = {"on_step": show_step, "on_epoch": show_epoch}
     if tensorboard and shows:
         from keypoints.training.tensorboard import event_writer
 
-        listeners.append(event_writer(folder / "tensorboard"))
-
-    def on_epoch(row: dict[str, float]) -> None:
-        for listener in listeners:
-            listener(row)
-
-    on_step = show_step if shows else lambda step: None
+        write = event_writer(folder / "tensorboard")
+        told["on_epoch"] = lambda row: (show_epoch(row), write(row))
     try:
-        rows = trainer.train(
-            config, folder, training, validation, on_step=on_step, on_epoch=on_epoch, hosts=hosts
-        )
+        rows = trainer.train(config, folder, training, validation, hosts=hosts, **told)
     except KeyboardInterrupt:
         if not hosts.closed:
             raise

@@ -7,6 +7,8 @@ from typing import Any
 
 import numpy as np
 
+from keypoints.system.backend import quiet_opencv
+
 
 def deep_pixels(data: bytes, file: Any, index: int) -> np.ndarray | None:
     """`(h, w, c)` uint16 gray, RGB or RGBA of a picture with more than 8 bits, else None.
@@ -27,12 +29,8 @@ def deep_pixels(data: bytes, file: Any, index: int) -> np.ndarray | None:
     if file.format == "PNG" and data[24] == 16:
         pixels = cv2.imdecode(buffer, cv2.IMREAD_UNCHANGED)
     elif file.format == "TIFF" and 16 in file.tag_v2.get(258, ()) and file.mode.startswith("RGB"):
-        log = cv2.utils.logging
-        level = log.setLogLevel(log.LOG_LEVEL_ERROR)  # warnings of tags would be printed
-        try:
+        with quiet_opencv():  # warnings of tags would be printed
             good, pages = cv2.imdecodemulti(buffer, cv2.IMREAD_UNCHANGED, range=(index, index + 1))
-        finally:
-            log.setLogLevel(level)
         pixels = pages[0] if good else None
     if pixels is None or pixels.dtype != np.uint16 or pixels.ndim != 3:
         return None
