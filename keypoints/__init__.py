@@ -23,9 +23,9 @@ if TYPE_CHECKING:  # `as` marks a name as public for type checkers
     from keypoints.filters import load_filter as load_filter
     from keypoints.inference.detectors import detect as detect
     from keypoints.inference.detectors import load_detector as load_detector
+    from keypoints.inference.face import Face as Face
     from keypoints.inference.predictor import Predictor as Predictor
     from keypoints.inference.predictor import load_network as load_network
-    from keypoints.inference.tracking import Face as Face
     from keypoints.inference.tracking import Tracker as Tracker
     from keypoints.markup import Markup as Markup
     from keypoints.markup import read_markup as read_markup
@@ -40,7 +40,7 @@ _HOMES = {
     "Config": "keypoints.config",
     "Crop": "keypoints.crop",
     "Estimate": "keypoints.estimate",
-    "Face": "keypoints.inference.tracking",
+    "Face": "keypoints.inference.face",
     "InputError": "keypoints.errors",
     "Markup": "keypoints.markup",
     "Network": "keypoints.network",

@@ -14,8 +14,8 @@ import numpy as np
 from keypoints.filters.following import follow, patch
 from keypoints.filters.pipeline import BOX, FOLLOWED, LEFT, Pipeline, boxed_face
 from keypoints.inference.detections import overlap
+from keypoints.inference.face import FOUND, HELD, Face
 from keypoints.inference.smoothing import REACH, two_sided_at
-from keypoints.inference.tracking import FOUND, HELD, Face
 from keypoints.pose import fit_rotation
 
 FOLLOW = 2.0  # seconds for which a face is followed by its pixels before and after it was found

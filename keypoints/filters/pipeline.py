@@ -9,8 +9,9 @@ from keypoints.filters.coverage import Coverage
 from keypoints.filters.engine import HOLD, Filter
 from keypoints.filters.policy import SearchPolicy, search_policy
 from keypoints.inference.detectors import DEFAULT
+from keypoints.inference.face import FOUND, Face
 from keypoints.inference.predictor import Predictor
-from keypoints.inference.tracking import FOUND, Face, Tracker
+from keypoints.inference.tracking import Tracker
 from keypoints.markup import IBUG68, Markup
 from keypoints.media.overlay import TRUTH, draw_axes, draw_points
 

@@ -1,22 +1,26 @@
 """Faces from frame to frame: boxes from the last points, ids that stay, steady points."""
 
-import os
-import sys
-from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
-from typing import Protocol
+from functools import partial
 
 import numpy as np
 
-from keypoints.estimate import SCORE_THRESHOLD, Estimate
+from keypoints.estimate import SCORE_THRESHOLD
 from keypoints.images import as_rgb
 from keypoints.inference.cuts import Cuts
-from keypoints.inference.detections import SAME_FACE_IOU, Detector, overlap
+from keypoints.inference.detections import Detector
 from keypoints.inference.detectors import MOVING, load_detector
+from keypoints.inference.face import FOUND, HELD, Face
+from keypoints.inference.face_search import (
+    BackgroundSearch,
+    Estimator,
+    Search,
+    overlaps_any,
+    search_faces,
+)
 from keypoints.inference.smoothing import OneEuro, OneEuroRotation, low_pass
 from keypoints.inference.upright import upright_boxes
-from keypoints.markup import IBUG68, Markup
-from keypoints.pose import Pose, angles, fit_rotation
+from keypoints.pose import fit_rotation
 
 DETECT_EVERY = 0.2  # seconds between searches for new faces
 DETECT_LOST_EVERY = 0.1  # the same while a face is lost
@@ -25,29 +29,6 @@ HIDDEN_FOR = 1.2  # the same for a face hidden by another one
 SETTLED_AFTER = 0.3  # seconds after which a new face's id is as good as any other's
 MATCH_DISTANCE = 0.8  # between a lost face and a found one, in sides of a face
 VELOCITY_CUTOFF = 2.0  # hertz, of the speed by which a hidden face goes on
-
-# How a face came about: its points were found in this frame, or the face is lost for a moment and
-# its points are those that it had, moved on.
-FOUND, HELD = "found", "held"
-
-
-@dataclass(frozen=True)
-class Face:
-    """One face of one frame, in pixels of the frame."""
-
-    id: int
-    box: np.ndarray  # (4,) face box of the points: left, top, width, height
-    points: np.ndarray  # (k, 2) float32, smoothed
-    uncertainty: np.ndarray  # (k,) float32, mean absolute error to expect of their x and y
-    score: float  # 0..1, how likely this is a face
-    rotation: np.ndarray  # (3, 3) from the head frame to the camera, smoothed; NaN: no pose
-    origin: str = FOUND  # how it came about
-    markup: Markup = IBUG68  # of the points
-
-    @property
-    def pose(self) -> Pose:
-        """Yaw, pitch and roll of `rotation`, degrees."""
-        return Pose(*angles(self.rotation).tolist())
 
 
 @dataclass(eq=False)
@@ -71,28 +52,6 @@ class _Track:
             speed = (points - self.points).mean(axis=0) / elapsed
             self.speed = self.speed + low_pass(VELOCITY_CUTOFF, elapsed) * (speed - self.speed)
         self.points, self.seen, self.known = points, timestamp, timestamp
-
-
-@dataclass(frozen=True)
-class _Search:
-    """The result of a search for new faces, without those that were followed already."""
-
-    timestamp: float  # of the frame that was searched
-    faces: list[np.ndarray]  # points (k, 2) of each face found
-    unsure: list[np.ndarray]  # boxes of the detector in which no points were found
-    left: list[np.ndarray]  # boxes above the limit
-
-
-class Estimator(Protocol):
-    """What a tracker needs of a predictor."""
-
-    @property
-    def markup(self) -> Markup: ...
-
-    def estimate(
-        self, image: np.ndarray, boxes: np.ndarray, rolls: np.ndarray | None = None
-    ) -> Estimate:
-        """Points, uncertainties and scores in `image`, one face for each box and roll."""
 
 
 class Tracker:
@@ -139,12 +98,7 @@ class Tracker:
             threads = 1 if background else None
             detector = load_detector(smallest=MOVING, rotations=False, threads=threads)
         self.detector = detector
-        self._searcher = (
-            ThreadPoolExecutor(1, "face search", initializer=_lower_priority)
-            if background
-            else None
-        )
-        self._pending: Future[_Search] | None = None  # that runs now
+        self._background = BackgroundSearch() if background else None
         self._tracks: list[_Track] = []
         self._next_id = 0
         self._searched = self._last = -np.inf  # times of the last search, and frame
@@ -161,24 +115,23 @@ class Tracker:
         image = as_rgb(image)
         if self._cuts.is_cut(image) or timestamp < self._last:
             self._forget()
-        if self._pending is not None and self._pending.done():
-            pending, self._pending = self._pending, None  # also where it failed
-            self._merge(pending.result())
+        search = None if self._background is None else self._background.take()
+        if search is not None:
+            self._merge(search)
         visible = self._visible()
         pause = self.detect_every
         if len(visible) < len(self._tracks):
             pause = min(pause, DETECT_LOST_EVERY)
         due = timestamp - self._searched >= pause - 1e-6 or not self._tracks
-        if due and self._pending is None:
+        if due and (self._background is None or self._background.pending is None):
             known = [self.markup.face_boxes(track.points) for track in visible]
             limit = None if self.max_faces is None else max(self.max_faces - len(visible), 0)
-            if self._searcher is None:
-                self._merge(self._search_faces(image, timestamp, known, limit))
+            begin = partial(search_faces, self.detector, self._predictor)
+            if self._background is None:
+                self._merge(begin(image, timestamp, known, limit))
             else:
                 frame = image.copy()  # the caller may reuse its own
-                self._pending = self._searcher.submit(
-                    self._search_faces, frame, timestamp, known, limit
-                )
+                self._background.start(partial(begin, frame, timestamp, known, limit))
             self._searched = timestamp
         faces = self._follow(image, timestamp)
         self._tracks = [
@@ -194,37 +147,16 @@ class Tracker:
         """Begin another shot or video: no face of those before is in it."""
         self.shot += 1
         self.unsure = self.left = np.empty((0, 4), np.float32)
-        self._tracks, self._pending = [], None
+        self._tracks = []
+        if self._background is not None:
+            self._background.pending = None
         self._searched = self._last = -np.inf
 
     def _visible(self) -> list[_Track]:
         """The tracks that were found in the last frame."""
         return [track for track in self._tracks if track.seen >= self._last]
 
-    def _search_faces(
-        self, image: np.ndarray, timestamp: float, known: list[np.ndarray], limit: int | None
-    ) -> _Search:
-        """Search for faces that are not in the boxes `known`, `limit` at most.
-
-        Changes nothing of the tracker, so that it may run beside `update`.
-        """
-        seen = self.detector.detect(image)
-        new = [i for i, box in enumerate(seen.boxes) if not _overlaps(box, known)]
-        left = [] if limit is None else list(seen.boxes[new[limit:]])
-        new = new[:limit]
-        faces: list[np.ndarray] = []
-        unsure: list[np.ndarray] = []
-        if new:
-            boxes = seen.boxes[new]
-            estimate = self._predictor.estimate(image, boxes, seen.rolls[new])
-            for box, points, score in zip(boxes, estimate.points, estimate.scores):
-                if score >= SCORE_THRESHOLD:
-                    faces.append(points)
-                else:
-                    unsure.append(box)
-        return _Search(timestamp, faces, unsure, left)
-
-    def _merge(self, search: _Search) -> None:
+    def _merge(self, search: Search) -> None:
         """Follow the faces of a search: lost ones under their old id, and new ones."""
         then = search.timestamp
         visible = self._visible()
@@ -233,7 +165,7 @@ class Tracker:
         left = list(search.left)
         for points in search.faces:
             box = self.markup.face_boxes(points)
-            if _overlaps(box, known):
+            if overlaps_any(box, known):
                 continue
             known.append(box)
             apart = [_distance(box, self.markup.face_boxes(track.expected(then))) for track in lost]
@@ -249,7 +181,7 @@ class Tracker:
                 left.append(box)
         followed = [self.markup.face_boxes(track.expected(then)) for track in self._tracks]
         self.unsure, self.left = (
-            np.array([box for box in boxes if not _overlaps(box, followed)], "f4").reshape(-1, 4)
+            np.array([box for box in boxes if not overlaps_any(box, followed)], "f4").reshape(-1, 4)
             for boxes in (search.unsure, left)
         )
 
@@ -276,7 +208,7 @@ class Tracker:
         claims = {number: claim(number) for number in sure}
         for number in sorted(sure, key=lambda number: claims[number]):
             track = self._tracks[number]
-            if _overlaps(found[number], [found[owner] for owner in owners]):
+            if overlaps_any(found[number], [found[owner] for owner in owners]):
                 track.known, track.filter = timestamp, OneEuro(self.markup)
                 continue
             owners.append(number)
@@ -296,21 +228,8 @@ class Tracker:
         return faces
 
 
-def _overlaps(box: np.ndarray, others: list[np.ndarray]) -> bool:
-    return any(overlap(box, other) >= SAME_FACE_IOU for other in others)
-
-
 def _distance(box: np.ndarray, other: np.ndarray) -> float:
     """How far a box is from another, in sides of that one, the change of size included."""
     side = max(other[2:].max(), 1.0)
     moved = np.linalg.norm(box[:2] + box[2:] / 2 - other[:2] - other[2:] / 2) / side
     return float(moved + abs(np.log(max(box[2:].max(), 1.0) / side)))
-
-
-def _lower_priority() -> None:
-    """Let the thread that follows faces go first. Only Linux has a priority for each thread."""
-    if sys.platform == "linux":
-        # A thread inherits real-time priority, under which niceness has no effect.
-        if os.sched_getscheduler(0) != os.SCHED_OTHER:
-            os.sched_setscheduler(0, os.SCHED_OTHER, os.sched_param(0))
-        os.nice(10)

@@ -16,8 +16,8 @@ from keypoints.errors import InputError
 from keypoints.filters import pipeline
 from keypoints.head_shape import MEAN_SHAPE
 from keypoints.inference import tracking
+from keypoints.inference.face import Face
 from keypoints.inference.predictor import Predictor
-from keypoints.inference.tracking import Face
 from keypoints.live.sources import Source
 from keypoints.markup import IBUG68
 from keypoints.media import cameras, videos

@@ -9,8 +9,8 @@ from keypoints.crop import Crop
 from keypoints.errors import InputError
 from keypoints.filters import list_filters, load_filter
 from keypoints.filters.pipeline import BOX, Pipeline, boxed_face
+from keypoints.inference.face import Face
 from keypoints.inference.predictor import Predictor
-from keypoints.inference.tracking import Face
 from keypoints.markup import IBUG68, bundled
 from keypoints.network import Network
 from keypoints.synthetic.drawing import draw_face

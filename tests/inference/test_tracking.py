@@ -11,6 +11,7 @@ import pytest
 from keypoints import geometry
 from keypoints.estimate import SCORE_THRESHOLD, Estimate, score_faces
 from keypoints.inference import tracking
+from keypoints.inference.face import FOUND
 from keypoints.inference.tracking import Tracker
 from keypoints.markup import IBUG68, bundled
 from tests.faces import detections
@@ -236,8 +237,8 @@ def numbered(frame):
 
 def settle(tracker):
     """Wait until the look that runs has its result, which the next frame takes up."""
-    if tracker._pending is not None:
-        tracker._pending.result(10)
+    if tracker._background.pending is not None:
+        tracker._background.pending.result(10)
 
 
 def test_in_the_background_no_frame_waits_and_a_face_is_met_where_it_went(scene):
@@ -363,7 +364,7 @@ def test_a_face_says_whether_it_was_found_or_is_held(scene):
         scene.faces = {} if 5 <= frame < 9 else {"a": (np.array([300.0, 240]), 120.0)}
         (face,) = tracker.update(IMAGE, frame / RATE)
         origins.append(face.origin)
-        assert (face.score >= SCORE_THRESHOLD) == (face.origin == tracking.FOUND)
+        assert (face.score >= SCORE_THRESHOLD) == (face.origin == FOUND)
     assert origins == 5 * ["found"] + 4 * ["held"] + 11 * ["found"]
 
 
@@ -466,7 +467,7 @@ def test_a_face_that_is_hidden_for_long_is_forgotten(scene):
         shown = tracker.update(IMAGE, frame / RATE)
         followed.append(len(tracker._tracks))
         if 45 <= frame < 60:  # both are followed; the one behind is not shown, or held when lost
-            assert followed[-1] == 2 and [face.origin for face in shown].count(tracking.FOUND) == 1
+            assert followed[-1] == 2 and [face.origin for face in shown].count(FOUND) == 1
     hidden = followed.index(1) / RATE - 28 / RATE  # since the walker is half a side away
     assert followed[20] == 2 and followed[-1] == len(shown) == 1
     assert tracking.HIDDEN_FOR - 0.1 < hidden < tracking.HIDDEN_FOR + 0.6
@@ -550,7 +551,7 @@ def test_a_search_that_fails_once_is_told_once_and_the_next_one_goes_on(scene):
     scene.detect = failing
     tracker = Tracker(scene, detector=scene, background=True)
     tracker.update(IMAGE, 0.0)
-    while tracker._pending is not None and not tracker._pending.done():
+    while tracker._background.pending is not None and not tracker._background.pending.done():
         pass
     with pytest.raises(RuntimeError, match="no memory"):
         tracker.update(IMAGE, 1 / RATE)

@@ -80,8 +80,9 @@ def _tracking() -> dict[str, Any]:
     own = _named(
         tracking,
         *("DETECT_EVERY", "DETECT_LOST_EVERY", "LOST_AFTER", "HIDDEN_FOR", "SETTLED_AFTER"),
-        *("SAME_FACE_IOU", "MATCH_DISTANCE", "VELOCITY_CUTOFF"),
+        *("MATCH_DISTANCE", "VELOCITY_CUTOFF"),
     )
+    own |= _named(detections, "SAME_FACE_IOU")
     return own | _named(estimate, "SCORE_THRESHOLD", "NEAR")
 
 
