@@ -9,6 +9,7 @@ all of them are bound to its signature before the call.
 import functools
 import importlib
 import inspect
+import itertools
 import os
 import re
 import signal
@@ -16,12 +17,16 @@ import sys
 import types
 import typing
 from collections.abc import Callable
+from inspect import Parameter
 from pathlib import Path
 from typing import Any
 
 from keypoints.errors import InputError, near_miss
 from keypoints.system import backend
 from keypoints.system.extras import missing_extra
+
+POSITIONAL_OR_KEYWORD = Parameter.POSITIONAL_OR_KEYWORD
+VAR_POSITIONAL, VAR_KEYWORD = Parameter.VAR_POSITIONAL, Parameter.VAR_KEYWORD
 
 # Names of the commands, with the line that `keypoints --help` shows.
 COMMANDS = {
@@ -133,10 +138,10 @@ def _help(function: Callable[..., None], name: str) -> str:
     words = []
     for parameter in inspect.signature(function).parameters.values():
         word = parameter.name.upper()
-        if parameter.kind == inspect.Parameter.VAR_POSITIONAL:
+        if parameter.kind == VAR_POSITIONAL:
             words.append(f"{word} ...")
-        elif parameter.kind == inspect.Parameter.POSITIONAL_OR_KEYWORD:
-            required = parameter.default is inspect.Parameter.empty
+        elif parameter.kind == POSITIONAL_OR_KEYWORD:
+            required = parameter.default is Parameter.empty
             words.append(word if required else f"[{word}]")
     synopsis = f"SYNOPSIS\n    {' '.join([name, *words])} [--FLAG=VALUE ...]"
     page = re.sub(r"(?m)^SYNOPSIS\n.*$", lambda _: synopsis, page)
@@ -178,18 +183,10 @@ def _checked(function: Callable[..., None]) -> Callable[..., None]:
 
     parameters = inspect.signature(function).parameters
     hints = typing.get_type_hints(function)
-    more = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
-    flags = [name for name in parameters if parameters[name].kind not in more]
-    positional = [
-        parameter
-        for parameter in parameters.values()
-        if parameter.kind == inspect.Parameter.POSITIONAL_OR_KEYWORD
-    ]
-    several = [
-        name
-        for name, parameter in parameters.items()
-        if parameter.kind == inspect.Parameter.VAR_POSITIONAL
-    ]
+    kinds = {name: parameter.kind for name, parameter in parameters.items()}
+    flags = [name for name, kind in kinds.items() if kind not in (VAR_POSITIONAL, VAR_KEYWORD)]
+    positional = [name for name, kind in kinds.items() if kind == POSITIONAL_OR_KEYWORD]
+    several = [name for name, kind in kinds.items() if kind == VAR_POSITIONAL]
 
     @decorators.SetParseFn(str)
     @functools.wraps(function)
@@ -201,16 +198,16 @@ def _checked(function: Callable[..., None]) -> Callable[..., None]:
         if len(arguments) > len(positional) and not several:
             spare = arguments[len(positional)]
             raise InputError(f"{spare!r}: one argument too many; write options as --name=value")
-        for parameter, text in zip(positional, arguments):
-            if parameter.name in given:
-                raise InputError(f"{parameter.name} is given twice: {text!r} and as a flag")
-            given[parameter.name] = text
+        for name, text in zip(positional, arguments):
+            if name in given:
+                raise InputError(f"{name} is given twice: {text!r} and as a flag")
+            given[name] = text
         for name in several:
             if not arguments and not given:
                 raise InputError(f"{name.upper()} is missing; see --help")
         for name in flags:
-            if parameters[name].default is inspect.Parameter.empty and name not in given:
-                shown = name.upper() if parameters[name] in positional else f"--{name}"
+            if parameters[name].default is Parameter.empty and name not in given:
+                shown = name.upper() if name in positional else f"--{name}"
                 raise InputError(f"{shown} is missing; see --help")
         values = {
             name: _converted(name, text, hints.get(name, parameters[name].annotation))
@@ -218,12 +215,8 @@ def _checked(function: Callable[..., None]) -> Callable[..., None]:
         }
         function(*(arguments if several else ()), **values)
 
-    checked.__signature__ = inspect.Signature(
-        [
-            inspect.Parameter("arguments", inspect.Parameter.VAR_POSITIONAL),
-            inspect.Parameter("given", inspect.Parameter.VAR_KEYWORD),
-        ]
-    )
+    anything = {"arguments": VAR_POSITIONAL, "given": VAR_KEYWORD}
+    checked.__signature__ = inspect.Signature(itertools.starmap(Parameter, anything.items()))
     return checked
 
 

@@ -14,13 +14,9 @@ def show_fields(function: Callable[..., None], names: Iterable[str] = ()) -> Non
     headings = {}
     for entry in dataclasses.fields(Config):
         if entry.name != "stages" and (not names or entry.name in names):
+            kind, default = inspect.Parameter.KEYWORD_ONLY, entry.default
             parameters.append(
-                inspect.Parameter(
-                    entry.name,
-                    inspect.Parameter.KEYWORD_ONLY,
-                    default=entry.default,
-                    annotation=type(entry.default),
-                )
+                inspect.Parameter(entry.name, kind, default=default, annotation=type(default))
             )
             if not names and "heading" in entry.metadata:
                 headings[entry.name] = entry.metadata["heading"]

@@ -6,7 +6,6 @@ Faces, 805 of LFPW and 1,000 of AFLW2000-3D, with many profiles and some faces u
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import NamedTuple
 
 import numpy as np
 
@@ -47,12 +46,7 @@ class Finding:
         return f"{self.reason}: {len(self.files)} of {self.pictures} pictures ({named}{more})"
 
 
-class _Check(NamedTuple):
-    """Faces `(n,)` with something wrong (`refused`) or odd about them."""
-
-    faces: np.ndarray
-    reason: str
-    refused: bool
+Check = tuple[np.ndarray, str, bool]  # faces `(n,)`, what is wrong with them, and if it is refused
 
 
 def check_records(records: Records) -> list[Finding]:
@@ -63,22 +57,25 @@ def check_records(records: Records) -> list[Finding]:
     points = records.points.astype(np.float64)
     boxes = _boxes(points)
     with np.errstate(invalid="ignore"):
-        checks = _errors(points, boxes, records) + _oddities(points, boxes, records)
+        wrong = [(faces, reason, True) for faces, reason in _errors(points, boxes, records)]
+        checks: list[Check] = wrong + _oddities(points, boxes, records)
     left = np.ones(len(records), bool)  # no error found so far
     findings = []
-    for check in checks:
-        chosen = np.flatnonzero(check.faces & left)
+    for faces, reason, refused in checks:
+        chosen = np.flatnonzero(faces & left)
         if len(chosen):
             files = tuple(records.files[i] for i in chosen)
-            findings.append(Finding(check.reason, files, len(records), check.refused))
-        if check.refused:
+            findings.append(Finding(reason, files, len(records), refused))
+        if refused:
             left[chosen] = False
     duplicates = _duplicates(records, boxes)
     return findings + [Finding(why, tuple(files), len(records), False) for why, files in duplicates]
 
 
-def _errors(points: np.ndarray, boxes: np.ndarray, records: Records) -> list[_Check]:
-    """Points `(n, k, 2)` in tight boxes `(n, 4)` that cannot be meant."""
+def _errors(
+    points: np.ndarray, boxes: np.ndarray, records: Records
+) -> list[tuple[np.ndarray, str]]:
+    """Faces of points `(n, k, 2)` in tight boxes `(n, 4)` that cannot be meant, and why."""
     shapes, markup = records.shapes, records.markup
     shares = np.nanmax(np.abs(points), axis=(1, 2)) <= 1.5
     fit, area = _shapes(points, markup)
@@ -86,34 +83,30 @@ def _errors(points: np.ndarray, boxes: np.ndarray, records: Records) -> list[_Ch
     middle, sides = np.nanmedian(points, axis=1), shapes[:, ::-1]
     away = ((middle < -0.5) | (middle > sides - 0.5)).any(axis=1)
     return [
-        _Check(
+        (
             shares & (shapes.min(axis=1) > 16),
             "coordinates are shares of the picture, pixels are expected: multiply x by the width "
             "and y by the height",
-            True,
         ),
-        _Check(boxes[:, 2:].max(axis=1) < 1, "all points lie at the same place", True),
-        _Check(
+        (boxes[:, 2:].max(axis=1) < 1, "all points lie at the same place"),
+        (
             np.asarray(marked(points).any(axis=1)),
             "points at (0, 0) or (-1, -1), far from the rest of the face, look like missing ones: "
             "leave the cells of a point without annotation empty",
-            True,
         ),
-        _Check(
+        (
             (fit > UNLIKE) & (other_fit < UNLIKE) & (other_fit < 0.7 * fit),
             "all x come before all y: x0, y0, x1, y1, .. is expected",
-            True,
         ),
-        _Check(area < MIRRORED, _how_mirrored(points[area < MIRRORED], markup), True),
-        _Check(
+        (area < MIRRORED, _how_mirrored(points[area < MIRRORED], markup)),
+        (
             away | (_beyond(points, shapes) > sides.max(axis=1)),
             "points lie far outside of the picture",
-            True,
         ),
     ]
 
 
-def _oddities(points: np.ndarray, boxes: np.ndarray, records: Records) -> list[_Check]:
+def _oddities(points: np.ndarray, boxes: np.ndarray, records: Records) -> list[Check]:
     """Points `(n, k, 2)` in tight boxes `(n, 4)` that are strange."""
     shapes, markup = records.shapes, records.markup
     low, high = np.nanpercentile(points, [5, 95], axis=1)  # ignores stray points
@@ -123,17 +116,17 @@ def _oddities(points: np.ndarray, boxes: np.ndarray, records: Records) -> list[_
         right, left = markup.roles["right_eye_corner"][0], markup.roles["left_eye_corner"][0]
         eyes = np.linalg.norm(points[:, left] - points[:, right], axis=-1)
     return [
-        _Check(
+        (
             _beyond(points, shapes) > OUTSIDE * (high - low).max(axis=1),
             f"points lie outside of the picture by more than {OUTSIDE:g} of the face",
             False,
         ),
-        _Check(
+        (
             strange,
             f"the points form no face of the markup {markup.name}",
             bool(np.mean(strange) > 0.5),
         ),
-        _Check(
+        (
             eyes < EYES * boxes[:, 2:].max(axis=1),
             "the outer eye corners coincide, so that no inter-ocular NME can be measured",
             False,

@@ -137,6 +137,7 @@ def make_records(name: str, examples: Iterable[tuple], markup: Markup = IBUG68) 
         held += pictures[-1].bytes
         boxes.append(box)
         faces.append(face._replace(image=np.empty(0)))  # it would keep the whole picture in memory
+    seen = np.zeros(markup.count, bool)
     return Records(
         name=name,
         files=tuple(face.file for face in faces),
@@ -145,10 +146,7 @@ def make_records(name: str, examples: Iterable[tuple], markup: Markup = IBUG68) 
         boxes=np.array(boxes, np.float32).reshape(-1, 4),
         yaw=np.array([face.yaw for face in faces], np.float32),
         covered=np.array(
-            [
-                np.zeros(markup.count, bool) if face.covered is None else face.covered
-                for face in faces
-            ]
+            [seen if face.covered is None else face.covered for face in faces]
         ).reshape(-1, markup.count),
         repeats=np.ones(len(faces)),
         pictures=tuple(pictures),

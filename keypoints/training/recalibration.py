@@ -84,15 +84,15 @@ def recalibrate(run: Path, validation: Sequence[Records]) -> Calibration:
         head.exponent.assign(b * head.exponent.numpy())
         runs.write_weights(Path(run) / runs.BEST, model)
         network = runs.load_network(run)
+
+    def uncertainty(records: Records, boxes: np.ndarray) -> np.ndarray:
+        return predict_points(network, records, boxes).relative_uncertainty(network.markup)
+
     faces, beside = [], []
     for records in validation:
-        faces.append(
-            predict_points(network, records, records.boxes).relative_uncertainty(network.markup)
-        )
+        faces.append(uncertainty(records, records.boxes))
         boxes, placed = background_boxes(records)
-        beside.append(
-            predict_points(network, records, boxes).relative_uncertainty(network.markup)[placed]
-        )
+        beside.append(uncertainty(records, boxes)[placed])
     found = Calibration(a, b, fit_score(np.concatenate(faces), np.concatenate(beside)))
     runs.write_half_score(Path(run), found.half_score)
     return found
