@@ -17,10 +17,10 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
+from benchmarks.processes import call_python
 from benchmarks.timings import Timing, compared, peak_memory, timing
 from keypoints.bulk.inputs import Unit
 from keypoints.bulk.work import Work
-from keypoints.system.processes import call_python
 
 WORKERS = (1, 2, 4)
 NICENESS = 15  # of Ray's worker processes; one process beside them must not have more of the cores

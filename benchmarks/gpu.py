@@ -13,12 +13,12 @@ from typing import Any
 
 import numpy as np
 
+from benchmarks.processes import call_python
 from benchmarks.step import torch_process, training_model
 from benchmarks.timings import Timing, timing
 from keypoints import config as configs
 from keypoints.config import Config
 from keypoints.geometry import CROP
-from keypoints.system.processes import call_python
 
 SIDES, PRECISIONS = (224, 112), ("float32", "mixed_bfloat16")
 KINDS = {"step": "training", "infer": "inference"}

@@ -15,12 +15,12 @@ from typing import Any
 
 import numpy as np
 
+from benchmarks.processes import call_python
 from benchmarks.timings import Timing, compared, interleaved, timing
 from keypoints import config as configs
 from keypoints.config import Config
 from keypoints.errors import InputError
 from keypoints.geometry import CROP
-from keypoints.system.processes import call_python
 
 TORCH_PROGRAM = Path(__file__).parent / "torch_baseline.py"  # run by an interpreter with PyTorch
 TORCH_FIELDS = ("batch_size", "resolution", "trainable", "precision")

@@ -1,12 +1,10 @@
 """Run code of this package in a new Python process: for another backend, or other devices."""
 
-import json
 import os
 import signal
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any
 
 from keypoints.errors import InputError
 
@@ -41,17 +39,3 @@ def run_python(
         lines = done.stderr.strip().splitlines() or [f"exit code {done.returncode}"]
         raise InputError(f"{failure}: {lines[-1].removeprefix('keypoints.errors.InputError: ')}")
     return done.stdout
-
-
-def call_python(function: str, *arguments: str, failure: str, **environment: str) -> Any:
-    """What `function`, `MODULE.NAME`, returns for `arguments` in a process as of `run_python`.
-
-    It is passed as JSON, after whatever else the process prints.
-    """
-    code = (
-        "import sys, json, importlib; module, _, name = sys.argv[1].rpartition('.'); "
-        "function = getattr(importlib.import_module(module), name); "
-        "print('\\n' + json.dumps(function(*sys.argv[2:])))"
-    )
-    printed = run_python(code, function, *arguments, failure=failure, timeout=None, **environment)
-    return json.loads(printed.splitlines()[-1])
