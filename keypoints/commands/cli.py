@@ -9,7 +9,6 @@ all of them are bound to its signature before the call.
 import functools
 import importlib
 import inspect
-import itertools
 import os
 import re
 import signal
@@ -216,7 +215,7 @@ def _checked(function: Callable[..., None]) -> Callable[..., None]:
         function(*(arguments if several else ()), **values)
 
     anything = {"arguments": VAR_POSITIONAL, "given": VAR_KEYWORD}
-    checked.__signature__ = inspect.Signature(itertools.starmap(Parameter, anything.items()))
+    checked.__signature__ = inspect.Signature([Parameter(*one) for one in anything.items()])
     return checked
 
 

@@ -137,7 +137,7 @@ def plan(
             raise InputError(f"{source.text}: a camera or a stream must be the only input")
         target = source.default_name(label)
         if output is not None and several and (len(sources) > 1 or source.kind != "folder"):
-            target = Path(output, source.default_copy().name)
+            target = Path(output, source.default_name().name)
         elif output is not None:
             target = Path(output)
         if source.kind != "folder":

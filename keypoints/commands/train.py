@@ -103,7 +103,12 @@ def train_into(
         from keypoints.training.tensorboard import event_writer
 
         write = event_writer(folder / "tensorboard")
-        told["on_epoch"] = lambda row: (show_epoch(row), write(row))
+
+        def tell(row: dict[str, float]) -> None:
+            show_epoch(row)
+            write(row)
+
+        told["on_epoch"] = tell
     try:
         rows = trainer.train(config, folder, training, validation, hosts=hosts, **told)
     except KeyboardInterrupt:

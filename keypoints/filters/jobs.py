@@ -116,9 +116,9 @@ def folder_tasks(folder: Path, target: Path, *, outputs: Path) -> tuple[list[Tas
             if not moving and not formats.is_picture(name):
                 others[Path(name).suffix.lower() or "without extension"] += 1
                 continue
-            written = formats.writable_video(name) if moving else formats.writable_picture(name)
             source = os.path.join(place, name)
-            tasks.append(Task(str(inside / name), source, target / inside / written, moving))
+            written = target / inside / formats.writable(name, moving=moving)
+            tasks.append(Task(str(inside / name), source, written, moving))
     return tasks, others
 
 

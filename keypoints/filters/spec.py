@@ -19,7 +19,7 @@ MAX_FILE = 1_000_000  # bytes of a filter.toml
 MAX_LAYERS = 100
 MAX_ANCHORS = 64  # of a layer: the memory of a triangulation grows with the fourth power
 MAX_ART = 16_000_000  # pixels of one layer's art
-ANY = {"low": -1e6, "high": 1e6}  # of positions and angles, in whatever unit
+MOST = 1e6  # of positions and angles, in whatever unit
 
 
 @dataclass(frozen=True)
@@ -120,7 +120,7 @@ def read_spec(folder: Path) -> Spec:
 
 def _read_layer(folder: Path, table: Table) -> tuple[float, Layer]:
     kind = table.one_of("kind", KINDS, "sticker")
-    z = table.number("z", default=0.0, **ANY)
+    z = table.number("z", default=0.0, low=-MOST, high=MOST)
     layer: Layer
     if kind == "sticker":
         layer = _read_sticker(folder, table)
@@ -156,8 +156,10 @@ def _read_sticker(folder: Path, table: Table) -> Sticker:
     anchors = []
     for anchor in table.tables("anchors", "anchor", most=MAX_ANCHORS):
         points = anchor.indices("points", IBUG68.count)
-        offset = np.array(anchor.numbers("offset", 3, default=(0, 0, 0), **ANY))
-        anchors.append(Anchor(points, offset, np.array(anchor.numbers("at", 2, **ANY))))
+        offset = np.array(anchor.numbers("offset", 3, default=(0, 0, 0), low=-MOST, high=MOST))
+        anchors.append(
+            Anchor(points, offset, np.array(anchor.numbers("at", 2, low=-MOST, high=MOST)))
+        )
         anchor.close()
     if len(anchors) < FITS[fit]:
         raise InputError(
@@ -170,11 +172,18 @@ def _read_sticker(folder: Path, table: Table) -> Sticker:
     loose = None
     if "loose" in table.content:
         inner = table.table("loose")
-        loose = Loose(inner.number("radius", low=0, high=1e6), inner.number("start", 90.0, **ANY))
+        loose = Loose(
+            inner.number("radius", low=0, high=MOST),
+            inner.number("start", 90.0, low=-MOST, high=MOST),
+        )
         inner.close()
         if fit == "piecewise":
             raise InputError(f"{table.name}: loose: art with fit = 'piecewise' cannot be loose")
-    normal = np.array(table.numbers("normal", 3, **ANY)) if "normal" in table.content else None
+    normal = (
+        np.array(table.numbers("normal", 3, low=-MOST, high=MOST))
+        if "normal" in table.content
+        else None
+    )
     return Sticker(
         art=name,
         levels=pyramid(art),

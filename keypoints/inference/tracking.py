@@ -105,11 +105,6 @@ class Tracker:
         self._smooth = smooth
         self._cuts = Cuts()
 
-    @property
-    def ignored(self) -> np.ndarray:
-        """Boxes `(n, 4)` that the last search found and that are not followed."""
-        return np.concatenate([self.unsure, self.left])
-
     def update(self, image: np.ndarray, timestamp: float) -> list[Face]:
         """The faces of the next frame `(h, w, 3)`, oldest first."""
         image = as_rgb(image)

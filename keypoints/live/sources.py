@@ -80,18 +80,12 @@ class Source:
             raise InputError(f"source={self.text}: a folder; a camera or a video is expected")
         return videos.read_frames(self.text)
 
-    def default_name(self, label: str) -> Path:
+    def default_name(self, label: str = "") -> Path:
         """The file or folder for an edited copy: beside the source, with `label` in its name.
 
         For a camera or a URL it is in the current folder.
         """
-        return self._copy(f"-{label}")
-
-    def default_copy(self) -> Path:
-        """The same without a label, for a copy in another folder."""
-        return self._copy("")
-
-    def _copy(self, label: str) -> Path:
+        label = f"-{label}" if label else ""
         if self.live:
             return Path(f"camera{label}.mp4")
         if self.kind == "url":
@@ -101,6 +95,4 @@ class Source:
         if self.kind == "folder":
             return whole.with_name(f"{whole.name}{label}")
         name = f"{whole.stem}{label}{whole.suffix}"
-        if self.kind == "picture":
-            return whole.with_name(formats.writable_picture(name))
-        return whole.with_name(formats.writable_video(name))
+        return whole.with_name(formats.writable(name, moving=self.kind != "picture"))

@@ -7,6 +7,8 @@ from typing import Any
 
 import numpy as np
 
+from keypoints.media.filter_graph import filter_graph
+
 PQ, HLG = 16, 18  # transfer characteristics of HDR
 _PEAK = 1000.0  # cd/m2, assumed peak of the display that HDR was made for
 _WHITE = 203.0  # cd/m2, reference white of HDR (ITU-R BT.2408), mapped to the peak of SDR
@@ -117,8 +119,6 @@ class ToneMapper:
         return self._graph.pull()
 
     def _open(self, frame: Any) -> None:
-        from av.filter import Graph
-
         axis = np.linspace(0, 1, _GRID)
         blue, green, red = np.meshgrid(axis, axis, axis, indexing="ij")  # red changes fastest
         table = to_sdr(np.stack([red, green, blue], axis=-1).reshape(-1, 3), self._transfer)
@@ -126,18 +126,6 @@ class ToneMapper:
             file.write(f"LUT_3D_SIZE {_GRID}\n")
             np.savetxt(file, table, fmt="%.6f")
             file.flush()
-            graph = Graph()
-            source = graph.add_buffer(
-                width=frame.width,
-                height=frame.height,
-                format=frame.format.name,
-                time_base=frame.time_base or Fraction(1, 1000),
-            )
-            steps = [
-                source,
-                graph.add("lut3d", file=file.name, interp="tetrahedral"),
-                graph.add("format", pix_fmts="rgb24"),
-                graph.add("buffersink"),
-            ]
-            graph.link_nodes(*steps).configure()
-        self._graph = graph
+            lut = {"file": file.name, "interp": "tetrahedral"}
+            steps = {"lut3d": lut, "format": {"pix_fmts": "rgb24"}}
+            self._graph = filter_graph(frame, frame.time_base or Fraction(1, 1000), steps)

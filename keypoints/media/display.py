@@ -9,6 +9,7 @@ import numpy as np
 
 from keypoints.errors import InputError
 from keypoints.media.colours import ToneMapper, colours_of, conversion_matrix
+from keypoints.media.filter_graph import filter_graph
 from keypoints.media.orientation import Orientation, of_display_matrix, upright
 from keypoints.media.pictures import MAX_PIXELS
 
@@ -159,8 +160,9 @@ class Deinterlacer:
             if not frame.interlaced_frame:
                 yield frame
                 return
-            self._open(frame)
-            self._kind = kind
+            step = {"mode": "send_frame", "parity": "auto", "deint": "interlaced"}
+            self._graph = filter_graph(frame, self._stream.time_base, {"bwdif": step})
+            self.used, self._kind = True, kind
         self._graph.push(frame)
         yield from self._ready()
 
@@ -170,19 +172,6 @@ class Deinterlacer:
             self._graph.push(None)
             yield from self._ready()
             self._graph = None
-
-    def _open(self, frame: Any) -> None:
-        from av.filter import Graph
-
-        self.used, self._graph = True, Graph()
-        source = self._graph.add_buffer(
-            width=frame.width,
-            height=frame.height,
-            format=frame.format.name,
-            time_base=self._stream.time_base,
-        )
-        step = self._graph.add("bwdif", "mode=send_frame:parity=auto:deint=interlaced")
-        self._graph.link_nodes(source, step, self._graph.add("buffersink")).configure()
 
     def _ready(self) -> Iterator[Any]:
         import av

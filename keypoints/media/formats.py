@@ -74,14 +74,10 @@ def is_video(path: Path | str) -> bool:
     return Path(path).suffix.lower() in VIDEO_INPUTS
 
 
-def writable_picture(name: str) -> str:
-    """`name`, with `.png` appended if its format can only be read."""
-    return name if Path(name).suffix.lower() in PICTURES else f"{name}.png"
-
-
-def writable_video(name: str) -> str:
-    """`name`, with `.mp4` appended if its format can only be read."""
-    return name if Path(name).suffix.lower() in VIDEOS else f"{name}.mp4"
+def writable(name: str, *, moving: bool) -> str:
+    """The name of a picture or video, with `.png` or `.mp4` if its format can only be read."""
+    known, usual = (VIDEOS, ".mp4") if moving else (PICTURES, ".png")
+    return name if Path(name).suffix.lower() in known else f"{name}{usual}"
 
 
 def picture_format(path: Path) -> Format:

@@ -745,9 +745,9 @@ def test_one_list_of_what_is_read():
         "a",
     ):
         assert not formats.is_picture(name)
-    assert formats.writable_picture("a.mpo") == "a.mpo.png"
-    assert formats.writable_picture("a.JPG") == "a.JPG"
-    assert formats.writable_video("a.ts") == "a.ts.mp4"
+    assert formats.writable("a.mpo", moving=False) == "a.mpo.png"
+    assert formats.writable("a.JPG", moving=False) == "a.JPG"
+    assert formats.writable("a.ts", moving=True) == "a.ts.mp4"
 
 
 def test_every_format_that_is_named_is_opened_as_itself(tmp_path):
