@@ -17,7 +17,7 @@ def label_correction(
 ) -> None:
     """Measure the systematic errors of a data set's published points; prints constants.
 
-    They are the constants of keypoints/data/correction.py. Predictions of the networks are averaged
+    They are those of keypoints/data/youtube_faces.toml. Predictions of the networks are averaged
     with those of flipped pictures. The offsets per point are only valid for networks that were
     trained on published points of this data set and on nothing else.
 

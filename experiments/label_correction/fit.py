@@ -69,12 +69,12 @@ def remaining_offset(network: Network, records: Records) -> np.ndarray:
 
 
 def table(correction: Correction) -> str:
-    """The constants in the form of `data.correction`."""
+    """The constants in the form of keypoints/data/youtube_faces.toml."""
     assert correction.markup is not None  # a fit always has it
-    points = [f"({x:.3f}, {y:.3f})" for x, y in correction.markup]
-    rows = [", ".join(points[i : i + 4]) for i in range(0, len(points), 4)]
+    points = [f"[{x:.3f}, {y:.3f}]" for x, y in correction.markup]
+    rows = [f"    {', '.join(points[i : i + 4])},\n" for i in range(0, len(points), 4)]
     shifts = (
-        f"pixel_shift={correction.pixel_shift:.2f}, "
-        f"inter_ocular_shift={correction.inter_ocular_shift:.4f}"
+        f"pixel_shift = {correction.pixel_shift:.2f}\n"
+        f"inter_ocular_shift = {correction.inter_ocular_shift:.4f}\n"
     )
-    return f"{shifts}, markup:\n" + ",\n".join(rows)
+    return f"{shifts}markup = [\n{''.join(rows)}]"

@@ -95,7 +95,7 @@ class Annotator:
                 shown = image if keep else None
                 yield _Searched(picture, number, image.shape, found, matrices, crops, shown, shot)
             except Exception as error:  # decoders and networks raise anything on odd pictures
-                yield _Searched(picture, number, error=_reason(error))
+                yield _Searched(picture, number, error=str(error) or type(error).__name__)
 
     def _finish(
         self, group: list[_Searched], steady: Steady[_Searched], draw: Draw | None
@@ -189,7 +189,3 @@ def _groups(searched: Iterable[_Searched]) -> Iterator[list[_Searched]]:
             group, crops, pixels = [], 0, 0
     if group:
         yield group
-
-
-def _reason(error: Exception) -> str:
-    return str(error) or type(error).__name__

@@ -119,7 +119,7 @@ def read_unit(unit: Unit, *, outside: bool = False) -> Iterator[Picture]:
         if is_picture(source):
             yield Picture(source, partial(_decode_file, source))
             continue
-        picture = Picture(source, _nothing)
+        picture = Picture(source, partial(refuse, source))
         try:
             for picture in _contained(source, unit.group, outside):
                 yield picture
@@ -294,10 +294,6 @@ def _local(source: str) -> Iterator[Path]:
 def refuse(text: str) -> NoReturn:
     """Raise InputError: the `load` of what cannot be read."""
     raise InputError(text)
-
-
-def _nothing() -> NoReturn:
-    raise AssertionError
 
 
 def _too_large(name: str) -> NoReturn:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TextIO
 
 from keypoints.checks import whole
-from keypoints.commands.filter_overview import list_filters, refuse_flags
+from keypoints.commands.filter_overview import list_filters
 from keypoints.commands.points import check_points, points_output, report_stream, writing_points
 from keypoints.commands.progress import Progress, count_of
 from keypoints.errors import InputError
@@ -61,7 +61,10 @@ def filter(
     """
     if filter == "list":
         given = {"max_faces": max_faces, "points": points, "quality": quality}
-        refuse_flags(given | {"metadata": metadata, "skip_existing": skip_existing or None})
+        given |= {"metadata": metadata, "skip_existing": skip_existing or None}
+        for name, value in given.items():
+            if value is not None:
+                raise InputError(f"--{name}={value}: is of no use with --filter=list")
         list_filters(input, output, model, detector)
         return
     quality = "high" if quality is None else quality

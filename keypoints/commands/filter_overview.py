@@ -1,17 +1,10 @@
 """`keypoints filter --filter=list`: the names of the filters, and a picture of them."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 from keypoints.errors import InputError
 from keypoints.system.atomic import keep_apart
-
-
-def refuse_flags(given: Mapping[str, object]) -> None:
-    """Raise InputError for the first of the flags that is given: they are of no use here."""
-    for name, value in given.items():
-        if value is not None:
-            raise InputError(f"--{name}={value}: is of no use with --filter=list")
 
 
 def list_filters(input: Sequence[str], output: str | None, model: str, detector: str) -> None:

@@ -6,7 +6,9 @@ measured by `experiments/label_correction` and subtracted here, where annotation
 `published` points are as their authors gave them, `corrected` points are without these errors.
 """
 
+import tomllib
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 
@@ -43,30 +45,9 @@ class Correction:
         return moved.astype(np.float32)
 
 
-# Fitted on the training split: `python -m experiments.label_correction`. Mirror symmetry gives the
-# first two, hand labels of LFPW the third, whose x is mirror-symmetric.
-# fmt: off
-YOUTUBE_FACES = Correction(
-    pixel_shift=0.38,
-    inter_ocular_shift=0.0193,
-    markup=np.array([
-        (-0.023, 0.001), (-0.016, 0.011), (-0.003, -0.007), (-0.004, -0.026),
-        (-0.011, -0.012), (-0.019, -0.007), (-0.043, -0.031), (-0.054, -0.034),
-        (0.000, 0.010), (0.054, -0.034), (0.043, -0.031), (0.019, -0.007),
-        (0.011, -0.012), (0.004, -0.026), (0.003, -0.007), (0.016, 0.011),
-        (0.023, 0.001), (0.005, -0.011), (-0.004, 0.006), (-0.013, 0.009),
-        (-0.037, 0.004), (-0.069, -0.020), (0.069, -0.020), (0.037, 0.004),
-        (0.013, 0.009), (0.004, 0.006), (-0.005, -0.011), (0.000, 0.054),
-        (0.000, 0.065), (0.000, 0.072), (0.000, 0.046), (0.015, 0.038),
-        (0.000, 0.028), (0.000, 0.017), (-0.000, 0.028), (-0.015, 0.038),
-        (-0.009, 0.001), (-0.011, 0.019), (-0.012, 0.020), (-0.001, 0.003),
-        (0.007, 0.004), (-0.002, 0.004), (0.001, 0.003), (0.012, 0.020),
-        (0.011, 0.019), (0.009, 0.001), (0.002, 0.004), (-0.007, 0.004),
-        (0.003, 0.015), (-0.003, 0.019), (0.015, 0.014), (0.000, 0.006),
-        (-0.015, 0.014), (0.003, 0.019), (-0.003, 0.015), (-0.006, 0.003),
-        (0.011, 0.008), (0.000, 0.009), (-0.011, 0.008), (0.006, 0.003),
-        (-0.028, 0.006), (-0.006, 0.008), (0.000, 0.001), (0.006, 0.008),
-        (0.028, 0.006), (0.004, 0.023), (0.000, 0.022), (-0.004, 0.023),
-    ]),
-)
-# fmt: on
+def _read(path: Path) -> Correction:
+    values = tomllib.loads(path.read_text())
+    return Correction(**values | {"markup": np.array(values["markup"])})
+
+
+YOUTUBE_FACES = _read(Path(__file__).with_name("youtube_faces.toml"))

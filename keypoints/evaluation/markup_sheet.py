@@ -8,6 +8,7 @@ import numpy as np
 from keypoints import geometry
 from keypoints.crop import Crop
 from keypoints.data.records import Records
+from keypoints.evaluation.plots import write_tiles
 from keypoints.markup import Markup
 
 FACES = 4
@@ -28,19 +29,16 @@ def draw_sheet(records: Records, markup: Markup, path: Path) -> None:
     known = np.isfinite(records.points).all(axis=-1).sum(axis=1)
     most = np.flatnonzero(known == known.max())
     chosen = most[np.linspace(0, len(most) - 1, min(FACES, len(most))).round().astype(int)]
-    columns = []
+    faces, twins = [], []
     for index in chosen:
         matrix = TILE.matrices(boxes[index])
         crop = records.crop(index, matrix, size=TILE.size)
         points = geometry.apply(matrix, records.points[index])
-        column = [_draw(crop, points, markup)]
+        faces.append(_draw(crop, points, markup))
         if markup.mirror is not None:
             twin = (points * [-1, 1] + [TILE.size - 1, 0])[markup.mirror]
-            column.append(_draw(crop[:, ::-1], twin, markup))
-        columns.append(np.concatenate(column))
-    sheet = np.ascontiguousarray(np.concatenate(columns, axis=1)[..., ::-1])
-    if not cv2.imwrite(str(path), sheet):
-        raise OSError(f"cannot write {path}")
+            twins.append(_draw(crop[:, ::-1], twin, markup))
+    write_tiles([*faces, *twins], path, len(faces))
 
 
 def _draw(image: np.ndarray, points: np.ndarray, markup: Markup) -> np.ndarray:

@@ -69,7 +69,7 @@ def contact_sheet(
 ) -> None:
     """Crops `(224, 224, 3)` uint8 RGB with their points `(k, 2)`, side by side."""
     tiles = [draw_points(crop, face, TRUTH, markup=markup) for crop, face in zip(crops, points)]
-    _write_tiles(tiles, path, columns)
+    write_tiles(tiles, path, columns)
 
 
 def picture_sheet(records: Records, count: int, path: Path, *, columns: int = 6) -> None:
@@ -87,7 +87,7 @@ def picture_sheet(records: Records, count: int, path: Path, *, columns: int = 6)
         placed = (points + 0.5) * scale - 0.5
         placed = placed.clip(-PICTURE, 2 * PICTURE)
         tiles.append(draw_points(tile, placed, TRUTH, markup=records.markup))
-    _write_tiles(tiles, path, columns)
+    write_tiles(tiles, path, columns)
 
 
 def gallery(
@@ -111,10 +111,11 @@ def gallery(
             tile = draw_points(tile, geometry.apply(matrix, found), PREDICTED, markup=markup)
         write(tile, caption, (5, TILE - 7), 0.42)
         tiles.append(tile)
-    _write_tiles(tiles, path, columns)
+    write_tiles(tiles, path, columns)
 
 
-def _write_tiles(tiles: Sequence[np.ndarray], path: Path, columns: int) -> None:
+def write_tiles(tiles: Sequence[np.ndarray], path: Path, columns: int) -> None:
+    """Pictures `(h, w, 3)` uint8 RGB of one size side by side in a picture file."""
     columns = min(columns, len(tiles))
     blank = np.zeros_like(tiles[0])
     padded = [*tiles, *[blank] * (-len(tiles) % columns)]

@@ -156,10 +156,8 @@ def _read_sticker(folder: Path, table: Table) -> Sticker:
     anchors = []
     for anchor in table.tables("anchors", "anchor", most=MAX_ANCHORS):
         points = anchor.indices("points", IBUG68.count)
-        offset = np.array(anchor.numbers("offset", 3, default=(0, 0, 0), low=-MOST, high=MOST))
-        anchors.append(
-            Anchor(points, offset, np.array(anchor.numbers("at", 2, low=-MOST, high=MOST)))
-        )
+        offset, at = _vector(anchor, "offset", 3, (0, 0, 0)), _vector(anchor, "at", 2)
+        anchors.append(Anchor(points, offset, at))
         anchor.close()
     if len(anchors) < FITS[fit]:
         raise InputError(
@@ -172,18 +170,12 @@ def _read_sticker(folder: Path, table: Table) -> Sticker:
     loose = None
     if "loose" in table.content:
         inner = table.table("loose")
-        loose = Loose(
-            inner.number("radius", low=0, high=MOST),
-            inner.number("start", 90.0, low=-MOST, high=MOST),
-        )
+        start = inner.number("start", 90.0, low=-MOST, high=MOST)
+        loose = Loose(inner.number("radius", low=0, high=MOST), start)
         inner.close()
         if fit == "piecewise":
             raise InputError(f"{table.name}: loose: art with fit = 'piecewise' cannot be loose")
-    normal = (
-        np.array(table.numbers("normal", 3, low=-MOST, high=MOST))
-        if "normal" in table.content
-        else None
-    )
+    normal = _vector(table, "normal", 3) if "normal" in table.content else None
     return Sticker(
         art=name,
         levels=pyramid(art),
@@ -195,6 +187,12 @@ def _read_sticker(folder: Path, table: Table) -> Sticker:
         normal=normal,
         loose=loose,
     )
+
+
+def _vector(
+    table: Table, key: str, count: int, default: tuple[float, ...] | None = None
+) -> np.ndarray:
+    return np.array(table.numbers(key, count, default, low=-MOST, high=MOST))
 
 
 def _read_art(layer: str, folder: Path, name: str) -> np.ndarray:

@@ -1,5 +1,6 @@
 import dataclasses
 import os
+import tomllib
 
 import numpy as np
 import pytest
@@ -33,7 +34,9 @@ def test_a_known_fault_is_found_again(monkeypatch):
     assert found.pixel_shift == pytest.approx(0.4, abs=0.05)
     assert found.inter_ocular_shift == pytest.approx(0.02, abs=0.002)
     np.testing.assert_allclose(found.markup, MARKUP, atol=2e-3)
-    assert fit.table(found).startswith(f"pixel_shift={found.pixel_shift:.2f}, inter_ocular_shift=")
+    printed = tomllib.loads(fit.table(found))
+    assert printed["pixel_shift"] == round(found.pixel_shift, 2) and len(printed) == 3
+    np.testing.assert_allclose(printed["markup"], found.markup, atol=6e-4)
     corrected = np.stack([found.apply(face) for face in wrong])
     np.testing.assert_allclose(corrected, records.points, atol=0.2)
     again = dataclasses.replace(records, points=corrected)
