@@ -12,6 +12,7 @@ ENV PATH=/opt/venv/bin:$PATH PYTHONUNBUFFERED=1
 RUN python3 -m venv /opt/venv
 COPY pyproject.toml README.md LICENSE /source/
 COPY keypoints /source/keypoints
+COPY experiments /source/experiments
 RUN pip install --no-cache-dir "/source[${EXTRAS}]"
 
 USER keypoints

@@ -78,6 +78,19 @@ def test_what_stays_out_of_the_images():
         "runs/demo/config.json",
         "tests/test_config.py",
         "keypoints/data/__pycache__/records.cpython-311.pyc",
-        "keypoints/pretrained/small/weights/best.weights.h5",
+        "experiments/reports/wild-aflw/ced.png",
+        "experiments/LOG.md",
     ):
         assert not kept(path), path
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_the_wheel_is_built_from_all_that_it_holds(name):
+    """Experiments too, which lie outside of the package, and weights to train on."""
+    hatch = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["hatch"]["build"]
+    included = [*hatch["targets"]["wheel"]["force-include"]]
+    weights = [f"keypoints/pretrained/{m}/weights/best.weights.h5" for m in ("resnet50", "small")]
+    copied = [rest.split()[:-1] for step, rest in instructions(name) if step == "COPY"]
+    tops = {source for one in copied for source in one}
+    for path in [*included, *weights]:
+        assert path.partition("/")[0] in tops and (ROOT / path).is_file() and kept(path), path
