@@ -1,8 +1,8 @@
 """Checks of single values that come from files, flags and fields.
 
 Each function returns the value in its type, or raises InputError with the field's name, the value
-and what is expected. `name` is what the message calls the field: `--margin`, `filter.toml: layer 1:
-opacity`.
+and what is expected. `name` is what the message calls the field: `--repeats` or
+`filter.toml: layer 1: opacity`.
 """
 
 import json

@@ -48,7 +48,7 @@ def evaluate(
             youtube_faces_keypoints for predictions
         labels: annotated points corrected for their known offsets (corrected), or as published
         split: the split to evaluate on; choose on validation, read test once
-        boxes: source of the face boxes (truth, jittered, detector); none for the frame view
+        boxes: source of the face boxes (truth, jittered, detector); none for crop=frame
         flip: average with the prediction for the flipped crop; takes twice the time
         normaliser: the distance that errors are divided by: inter_ocular, inter_pupil,
             box_diagonal, or box for the square root of the box's area, valid for profiles too;

@@ -23,10 +23,10 @@ def pack(
 ) -> None:
     """Write the faces of data sets as tar shards, one for each set and split.
 
-    A shard holds of each picture only what augmented crops show, with the default view and
-    margin, as WebP with points, box, identity and yaw: a few kilobytes a face, to train on a
-    machine with a GPU. The last line printed is the `--data` for `keypoints train` there; with
-    --pipeline=device it needs no TensorFlow.
+    A shard holds of each picture only what augmented crops show, with the default crop, as WebP
+    with points, box, identity and yaw: a few kilobytes a face, to train on a machine with a GPU.
+    The last line printed is the `--data` for `keypoints train` there; with --pipeline=device it
+    needs no TensorFlow.
 
     Args:
         data: data set: a name, folder:PATH, shards:GLOB or tfds:NAME; several: A+B

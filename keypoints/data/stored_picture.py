@@ -11,9 +11,9 @@ from keypoints import geometry
 # Pictures with at most this many pixels are kept whole.
 WHOLE = 1_000_000
 # Side of the part of a larger one that is kept around a face, in longer sides of its box. A crop
-# of margin 1.4, rotated, 1.15 times enlarged and shifted by 0.08 of itself, shows 2.5 of them.
+# of scale 1.4, rotated, 1.15 times enlarged and shifted by 0.08 of itself, shows 2.5 of them.
 PART_SIDE = 3.0
-# Pixels across a face's longer side that are kept: what a crop of margin 1.4 has, enlarged by
+# Pixels across a face's longer side that are kept: what a crop of scale 1.4 has, enlarged by
 # 1.15. The part is reduced by whole factors, so it has at most twice as many: 1,104 pixels a side.
 FACE = geometry.CROP * 1.15 / 1.4
 

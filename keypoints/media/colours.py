@@ -33,6 +33,11 @@ class Colours:
 SDR = Colours(range=1, primaries=1, transfer=1, matrix=1)  # all of BT.709
 
 
+def colours_of(codec: Any) -> Colours:
+    """The colour encoding of a codec context or a frame of PyAV."""
+    return Colours(codec.color_range, codec.color_primaries, codec.color_trc, codec.colorspace)
+
+
 def conversion_matrix(colours: Colours, width: int, height: int) -> int:
     """The matrix between Y'CbCr and RGB, as swscale numbers it.
 

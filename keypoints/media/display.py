@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from keypoints.errors import InputError
-from keypoints.media.colours import Colours, ToneMapper, conversion_matrix
+from keypoints.media.colours import ToneMapper, colours_of, conversion_matrix
 from keypoints.media.filter_graph import filter_graph
 from keypoints.media.orientation import Orientation, of_display_matrix, upright
 from keypoints.media.pictures import MAX_PIXELS
@@ -25,9 +25,7 @@ class Display:
         from av.video.reformatter import VideoReformatter
 
         self.changes: list[str] = []  # what is displayed in another way than it is stored
-        self.colours = Colours(
-            frame.color_range, frame.color_primaries, frame.color_trc, frame.colorspace
-        )
+        self.colours = colours_of(frame)
         if "yuvj" in frame.format.name:
             self.colours = dataclasses.replace(self.colours, range=2)
         parts = frame.format.components

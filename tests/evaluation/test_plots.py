@@ -36,14 +36,16 @@ def test_the_curves_of_a_training_say_what_their_errors_are_divided_by(tmp_path,
     ((_, (loss, nme)),) = figures
     assert (loss.get_ylabel(), nme.get_ylabel()) == (
         "training loss, crop pixels",
-        f"NME, % of {reports.UNITS['box']}",
+        f"NME, % of {reports.NORMALISERS['box'][1]}",
     )
     assert [list(line.get_ydata()) for line in nme.lines[:2]] == [
         [row[name] for row in rows(5)] for name in ("training_nme", "validation_nme")
     ]
 
 
-@pytest.mark.parametrize("normaliser, unit", reports.UNITS.items())
+@pytest.mark.parametrize(
+    "normaliser, unit", [(name, unit) for name, (_, unit) in reports.NORMALISERS.items()]
+)
 def test_the_axis_of_a_report_says_what_its_errors_are_divided_by(
     normaliser, unit, tmp_path, monkeypatch
 ):
