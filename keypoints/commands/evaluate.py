@@ -68,19 +68,13 @@ def evaluate(
         raise InputError(f"--{chosen[0]} and --{chosen[1]}: one at a time")
     kind = chosen[0] if chosen else None  # of report; None: errors of points
     check_choice("labels", labels, LABELS)
+    check_choice("boxes", boxes, BOXES)
     if normaliser is not None:
         check_choice("normaliser", normaliser, NORMALISERS)
-    check_choice("boxes", boxes, BOXES)
-    if model is not None and predictions is not None:
-        raise InputError("one of --model=RUN and --predictions=FILE.csv is expected, not both")
-    check_together(kind, predictions, boxes, flip, normaliser)
-    if detector != "centerface" and boxes != "detector":
-        raise InputError(f"--detector={detector}: is of use with --boxes=detector")
+    check_together(kind, predictions, boxes, flip, normaliser, detector)
     if output is not None and Path(output).is_file():
         raise InputError(f"--output={output} is a file; a folder is expected")
-    source = Path(str(predictions or model or DEFAULT))
-    if not resolve(source).exists():
-        raise InputError(f"{source}: no such file or folder")
+    source = find_source(model, predictions)
 
     from keypoints.data.sources import load_records, parse_sets, refuse_output, set_name
     from keypoints.inference.predictor import load_network
@@ -111,8 +105,23 @@ def evaluate(
         score(network or source, records, folder, facts, normaliser=normaliser, **options)
 
 
+def find_source(model: str | None, predictions: str | None) -> Path:
+    """What is to be evaluated; raises InputError if it is not there, or if both are given."""
+    if model is not None and predictions is not None:
+        raise InputError("one of --model=RUN and --predictions=FILE.csv is expected, not both")
+    source = Path(str(predictions or model or DEFAULT))
+    if not resolve(source).exists():
+        raise InputError(f"{source}: no such file or folder")
+    return source
+
+
 def check_together(
-    kind: str | None, predictions: str | None, boxes: str, flip: bool, normaliser: str | None
+    kind: str | None,
+    predictions: str | None,
+    boxes: str,
+    flip: bool,
+    normaliser: str | None,
+    detector: str,
 ) -> None:
     """Raise InputError for flags that a kind of report, or predictions, cannot follow."""
     chosen = boxes != "truth" or flip
@@ -122,6 +131,8 @@ def check_together(
         raise InputError(f"--{kind} is for a model, and without --boxes and --flip")
     if kind and normaliser is not None:
         raise InputError(f"--normaliser={normaliser}: --{kind} has a normaliser of its own")
+    if detector != "centerface" and boxes != "detector":
+        raise InputError(f"--detector={detector}: is of use with --boxes=detector")
 
 
 def check_choice(name: str, value: str, known: Collection[str]) -> None:
