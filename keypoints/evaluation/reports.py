@@ -1,8 +1,7 @@
 """An evaluation's report as text, files and pictures."""
 
-import csv
-import io
 import json
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +13,7 @@ from keypoints.data.records import Records
 from keypoints.errors import InputError
 from keypoints.evaluation.matching import FOUND_IOU
 from keypoints.evaluation.protocol import mean_face
-from keypoints.system.atomic import replacing, write_text
+from keypoints.system.atomic import replacing, write_rows, write_text
 
 # The names of normalisers in a table, and on the axis of a plot.
 NORMALISERS = {
@@ -132,7 +131,7 @@ def write_report(
     size = metrics.sizes(truth, records.boxes, records.markup)[report["normaliser"]]
     nme = metrics.mean_error(truth, predicted) / size
     write_text(folder / "report.json", json.dumps(report, indent=2) + "\n")
-    write_text(folder / "per_image.csv", _per_image_csv(records, predicted, size))
+    write_rows(folder / "per_image.csv", _rows_by_image(records, predicted, size))
     model = Path(str(report.get("model", "predictions"))).stem
     with replacing(folder / "ced.png") as temporary:
         curves = {model: nme}
@@ -158,16 +157,15 @@ def _caption(nme: float, file: str) -> str:
     return f"{100 * nme:.1f} %  {Path(file).stem}" if nme >= 0 else f"no face  {Path(file).stem}"
 
 
-def _per_image_csv(records: Records, predicted: np.ndarray, size: np.ndarray) -> str:
-    """One row per image: errors in percent of each face's `size`, then the points."""
+def _rows_by_image(
+    records: Records, predicted: np.ndarray, size: np.ndarray
+) -> Iterator[list[str]]:
+    """A header, then for each image the errors in percent of the face's `size`, and the points."""
     scaled = 100 * metrics.point_errors(records.points, predicted) / size[:, None]
     axes = [f"{axis}{i}" for i in range(records.markup.count) for axis in "xy"]
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(["file", "nme", *records.markup.parts, *axes])
+    yield ["file", "nme", *records.markup.parts, *axes]
     for file, errors, points in zip(records.files, scaled, predicted):
         parts = [errors, *(errors[list(part)] for part in records.markup.parts.values())]
         known = [part[np.isfinite(part)] for part in parts]
         cells = [*(part.mean() if part.size else np.nan for part in known), *points.ravel()]
-        writer.writerow([file, *(f"{cell:.3f}" if np.isfinite(cell) else "" for cell in cells)])
-    return text.getvalue()
+        yield [file, *(f"{cell:.3f}" if np.isfinite(cell) else "" for cell in cells)]

@@ -16,8 +16,6 @@ All files are data, HDF5 and plain arrays; nothing in them is executed. Each is 
 temporary name and renamed, so it is either complete or unchanged.
 """
 
-import csv
-import io
 import json
 import os
 import platform
@@ -220,15 +218,6 @@ def weights_digest(path: str | Path) -> str:
     """SHA-256 of the best weights of a run folder, or of a model file."""
     path = Path(path)
     return file_digest(path / BEST if path.is_dir() else path)
-
-
-def write_metrics(run: Path, rows: Sequence[dict[str, float]]) -> None:
-    """Write all rows so far as a complete file, so that a killed run never leaves half a line."""
-    text = io.StringIO()
-    writer = csv.DictWriter(text, list(rows[0]))
-    writer.writeheader()
-    writer.writerows(rows)
-    write_text(run / METRICS, text.getvalue())
 
 
 def write_weights(path: Path, model: "keras.Model") -> None:

@@ -1,12 +1,15 @@
 """Atomic file writes: a file is either complete or unchanged."""
 
+import csv
 import errno
+import io
 import os
 import re
 import uuid
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import Any
 
 from keypoints.errors import InputError
 
@@ -92,3 +95,10 @@ def reserve(path: Path, size: int) -> None:
 def write_text(path: Path, text: str) -> None:
     with replacing(path) as temporary:
         temporary.write_text(text)
+
+
+def write_rows(path: Path, rows: Iterable[Iterable[Any]]) -> None:
+    """Write a CSV file."""
+    text = io.StringIO()
+    csv.writer(text, lineterminator="\n").writerows(rows)
+    write_text(path, text.getvalue())

@@ -63,14 +63,14 @@ def open_server(host: str, port: int, *, page: Path = PAGE) -> http.server.Threa
 
 
 class _Server(http.server.ThreadingHTTPServer):
+    def __init__(self, host: str, port: int, handler: type[http.server.BaseHTTPRequestHandler]):
+        self.address_family = socket.AF_INET6 if ":" in host else socket.AF_INET
+        super().__init__((host, port), handler)
+
     def handle_error(self, request: object, client_address: object) -> None:
         """A browser that goes away in the middle of an answer is no error."""
         if not isinstance(sys.exception(), ConnectionError):
             super().handle_error(request, client_address)  # type: ignore[arg-type]
-
-
-class _Server6(_Server):
-    address_family = socket.AF_INET6
 
 
 def listen(
@@ -78,7 +78,7 @@ def listen(
 ) -> http.server.ThreadingHTTPServer:
     """A server with a thread for each connection; raises InputError where it cannot listen."""
     try:
-        return (_Server6 if ":" in host else _Server)((host, port), handler)
+        return _Server(host, port, handler)
     except (OSError, UnicodeError) as error:
         reason = error.strerror if isinstance(error, OSError) else error
         raise InputError(f"--host={host} --port={port}: cannot listen: {reason}") from None
