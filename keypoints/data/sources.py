@@ -59,12 +59,19 @@ def _folder(path: str) -> Path:
     return Path(os.path.normpath(Path(path).expanduser().absolute()))
 
 
-def load_records(data: str, split: str, **options: Any) -> Records:
-    """The records of one split of all sets in `data`; `options` are those of `load_set`."""
-    sets = parse_sets(data)
-    return join(
-        [load_set(name, split, **options) for name, _ in sets], [share for _, share in sets]
-    )
+def load_records(
+    data: str,
+    split: str,
+    *,
+    labels: str = "corrected",
+    splits: tuple[str, ...] = (),
+    archive: str | Path | None = None,
+    data_dir: str | Path | None = None,
+) -> Records:
+    """The records of one split of all sets in `data`; the options are those of `load_set`."""
+    names, shares = zip(*parse_sets(data))
+    options: Any = {"labels": labels, "splits": splits, "archive": archive, "data_dir": data_dir}
+    return join([load_set(name, split, **options) for name in names], shares)
 
 
 def refuse_output(data: str, field: str, path: Path) -> None:
