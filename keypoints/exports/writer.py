@@ -10,7 +10,6 @@ import os
 import shutil
 import tempfile
 from collections.abc import Callable, Iterable
-from importlib import metadata
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -28,7 +27,7 @@ from keypoints.geometry import CROP
 from keypoints.inference.exported import MANIFEST
 from keypoints.models import runs
 from keypoints.system.atomic import write_text
-from keypoints.system.extras import install_command
+from keypoints.system.extras import install_command, installed_version
 
 # File or folder of each format within an export.
 FORMATS = {
@@ -201,16 +200,10 @@ def _manifest(run: Path, config: Config, folder: Path, formats: list[str]) -> di
         "normaliser": markup.normaliser,
         "run": {"name": run.name, "data": config.data, "train_split": config.train_split,
                 "weights_sha256": runs.weights_digest(run)},
-        "onnx": {"opset": converters.ONNX_OPSET, "producer": f"tf2onnx {_version('tf2onnx')}"},
-        "versions": {name: _version(name) for name in packages},
+        "onnx": {"opset": converters.ONNX_OPSET,
+                 "producer": f"tf2onnx {installed_version('tf2onnx')}"},
+        "versions": {name: installed_version(name) for name in packages},
         "licence": "code MIT; weights as the terms of the training images allow: those of YouTube "
                    "Faces, 300-W (LFPW) and AFLW2000-3D are for research only",
         "sha256": {str(p.relative_to(folder)): runs.weights_digest(p) for p in files},
     }  # fmt: skip
-
-
-def _version(package: str) -> str:
-    try:
-        return metadata.version(package)
-    except metadata.PackageNotFoundError:
-        return ""

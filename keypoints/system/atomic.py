@@ -79,6 +79,13 @@ def _marks(path: Path) -> list[str | tuple[int, int]]:
     return marks
 
 
+def write_rows(path: Path, rows: Iterable[Iterable[Any]]) -> None:
+    """Write a CSV file."""
+    text = io.StringIO()
+    csv.writer(text, lineterminator="\n").writerows(rows)
+    write_text(path, text.getvalue())
+
+
 def reserve(path: Path, size: int) -> None:
     """Raise OSError unless a file of `size` bytes can be written as `path`.
 
@@ -95,10 +102,3 @@ def reserve(path: Path, size: int) -> None:
 def write_text(path: Path, text: str) -> None:
     with replacing(path) as temporary:
         temporary.write_text(text)
-
-
-def write_rows(path: Path, rows: Iterable[Iterable[Any]]) -> None:
-    """Write a CSV file."""
-    text = io.StringIO()
-    csv.writer(text, lineterminator="\n").writerows(rows)
-    write_text(path, text.getvalue())
