@@ -12,7 +12,7 @@ from keypoints.evaluation.models import evaluate_model
 from keypoints.inference.predictor import Predictor
 from keypoints.inference.tracking import Tracker
 from keypoints.markup import IBUG68
-from keypoints.media.landmark_csv import writing
+from keypoints.media.landmark_csv import Row, writing
 from keypoints.media.pictures import encode_png
 from keypoints.models import runs
 from keypoints.synthetic.drawing import draw_face
@@ -69,7 +69,7 @@ def test_five_own_points_from_raw_files_to_the_table_of_a_video(folder, tmp_path
     tracker = Tracker(predictor)
     with writing(tmp_path / "points.csv", tracker.markup) as write:
         for frame in range(3):
-            write(frame, frame / 30, tracker.update(image, frame / 30))
+            write(Row(frame, frame / 30, tracker.update(image, frame / 30)))
     rows = list(csv.DictReader((tmp_path / "points.csv").read_text().splitlines()))
     names = list(rows[0]) if rows else (tmp_path / "points.csv").read_text().strip().split(",")
     assert "x4" in names and "x5" not in names and "yaw" not in names

@@ -79,7 +79,8 @@ def test_a_face_is_covered_before_it_is_first_found_and_after_it_was_last_found(
             return real.detect(image) if whole[next(number)] else none
 
     monkeypatch.setattr("keypoints.filters.policy.SearchPolicy.load", lambda *a, **b: Timid())
-    monkeypatch.setattr("keypoints.inference.tracking.SCORE_THRESHOLD", 0.9)
+    for module in ("tracking", "face_search"):
+        monkeypatch.setattr(f"keypoints.inference.{module}.SCORE_THRESHOLD", 0.9)
     pipeline, found = find(predictor, ((m.time, m.image) for m in clip))
     assert len(seen_faces(clip, pipeline, found, without=[FOLLOWED])) > 5
     assert seen_faces(clip, pipeline, found) == []
