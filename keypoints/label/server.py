@@ -81,9 +81,7 @@ class _Handler(PageHandler):
                     picture, str(values.get("version")), _list(values, "faces")
                 )
             },
-            "api/propose": lambda: {
-                "points": session.propose_in(picture, _box(_list(values, "box"))).tolist()
-            },
+            "api/propose": lambda: session.propose_in(picture, _box(_list(values, "box"))),
         }
         self._answer_with(answers.get(name))
 

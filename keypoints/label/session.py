@@ -2,6 +2,7 @@
 
 import threading
 import time
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -11,15 +12,17 @@ from keypoints.data.annotated_folder import LABELS, SPLITS, YAWS
 from keypoints.data.annotation_files import (
     AnnotatedFolder,
     Face,
+    arrange,
     locate,
     read_annotations,
     visible_files,
 )
+from keypoints.data.formats import tables
 from keypoints.errors import InputError, refuse
 from keypoints.inference.predictor import Predictor
 from keypoints.label import rounds
 from keypoints.label.proposals import Proposal, Proposer, face_size
-from keypoints.label.table import Table
+from keypoints.label.table import LabelledFace, Table
 from keypoints.markup import FILE as MARKUP_FILE
 from keypoints.markup import IBUG68, Markup, read_markup
 from keypoints.media.formats import is_picture
@@ -70,6 +73,7 @@ class Session:
         self._accepted = 0.0  # when faces were accepted last
         self._proposals: dict[str, list[Proposal]] = {}
         self._drawn: dict[str, list[Proposal]] = {}  # in boxes that somebody drew
+        self._order = np.arange(self.markup.count)  # of the points in points.csv
         self._imported = self._import()
         self._names: dict[str, str] = {}
 
@@ -81,12 +85,16 @@ class Session:
         except InputError:
             if self.path.is_file():
                 raise
+        own = [file for file in found.files() if file.file == POINTS]
+        names = found.names()
+        with suppress(ValueError):  # which is a problem of `arrange` too
+            self._order = found.order(own[0], self.markup, names) if own else self._order
+        arrange(found, self.markup)
         refuse(found.problems, str(self.folder))
-        counts = {len(face.points) for face in found.faces} - {self.markup.count}
-        if counts:
+        if len(self._order) != self.markup.count:
             raise InputError(
-                f"{self.folder}: faces of {min(counts)} points; {self.markup.name} has "
-                f"{self.markup.count}: a {MARKUP_FILE} in the folder says what they are"
+                f"{self.path}: {len(self._order)} points a row; all {self.markup.count} of "
+                f"{self.markup.name} are expected"
             )
         others = {face.annotations.file for face in found.faces} - {POINTS}
         tables = [name for name in others if name.lower().endswith(".csv")]
@@ -104,7 +112,7 @@ class Session:
     @staticmethod
     def _appended(data: bytes, face: Face) -> bytes:
         table = Table(data, lambda name: "")
-        return table.replaced(face.name, [face.points])
+        return table.replaced(face.name, [LabelledFace(face.points, face.covered)])
 
     def table(self) -> Table:
         """What points.csv has now; raises InputError where it cannot be read."""
@@ -170,24 +178,19 @@ class Session:
         own = [table.rows[number].data for number in table.rows_of(picture)]
         version = table.version_of(picture)
         if own:
-            found = self._read(own, table.separator)
-            return {
-                "version": version,
-                "faces": [_plain(points) for points in found],
-                "labelled": True,
-            }
+            return {"version": version, "faces": self._read(own), "labelled": True}
         proposals = self.propose(picture)
         faces = [_plain(proposal.points) for proposal in proposals]
         self._opened[picture] = time.monotonic()
         return {"version": version, "faces": faces, "labelled": False}
 
-    def _read(self, rows: list[bytes], separator: str) -> list[np.ndarray]:
-        faces = []
-        for row in rows:
-            cells = row.decode("utf-8").strip().split(separator)[-2 * self.markup.count :]
-            values = [float(cell.replace(",", ".")) if cell.strip() else np.nan for cell in cells]
-            faces.append(np.array(values, np.float64).reshape(-1, 2))
-        return faces
+    def _read(self, rows: list[bytes]) -> list[dict[str, Any]]:
+        found, columns = tables.parse(b"".join(rows), POINTS), 1 + 2 * self.markup.count
+        if found.problems or len(found.faces) != len(rows) or found.columns != columns:
+            wrong = f"{POINTS}: {columns} columns are expected"
+            raise InputError("; ".join(found.problems) or wrong)
+        back = np.argsort(self._order)
+        return [_plain(face.points[back], face.covered[back]) for face in found.faces]
 
     def propose(self, picture: str) -> list[Proposal]:
         """The faces that the model finds in a picture, largest first; they are found once."""
@@ -195,11 +198,11 @@ class Session:
             self._proposals[picture] = self._proposer.faces(self.image(picture))
         return self._proposals[picture]
 
-    def propose_in(self, picture: str, box: np.ndarray) -> np.ndarray:
-        """The points `(n, 2)` of a face in a box `(4,)` that somebody drew."""
+    def propose_in(self, picture: str, box: np.ndarray) -> dict[str, Any]:
+        """The face in a box `(4,)` that somebody drew."""
         proposal = self._proposer.face_in(self.image(picture), box)
         self._drawn.setdefault(picture, []).append(proposal)
-        return proposal.points
+        return _plain(proposal.points)
 
     def next_picture(self, after: str | None) -> str | None:
         """The picture without labels that is most in doubt, of those proposed; None: all are done.
@@ -230,9 +233,10 @@ class Session:
     def accept(self, picture: str, version: str, faces: list[Any]) -> str:
         """Write `faces` as those of a picture; returns the new version.
 
-        A face is the number of one that the file has, which keeps its bytes, or a list of n points,
-        [x, y] or null. Raises Conflict where the file has another version, and InputError for what
-        is no face. Of a picture without faces so far, a line for each goes into `rounds.FILE`.
+        A face is the number of one that the file has, which keeps its bytes, or a dictionary:
+        `points`, each [x, y] or null, and `covered`, numbers of points. Raises Conflict where the
+        file has another version, and InputError for what is no face. Of a picture without faces so
+        far, a line for each goes into `rounds.FILE`.
         """
         self._check(picture)
         with self._writing:
@@ -241,23 +245,23 @@ class Session:
                 raise Conflict
             count = len(table.rows_of(picture))
             new = [self._face(face, count) for face in faces]
-            data = table.replaced(picture, new)
+            data = table.replaced(picture, [self._arranged(face) for face in new])
             with replacing(self.path) as temporary:
                 temporary.write_bytes(data)
             if not count:
                 self._record(picture, [face for face in new if not isinstance(face, int)])
             return self.table().version_of(picture)
 
-    def _record(self, picture: str, faces: list[np.ndarray]) -> None:
+    def _record(self, picture: str, faces: list[LabelledFace]) -> None:
         now = time.monotonic()
         since = max(self._opened.get(picture, now), self._accepted)
         self._accepted = now
         seconds = round((now - since) / max(len(faces), 1), 1)
         rows = [
             rounds.Accepted(
-                self._model, self._digest, picture, self._correction(picture, points), seconds
+                self._model, self._digest, picture, self._correction(picture, face.points), seconds
             )
-            for points in faces
+            for face in faces
         ]
         rounds.add(self.folder, rows)
 
@@ -272,15 +276,16 @@ class Session:
         nearest = float(min(away, default=np.inf))
         return round(100 * nearest / size, 3) if nearest < size else None
 
-    def _face(self, value: Any, count: int) -> int | np.ndarray:
+    def _face(self, value: Any, count: int) -> int | LabelledFace:
         if isinstance(value, int) and not isinstance(value, bool):
             if not 0 <= value < count:
                 raise InputError(f"face {value}: the picture has {count}")
             return value
-        if not isinstance(value, list) or len(value) != self.markup.count:
+        places = value.get("points") if isinstance(value, dict) else None
+        if not isinstance(places, list) or len(places) != self.markup.count:
             raise InputError(f"a face is {self.markup.count} points")
         points = np.full((self.markup.count, 2), np.nan)
-        for number, place in enumerate(value):
+        for number, place in enumerate(places):
             if place is None:
                 continue
             numbers = isinstance(place, list) and len(place) == 2
@@ -289,8 +294,26 @@ class Session:
             points[number] = place
         if np.isfinite(points[:, 0]).sum() < 2:
             raise InputError("a face has two points or more")
-        return points
+        covered = self._covered(value.get("covered"))
+        return LabelledFace(points, covered & np.isfinite(points[:, 0]))
+
+    def _arranged(self, face: int | LabelledFace) -> int | LabelledFace:
+        """A face with its points in the order of points.csv."""
+        if isinstance(face, int):
+            return face
+        return LabelledFace(face.points[self._order], face.covered[self._order])
+
+    def _covered(self, value: Any) -> np.ndarray:
+        covered = np.zeros(self.markup.count, bool)
+        for number in value if isinstance(value, list) else [value]:
+            if type(number) is not int or not 0 <= number < len(covered):
+                raise InputError(f"covered: {number!r} is no number of a point")
+            covered[number] = True
+        return covered
 
 
-def _plain(points: np.ndarray) -> list[list[float] | None]:
-    return [None if np.isnan(p).any() else [round(float(v), 3) for v in p] for p in points]
+def _plain(points: np.ndarray, covered: np.ndarray | bool = False) -> dict[str, Any]:
+    return {
+        "points": [None if np.isnan(p).any() else [round(float(v), 3) for v in p] for p in points],
+        "covered": np.flatnonzero(covered).tolist(),
+    }

@@ -5,12 +5,20 @@ import hashlib
 import io
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 
-from keypoints.data.formats.tables import are_points, separator_of
+from keypoints.data.formats.tables import COVERED, are_points, covered_mark, separator_of
 
 BYTE_ORDER_MARK = "\ufeff"
+
+
+class LabelledFace(NamedTuple):
+    """The points of a face, in pixels of the picture."""
+
+    points: np.ndarray  # (n, 2); NaN: not to be seen
+    covered: np.ndarray  # (n,) bool
 
 
 @dataclass(frozen=True)
@@ -34,6 +42,8 @@ class Table:
         self._end = next((end for end in ("\r\n", "\n", "\r") if end in text), "\n")
         lines = io.StringIO(text, newline="").readlines()  # ends as they are
         self.rows = [self._row(number, line) for number, line in enumerate(lines)]
+        header = lines[0].rstrip("\r\n").rpartition(self.separator)[2] if lines else ""
+        self._marks = header.strip(' "').lower() == COVERED  # all rows have this cell
         self._picture_of = picture_of
 
     def _row(self, number: int, line: str) -> Row:
@@ -60,11 +70,10 @@ class Table:
             b"".join(self.rows[i].data for i in self.rows_of(picture))
         ).hexdigest()
 
-    def replaced(self, picture: str, faces: Sequence[int | np.ndarray]) -> bytes:
+    def replaced(self, picture: str, faces: Sequence[int | LabelledFace]) -> bytes:
         """The file with `faces` as those of a picture.
 
-        A face is the number, from 0, of a row of the picture that stays as it is, or points
-        `(n, 2)`; a point that is NaN has empty cells.
+        A face is the number, from 0, of a row of the picture that stays as it is, or its points.
         """
         own = self.rows_of(picture)
         name = self.rows[own[0]].name if own else picture
@@ -80,8 +89,10 @@ class Table:
         after = [line for number, line in enumerate(kept[start:], start) if number not in own]
         return b"".join([*before, *new, *after])
 
-    def _written(self, name: str, points: np.ndarray) -> bytes:
-        cells = ["" if np.isnan(value) else f"{value:.3f}" for value in points.ravel()]
+    def _written(self, name: str, face: LabelledFace) -> bytes:
+        cells = ["" if np.isnan(value) else f"{value:.3f}" for value in face.points.ravel()]
+        if self._marks or face.covered.any():
+            cells.append(covered_mark(face.covered))
         text = io.StringIO()
         writer = csv.writer(text, delimiter=self.separator, lineterminator=self._end)
         writer.writerow([name, *cells])

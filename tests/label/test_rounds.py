@@ -33,18 +33,22 @@ def opened(tmp_path, monkeypatch):
     return own, clock
 
 
+def plain(points):
+    return {"points": points.tolist(), "covered": []}
+
+
 def accept(own, name, faces):
-    own.accept(name, own.faces(name)["version"], [face.tolist() for face in faces])
+    own.accept(name, own.faces(name)["version"], [plain(face) for face in faces])
 
 
 def test_the_first_acceptance_records_correction_and_seconds(opened):
     own, clock = opened
     version = own.faces("a.png")["version"]
     clock[0] += 12
-    version = own.accept("a.png", version, [FACE.tolist()])
+    version = own.accept("a.png", version, [plain(FACE)])
     expected = [Accepted("runs/one", "1234", "a.png", pytest.approx(5 * 68 / 67, abs=1e-3), 12.0)]
     assert rounds.read(own.folder) == expected
-    own.accept("a.png", version, [(FACE + 1).tolist()])  # a second thought is not counted
+    own.accept("a.png", version, [plain(FACE + 1)])  # a second thought is not counted
     assert rounds.read(own.folder) == expected
 
 
@@ -52,9 +56,9 @@ def test_two_faces_share_the_seconds_and_a_far_proposal_is_none(opened):
     own, clock = opened
     versions = {name: own.faces(name)["version"] for name in ("a.png", "b.png")}
     clock[0] += 10
-    own.accept("a.png", versions["a.png"], [FACE.tolist(), (FACE + 99).tolist()])
+    own.accept("a.png", versions["a.png"], [plain(FACE), plain(FACE + 99)])
     clock[0] += 7  # b.png was fetched before; its time begins when a.png was done
-    own.accept("b.png", versions["b.png"], [FACE.tolist()])
+    own.accept("b.png", versions["b.png"], [plain(FACE)])
     found = [(face.correction is None, face.seconds) for face in rounds.read(own.folder)]
     assert found == [(False, 5.0), (True, 5.0), (True, 7.0)]
 

@@ -51,7 +51,7 @@ def write(url, body, path="/api/accept", **headers):
     return ask(url, root(url) + path, method="POST", body=body, **own)
 
 
-FACE = [[float(i), float(i + 1)] for i in range(68)]
+FACE = {"points": [[float(i), float(i + 1)] for i in range(68)], "covered": [2]}
 
 
 def accepted(url, **changes):
@@ -109,8 +109,10 @@ def test_another_origin_writes_nothing(opened, origin):
     ("changes", "status"),
     [
         ({"name": "../a.png"}, 422), ({"name": "b.png"}, 422), ({"version": "other"}, 409),
-        ({"faces": "all"}, 422), ({"faces": [5]}, 422), ({"faces": [[None] * 68]}, 422),
-        ({"faces": [[[1e300, 0]] * 68]}, 422),
+        ({"faces": "all"}, 422), ({"faces": [5]}, 422),
+        ({"faces": [FACE | {"points": [None] * 68}]}, 422),
+        ({"faces": [FACE | {"points": [[1e300, 0]] * 68}]}, 422),
+        ({"faces": [FACE | {"covered": ["2"]}]}, 422),
     ],
 )  # fmt: skip
 def test_wrong_faces_are_refused_in_words(opened, changes, status):

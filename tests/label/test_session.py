@@ -29,8 +29,8 @@ def folder(tmp_path):
     return tmp_path
 
 
-def plain(points):
-    return [[float(x), float(y)] for x, y in points]
+def plain(points, covered=()):
+    return {"points": [[float(x), float(y)] for x, y in points], "covered": list(covered)}
 
 
 def test_the_model_proposes_and_what_is_accepted_is_read_by_training(folder, predictor):
@@ -38,14 +38,16 @@ def test_the_model_proposes_and_what_is_accepted_is_read_by_training(folder, pre
     shown = session.faces("1.png")
     assert not shown["labelled"] and len(shown["faces"]) == 1
     truth = draw_face(FOUND[1])[1]
-    assert np.abs(np.array(shown["faces"][0]) - truth).mean() < 8
-    corrected = plain(truth)
-    corrected[5] = None
+    assert np.abs(np.array(shown["faces"][0]["points"]) - truth).mean() < 8
+    corrected = plain(truth, covered=[5, 7])
+    corrected["points"][5] = None
     version = session.accept("1.png", shown["version"], [corrected])
     again = session.faces("1.png")
     assert again["labelled"] and again["version"] == version
+    assert again["faces"][0]["covered"] == [7]  # 5 has no place
     records = load_records(f"folder:{folder}", "all")
     assert list(records.files) == ["1.png"] and np.isnan(records.points[0, 5]).all()
+    assert np.flatnonzero(records.covered[0]).tolist() == [7]
     rest = np.arange(68) != 5
     assert np.abs(records.points[0, rest] - truth[rest]).max() < 1e-3
 
@@ -84,7 +86,7 @@ def test_a_file_that_changed_meanwhile_is_not_overwritten(folder, predictor):
     session.accept("0.png", first, [points])
     written = (folder / "points.csv").read_bytes()
     with pytest.raises(Conflict):
-        other.accept("0.png", second, [points[::-1]])
+        other.accept("0.png", second, [plain(draw_face(FOUND[1])[1])])
     assert (folder / "points.csv").read_bytes() == written
     # Rows of other pictures may change: they are kept.
     (folder / "points.csv").write_bytes(b"elsewhere.png,1,2\n" + written)
@@ -103,6 +105,23 @@ def test_annotations_of_other_formats_are_kept(folder, predictor):
     records = load_records(f"folder:{folder}", "all")
     assert list(records.files) == ["0.png", "1.png"]
     assert np.abs(records.points[0] - points).max() < 2e-3
+
+
+def test_points_of_a_file_in_another_order(tmp_path):
+    (tmp_path / "a.png").write_bytes(encode_png(np.zeros((9, 9, 3), np.uint8)))
+    (tmp_path / "markup.toml").write_text('name = "three"\npoints = ["a", "b", "c"]\n')
+    header, row = "f,c_x,c_y,a_x,a_y,b_x,b_y\n", "a.png,5,6,1,2,3,4,covered 0\n"
+    (tmp_path / "points.csv").write_text(header + row)
+    session = Session(tmp_path, None)  # type: ignore[arg-type]
+    shown = session.faces("a.png")
+    assert shown["faces"] == [{"points": [[1, 2], [3, 4], [5, 6]], "covered": [2]}]
+    face = {"points": [[1, 2.5], [3, 4], [5, 6]], "covered": [0]}
+    session.accept("a.png", shown["version"], [face])
+    expected = "a.png,5.000,6.000,1.000,2.500,3.000,4.000,covered 1\n"
+    assert (tmp_path / "points.csv").read_text() == header + expected
+    (tmp_path / "points.csv").write_text("f,c_x,c_y,a_x,a_y\na.png,5,6,1,2\n")
+    with pytest.raises(InputError, match="2 points a row; all 3 of three are expected"):
+        Session(tmp_path, None)  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("orientation", range(1, 9))
@@ -138,13 +157,15 @@ def test_what_cannot_be_kept_is_refused(folder, predictor):
 
 
 @pytest.mark.parametrize(
-    "faces", [[3], [-1], [True], ["a"], [[[1, 2]]], [[[1, 2]] * 67 + [[1]]], [[None] * 68],
-              [[[1e9, 0]] * 68], [[["1", 2]] * 68]],
+    "face",
+    [3, -1, True, "a", None, [[1, 2]], *({"points": points, "covered": []} for points in (
+        [[1, 2]], [[1, 2]] * 67 + [[1]], [None] * 68, [[1e9, 0]] * 68, [["1", 2]] * 68)),
+     *({"points": [[1, 2]] * 68, "covered": wrong} for wrong in (None, [68], [-1], [True], 1.0))],
 )  # fmt: skip
-def test_no_other_faces_are_written(folder, predictor, faces):
+def test_no_other_faces_are_written(folder, predictor, face):
     session = Session(folder, predictor)
     with pytest.raises(InputError):
-        session.accept("0.png", session.faces("0.png")["version"], faces)
+        session.accept("0.png", session.faces("0.png")["version"], [face])
     for name in ("../0.png", "/etc/passwd", "none.png", ""):
         with pytest.raises(InputError, match="no picture of the folder"):
             session.accept(name, "", [])
@@ -169,8 +190,8 @@ class Nobody:
 s = session.Session(Path(sys.argv[1]), Nobody())
 s._proposals = {name: [] for name in s.pictures}
 for number, name in enumerate(s.pictures):
-    points = [[float(number), float(i)] for i in range(68)]
-    print(s.accept(name, s.faces(name)["version"], [points]), flush=True)
+    face = {"points": [[float(number), float(i)] for i in range(68)], "covered": []}
+    print(s.accept(name, s.faces(name)["version"], [face]), flush=True)
 """
 
 

@@ -87,10 +87,13 @@ test("by keyboard: a point is moved, another is not to be seen, and what is acce
   await page.keyboard.press(".");
   await page.keyboard.press("x");
   expect(await page.textContent("#chosen")).toMatch(/point 2: not to be seen/);
+  for (const key of [".", ".", "o"]) await page.keyboard.press(key);
+  expect(await page.textContent("#chosen")).toMatch(/point 4: .* \(covered\)/);
   await page.keyboard.press("Space");
   await page.waitForFunction((own) => document.documentElement.dataset.picture !== own, name);
   const [row] = rows();
-  expect(row).toHaveLength(137);
+  expect(row).toHaveLength(138);
+  expect(row[137]).toBe("covered 4");
   expect(row[0]).toBe(name);
   expect(Number(row[3])).toBeCloseTo(before[1]![0] + 2, 2);
   expect(Number(row[4])).toBeCloseTo(before[1]![1] - 0.1, 2);

@@ -44,7 +44,7 @@ FORMATS = {
     "300w": Format(pts.write_300w, names=False, stems=True),
     "coco": Format(coco.write, covered=True),
     "cofw": Format(cofw.write, points=cofw.POINTS, covered=True, missing=False, names=False),
-    "csv": Format(tables.write_csv),
+    "csv": Format(tables.write_csv, covered=True),
     "cvat": Format(xml_files.write_cvat, covered=True),
     "deeplabcut": Format(tables.write_deeplabcut),
     "imglab": Format(xml_files.write_imglab, names=False),

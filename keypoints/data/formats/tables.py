@@ -1,9 +1,10 @@
 """Tables: the CSV of the YouTube Faces keypoint data, and the CSV of DeepLabCut.
 
 Ours: `picture, x0, y0, x1, y1, ..`, in any number of points; a header may name them, `NAME_x` and
-`NAME_y`. Both cells of a point that is not annotated are empty or `nan`. Commas, semicolons (then
-with decimal commas, if any) or tabs separate; a byte order mark and the line ends of any system are
-accepted.
+`NAME_y`. Both cells of a point that is not annotated are empty or `nan`. A row may have one more
+cell: empty, or `covered` and the numbers, from 0, of the covered points: `covered 3 17`. Commas,
+semicolons (then with decimal commas, if any) or tabs separate; a byte order mark and the line ends
+of any system are accepted.
 
 DeepLabCut's (`CollectedData_SCORER.csv`) has three header rows, `scorer`, `bodyparts` and `coords`,
 or four, with `individuals` after the first; the path of a picture is in one column, or its three
@@ -20,12 +21,13 @@ from pathlib import Path
 
 import numpy as np
 
-from keypoints.data.annotations import AnnotatedPicture, Annotations, coordinate
+from keypoints.data.annotations import SHOWN, AnnotatedPicture, Annotations, coordinate
 from keypoints.media.formats import is_picture
 from keypoints.system.atomic import write_text
 
 HEADERS = ("scorer", "individuals", "bodyparts", "coords")  # of DeepLabCut
 SCORER = "keypoints"  # that DeepLabCut's files are written for
+COVERED = "covered"
 
 
 def parse(data: bytes, file: str) -> Annotations | None:
@@ -72,11 +74,12 @@ def separator_of(text: str, fits: Callable[[int], bool]) -> str:
 
 def are_points(separators: int) -> bool:
     """Whether a line of our layout may have so many separators."""
-    return separators >= 4 and separators % 2 == 0
+    return separators >= 4
 
 
 def _rows(rows: list[list[str]], file: str) -> Annotations:
     found = Annotations(file)
+    marks = {line: row.pop() for line, row in enumerate(rows, 1) if _has_mark(row)}
     numbered = [(line, row) for line, row in enumerate(rows, 1) if any(row)]
     if numbered and numbered[0][0] == 1 and _is_header(numbered[0][1]):
         found.names = _names(numbered.pop(0)[1])
@@ -90,8 +93,13 @@ def _rows(rows: list[list[str]], file: str) -> Annotations:
             odd = columns if columns % 2 else "an odd number"
             found.problems.append(f"{file}, {where}: {1 + len(cells)} columns, {odd} are expected")
             continue
+        try:
+            covered = _covered(marks.get(line, ""), len(cells) // 2)
+        except ValueError as error:
+            found.problems.append(f"{file}, {where}: {picture}: {error}")
+            continue
         before = len(found.faces)
-        found.add(picture, list(zip(cells[::2], cells[1::2])), where=where)
+        found.add(picture, list(zip(cells[::2], cells[1::2])), covered, where=where)
         if len(found.faces) == before:
             continue
         first = lines.setdefault((picture, found.faces[-1].points.tobytes()), line)
@@ -103,6 +111,25 @@ def _rows(rows: list[list[str]], file: str) -> Annotations:
     if len(found.names) != (columns - 1) // 2:
         found.names = ()
     return found
+
+
+def _has_mark(row: list[str]) -> bool:
+    return len(row) % 2 == 0 and bool(row) and row[-1].split(" ")[0] in ("", COVERED)
+
+
+def _covered(mark: str, count: int) -> np.ndarray:
+    """Which of `count` points `(n,)` a mark calls covered; raises ValueError."""
+    covered = np.zeros(count, bool)
+    for number in mark.split()[1:]:
+        if not number.isdecimal() or len(number) > 9 or int(number) >= count:
+            raise ValueError(f"{mark[:SHOWN]!r}: numbers of points from 0 to {count - 1} expected")
+        covered[int(number)] = True
+    return covered
+
+
+def covered_mark(covered: np.ndarray) -> str:
+    """The last cell of a row with the covered points `(n,)`; "" without any."""
+    return " ".join([COVERED, *map(str, np.flatnonzero(covered))]) if covered.any() else ""
 
 
 def _is_header(row: list[str]) -> bool:
@@ -167,7 +194,11 @@ def _deeplabcut(rows: list[list[str]], file: str) -> Annotations:
 def write_csv(folder: Path, pictures: Sequence[AnnotatedPicture], names: Sequence[str]) -> None:
     """Write `faces.csv` in our layout."""
     header = ["picture", *(f"{name}_{axis}" for name in names for axis in "xy")]
-    rows = [[picture.name, *_cells(face.points)] for picture in pictures for face in picture.faces]
+    faces = [(picture.name, face) for picture in pictures for face in picture.faces]
+    rows = [[name, *_cells(face.points)] for name, face in faces]
+    if any(face.covered.any() for _, face in faces):
+        header.append(COVERED)
+        rows = [[*row, covered_mark(face.covered)] for row, (_, face) in zip(rows, faces)]
     _write(folder / "faces.csv", [header, *rows])
 
 

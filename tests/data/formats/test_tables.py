@@ -41,6 +41,25 @@ def test_a_bad_row_is_named_with_its_line(line, reason):
     assert problem.startswith("t.csv, line 3: ") and reason in problem
 
 
+def test_covered_points_are_listed_in_one_more_cell():
+    lines = ["p,eye_x,eye_y,tip_x,tip_y,covered", "a.png,1,2,3,4,covered 0 1", "b.png,1,2,3,4,"]
+    lines += [
+        "c.png,1,2,3,4",
+        "d.png,1,2,3,4,covered 2",
+        "e.png,1,2,3,4,0",
+        "f.png,1,2,3,4,covered x",
+    ]
+    found = parse("\n".join(lines).encode(), "t.csv")
+    assert found.names == ("eye", "tip")
+    covered = {face.picture: face.covered.tolist() for face in found.faces}
+    assert covered == {"a.png": [True, True], "b.png": [False] * 2, "c.png": [False] * 2}
+    assert found.problems == [
+        "t.csv, line 5: d.png: 'covered 2': numbers of points from 0 to 1 expected",
+        "t.csv, line 6: 6 columns, 5 are expected",
+        "t.csv, line 7: f.png: 'covered x': numbers of points from 0 to 1 expected",
+    ]
+
+
 @pytest.mark.parametrize("cell", ["", "nan", "inf", "1e10", "x"])
 def test_a_first_row_of_bad_cells_is_no_header(cell):
     found = parse("\n".join([row("a.jpg", [cell] * 136), row("b.jpg")]).encode(), "t.csv")

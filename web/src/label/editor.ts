@@ -1,13 +1,17 @@
 // The faces in hand: what is moved, marked, added and removed, with undo and redo without limit.
 //
 // Places are in pixels of the picture, x then y; the centre of its first pixel is (0, 0). A point
-// that is not to be seen is null.
+// that is not to be seen is null; a covered one has the place where it is behind something.
+
+import type { Face as StoredFace } from "./server";
+import { type Outline, distancesAlong } from "./view";
 
 export type Place = [number, number];
 export type Point = Place | null;
 
 export interface Face {
   readonly points: readonly Point[];
+  readonly covered: ReadonlySet<number>;
   /** Its number in points.csv, from which it does not differ; null: new or changed. */
   readonly row: number | null;
   /** Where points were before they were marked as not to be seen. */
@@ -21,6 +25,8 @@ interface State {
 }
 
 const NEIGHBOURS = 0.12; // how far a soft move reaches, in sizes of the face
+
+const made = ({ points, covered }: StoredFace, row: number | null = null): Face => ({ points, covered: new Set(covered), row, hidden: new Map() });
 
 export class Editor {
   private past: State[] = [];
@@ -36,7 +42,7 @@ export class Editor {
     return this.state.face;
   }
 
-  /** The chosen point of that face; null: all of it. */
+  /** The chosen point of that face; null: none. */
   get point(): number | null {
     return this.state.point;
   }
@@ -46,9 +52,9 @@ export class Editor {
   }
 
   /** Begin with the faces of a picture; `stored`: they are those of points.csv. */
-  load(faces: Point[][], stored: boolean): void {
+  load(faces: StoredFace[], stored: boolean): void {
     [this.past, this.future] = [[], []];
-    this.state = { faces: faces.map((points, i) => ({ points, row: stored ? i : null, hidden: new Map() })), face: 0, point: null };
+    this.state = { faces: faces.map((face, i) => made(face, stored ? i : null)), face: 0, point: null };
   }
 
   choose(face: number, point: number | null): void {
@@ -80,17 +86,34 @@ export class Editor {
     this.put((point, i) => (point && moved.has(i) ? [point[0] + dx, point[1] + dy] : point));
   }
 
-  /** Move a point; its neighbours follow the less the farther they are. */
-  moveSoftly(point: number, [dx, dy]: Place): void {
-    const own = this.current?.points[point];
-    if (!own) return;
-    const reach = NEIGHBOURS * this.size();
-    this.put((other, i) => {
-      if (!other) return other;
-      const away = Math.hypot(other[0] - own[0], other[1] - own[1]);
-      const share = i === point ? 1 : Math.exp(-((away / reach) ** 2));
-      return [other[0] + share * dx, other[1] + share * dy];
+  /** Turn some points clockwise by an angle in radians and enlarge them, about their middle. */
+  turn(points: Iterable<number>, angle: number, factor: number): void {
+    const moved = new Set(points), [x, y] = middle(this.places(moved));
+    const [a, b] = [factor * Math.cos(angle), factor * Math.sin(angle)];
+    this.put((point, i) => {
+      if (!point || !moved.has(i)) return point;
+      const [dx, dy] = [point[0] - x, point[1] - y];
+      return [x + a * dx - b * dy, y + b * dx + a * dy];
     });
+  }
+
+  /** Move a point; the others of its outlines, or all where it is in none, follow the less the farther they are. */
+  moveSoftly(point: number, [dx, dy]: Place, outlines: readonly Outline[]): void {
+    const { current } = this;
+    if (!current?.points[point]) return;
+    const reach = NEIGHBOURS * this.size(), away = distancesAlong(current.points, point, outlines);
+    this.put((other, i) => {
+      const share = Math.exp(-((away[i] / reach) ** 2));
+      return other && [other[0] + share * dx, other[1] + share * dy];
+    });
+  }
+
+  /** Put the chosen point somewhere. */
+  place(at: Place): void {
+    if (this.point === null) return;
+    const { point } = this;
+    this.mark();
+    this.put((other, i) => (i === point ? at : other));
   }
 
   /** Mark the chosen point as not to be seen, or give it its place back. */
@@ -98,16 +121,42 @@ export class Editor {
     const { current, point } = this;
     if (!current || point === null) return;
     this.mark();
-    const place = current.points[point], hidden = new Map(current.hidden);
+    const place = current.points[point], hidden = new Map(current.hidden), covered = new Set(current.covered);
     if (place) hidden.set(point, place);
-    const back: Point = place ? null : (hidden.get(point) ?? this.middle());
-    this.replace({ ...current, hidden, row: null, points: current.points.map((other, i) => (i === point ? back : other)) });
+    covered.delete(point);
+    const back: Point = place ? null : (hidden.get(point) ?? middle(this.places()));
+    this.replace({ ...current, hidden, covered, row: null, points: current.points.map((other, i) => (i === point ? back : other)) });
   }
 
-  add(points: Point[]): void {
+  /** Mark the chosen point as covered, or as seen. */
+  toggleCovered(): void {
+    const { current, point } = this;
+    if (!current || point === null || !current.points[point]) return;
     this.mark();
-    const faces = [...this.faces, { points, row: null, hidden: new Map() }];
+    const covered = new Set(current.covered);
+    if (!covered.delete(point)) covered.add(point);
+    this.replace({ ...current, covered, row: null });
+  }
+
+  /** Exchange the places of two points. */
+  swap(one: number, other: number): void {
+    const { current } = this;
+    if (!current) return;
+    const order = current.points.map((_, i) => (i === one ? other : i === other ? one : i));
+    const covered = new Set([...current.covered].map((i) => order[i]));
+    this.replace({ ...current, covered, row: null, points: order.map((i) => current.points[i]) });
+  }
+
+  add(face: StoredFace): void {
+    this.mark();
+    const faces = [...this.faces, made(face)];
     this.state = { faces, face: faces.length - 1, point: null };
+  }
+
+  /** Take other faces in place of all. */
+  replaceAll(faces: StoredFace[]): void {
+    this.mark();
+    this.state = { faces: faces.map((face) => made(face)), face: 0, point: null };
   }
 
   /** Remove the face in hand. */
@@ -133,8 +182,8 @@ export class Editor {
   }
 
   /** What is sent: the number of a face that points.csv has as it is, or its points. */
-  toSend(): (number | readonly Point[])[] {
-    return this.faces.map((face) => face.row ?? face.points);
+  toSend(): (number | StoredFace)[] {
+    return this.faces.map(({ row, points, covered }) => row ?? { points: [...points], covered: [...covered] });
   }
 
   /** Longer side of the box of the face in hand. */
@@ -146,13 +195,8 @@ export class Editor {
     return Math.max(side(0), side(1), 1);
   }
 
-  private middle(): Place {
-    const places = this.places(), mean = (axis: number) => places.reduce((sum, place) => sum + place[axis], 0) / places.length;
-    return [mean(0), mean(1)];
-  }
-
-  private places(): Place[] {
-    return (this.current?.points ?? []).filter((point): point is Place => point !== null);
+  private places(of?: ReadonlySet<number>): Place[] {
+    return (this.current?.points ?? []).filter((point, i): point is Place => point !== null && (!of || of.has(i)));
   }
 
   private put(change: (point: Point, i: number) => Point): void {
@@ -162,4 +206,9 @@ export class Editor {
   private replace(face: Face): void {
     this.state = { ...this.state, faces: this.faces.map((other, i) => (i === this.face ? face : other)) };
   }
+}
+
+function middle(places: Place[]): Place {
+  const mean = (axis: number) => places.reduce((sum, place) => sum + place[axis], 0) / Math.max(places.length, 1);
+  return [mean(0), mean(1)];
 }

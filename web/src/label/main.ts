@@ -95,7 +95,7 @@ async function addFace([from, to]: [Place, Place]): Promise<void> {
   const [width, height] = [Math.abs(from[0] - to[0]), Math.abs(from[1] - to[1])];
   if (name === null || Math.max(width, height) * view.scale < 12) return;
   say("Looking for the points…");
-  editor.add((await propose(name, [left, top, Math.max(width, 1), Math.max(height, 1)])).points);
+  editor.add(await propose(name, [left, top, Math.max(width, 1), Math.max(height, 1)]));
   say("");
 }
 
@@ -147,12 +147,12 @@ function drawFace(context: CanvasRenderingContext2D, face: number): void {
   context.stroke();
   seats.forEach((seat, i) => {
     if (!seat) return;
-    const own = chosen && i === editor.point;
+    const own = chosen && i === editor.point, covered = editor.faces[face].covered.has(i);
     context.beginPath();
-    context.arc(seat[0], seat[1], own ? 5 : thick, 0, 2 * Math.PI);
+    context.arc(seat[0], seat[1], own ? 5 : covered ? 1.5 * thick : thick, 0, 2 * Math.PI);
     context.fillStyle = context.strokeStyle;
-    // The chosen point is a ring, so that the pixel below it can be seen.
-    if (own) context.stroke();
+    // The chosen point is a ring, so that the pixel below it can be seen; so is a covered one.
+    if (own || covered) context.stroke();
     else context.fill();
     if (namesBox.checked) context.fillText(markup.names[i], seat[0] + 5, seat[1] - 5);
   });
@@ -162,7 +162,8 @@ function drawFace(context: CanvasRenderingContext2D, face: number): void {
 function tell(): void {
   const { point, current, faces } = editor;
   const place = point === null ? null : current?.points[point];
-  const where = place ? `${place[0].toFixed(1)}, ${place[1].toFixed(1)}` : "not to be seen";
+  const covered = point !== null && current?.covered.has(point) ? " (covered)" : "";
+  const where = place ? `${place[0].toFixed(1)}, ${place[1].toFixed(1)}${covered}` : "not to be seen";
   const face = faces.length > 1 ? `Face ${editor.face + 1} of ${faces.length}` : faces.length ? "1 face" : "No face";
   element("chosen").textContent = point === null ? face : `${face}, point ${markup.names[point]}: ${where}`;
   Object.assign(document.documentElement.dataset, {
@@ -208,7 +209,7 @@ function pull(event: PointerEvent): void {
   drag.from = pointer;
   if (target === "pan") view = { ...view, left: view.left + dx, top: view.top + dy };
   else if (target === null) box = box && [box[0], toPicture(view, pointer)];
-  else if (target.kind === "point" && soft) editor.moveSoftly(target.point, moved);
+  else if (target.kind === "point" && soft) editor.moveSoftly(target.point, moved, outlines);
   else editor.move(target.kind === "point" ? [target.point] : target.points, moved);
   draw();
 }
@@ -234,6 +235,7 @@ const KEYS: Record<string, () => void> = {
   ",": () => editor.stepPoint(-1),
   Escape: () => editor.choose(editor.face, null),
   f: () => editor.stepFace(1),
+  o: () => editor.toggleCovered(),
   x: () => editor.toggleHidden(),
   n: () => { namesBox.checked = !namesBox.checked; },
   Delete: () => editor.remove(),
@@ -282,6 +284,7 @@ function listen(): void {
   button("skip", () => void work(() => goOn(name)));
   button("undo", () => editor.undo());
   button("redo", () => editor.redo());
+  button("cover", KEYS.o);
   button("hide", KEYS.x);
   button("remove", KEYS.Delete);
   for (const id of ["brightness", "contrast"]) {

@@ -26,10 +26,16 @@ export interface Overview {
   pictures: ListedPicture[];
 }
 
+export interface Face {
+  points: Point[];
+  /** Numbers of the points that are behind something. */
+  covered: number[];
+}
+
 export interface Faces {
   /** Of what points.csv has of the picture. */
   version: string;
-  faces: Point[][];
+  faces: Face[];
   labelled: boolean;
 }
 
@@ -47,7 +53,7 @@ export async function pictureOf(name: string): Promise<ImageBitmap> {
 
 export const accept = (name: string, version: string, faces: unknown[]) =>
   post<{ version: string }>("accept", { name, version, faces });
-export const propose = (name: string, box: number[]) => post<{ points: Point[] }>("propose", { name, box });
+export const propose = (name: string, box: number[]) => post<Face>("propose", { name, box });
 
 async function get<T>(path: string, names: Record<string, string>): Promise<T> {
   return (await asked(`${path}?${new URLSearchParams(names)}`)).json() as Promise<T>;

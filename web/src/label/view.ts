@@ -75,6 +75,26 @@ export function lines({ points, closed }: Outline): [number, number][] {
   return closed ? [...pairs, [points[points.length - 1], points[0]]] : pairs;
 }
 
+/** The distances of all points from one, along the outlines that it is in, or straight where it is in none. */
+export function distancesAlong(points: readonly Point[], from: number, outlines: readonly Outline[]): number[] {
+  const own = outlines.filter(({ points: numbers }) => numbers.includes(from));
+  const start = points[from];
+  const away = points.map((point) => (own.length || !point || !start ? Infinity : distance(point, start)));
+  away[from] = 0;
+  for (const { points: numbers, closed } of own) {
+    const known = numbers.filter((number) => points[number]), first = known.indexOf(from);
+    const turned = closed ? [...known.slice(first), ...known.slice(0, first), from] : null;
+    for (const way of turned ? [turned, [...turned].reverse()] : [known.slice(first), known.slice(0, first + 1).reverse()]) {
+      let length = 0;
+      way.forEach((number, i) => {
+        if (i) length += distance(points[number]!, points[way[i - 1]]!);
+        away[number] = Math.min(away[number], length);
+      });
+    }
+  }
+  return away;
+}
+
 const distance = ([x, y]: Place, [u, v]: Place) => Math.hypot(x - u, y - v);
 
 function distanceToLine(at: Place, from: Place, to: Place): number {
