@@ -27,7 +27,7 @@ SUBPACKAGES = {
     "filters": {"inference", "media", "synthetic"},
     "bulk": {"filters", "inference", "media", "models"},
     "web": {"inference", "pretrained"},
-    "label": {"data", "inference", "media", "web"},
+    "label": {"data", "evaluation", "inference", "media", "web"},
     "live": {"filters", "inference", "media", "synthetic"},
 }  # fmt: skip
 SUBPACKAGES["commands"] = set(SUBPACKAGES)

@@ -11,6 +11,7 @@ def label(
     folder: str,
     *,
     model: str = "pretrained-small",
+    markup: str | None = None,
     frames: int | None = None,
     summary: bool = False,
     port: int = 0,
@@ -24,13 +25,17 @@ def label(
 
     Args:
         folder: pictures, with annotations or without; or a video
-        model: bundled model, run folder or export that proposes the points
+        model: bundled model, run folder or export that proposes the points; none: faces begin with
+            the mean face
+        markup: new: name the points of a face first, which is written to markup.toml in the folder
         frames: most frames that are taken of a video; default: 20
         summary: print what the proposals of each model were worth, and serve nothing
         port: number of the port; 0 takes a free one
     """
     if not 0 <= port <= 65535:
         raise InputError(f"--port={port}: a number from 0 to 65535 is expected")
+    if markup not in (None, "new"):
+        raise InputError(f"--markup={markup}: new is expected")
     from keypoints.inference.predictor import Predictor
     from keypoints.label import clip, rounds
     from keypoints.label.proposals import Proposer
@@ -57,15 +62,18 @@ def label(
             raise InputError(f"--frames={frames}: {reason}")
         if place.is_dir():
             raise InputError(f"--frames={frames}: {place} is there; leave it out to go on with it")
-    predictor, own = Predictor.load(model), model not in NAMES
+    predictor = None if model == "none" else Predictor.load(model)
+    own = predictor is not None and model not in NAMES
     if film and not place.is_dir():
+        if predictor is None:
+            raise InputError("--model=none: the frames of a video are chosen with a model")
         proposer, progress = Proposer(predictor, predictor.markup, twins=own), Progress("frames")
         count = clip.FRAMES if frames is None else frames
         clip.take_frames(source, proposer, count=count, on_frame=progress.show)
         progress.clear()
-    weights = predictor.network.source
+    weights = None if predictor is None else predictor.network.source
     digest = file_digest(weights)[:12] if weights else ""
-    session = Session(place, predictor, model, digest, own=own)
+    session = Session(place, predictor, model, digest, own=own, naming=markup == "new")
     if film:
         print(f"{place}: {count_of(len(session.pictures), 'frame')} of {source.name}", flush=True)
     with locked(place, f"{folder}: another `keypoints label` runs on it"):

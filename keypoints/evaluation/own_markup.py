@@ -43,12 +43,20 @@ def measured(records: Records, detector: Detector | None = None) -> Markup:
         markup = replace(markup, mean=mean_points(records.points))
     if markup.face_box is None:
         markup = replace(markup, face_box=_face_box(records, markup, detector or load_detector()))
-    if records.markup.mean is None:
-        assert markup.mean is not None
-        box = markup.face_boxes(markup.mean)
-        mean = (markup.mean - box[:2] - box[2:] / 2) / box[2:].max()
-        markup = replace(markup, mean=mean.astype(np.float32))
-    return markup
+    return markup if records.markup.mean is not None else _centred(markup)
+
+
+def with_mean(markup: Markup, points: np.ndarray) -> Markup:
+    """`markup` with the mean of faces `(n, k, 2)`; raises InputError as `mean_points`."""
+    return _centred(replace(markup, mean=mean_points(points)))
+
+
+def _centred(markup: Markup) -> Markup:
+    """A markup with its mean face in units of the longer side of its box, about the middle."""
+    assert markup.mean is not None
+    box = markup.face_boxes(markup.mean)
+    mean = (markup.mean - box[:2] - box[2:] / 2) / box[2:].max()
+    return replace(markup, mean=mean.astype(np.float32))
 
 
 def read_faces(folder: Path) -> Records:
@@ -63,18 +71,9 @@ def read_faces(folder: Path) -> Records:
     arrange(found, markup)
     refuse(found.problems, str(folder))
     if markup.name == "own":
-        name = re.sub(r"[^\w .:+-]", "-", folder.resolve().name)[:64].lstrip(" .:+-")
         lines = next((face.annotations.lines for face in found.faces if face.annotations.lines), ())
         outlines = {f"line {i}": Outline(points, False) for i, points in enumerate(lines, 1)}
-        markup = replace(
-            markup,
-            name=name or "own",
-            outlines=outlines,
-            parts=named_parts(markup.names),
-            roles=named_roles(markup.names),
-        )
-        usual = next(n for n in (*markup.normalisers, "box") if n != "box_diagonal")
-        markup = replace(markup, normaliser=usual)
+        markup = replace(told_by_names(markup.names, folder), outlines=outlines)
     places = np.linspace(0, len(found.faces) - 1, min(SAMPLE, len(found.faces)))
     faces = [found.faces[place] for place in places.round().astype(int)]
     examples = (
@@ -82,6 +81,36 @@ def read_faces(folder: Path) -> Records:
         for number, face in enumerate(faces)
     )
     return make_records(folder.name, examples, markup)
+
+
+def told_by_names(names: tuple[str, ...], folder: Path) -> Markup:
+    """A markup with the name of `folder`, and the parts and roles that names of points tell."""
+    name = re.sub(r"[^\w .:+-]", "-", folder.resolve().name)[:64].lstrip(" .:+-")
+    parts, roles = named_parts(names), named_roles(names)
+    markup = Markup(name or "own", names, parts=parts, roles=roles)
+    usual = next(n for n in (*markup.normalisers, "box") if n != "box_diagonal")
+    return replace(markup, normaliser=usual)
+
+
+def made_on(image: np.ndarray, points: np.ndarray, markup: Markup, detector: Detector) -> Markup:
+    """A markup with the mean face and the face box of one face, upright, its pairs symmetric.
+
+    `image` `(h, w, 3)` uint8 RGB, `points` `(n, 2)` in its pixels; the mirror pairs are known.
+    """
+    face = Example("face", "", image, points.astype(np.float32))
+    found = measured(make_records("face", [face], markup), detector)
+    assert found.mean is not None and found.mirror is not None
+    mean = found.mean @ [1, 1j]
+    sides = sorted(point for pair in found.pairs or () for point in pair)
+    if sides:
+        own, partner = mean[sides], found.mirror[sides]
+        # A flipped face is turned the other way: half of the angle between the two is its roll.
+        turn = np.vdot(own - own.mean(), own.mean().conj() - mean.conj()[partner])
+        if abs(turn) > 0:
+            mean = mean * np.sqrt(turn / abs(turn))
+        mean = mean - mean[sides].real.mean()
+        mean[sides] = (mean[sides] - mean.conj()[partner]) / 2
+    return replace(found, mean=np.column_stack([mean.real, mean.imag]).astype(np.float32))
 
 
 def paired(markup: Markup) -> tuple[Markup, str]:

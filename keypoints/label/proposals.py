@@ -29,15 +29,17 @@ class Proposer:
 
     The doubt of a face is the mean uncertainty of its points and, with `twins`, the mean distance
     to what the model sees in the flipped picture, both over the size of the face. A markup without
-    mirror pairs has no such twin.
+    mirror pairs has no such twin. Without a model nothing is proposed.
     """
 
-    def __init__(self, predictor: Predictor, markup: Markup, *, twins: bool = False):
+    def __init__(self, predictor: Predictor | None, markup: Markup, *, twins: bool = False):
         self._predictor, self._detector, self.markup = predictor, load_detector(), markup
         self._twins, self._one_at_a_time = twins, threading.Lock()
 
     @cached_property
     def _order(self) -> np.ndarray:
+        if self._predictor is None:
+            return np.full(self.markup.count, -1)
         return stand_ins(self._predictor.network.markup, self.markup)
 
     def faces(self, image: np.ndarray) -> list[Proposal]:
@@ -57,19 +59,23 @@ class Proposer:
     def face_in(self, image: np.ndarray, box: np.ndarray) -> Proposal:
         """The face in a box `(4,)` that somebody drew: left, top, width and height in pixels.
 
-        Raises InputError where the model knows no point of the markup.
+        The mean face where the model knows no point of the markup; raises InputError without one.
         """
         if (self._order < 0).all():
-            raise InputError(
-                f"the model knows none of the points of {self.markup.name}: start from the mean "
-                "face"
-            )
+            if self.markup.mean is None:
+                raise InputError(
+                    f"the model knows none of the points of {self.markup.name}, which has no mean "
+                    "face: place them one by one"
+                )
+            points = self.markup.mean * box[2:].max() + box[:2] + box[2:] / 2
+            return Proposal(points.astype(np.float32), 0.0)
         with self._one_at_a_time:
             return self._estimated(image, box[None], np.zeros(1))[1][0]
 
     def _estimated(
         self, image: np.ndarray, boxes: np.ndarray, rolls: np.ndarray
     ) -> tuple[Estimate, list[Proposal]]:
+        assert self._predictor is not None
         markup = self._predictor.network.markup
         estimate = self._predictor.estimate(image, boxes, rolls)
         doubts = estimate.relative_uncertainty(markup)

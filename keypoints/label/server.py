@@ -1,7 +1,7 @@
 """The server of the label page: one folder, on this machine, for who knows the address.
 
 Requests need the random token in their path, a `Host` of this machine, and, to write, this page's
-`Origin`. Nothing but the session's points.csv is written.
+`Origin`. Nothing but the session's files of labels is written.
 """
 
 import hmac
@@ -81,6 +81,12 @@ class _Handler(PageHandler):
                     picture, str(values.get("version")), _list(values, "faces")
                 )
             },
+            "api/pairs": lambda: {
+                "pairs": session.pairs(_list(values, "names"), _list(values, "places"))
+            },
+            "api/markup": lambda: session.write_markup(
+                picture, *(_list(values, each) for each in ("names", "places", "pairs"))
+            ),
             "api/propose": lambda: session.propose_in(picture, _box(_list(values, "box"))),
         }
         self._answer_with(answers.get(name))

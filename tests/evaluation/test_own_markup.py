@@ -6,6 +6,7 @@ import pytest
 from keypoints import geometry
 from keypoints.errors import InputError
 from keypoints.evaluation.own_markup import (
+    made_on,
     mean_points,
     measured,
     named_pairs,
@@ -106,3 +107,39 @@ def test_names_tell_parts_and_roles():
         "nose_tip": (3,), "jaw": (8,),
     }  # fmt: skip
     assert named_roles(("right eye", "nose a", "nose b")) == named_parts(("0", "1")) == {}
+
+
+class Nobody:
+    """A detector that finds no face."""
+
+    def detect(self, image):
+        nothing = np.zeros(0, np.float32)
+        return Detections(np.zeros((0, 4), np.float32), nothing, nothing)
+
+
+@pytest.mark.parametrize("roll", [0.0, 25.0, -40.0])
+def test_a_markup_of_one_face_is_upright_and_symmetric(roll):
+    """The left eye is 2 lower and 2 nearer than it should be; the mole has no partner."""
+    names = ("right eye", "left eye", "chin", "mole")
+    places = np.array([[-20.0, -15], [18, -13], [0, 30], [9, 20]])
+    markup = Markup("own", names, pairs=((0, 1),))
+    points = places @ geometry.rotation(roll).T + [70, 60]
+    image = np.zeros((120, 150, 3), np.uint8)
+    found = made_on(image, points, markup, Nobody())
+    assert found.face_box == (0.5, 0.5, 1.0, 1.0)
+    right, left, chin, mole = found.mean.astype(float)
+    np.testing.assert_allclose(left, right * [-1, 1], atol=1e-6)
+    # Half of the distance between the eyes, over the longer side of the box in the picture.
+    side = np.ptp(points, axis=0).max()
+    assert left[0] * side == pytest.approx(np.hypot(38, 2) / 2, rel=1e-5)
+    # Their line falls by 2 in 38; turned back by that, the middle of the eyes is at x = 0.
+    level = (places - [-1, -14]) @ geometry.rotation(np.degrees(np.arctan2(2, 38)))
+    np.testing.assert_allclose((mole - chin) * side, level[3] - level[2], atol=1e-4)
+    assert mole[0] * side == pytest.approx(level[3, 0], abs=1e-4)
+
+
+def test_a_markup_of_one_face_without_pairs_stays_as_it_is():
+    points = np.array([[10.0, 10], [30, 12], [25, 50]])
+    markup = Markup("own", ("a", "b", "c"), pairs=())
+    found = made_on(np.zeros((60, 60, 3), np.uint8), points, markup, Nobody())
+    np.testing.assert_allclose(found.mean * 40 + [20, 30], points, atol=1e-5)

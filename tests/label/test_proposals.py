@@ -78,8 +78,17 @@ def test_a_model_that_knows_none_of_the_points_proposes_nothing():
     proposer = Proposer(Predictor.load("pretrained-small"), Markup("own", ("a", "b")))
     image, _ = draw_face(FOUND[0])
     assert proposer.faces(image) == []
-    with pytest.raises(InputError, match="knows none of the points of own: start from the mean"):
+    with pytest.raises(InputError, match=r"knows none of the points of own, .* one by one"):
         proposer.face_in(image, BOX)
+
+
+def test_without_a_model_the_mean_face_is_laid_in_the_box():
+    proposer, image = Proposer(None, THREE), np.zeros((80, 101, 3), np.uint8)
+    assert proposer.faces(image) == []
+    assert THREE.mean is not None
+    # The longer side is 40; the middle of the box is (30, 35).
+    found = proposer.face_in(image, np.array([20.0, 15, 20, 40])).points
+    np.testing.assert_allclose(found, 40 * THREE.mean + [30, 35], atol=1e-4)
 
 
 def test_the_size_of_a_face_is_that_of_its_known_points():

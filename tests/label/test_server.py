@@ -27,7 +27,7 @@ def opened(tmp_path, monkeypatch):
     monkeypatch.setattr(session, "propose", lambda name: [])
     opened, address = server.open_server(session, 0, page=page)
     with opened:
-        threading.Thread(target=opened.serve_forever, daemon=True).start()
+        threading.Thread(target=opened.serve_forever, args=[0.02], daemon=True).start()
         yield urlsplit(address), folder
         opened.shutdown()
 

@@ -12,6 +12,7 @@ from keypoints.errors import InputError
 from keypoints.inference.predictor import Predictor
 from keypoints.label import session as label_session
 from keypoints.label.session import Conflict, Session
+from keypoints.markup import IBUG68, read_markup
 from keypoints.media.pictures import encode_png
 from keypoints.synthetic.drawing import draw_face
 from tests.faces import FOUND
@@ -207,3 +208,100 @@ def test_a_kill_loses_at_most_the_face_in_hand(tmp_path):
         path = tmp_path / "points.csv"
         rows = path.read_text().splitlines() if path.exists() else []
         assert [row.partition(",")[0] for row in rows] == [f"{i}.png" for i in range(written)]
+
+
+def test_a_picture_without_faces_is_not_shown_again(folder):
+    session = Session(folder, None)
+    assert session.next_picture(None) == "0.png"
+    session.accept("0.png", session.faces("0.png")["version"], [])
+    assert session.next_picture(None) == "1.png"
+    assert [session.next_picture(name) for name in ("1.png", "2.png")] == ["2.png", "1.png"]
+
+
+def test_without_a_model_a_face_begins_with_the_mean_face(folder):
+    session = Session(folder, None)
+    assert session.faces("0.png")["faces"] == []
+    overview = session.overview()["markup"]
+    right, left = overview["anchors"]
+    assert (right["name"], left["name"]) == ("right eye", "left eye")
+    assert (right["points"], left["points"]) == ([*range(36, 42)], [*range(42, 48)])
+    drawn = np.array(session.propose_in("0.png", np.array([10.0, 20, 60, 100]))["points"])
+    np.testing.assert_allclose(drawn, 100 * IBUG68.mean + [40, 70], atol=2e-3)
+    (folder / "markup.toml").write_text(
+        'name = "m"\npoints = ["a", "b", "c"]\nmean = [[0.1, 0], [0, 0], [0, 0.4]]\n'
+    )
+    anchors = Session(folder, None).overview()["markup"]["anchors"]
+    assert anchors == [{"name": "a", "points": [0]}, {"name": "c", "points": [2]}]
+
+
+def test_points_without_a_mean_face_have_that_of_the_first_face(folder):
+    (folder / "markup.toml").write_text('name = "m"\npoints = ["a", "b", "c"]\n')
+    session = Session(folder, None)
+    assert session.overview()["markup"]["anchors"] is None
+    faces = [{"points": [[10, 20], None, [50, 100]], "covered": []}]
+    session.accept("0.png", session.faces("0.png")["version"], faces)
+    assert session.overview()["markup"]["mean"] is None  # it has not all points
+    faces = [{"points": [[10, 20], [30, 40], [50, 100]], "covered": []}]
+    session.accept("1.png", session.faces("1.png")["version"], faces)
+    for each in (session, Session(folder, None)):
+        mean = each.overview()["markup"]["mean"]
+        np.testing.assert_allclose(mean, [[-0.25, -0.5], [0, -0.25], [0.25, 0.5]], atol=1e-6)
+
+
+NAMES = ["right eye", "left eye", "tip", "chin"]
+PLACES = [[20.0, 30.0], [50.0, 30.0], [35.0, 45.0], [35.0, 70.0]]
+
+
+def test_a_new_markup_is_written_and_labelling_goes_on_with_it(folder):
+    session = Session(folder, None, naming=True)
+    overview = session.overview()
+    assert overview["naming"] and overview["markup"]["names"] == []
+    assert session.faces("0.png")["faces"] == []
+    assert session.pairs(NAMES, PLACES) == [(0, 1)]
+    assert session.pairs(["a", "b", "c", "d"], PLACES) == [(0, 1)]  # by their symmetry
+    session.write_markup("0.png", NAMES, PLACES, [[0, 1]])
+    markup = read_markup(folder)
+    assert markup.names == tuple(NAMES) and markup.pairs == ((0, 1),)
+    assert markup.roles["right_eye"] == (0,) and markup.parts["eyes"] == (0, 1)
+    assert markup.normaliser == "inter_pupil"
+    assert not session.overview()["naming"] and session.markup == markup
+    face = {"points": PLACES, "covered": []}
+    session.accept("0.png", session.faces("0.png")["version"], [face])
+    records = load_records(f"folder:{folder}", "all")
+    np.testing.assert_allclose(records.points[0], PLACES)
+    assert records.markup == markup
+    with pytest.raises(InputError, match=r"markup.toml is there already"):
+        session.write_markup("0.png", NAMES, PLACES, [])
+    with pytest.raises(InputError, match=r"markup.toml is there already"):
+        Session(folder, None, naming=True)
+
+
+@pytest.mark.parametrize(
+    ("names", "places", "pairs", "message"),
+    [
+        (["a", "a"], PLACES[:2], [], "'a' stands there twice"),
+        (["a", ""], PLACES[:2], [], "'' is no name of a point"),
+        (["a", 5], PLACES[:2], [], "5 is no name of a point"),
+        (["a", "b"], PLACES[:2], [[0, 0]], "two points are expected"),
+        (["a", "b"], PLACES[:2], [[0, 7]], "7 is no point"),
+        (["a", "b", "c"], PLACES[:3], [[0, 1], [1, 2]], "point b is in"),
+        (["a", "b"], PLACES[:1], [], "each with a name and a place"),
+        (["a", "b"], [PLACES[0], None], [], "each with a name and a place"),
+        (["a", "b"], [PLACES[0]] * 2, [], "two points or more"),
+        ([], [], [], "two points or more"),
+        (["a", "b"], [PLACES[0], [1e9, 0]], [], "two numbers of at most"),
+    ],
+)
+def test_what_is_no_markup_is_refused(folder, names, places, pairs, message):
+    session = Session(folder, None, naming=True)
+    with pytest.raises(InputError, match=message):
+        session.write_markup("0.png", names, places, pairs)
+    assert not (folder / "markup.toml").exists() and session.overview()["naming"]
+    with pytest.raises(InputError, match="no picture of the folder"):
+        session.write_markup("../0.png", NAMES, PLACES, [])
+
+
+def test_a_new_markup_is_for_a_folder_without_annotations(folder):
+    (folder / "points.csv").write_text("0.png," + ",".join(["1,2", "3,4"] * 34) + "\n")
+    with pytest.raises(InputError, match="has annotations; `keypoints markup` describes theirs"):
+        Session(folder, None, naming=True)

@@ -81,7 +81,7 @@ test("covered points keep their place, and are sent", () => {
   edited.swap(0, 2);
   expect(edited.toSend()[0]).toEqual({ points: [FACE[2], FACE[1], FACE[0]], covered: [0] });
   edited.choose(0, 0);
-  edited.toggleHidden(); // then it is not covered
+  edited.toggleHidden([7, 8]); // then it is not covered
   expect(edited.toSend()[0]).toEqual({ points: [null, FACE[1], FACE[0]], covered: [] });
   edited.toggleCovered();
   expect(edited.current!.covered.size).toBe(0);
@@ -89,6 +89,22 @@ test("covered points keep their place, and are sent", () => {
   edited.choose(0, 0);
   edited.toggleCovered();
   expect(edited.current!.covered.size).toBe(0);
+});
+
+test("what was accepted is in the file, and what was not is gone on with later", () => {
+  const edited = editor();
+  expect(edited.draft).toBeNull();
+  edited.mark();
+  edited.move([0], [1, 0]);
+  const draft = edited.draft!;
+  edited.load([seen(OTHER)], true);
+  expect([edited.draft, edited.faces.length]).toEqual([null, 1]);
+  edited.resume(draft);
+  expect(edited.current!.points[0]).toEqual([11, 20]);
+  edited.settle();
+  expect([edited.toSend(), edited.draft]).toEqual([[0, 1], null]);
+  edited.undo();
+  expect(edited.current!.points[0]).toEqual([11, 20]);
 });
 
 test("faces of another picture take the place of all", () => {
@@ -128,14 +144,14 @@ test("pairs that have changed sides are found at any roll, also where all have",
 test("a point that is not to be seen gets its place back", () => {
   const edited = editor();
   edited.choose(0, 1);
-  edited.toggleHidden();
+  edited.toggleHidden([7, 8]);
   expect(edited.current!.points).toEqual([[10, 20], null, [30, 60]]);
   edited.move([1], [5, 5]);
-  edited.toggleHidden();
+  edited.toggleHidden([7, 8]);
   expect(edited.current!.points).toEqual(FACE);
   edited.load([seen([[10, 20], null, [30, 60]])], true);
   edited.choose(0, 1);
-  edited.toggleHidden();
+  edited.toggleHidden([7, 8]);
   expect(edited.current!.points[1]).toEqual([20, 40]); // never seen before: in the middle of the others
 });
 

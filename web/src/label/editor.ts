@@ -28,6 +28,13 @@ const NEIGHBOURS = 0.12; // how far a soft move reaches, in sizes of the face
 
 const made = ({ points, covered }: StoredFace, row: number | null = null): Face => ({ points, covered: new Set(covered), row, hidden: new Map() });
 
+/** What was done on a picture, to go on with it later. */
+export interface Draft {
+  past: State[];
+  future: State[];
+  state: State;
+}
+
 export class Editor {
   private past: State[] = [];
   private future: State[] = [];
@@ -47,6 +54,14 @@ export class Editor {
     return this.state.point;
   }
 
+  get canUndo(): boolean {
+    return this.past.length > 0;
+  }
+
+  get canRedo(): boolean {
+    return this.future.length > 0;
+  }
+
   get current(): Face | null {
     return this.faces[this.face] ?? null;
   }
@@ -55,6 +70,22 @@ export class Editor {
   load(faces: StoredFace[], stored: boolean): void {
     [this.past, this.future] = [[], []];
     this.state = { faces: faces.map((face, i) => made(face, stored ? i : null)), face: 0, point: null };
+  }
+
+  /** All faces are in points.csv now, in their order. */
+  settle(): void {
+    [this.past, this.future] = [[], []];
+    this.state = { ...this.state, faces: this.faces.map((face, row) => ({ ...face, row })) };
+  }
+
+  /** What was done since `load`; null: nothing. */
+  get draft(): Draft | null {
+    const { past, future, state } = this;
+    return past.length || future.length ? { past, future, state } : null;
+  }
+
+  resume({ past, future, state }: Draft): void {
+    [this.past, this.future, this.state] = [past, future, state];
   }
 
   choose(face: number, point: number | null): void {
@@ -116,15 +147,24 @@ export class Editor {
     this.put((other, i) => (i === point ? at : other));
   }
 
-  /** Mark the chosen point as not to be seen, or give it its place back. */
-  toggleHidden(): void {
+  /** One more point of the face in hand. */
+  append(at: Place): void {
+    const { current } = this;
+    if (!current) return;
+    this.mark();
+    this.replace({ ...current, points: [...current.points, at] });
+    this.choose(this.face, current.points.length);
+  }
+
+  /** Mark the chosen point as not to be seen, or give it a place: its last one, the middle of the others, or `otherwise`. */
+  toggleHidden(otherwise: Place): void {
     const { current, point } = this;
     if (!current || point === null) return;
     this.mark();
     const place = current.points[point], hidden = new Map(current.hidden), covered = new Set(current.covered);
     if (place) hidden.set(point, place);
     covered.delete(point);
-    const back: Point = place ? null : (hidden.get(point) ?? middle(this.places()));
+    const back: Point = place ? null : (hidden.get(point) ?? (this.places().length ? middle(this.places()) : otherwise));
     this.replace({ ...current, hidden, covered, row: null, points: current.points.map((other, i) => (i === point ? back : other)) });
   }
 

@@ -1,6 +1,6 @@
 // The server of the label page: what it has, and what it writes.
 
-import type { Point } from "./editor";
+import type { Place, Point } from "./editor";
 
 export interface Markup {
   name: string;
@@ -10,6 +10,13 @@ export interface Markup {
   parts: Record<string, number[]>;
   /** Of an upright face; the unit is the longer side of the face. */
   mean: [number, number][] | null;
+  /** Two places of the mean face that a new face is laid on: the eyes, if the markup tells them; null without a mean face. */
+  anchors: [Anchor, Anchor] | null;
+}
+
+export interface Anchor {
+  name: string;
+  points: number[];
 }
 
 export interface ListedPicture {
@@ -24,6 +31,8 @@ export interface Overview {
   folder: string;
   markup: Markup;
   pictures: ListedPicture[];
+  /** Whether the markup is yet to be made. */
+  naming: boolean;
 }
 
 export interface Face {
@@ -54,6 +63,11 @@ export async function pictureOf(name: string): Promise<ImageBitmap> {
 export const accept = (name: string, version: string, faces: unknown[]) =>
   post<{ version: string }>("accept", { name, version, faces });
 export const propose = (name: string, box: number[]) => post<Face>("propose", { name, box });
+
+/** The mirror pairs that names and places of points tell. */
+export const pairsOf = (names: string[], places: Place[]) => post<{ pairs: [number, number][] }>("pairs", { names, places });
+export const writeMarkup = (name: string, names: string[], places: Place[], pairs: [number, number][]) =>
+  post<{ path: string }>("markup", { name, names, places, pairs });
 
 async function get<T>(path: string, names: Record<string, string>): Promise<T> {
   return (await asked(`${path}?${new URLSearchParams(names)}`)).json() as Promise<T>;

@@ -32,6 +32,13 @@ export function zoomed(view: View, [x, y]: Place, factor: number, least: number)
   return { scale, left: x - (x - view.left) * ratio, top: y - (y - view.top) * ratio };
 }
 
+/** The view that shows a place in the middle of the window where it is outside of it now. */
+export function showing(view: View, place: Place, width: number, height: number): View {
+  const [x, y] = toWindow(view, place), edge = 20;
+  if (x >= edge && y >= edge && x <= width - edge && y <= height - edge) return view;
+  return { ...view, left: view.left + width / 2 - x, top: view.top + height / 2 - y };
+}
+
 export interface Outline {
   points: number[];
   closed: boolean;
