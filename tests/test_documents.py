@@ -146,7 +146,9 @@ def workplace(tmp_path_factory) -> Iterator[Path]:
                 lambda name: Experiment(configs.replace(whole(name).config, SMALL)),
             )
         write_folder(folder / "my_faces")
-        rounds.add(folder / "my_faces", [rounds.Accepted("small", "12", "1.png", 3.4, 38.0)])
+        write_folder(folder / "portraits")
+        for name in ("my_faces", "portraits"):
+            rounds.add(folder / name, [rounds.Accepted("small", "12", "1.png", 3.4, 38.0)])
         write_frames(folder / "frames")
         (folder / "selfie.png").write_bytes(encode_png(draw_face(FACE)[0]))
         (folder / "my_pictures").mkdir()
@@ -175,6 +177,7 @@ def test_commands_leave_their_files(workplace):
     runs = workplace / "runs"
     for path in (
         runs / "mine" / "best.weights.h5",
+        runs / "forty" / "best.weights.h5",
         runs / "packed" / "best.weights.h5",
         runs / "youtube_faces" / "preview.png",
         runs / "youtube_faces" / "evaluation" / "validation-detector-flip" / "report.json",

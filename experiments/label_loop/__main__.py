@@ -2,7 +2,8 @@
 
     python -m experiments.label_loop FOLDER
 
-FOLDER gets the labelled faces and two runs. Takes about a quarter of an hour on two cores.
+FOLDER gets the labelled faces and two runs. These are short trainings of the last layers alone, not
+the 15 epochs of all layers that `keypoints train finetune` makes by itself.
 """
 
 import subprocess
@@ -14,6 +15,7 @@ from experiments.label_loop import measure
 LABELLED = range(1000, 1040)  # seeds of the faces that are labelled
 MEASURED = range(2000, 2060)  # seeds of other faces, on which the points are counted
 ROUNDS = (20, 40)  # faces after which the model is fine-tuned
+SHORT = ("--epochs=5", "--trainable=head")
 
 
 def main(folder: Path) -> None:
@@ -31,7 +33,7 @@ def main(folder: Path) -> None:
         measure.write_folder(folder / f"faces-{count}", done, points)
         run = folder / f"run-{count}"
         data = f"--data=folder:{folder / f'faces-{count}'}"
-        command = [sys.executable, "-m", "tools.train", "finetune", data, f"--run={run}"]
+        command = [sys.executable, "-m", "tools.train", "finetune", data, f"--run={run}", *SHORT]
         subprocess.run(command, check=True)
         models[f"the model after {count} faces"] = str(run)
         proposer = measure.proposer_of(str(run))

@@ -4,6 +4,7 @@ The file lies beside points.csv. Readers of annotations pass it over, by its end
 """
 
 import csv
+import io
 from dataclasses import astuple, dataclass, fields
 from pathlib import Path
 from statistics import mean, median
@@ -27,13 +28,14 @@ class Accepted:
 
 def add(folder: Path, faces: list[Accepted]) -> None:
     """Add lines to the file of a folder; atomic."""
-    path = folder / FILE
-    names = [field.name for field in fields(Accepted)]
-    rows = [["" if value is None else str(value) for value in astuple(face)] for face in faces]
-    with replacing(path) as temporary, open(temporary, "w", encoding="utf-8", newline="") as file:
-        before = path.read_text("utf-8") if path.exists() else "\t".join(names) + "\n"
-        file.write(before)
-        csv.writer(file, delimiter="\t", lineterminator="\n").writerows(rows)
+    path, text = folder / FILE, io.StringIO()
+    rows = csv.writer(text, delimiter="\t", lineterminator="\n")
+    before = path.read_bytes() if path.exists() else b""
+    if not before:
+        rows.writerow([field.name for field in fields(Accepted)])
+    rows.writerows(astuple(face) for face in faces)  # None is an empty cell
+    with replacing(path) as temporary:
+        temporary.write_bytes(before + text.getvalue().encode())
 
 
 def read(folder: Path) -> list[Accepted]:

@@ -66,6 +66,16 @@ def test_points_of_no_known_name_are_the_nearest_of_the_mean_faces():
     assert stand_ins(THREE, named).tolist() == [2, 1]
 
 
+def test_a_mean_face_of_other_proportions_is_fitted_first():
+    """A wide face whose mouth is high: by distance alone its mouth would be another's lip."""
+    numbers = [36, 39, 42, 45, 30, 48, 54, 51, 57]
+    mean = IBUG68.mean[numbers] * np.float32([1.15, 0.86]) + np.float32([0.01, -0.03])
+    own = Markup("own", tuple("abcdefghi"), mean=mean)
+    assert stand_ins(IBUG68, own).tolist() == numbers
+    far = Markup("own", ("a", "b", "c", "d"), mean=np.float32([[3, 0], [0, 3], [-3, 0], [0, -3]]))
+    assert stand_ins(IBUG68, far).tolist() == [-1] * 4
+
+
 def test_points_that_the_model_lacks_are_laid_by_the_mean_face():
     mean = np.array([[-0.3, -0.2], [0.3, -0.2], [0.0, 0.1]], np.float32)
     own = Markup("own", ("right eye", "left eye", "nose"), mean=mean)
