@@ -218,9 +218,10 @@ class Session:
 
     def _read(self, rows: list[bytes]) -> list[dict[str, Any]]:
         found, columns = tables.parse(b"".join(rows), POINTS), 1 + 2 * self.markup.count
-        if found.problems or len(found.faces) != len(rows) or found.columns != columns:
+        fits = found is not None and (len(found.faces), found.columns) == (len(rows), columns)
+        if found is None or found.problems or not fits:
             wrong = f"{POINTS}: {columns} columns are expected"
-            raise InputError("; ".join(found.problems) or wrong)
+            raise InputError("; ".join(found.problems if found else ()) or wrong)
         back = slice(None) if self._order is None else np.argsort(self._order)
         return [_plain(face.points[back], face.covered[back]) for face in found.faces]
 
