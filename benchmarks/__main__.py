@@ -21,6 +21,7 @@ CONFIGS = {
     "annotate": Config(),
     "start": Config(),
     "step": Config(head="pooled", batch_size=16, precision="float32"),
+    "backends": Config(head="pooled", batch_size=16),
     "scaling": Config(
         backbone="tiny", head="pooled", resolution=112, batch_size=16, precision="float32"
     ),
@@ -39,6 +40,7 @@ SETTINGS: dict[str, tuple[str, ...] | str] = {
     "annotate": "one thread for each network",
     "start": "until the first picture is read",
     "step": ("backbone", "head", "resolution", "batch_size", "trainable", "precision"),
+    "backends": ("backbone", "head", "resolution", "batch_size", "trainable"),
     "scaling": ("backbone", "head", "resolution", "batch_size", "kernels"),
     "gpu": ("backbone", "head", "batch_size"),
 }
@@ -65,20 +67,22 @@ def benchmark(
     accuracy of face detectors on the split --train_split of --data. annotate: pictures/s by the
     number of Ray workers, compared with one process on one core. start: time until filter, annotate
     and evaluate read the first of 1,000 and of 10,000 pictures. step: a training step, compared
-    with Keras' own layers and PyTorch. scaling: a training step by devices, batch size and
-    resolution. gpu: training step and inference in float32 and mixed_bfloat16, compared with
-    PyTorch. Close other programs first. The defaults of config fields shown here are those of an
-    empty config; pipeline has those of experiments/youtube_faces.py, detect the split validation,
-    and step, scaling and gpu have others.
+    with Keras' own layers and PyTorch. backends: the same on JAX and TensorFlow, in float32 and
+    mixed_bfloat16, and PyTorch. scaling: a training step by devices, batch size and resolution.
+    gpu: training step and inference in float32 and mixed_bfloat16, compared with PyTorch. Close
+    other programs first. The defaults of config fields shown here are those of an empty config;
+    pipeline has those of experiments/youtube_faces.py, detect the split validation, and step,
+    backends, scaling and gpu have others.
 
     Args:
-        subject: pipeline, predict, webcam, detect, annotate, start, step, scaling or gpu
+        subject: pipeline, predict, webcam, detect, annotate, start, step, backends, scaling or
+            gpu
         repeats: samples of each, interleaved; ten times as many of single crops and frames
         model: for predict a run folder; for webcam and annotate a run folder or an export
         export: folder of the exports for predict; default: MODEL/export
         source: for webcam: a video file; for annotate: a folder of pictures; or synthetic for
             drawn ones
-        torch_python: for step and gpu: a Python interpreter with PyTorch (requirements-bench.txt)
+        torch_python: for step, backends and gpu: a Python with PyTorch (requirements-bench.txt)
         json: also write the result to this file
         archive: path of the YouTube Faces archive; or set KEYPOINTS_ARCHIVE
         data_dir: folder of prepared data sets; default: ~/tensorflow_datasets
@@ -97,7 +101,7 @@ def benchmark(
     config = resolved(override(base, fields))
     if subject in ("pipeline", "detect"):
         rows = of_data(subject, config, repeats, archive=archive, data_dir=data_dir)
-    elif subject in ("step", "scaling", "gpu"):
+    elif subject in ("step", "backends", "scaling", "gpu"):
         rows = of_training(subject, config, repeats, torch_python)
     else:
         rows = of_use(subject, repeats, model, export, source)
@@ -145,8 +149,10 @@ def of_training(subject: str, config: Config, repeats: int, torch_python: str | 
 
     if subject == "scaling":
         return step.measure_scaling(config, repeats=repeats)
-    measure = step.measure_steps if subject == "step" else gpu.measure_gpu
-    return measure(config, repeats=repeats, torch_python=torch_python)
+    measures = {"step": step.measure_steps, "backends": step.measure_backends}
+    return measures.get(subject, gpu.measure_gpu)(
+        config, repeats=repeats, torch_python=torch_python
+    )
 
 
 show_fields(benchmark, FIELDS)

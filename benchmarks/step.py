@@ -1,11 +1,13 @@
-"""Benchmarks of a training step against PyTorch, and by devices, batch size and resolution.
+"""Benchmarks of a training step: by backends, beside PyTorch, and by devices, batch size and size.
 
-Timed as in `benchmarks.inference`; PyTorch runs in a separate process.
+Timed as in `benchmarks.inference`; other backends and PyTorch run in processes of their own.
 """
 
 import json
 import os
 import subprocess
+import sys
+import time
 from collections.abc import Callable
 from contextlib import ExitStack, suppress
 from dataclasses import asdict
@@ -24,6 +26,8 @@ from keypoints.geometry import CROP
 
 TORCH_PROGRAM = Path(__file__).parent / "torch_baseline.py"  # run by an interpreter with PyTorch
 TORCH_FIELDS = ("batch_size", "resolution", "trainable", "precision")
+PRECISIONS = ("float32", "mixed_bfloat16")
+BACKENDS = {"JAX": "jax", "TensorFlow": "tensorflow"}
 KERNELS = {"CPU kernels": "cpu", "Keras' own layers": "keras"}
 DEVICES, BATCHES, SIDES = (1, 2, 4), (4, 8, 16), (56, 112, 224)  # of the scaling table
 
@@ -67,6 +71,30 @@ def measure_steps(
     return compared(rows + skipped, baseline)
 
 
+def measure_backends(
+    config: Config, *, repeats: int = 5, torch_python: str | None = None
+) -> list[Timing]:
+    """Images/s of training steps on JAX and TensorFlow, in both precisions, and in PyTorch.
+
+    PyTorch, in float32, is left out where `torch_python` is not given.
+    """
+    subjects: dict[str, Callable[[], Any]] = {}
+    with ExitStack() as stack:
+        for precision in PRECISIONS:
+            one = configs.replace(config, {"precision": precision})
+            for name, backend in BACKENDS.items():
+                ask = keras_process(one, backend, stack)
+                subjects[f"{name}, {precision}"] = partial(ask, "step")
+        if torch_python is not None:
+            one = configs.replace(config, {"precision": "float32"})
+            ask = torch_process(one, torch_python, stack)
+            subjects["PyTorch, float32"] = partial(ask, "step")
+        times = interleaved(subjects, repeats)
+    batch = config.batch_size
+    rows = [timing(name, "images/s", batch / np.array(s)) for name, s in times.items()]
+    return compared(rows, "JAX, float32")
+
+
 def training_model(config: Config) -> Any:
     """A compiled model of `config`, as a run trains it, with a dummy mean face."""
     from keypoints.data.records import make_records
@@ -88,12 +116,46 @@ def torch_process(config: Config, python: str, stack: ExitStack) -> Callable[[st
     """
     settings = {name: getattr(config, name) for name in TORCH_FIELDS}
     command = [python, str(TORCH_PROGRAM), json.dumps(settings)]
+    return _process(command, stack, f"torch_python={python}", "is PyTorch installed?")
+
+
+def keras_process(config: Config, backend: str, stack: ExitStack) -> Callable[[str], float]:
+    """A function of `step` that asks Keras on a backend, in a process that ends with `stack`."""
+    code = "import sys; from benchmarks.step import answer_steps; answer_steps(sys.argv[1])"
+    command = [sys.executable, "-c", code, configs.to_json(config)]
+    path = os.pathsep.join([str(Path(__file__).parents[1]), os.environ.get("PYTHONPATH", "")])
+    environment = {"KERAS_BACKEND": backend, "PYTHONPATH": path}
+    return _process(command, stack, backend, "is it installed?", **environment)
+
+
+def answer_steps(config_json: str) -> None:
+    """For each line of standard input, run a training step and print its seconds."""
+    step = _step(configs.from_json(config_json, "argv"))
+    step()  # compiles, while the other processes do
+    for _ in sys.stdin:
+        start = time.perf_counter()
+        step()
+        print(time.perf_counter() - start, flush=True)
+
+
+def _step(config: Config) -> Callable[[], Any]:
+    """A training step of a new model."""
+    crops = np.zeros((config.batch_size, CROP, CROP, 3), np.uint8)
+    targets = np.zeros((config.batch_size, 136), np.float32)
+    return partial(training_model(config).train_on_batch, crops, targets, return_dict=True)
+
+
+def _process(
+    command: list[str], stack: ExitStack, name: str, question: str, **environment: str
+) -> Callable[[str], float]:
+    """A function that sends a line to a process and returns the number that it answers."""
     try:
         child = subprocess.Popen(
-            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, bufsize=1
-        )
+            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, bufsize=1,
+            env={**os.environ, **environment},
+        )  # fmt: skip
     except OSError as error:
-        raise InputError(f"torch_python={python}: {error}") from None
+        raise InputError(f"{name}: {error}") from None
     stack.callback(child.wait)
     inlet, outlet = child.stdin, child.stdout
     assert inlet is not None and outlet is not None  # both are pipes
@@ -111,7 +173,7 @@ def torch_process(config: Config, python: str, stack: ExitStack) -> Callable[[st
         except OSError:
             answer = ""
         if not answer:
-            raise InputError(f"torch_python={python}: the process ended; is PyTorch installed?")
+            raise InputError(f"{name}: the process ended; {question}")
         return float(answer)
 
     return ask
@@ -147,13 +209,8 @@ def scaling_cell(config_json: str, repeats: str) -> dict[str, Any]:
 
     config = configs.from_json(config_json, "argv")
     devices.use_all(config)
-    model = training_model(config)
-    batch = config.batch_size
-    crops = np.zeros((batch, CROP, CROP, 3), np.uint8)
-    targets = np.zeros((batch, 136), np.float32)
-    step = partial(model.train_on_batch, crops, targets, return_dict=True)
-    (seconds,) = interleaved({"": step}, int(repeats)).values()
-    return asdict(timing("", "images/s", batch / np.array(seconds)))
+    (seconds,) = interleaved({"": _step(config)}, int(repeats)).values()
+    return asdict(timing("", "images/s", config.batch_size / np.array(seconds)))
 
 
 def _in_child(config: Config, repeats: int, devices: int) -> Timing:

@@ -41,7 +41,7 @@ WRITING = {"open": 0, "os.rename": 1, "os.link": 1, "os.symlink": 1, "os.mkdir":
 os.environ.setdefault("PYTHONUSERBASE", site.getuserbase())  # packages may be in the real one
 HOME = Path(tempfile.mkdtemp(prefix="keypoints-home-"))
 atexit.register(shutil.rmtree, HOME, ignore_errors=True)
-os.environ["HOME"] = str(HOME)
+os.environ["HOME"] = os.environ["USERPROFILE"] = str(HOME)  # the second of Windows
 for name in ("TFDS_DATA_DIR", "XDG_CACHE_HOME", "XDG_CONFIG_HOME", "KERAS_HOME", "MPLCONFIGDIR"):
     os.environ.pop(name, None)
 # Compiling is most of the time of small trainings; with few optimisations, and with XLA's older way

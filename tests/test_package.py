@@ -84,6 +84,15 @@ def test_the_tables_of_distributions_are_the_extras():
             assert set(distributions) == names(extra(name)) - {"tensorflow"}
 
 
+def test_the_workflow_names_what_is_there():
+    """Its other systems are not at hand: a test file that moved would be seen there first."""
+    workflow = (ROOT / ".github" / "workflows" / "test.yml").read_text()
+    named = re.findall(r"tests/[\w/]+(?:\.py)?", workflow)
+    assert len(named) > 15 and [name for name in named if not (ROOT / name).exists()] == []
+    (extras_tried,) = re.findall(r"for extra in (.+); do", workflow)
+    assert set(extras_tried.split()) == set(PROJECT["optional-dependencies"])
+
+
 def test_versions_of_installed_distributions(monkeypatch):
     installed = {"numpy": "2.1.0", "tensorflow": "2.21.0"}
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import os
 import posixpath
+import shutil
 import tarfile
 import tempfile
 import time
@@ -283,12 +284,11 @@ def _local(source: str) -> Iterator[Path]:
         yield Path(source)
         return
     suffix = posixpath.splitext(urlsplit(source).path)[1]
-    with tempfile.NamedTemporaryFile(suffix=suffix) as copy:
-        with _open(source) as file:
-            while block := file.read(1 << 20):
-                copy.write(block)
-        copy.flush()
-        yield Path(copy.name)
+    with tempfile.TemporaryDirectory() as folder:
+        copy = Path(folder) / f"copy{suffix}"
+        with _open(source) as file, open(copy, "wb") as written:
+            shutil.copyfileobj(file, written)
+        yield copy
 
 
 def refuse(text: str) -> NoReturn:

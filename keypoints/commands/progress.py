@@ -1,7 +1,14 @@
 """The progress line of a command on a terminal."""
 
+import shutil
 import sys
 import time
+
+
+def overwrite(line: str) -> None:
+    """Show `line` in place of the last one; spaces erase it, as not all consoles know codes."""
+    width = shutil.get_terminal_size().columns - 1
+    print(f"\r{line[:width]:<{width}}\r", end="", file=sys.stderr, flush=True)
 
 
 def count_of(number: int, noun: str) -> str:
@@ -27,10 +34,10 @@ class Progress:
             left = int(max(total - done, 0) / speed)
             line = f"[{'=' * int(30 * share):<30}] {int(done)}/{total} {self.noun}, "
             line += f"{speed:.0f} a second, {left // 60}:{left % 60:02} left"
-        print(f"\r{line}\033[K", end="", file=sys.stderr, flush=True)
+        overwrite(line)
 
     def clear(self) -> None:
         """Remove the line, so that others can be printed."""
         if self.shown:
             self.shown = 0.0
-            print("\r\033[K", end="", file=sys.stderr, flush=True)
+            overwrite("")

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from keypoints.commands.fields import show_fields
+from keypoints.commands.progress import overwrite
 from keypoints.config import Config, override, replace, resolved
 from keypoints.errors import InputError
 from keypoints.experiment import load_experiment
@@ -254,16 +255,17 @@ def show_step(step: Any) -> None:
             f"NME {step.nme:.2f} %, {step.images_per_second:.0f} images/s, "
             f"{seconds // 3600}:{seconds // 60 % 60:02}:{seconds % 60:02} left"
         )
-        print(f"\r{line}\033[K", end="", file=sys.stderr, flush=True)
+        overwrite(line)
 
 
 def show_epoch(row: dict[str, float]) -> None:
-    start = "\r\033[K" if sys.stderr.isatty() else ""
+    if sys.stderr.isatty():
+        overwrite("")
     if row["epoch"] == 0:
-        print(f"{start}start: validation NME {row['validation_nme']:.2f} %", flush=True)
+        print(f"start: validation NME {row['validation_nme']:.2f} %", flush=True)
         return
     print(
-        f"{start}epoch {row['epoch']}: loss {row['loss']:.3f} px, training NME "
+        f"epoch {row['epoch']}: loss {row['loss']:.3f} px, training NME "
         f"{row['training_nme']:.2f} %, validation NME {row['validation_nme']:.2f} % of the root of "
         f"the box's area, {row['seconds']:.0f} s",
         flush=True,

@@ -89,7 +89,7 @@ def read_predictions(path: str | Path, records: Records) -> dict[str, np.ndarray
     found: dict[str, list[np.ndarray]] = {}
     problems, count = [], records.markup.count
     try:
-        with open(path, newline="") as file:
+        with open(path, newline="", encoding="utf-8") as file:
             rows = list(csv.reader(file))
     except OSError as error:
         raise InputError(f"predictions={path}: {error.strerror}") from None

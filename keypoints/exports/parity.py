@@ -34,6 +34,7 @@ class Row:
     worst: str  # file of the picture where it is
     milliseconds: float  # median of one crop
     nme: float  # percent, truth boxes, of the whole split
+    rms: float = 0.0  # root mean square of the differences, crop pixels
 
 
 def fault(row: Row, live: Row) -> str:
@@ -73,10 +74,13 @@ def check(run: Path, folder: Path, records: Records) -> list[Row]:
 
 def table(rows: list[Row]) -> str:
     """The rows as text for a terminal."""
-    lines = [f"{'format':12}{'size':>10}{'max |diff|':>14}{'one crop':>12}{'NME':>10}"]
+    lines = [
+        f"{'format':12}{'size':>10}{'max |diff|':>14}{'rms diff':>13}{'one crop':>12}{'NME':>10}"
+    ]
     for row in rows:
         lines.append(
             f"{row.format:12}{row.megabytes:>7.1f} MB{row.difference:>11.4f} px"
+            f"{row.rms:>10.4f} px"
             f"{row.milliseconds:>9.1f} ms{row.nme:>8.2f} %"
         )
     return "\n".join(lines)
@@ -149,4 +153,5 @@ def _row(
         worst=records.files[int(np.argmax(worst))],
         milliseconds=float(found["milliseconds"]),
         nme=float(100 * metrics.nme(records.points, points, records.boxes, records.markup).mean()),
+        rms=float(np.sqrt(np.square(found["all"] - live["all"]).mean())),
     )

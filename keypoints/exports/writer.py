@@ -205,5 +205,5 @@ def _manifest(run: Path, config: Config, folder: Path, formats: list[str]) -> di
         "versions": {name: installed_version(name) for name in packages},
         "licence": "code MIT; weights as the terms of the training images allow: those of YouTube "
                    "Faces, 300-W (LFPW) and AFLW2000-3D are for research only",
-        "sha256": {str(p.relative_to(folder)): runs.weights_digest(p) for p in files},
+        "sha256": {p.relative_to(folder).as_posix(): runs.weights_digest(p) for p in files},
     }  # fmt: skip

@@ -3,6 +3,7 @@
 import tempfile
 from dataclasses import dataclass
 from fractions import Fraction
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -122,10 +123,9 @@ class ToneMapper:
         axis = np.linspace(0, 1, _GRID)
         blue, green, red = np.meshgrid(axis, axis, axis, indexing="ij")  # red changes fastest
         table = to_sdr(np.stack([red, green, blue], axis=-1).reshape(-1, 3), self._transfer)
-        with tempfile.NamedTemporaryFile("w", suffix=".cube") as file:
-            file.write(f"LUT_3D_SIZE {_GRID}\n")
-            np.savetxt(file, table, fmt="%.6f")
-            file.flush()
-            lut = {"file": file.name, "interp": "tetrahedral"}
+        with tempfile.TemporaryDirectory() as folder:
+            file = Path(folder) / "table.cube"
+            np.savetxt(file, table, fmt="%.6f", header=f"LUT_3D_SIZE {_GRID}", comments="")
+            lut = {"file": str(file), "interp": "tetrahedral"}
             steps = {"lut3d": lut, "format": {"pix_fmts": "rgb24"}}
             self._graph = filter_graph(frame, frame.time_base or Fraction(1, 1000), steps)

@@ -23,7 +23,7 @@ def weights_folder(name: str) -> Path:
 def damaged_files(name: str) -> list[str]:
     """The files of a bundled model that are missing or have another SHA-256 than its manifest."""
     folder = NAMES[name]
-    digests = json.loads((folder / "manifest.json").read_text())["sha256"]
+    digests = json.loads((folder / "manifest.json").read_text("utf-8"))["sha256"]
     return [
         file
         for file, digest in digests.items()

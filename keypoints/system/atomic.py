@@ -32,7 +32,7 @@ def replacing(path: Path) -> Iterator[Path]:
         if path.is_dir():
             raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(temporary))
         yield temporary
-        with open(temporary, "rb") as file:
+        with open(temporary, "r+b") as file:  # Windows syncs only what may be written
             os.fsync(file.fileno())
         os.replace(temporary, path)
     except OSError as error:
@@ -100,5 +100,6 @@ def reserve(path: Path, size: int) -> None:
 
 
 def write_text(path: Path, text: str) -> None:
+    """Write `text` in UTF-8 with its line ends as they are, on every system."""
     with replacing(path) as temporary:
-        temporary.write_text(text)
+        temporary.write_text(text, encoding="utf-8", newline="")

@@ -45,6 +45,21 @@ def test_steps_beside_a_program_that_stands_for_pytorch(tmp_path):
 
 
 @pytest.mark.slow
+def test_backends_are_measured_in_processes_of_their_own(tmp_path, monkeypatch):
+    python = tmp_path / "python"
+    python.write_text(STAND_IN.format(python=sys.executable))
+    python.chmod(0o755)
+    monkeypatch.setattr(step, "PRECISIONS", ("float32",))
+    rows = step.measure_backends(SMALL, repeats=2, torch_python=str(python))
+    names = ["JAX, float32", "TensorFlow, float32", "PyTorch, float32"]
+    assert [row.name for row in rows] == names and rows[0].ratio == 1
+    assert rows[2].median == 2 / 0.5  # the stand-in's half second for two images
+    assert all(row.samples == 2 and row.median > 0 for row in rows)
+    with step.ExitStack() as stack, pytest.raises(InputError, match=r"cupy: .*is it installed"):
+        step.keras_process(SMALL, "cupy", stack)("step")
+
+
+@pytest.mark.slow
 def test_the_table_of_a_gpu_on_a_small_network(monkeypatch):
     monkeypatch.setattr(gpu, "SIDES", (56,))
     monkeypatch.setattr(gpu, "CALLS", 2)

@@ -80,6 +80,7 @@ def test_every_format_answers_as_the_live_model_does(run, exported):
     assert 0 < rows["savedmodel"].difference < 0.01 and 0 < rows["litert"].difference < 0.01
     assert rows["litert"].difference < rows["litert-int8"].difference < 15
     assert rows["litert-int8"].megabytes < 0.6 * rows["litert"].megabytes
+    assert 0 < rows["onnx"].rms < rows["onnx-int8"].rms < rows["onnx-int8"].difference
     text = parity.table(list(rows.values()))
     assert text.count("\n") == 7 and "onnx-int8" in text
 

@@ -5,6 +5,7 @@ import pytest
 
 from keypoints.errors import InputError
 from keypoints.system.atomic import keep_apart, replacing, reserve, write_text
+from keypoints.system.processes import run_python
 
 
 def test_a_failed_write_keeps_what_was_there(tmp_path):
@@ -64,3 +65,19 @@ def test_a_place_is_kept_on_systems_without_a_call_for_it(tmp_path, monkeypatch)
         reserve(tmp_path / name, 2500)
         assert (tmp_path / name).read_bytes() == bytes(2500)
         monkeypatch.delattr(os, "posix_fallocate", raising=False)
+
+
+def test_what_is_synced_is_open_for_writing(tmp_path, monkeypatch):
+    """Windows refuses to sync what is open for reading alone."""
+    fcntl = pytest.importorskip("fcntl")
+    modes = []
+    monkeypatch.setattr(os, "fsync", lambda file: modes.append(fcntl.fcntl(file, fcntl.F_GETFL)))
+    write_text(tmp_path / "a.txt", "x")
+    assert [mode & os.O_ACCMODE for mode in modes] == [os.O_RDWR]
+
+
+def test_text_is_utf_8_whatever_the_system_is_set_to(tmp_path):
+    code = "import sys; from keypoints.system.atomic import *; write_text(Path(sys.argv[1]), 'Zoë')"
+    plain = {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
+    run_python(code, str(tmp_path / "a.txt"), failure="not written", **plain)
+    assert (tmp_path / "a.txt").read_bytes() == "Zoë".encode()

@@ -31,7 +31,7 @@ from keypoints.web.models import MODEL
 
 def constants() -> dict[str, Any]:
     """Constants of landmarks, crop, detector, tracker, pose and filters by subject."""
-    manifest = json.loads((pretrained.NAMES[MODEL] / "manifest.json").read_text())
+    manifest = json.loads((pretrained.NAMES[MODEL] / "manifest.json").read_text("utf-8"))
     points = markup.read_content(manifest["markup"], "markup")
     half_score = manifest.get("half_score", estimate.UNCERTAINTY_AT_HALF_SCORE)
     crop = {"size": geometry.CROP, "scale": manifest["crop"]["scale"], "batch": predictor.BATCH}
