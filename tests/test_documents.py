@@ -17,7 +17,7 @@ import pytest
 
 import keypoints
 from benchmarks import __main__ as benchmark
-from benchmarks import annotation, gpu
+from benchmarks import annotation, gpu, start
 from keypoints import config as configs
 from keypoints.commands import cli, train
 from keypoints.evaluation import stability
@@ -77,6 +77,7 @@ FEW = (
     (annotation, "WORKERS", (1,)),
     (annotation, "PICTURES", 4),
     (annotation, "UNIT", 2),
+    (start, "COUNTS", (2, 20)),
     (gpu, "SIDES", (56,)),
     (gpu, "PRECISIONS", ("float32",)),
     (gpu, "CALLS", 1),

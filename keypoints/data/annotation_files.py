@@ -1,9 +1,10 @@
 """All annotations of a folder: its files, their pictures, and points in the order of a markup."""
 
+import os
 import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from functools import partial
+from functools import lru_cache, partial
 from pathlib import Path, PurePosixPath
 from typing import NamedTuple
 
@@ -169,10 +170,12 @@ def read_annotations(folder: Path, *, passed_over: tuple[str, ...] = ()) -> Anno
 
 def visible_files(folder: Path, passed_over: tuple[str, ...] = ()) -> Iterator[Path]:
     """The files of a folder and those below it, sorted, without hidden ones and `__MACOSX`."""
-    for path in sorted(folder.rglob("*")):
-        hidden = is_hidden(path.relative_to(folder).as_posix())
-        if not hidden and path.name not in passed_over and path.is_file():
-            yield path
+    paths = []
+    for place, folders, names in os.walk(folder):
+        folders[:] = [name for name in folders if not is_hidden(name)]
+        names = [name for name in names if not is_hidden(name) and name not in passed_over]
+        paths += [Path(place, name) for name in names]
+    return (path for path in sorted(paths) if path.is_file())
 
 
 def _add_table(found: AnnotatedFolder, path: Path, annotations: Annotations) -> None:
@@ -210,9 +213,7 @@ def locate(folder: Path, beside: Path, name: str) -> Path:
     It leads from there, from a folder above it, or from a folder of pictures in one of these; last,
     the picture of that name may lie beside the file, also without Label Studio's mark of an upload.
     """
-    above = [beside, *beside.parents]
-    above = above[: above.index(folder) + 1] if folder in above else [folder]
-    roots = [root / inner for root in above for inner in ("", *PICTURE_FOLDERS)]
+    roots = _roots(folder, beside)
     last = name.rpartition("/")[2]
     names = (name, last, re.sub(r"^[0-9a-f]{8}-", "", last))
     candidates = (root / each for each in names for root in roots)
@@ -220,6 +221,14 @@ def locate(folder: Path, beside: Path, name: str) -> Path:
         return next((path for path in candidates if path.is_file()), roots[0] / name)
     except (OSError, ValueError):  # too long a name, or one that no file can have
         return roots[0] / name
+
+
+@lru_cache(maxsize=64)
+def _roots(folder: Path, beside: Path) -> list[Path]:
+    """The folders of `locate`, in its order."""
+    above = [beside, *beside.parents]
+    above = above[: above.index(folder) + 1] if folder in above else [folder]
+    return [root / inner for root in above for inner in ("", *PICTURE_FOLDERS)]
 
 
 def _add_point_files(
