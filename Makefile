@@ -72,5 +72,5 @@ docs: .venv/installed-dev
 clean:
 	rm -rf .venv runs site web/node_modules web/generated keypoints/web/page
 	@echo 'left outside the checkout: compiled programs in ~/.cache/keypoints, data sets in ~/tensorflow_datasets,'
-	@echo '  the settings of Keras in ~/.keras, downloads of npm in ~/.npm and of pip in its cache;'
+	@echo '  settings of Keras in ~/.keras, fonts of Matplotlib in ~/.cache/matplotlib, downloads of npm in ~/.npm and of pip in its cache;'
 	@echo '  `keypoints doctor` of an installation prints the folders of keypoints'
