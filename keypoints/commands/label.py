@@ -2,9 +2,13 @@
 
 import threading
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from keypoints.commands.progress import Progress, count_of
 from keypoints.errors import InputError
+
+if TYPE_CHECKING:
+    from keypoints.label.session import Session
 
 
 def label(
@@ -39,13 +43,10 @@ def label(
     from keypoints.inference.predictor import Predictor
     from keypoints.label import clip, rounds
     from keypoints.label.proposals import Proposer
-    from keypoints.label.server import open_server
     from keypoints.label.session import Session
     from keypoints.media.formats import is_video
     from keypoints.pretrained import NAMES
-    from keypoints.system.atomic import remove_partial_files
     from keypoints.system.digests import file_digest
-    from keypoints.system.locks import locked
 
     source = Path(folder).expanduser()
     film = is_video(source) and not source.is_dir()
@@ -76,7 +77,16 @@ def label(
     session = Session(place, predictor, model, digest, own=own, naming=markup == "new")
     if film:
         print(f"{place}: {count_of(len(session.pictures), 'frame')} of {source.name}", flush=True)
-    with locked(place, f"{folder}: another `keypoints label` runs on it"):
+    serve(session, place, f"{folder}: another `keypoints label` runs on it", port)
+
+
+def serve(session: "Session", place: Path, busy: str, port: int) -> None:
+    """Serve the page until Ctrl-C; raises InputError with `busy` where another process does."""
+    from keypoints.label.server import open_server
+    from keypoints.system.atomic import remove_partial_files
+    from keypoints.system.locks import locked
+
+    with locked(place, busy):
         remove_partial_files(place)
         server, address = open_server(session, port)
         stop = threading.Event()
