@@ -31,6 +31,12 @@ def served(session, page):
         opened.shutdown()
 
 
+def truth_of(seed):
+    """A drawn face and its points `(68, 2)` as the labeller wants them: 8 % of the face lower."""
+    image, points = draw_face(seed)
+    return image, points + np.float32([0, 0.08 * face_size(IBUG68, points)])
+
+
 def label_all(url):
     """Correct the face of each picture that `next` gives, as the page asks for them; their names.
 
@@ -39,7 +45,7 @@ def label_all(url):
     done = []
     while (name := json.loads(ask(url, f"{root(url)}/api/next")[1])["name"]) is not None:
         found = json.loads(ask(url, f"{root(url)}/api/faces?name={quote(name)}")[1])
-        truth = draw_face(int(name.removesuffix(".png")))[1]
+        truth = truth_of(int(name.removesuffix(".png")))[1]
         assert len(found["faces"]) == 1 and not found["labelled"]
         (face,) = found["faces"]
         off = np.linalg.norm(np.array(face["points"]) - truth, axis=1)
@@ -55,7 +61,7 @@ def error(predictor):
     """The mean distance from the true points of other faces, in percent of the face."""
     away = []
     for seed in OTHERS:
-        image, truth = draw_face(seed)
+        image, truth = truth_of(seed)
         points = predictor.predict(image, IBUG68.face_boxes(truth)[None])[0]
         distance = np.linalg.norm(points - truth, axis=1).mean()
         away.append(100 * distance / face_size(IBUG68, truth))
@@ -75,10 +81,10 @@ def test_five_labelled_faces_make_a_model_that_proposes_better(tmp_path, capsys)
     with served(Session(folder, bundled, "pretrained-small", "aa"), page) as url:
         assert sorted(label_all(url)) == sorted(f"{seed}.png" for seed in LABELLED)
     arguments = [f"--data=folder:{folder}", f"--run={run}", "--trainable=head"]
-    arguments += ["--epochs=2", "--epoch_steps=15", "--ema=0.8"]
+    arguments += ["--epochs=2", "--epoch_steps=8", "--ema=0.7", "--rehearsal=0"]
     cli.run_command(cli.load_command("train"), ["finetune", *arguments])
     own = Predictor.load(run)
-    assert error(own) < 0.9 * error(bundled)
+    assert error(own) < 0.6 * error(bundled)
     (folder / f"{ADDED}.png").write_bytes(encode_png(draw_face(ADDED)[0]))
     with served(Session(folder, own, str(run), "bb", own=True), page) as url:
         assert label_all(url) == [f"{ADDED}.png"]
@@ -86,7 +92,7 @@ def test_five_labelled_faces_make_a_model_that_proposes_better(tmp_path, capsys)
         [face.correction for face in rounds.read(folder) if face.digest == digest]
         for digest in ("aa", "bb")
     )
-    assert len(first) == 5 and len(second) == 1
+    assert len(first) == 5 and len(second) == 1 and second[0] < 0.6 * np.mean(first)
     capsys.readouterr()
     cli.run_command(cli.load_command("label"), [str(folder), "--summary"])
     lines = capsys.readouterr().out.splitlines()
