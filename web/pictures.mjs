@@ -22,10 +22,12 @@ for (const [name, colorScheme, width, height, filter] of shots) {
   await page.screenshot({ path: join(docs, name), type: "jpeg", quality: 82 });
   await page.close();
 }
-const label = async (address, options) => {
+const label = async (address, options, name = "astronaut.jpg") => {
   const page = await browser.newPage({ viewport: { width: 1180, height: 720 }, ...options });
   await page.goto(address);
   await page.waitForFunction(() => document.documentElement.dataset.picture);
+  await page.selectOption("#list", name);
+  await page.waitForFunction((own) => document.documentElement.dataset.picture === own, name);
   return page;
 };
 const state = async (page, name) => JSON.parse(await page.evaluate((own) => document.documentElement.dataset[own], name));
@@ -56,9 +58,7 @@ await page.mouse.down();
 await page.mouse.move(from[0] + 1, from[1] + 1);
 await take(page, "label.jpg");
 
-page = await label(faces, { colorScheme: "dark" });
-await page.selectOption("#list", "dark.jpg");
-await page.waitForFunction(() => document.documentElement.dataset.picture === "dark.jpg");
+page = await label(faces, { colorScheme: "dark" }, "dark.jpg");
 await set(page, "brightness", 4);
 await page.locator("#brightness").scrollIntoViewIfNeeded();
 await take(page, "label-dark.jpg");
