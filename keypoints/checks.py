@@ -110,7 +110,7 @@ def json_object(data: str | bytes, source: str) -> dict[str, Any]:
 def toml_table(data: bytes, source: str) -> dict[str, Any]:
     """Parse TOML; raises InputError, which names the file `source`."""
     try:
-        return tomllib.loads(data.decode())
+        return tomllib.loads(data.decode("utf-8-sig"))  # Notepad begins files with its mark
     except (ValueError, RecursionError) as error:  # no UTF-8, no TOML, too deep, too many digits
         raise InputError(f"{source}: invalid TOML: {error}") from None
 

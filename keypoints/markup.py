@@ -38,6 +38,7 @@ FOLDER = Path(__file__).parent / "markups"
 NAMES = tuple(sorted(path.stem for path in FOLDER.glob("*.toml")))  # bundled
 MOST = 1000  # points of a markup, at most
 MOST_BYTES = 2**20  # of a file
+LONGEST = 64  # characters of a point's name
 _NAME = re.compile(r"[\w][\w .:+-]{0,63}")
 
 # What points may stand for, and how many of them: None is any number of at least one. Corners of
@@ -199,9 +200,9 @@ class Markup:
         if other.names == self.names and other.name == self.name:
             return tuple(range(self.count))
         if other.name in self.maps:
-            return self.maps[other.name]
+            return self._map_of(other)
         if self.name in other.maps:
-            there = other.maps[self.name]
+            there = other._map_of(self)
             return tuple(there.index(i) if i in there else -1 for i in range(other.count))
         shared = {name for name in self.names if not name.isdecimal()} & set(other.names)
         if not shared:
@@ -210,6 +211,15 @@ class Markup:
                 "has a map to the other"
             )
         return tuple(self.names.index(n) if n in shared else -1 for n in other.names)
+
+    def _map_of(self, other: Markup) -> tuple[int, ...]:
+        """The entry of `maps` for `other`; raises InputError if it is of another length."""
+        found = self.maps[other.name]
+        if len(found) != other.count:
+            raise InputError(
+                f"{self.name}: maps: {other.name} has {other.count} points, its map {len(found)}"
+            )
+        return found
 
     def order_of(self, other: Markup) -> np.ndarray | None:
         """For each point of `other` the point of this markup `(k,)`; None if it lacks any."""
@@ -229,7 +239,8 @@ class Markup:
     def difference(self, other: Markup) -> str:
         """How the points of `other` are others than these, in words; "" if they are the same.
 
-        What is measured on data (`mean`, `face_box`) or only told (parts, outlines) may differ.
+        What is measured on data (`mean`, `face_box`) or only told (parts, outlines) may differ, and
+        so may the name where the points have names.
         """
         if self.count != other.count:
             return f"{self.name} has {self.count} points, {other.name} has {other.count}"
@@ -238,7 +249,9 @@ class Markup:
                 return f"a point is {mine!r} in {self.name} and {theirs!r} in {other.name}"
         if _sorted(self.pairs) != _sorted(other.pairs):
             return f"{self.name} and {other.name} have other mirror pairs"
-        return "" if self.name == other.name else f"one is {self.name}, one {other.name}"
+        if self.name == other.name or not all(map(str.isdecimal, self.names)):
+            return ""
+        return f"one is {self.name}, one {other.name}"
 
     def content(self) -> dict[str, Any]:
         """The markup as plain values for JSON and TOML; `read_content` reads them."""
@@ -318,6 +331,11 @@ def read_content(values: Any, source: str) -> Markup:
     names = _names(table)
     pairs = _pairs(table, names) if "pairs" in table.content else None
     groups = {key: _groups(table, key, names) for key in ("parts", "roles")}
+    for key, group in groups.items():
+        for part, points in group.items():
+            if twice := [point for point in points if points.count(point) > 1]:
+                point = names[twice[0]]
+                raise InputError(f"{source}: {key}: {part}: point {point} stands there twice")
     roles = groups["roles"]
     for role, points in roles.items():
         checks.one_of(role, f"{source}: roles", list(ROLES))
@@ -327,11 +345,14 @@ def read_content(values: Any, source: str) -> Markup:
             expected = "two ends, then pairs of points" if odd else f"{wanted} points are expected"
             raise InputError(f"{source}: roles: {role} has {len(points)} points; {expected}")
     outlines: dict[str, Outline] = {}
+    table.known += ["pairs", "outlines", "face_box"]
     if "outlines" in table.content:
         lines = table.table("outlines")
         for closed in (False, True):
             kind = "closed" if closed else "open"
             found = _groups(lines, kind, names)
+            if both := outlines.keys() & found:
+                raise InputError(f"{source}: outlines: {min(both)} is open and closed")
             outlines |= {key: Outline(points, closed) for key, points in found.items()}
         lines.close()
     known = [n for n, needed in NORMALISERS.items() if set(needed) <= set(roles)]
@@ -365,8 +386,12 @@ def _names(table: Table) -> tuple[str, ...]:
     if not isinstance(value, list) or not 1 <= len(value) <= MOST:
         raise InputError(f"{table.name}: points: how many, or a list of up to {MOST} names")
     for name in value:
-        if not isinstance(name, str) or not _NAME.fullmatch(name):
-            raise InputError(f"{table.name}: points: {name!r} is no name of a point")
+        good = isinstance(name, str) and name.isprintable() and name == name.strip()
+        if not good or not 1 <= len(name) <= LONGEST:
+            raise InputError(
+                f"{table.name}: points: {checks.shown(name)} is no name of a point: 1 to {LONGEST} "
+                "characters without line breaks"
+            )
     if doubled := sorted({name for name in value if value.count(name) > 1}):
         raise InputError(f"{table.name}: points: {doubled[0]!r} stands there twice")
     return tuple(value)
@@ -435,7 +460,9 @@ def _array(table: Table, key: str, count: int, width: int) -> np.ndarray | None:
         isinstance(c, list) and len(c) == max(width, 1) for c in cells
     ):
         kind = f"{width} numbers" if width else "a number"
-        raise InputError(f"{table.name}: {key}: {kind} for each of the {count} points")
+        raise InputError(
+            f"{table.name}: {key}={checks.shown(value)}: {kind} for each of the {count} points"
+        )
     flat = [checks.number(x, f"{table.name}: {key}", low=-100, high=100) for c in cells for x in c]
     return np.array(flat, np.float32 if width else np.float64).reshape(
         (count, width) if width else count
@@ -452,6 +479,8 @@ def _maps(table: Table, count: int) -> dict[str, tuple[int, ...]]:
         if not isinstance(value, list) or not 1 <= len(value) <= MOST:
             raise InputError(f"{inner.name}: {name}: a list of points is expected")
         where = f"{inner.name}: {name}"
+        if name in NAMES and len(value) != (points := bundled(name).count):
+            raise InputError(f"{where}: {len(value)} points; {name} has {points}")
         maps[name] = tuple(checks.whole(item, where, low=-1, high=count - 1) for item in value)
     return maps
 

@@ -133,6 +133,10 @@ def test_two_markups_are_told_apart():
     assert "other mirror pairs" in mine.difference(swapped)
     renamed = parse_markup(MINE.replace(b"nose", b"tip"), "x")
     assert mine.difference(renamed) == "a point is 'nose' in mine and 'tip' in mine"
+    yours = parse_markup(MINE.replace(b'"mine"', b'"yours"'), "x")
+    assert mine.difference(yours) == ""  # names of points tell that they are the same, numbers not
+    numbered = [parse_markup(f'name = "{name}"\npoints = 5'.encode(), "x") for name in "ab"]
+    assert numbered[0].difference(numbered[1]) == "one is a, one b"
 
 
 def test_what_needs_a_role_asks_for_it():
@@ -150,7 +154,9 @@ def test_what_needs_a_role_asks_for_it():
         ('name = "a"\npoints = 0', "points=0"),
         ('name = "a"\npoints = 1001', "from 1 to 1000"),
         ('name = "a"\npoints = ["x", "x"]', "'x' stands there twice"),
-        ('name = "a"\npoints = ["x,y"]', "'x,y' is no name of a point"),
+        ('name = "a"\npoints = ["x\\ny"]', "is no name of a point: 1 to 64 characters"),
+        ('name = "a"\npoints = [" x"]', "' x' is no name of a point"),
+        (f'name = "a"\npoints = ["{65 * "x"}"]', "is no name of a point"),
         ('name = "a"\npoints = 3\npairs = [[0, 0]]', "two points are expected"),
         ('name = "a"\npoints = 3\npairs = [[0, 1], [1, 2]]', r"point 1 is in \[0, 1\] and in"),
         ('name = "a"\npoints = 3\npairs = [[0, 3]]', "3 is no point: a number from 0 to 2"),
@@ -161,16 +167,46 @@ def test_what_needs_a_role_asks_for_it():
         ('name = "a"\npoints = 3\n[roles]\nmouth_opening = [0, 1, 2]', "two ends, then pairs"),
         ('name = "a"\npoints = 3\nnormaliser = "inter_pupil"', "needs the roles right_eye and"),
         ('name = "a"\npoints = 2\nmean = [[0, 0]]', "2 numbers for each of the 2 points"),
+        ('name = "a"\npoints = 2\nmean = [[0, 0], [0, nan]]', "mean=nan"),
+        ('name = "a"\npoints = 2\ndepth = [0]', r"depth=\[0\]: a number for each of the 2"),
         ('name = "a"\npoints = 2\nmean = [[0, 0], [0, inf]]', "mean=inf"),
         ('name = "a"\npoints = 2\nface_box = [0, 0, 0, 1]', "face_box"),
         ('name = "a"\npoints = 2\n[maps]\nb = [0, 2]', "from -1 to 1"),
-        ('name = "a"\npoints = 2\npear = []', "unknown field 'pear'"),
+        ('name = "a"\npoints = 2\n[maps]\nibug68 = [0, 1]', "2 points; ibug68 has 68"),
+        ('name = "a"\npoints = 2\n[maps.b]\nc = 1', "maps: b: a list of points is expected"),
+        ('name = "a"\npoints = 2\n[parts]\nb = [0, 1, 0]', "parts: b: point 0 stands there twice"),
+        ('name = "a"\npoints = 2\n[parts.b]\nc = [0]', "is no point"),
+        (
+            'name = "a"\npoints = 3\n[outlines]\nopen.b = [0, 1]\nclosed.b = [1, 2]',
+            "b is open and closed",
+        ),
+        ('name = "a"\npoints = 2\npair = []', "unknown field 'pair'; did you mean 'pairs'"),
         ("name = ", "invalid TOML"),
     ],
 )
 def test_mistakes_are_named(content, message):
     with pytest.raises(InputError, match=rf"^my\.toml.*{message}"):
         parse_markup(content.encode(), "my.toml")
+
+
+def test_a_file_as_windows_writes_it():
+    """A byte order mark, and carriage returns before line feeds."""
+    assert parse_markup(b"\xef\xbb\xbf" + MINE.replace(b"\n", b"\r\n"), "x") == parse_markup(
+        MINE, "x"
+    )
+
+
+def test_names_of_points_may_have_any_signs_and_survive_the_file():
+    names = ("tip & <end>", 'l\'œil "gauche", coin', "0-1", "a\\b")
+    markup = Markup("mine", names)
+    assert parse_markup(markup.to_toml().encode(), "x") == markup
+
+
+def test_a_map_of_another_length_is_refused_where_it_is_used():
+    mine = parse_markup(b'name = "a"\npoints = 2\n[maps]\nmine = [0, 1]', "x")
+    for one, other in ((mine, parse_markup(MINE, "x")), (parse_markup(MINE, "x"), mine)):
+        with pytest.raises(InputError, match="a: maps: mine has 5 points, its map 2"):
+            one.map_to(other)
 
 
 def test_files_and_names_that_are_not_there(tmp_path):

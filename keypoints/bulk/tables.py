@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -12,7 +13,7 @@ import pyarrow.parquet as pq
 
 from keypoints.bulk.store import Store
 from keypoints.errors import InputError
-from keypoints.markup import IBUG68
+from keypoints.markup import IBUG68, Markup
 
 FACES, PICTURES = "faces", "pictures"  # folders of an output
 ROWS = 2000  # of a row group: about 2 MB
@@ -27,9 +28,11 @@ _PLACE = [
 
 # Coordinates are pixels of the picture, upright as a viewer shows it; the centre of its first
 # pixel is (0, 0).
-def schema(table: str, points: int = IBUG68.count) -> pa.Schema:
-    """The columns of a table; a face has `points` points."""
-    return pa.schema(_face_columns(points) if table == FACES else _PICTURE_COLUMNS)
+def schema(table: str, markup: Markup = IBUG68) -> pa.Schema:
+    """The columns of a table; that of the faces has their markup, as JSON, in its metadata."""
+    if table != FACES:
+        return pa.schema(_PICTURE_COLUMNS)
+    return pa.schema(_face_columns(markup.count), {"markup": json.dumps(markup.content())})
 
 
 def _face_columns(points: int) -> list[pa.Field]:
@@ -99,7 +102,7 @@ def part_name(table: str, unit: str) -> str:
 
 
 def write_parts(
-    store: Store, unit: str, rows: Iterable[Annotated], keep: int, *, points: int = IBUG68.count
+    store: Store, unit: str, rows: Iterable[Annotated], keep: int, *, markup: Markup = IBUG68
 ) -> Counts:
     """Write a unit's rows while they come; returns their counts, with `keep` reasons of errors.
 
@@ -108,8 +111,8 @@ def write_parts(
     counts = Counts()
     # Closed in the opposite order: the faces' first.
     with (
-        _part(store, PICTURES, unit, points) as add_picture,
-        _part(store, FACES, unit, points) as add_face,
+        _part(store, PICTURES, unit, markup) as add_picture,
+        _part(store, FACES, unit, markup) as add_face,
     ):
         for annotated in rows:
             counts.add(annotated, keep)
@@ -120,9 +123,9 @@ def write_parts(
 
 
 @contextmanager
-def _part(store: Store, table: str, unit: str, points: int) -> Iterator[Callable[[dict], None]]:
+def _part(store: Store, table: str, unit: str, markup: Markup) -> Iterator[Callable[[dict], None]]:
     """A function that adds a row to a Parquet file, which appears whole when the block ends."""
-    columns, rows = schema(table, points), list[dict[str, Any]]()
+    columns, rows = schema(table, markup), list[dict[str, Any]]()
 
     def flush() -> None:
         writer.write_table(pa.Table.from_pylist(rows, columns))

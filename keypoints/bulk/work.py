@@ -95,7 +95,7 @@ def annotate_unit(work: Work, unit: Unit) -> tables.Counts:
         rows = annotator.annotate(read_unit(unit, outside=work.outside), draw=draw)
     else:
         rows = _one_by_one(attempt, annotator, read_unit(unit, outside=work.outside), unit, draw)
-    counts = tables.write_parts(store, unit.name, rows, REASONS, points=work.markup.count)
+    counts = tables.write_parts(store, unit.name, rows, REASONS, markup=work.markup)
     attempt.end()
     return counts
 

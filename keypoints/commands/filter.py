@@ -50,7 +50,7 @@ def filter(
             the filter's name
         model: pretrained, pretrained-small (quicker), a run folder or an export
         max_faces: maximum number of faces, the largest first; default: all
-        points: CSV file for box, score, 68 points, head pose, eye and mouth opening and origin of
+        points: CSV file for box, score, points, head pose, eye and mouth opening and origin of
             each face, or - for a line of JSON for each frame on standard output
         detector: centerface, haar (OpenCV's cascade), yunet (a download), or YuNet's .onnx file
         quality: of videos and lossy pictures: high (looks like the input, the default), medium or

@@ -24,12 +24,12 @@ def recalibrate(
         archive: path of the YouTube Faces archive; or set KEYPOINTS_ARCHIVE
         data_dir: folder of prepared data sets; default: ~/tensorflow_datasets
     """
-    from keypoints.data.sources import load_set, parse_sets
+    from keypoints.data.sources import load_each
     from keypoints.models import runs
     from keypoints.training import recalibration
 
     config = runs.load_config(Path(run))
     split = split or config.validation_split
     sources: dict[str, Any] = {"labels": config.labels, "archive": archive, "data_dir": data_dir}
-    sets = [load_set(name, split, **sources) for name, _ in parse_sets(data or config.data)]
+    sets = load_each(data or config.data, split, **sources)
     print(recalibration.recalibrate(Path(run), sets))

@@ -70,7 +70,7 @@ def load_sets(
     config: Config, folder: Path, *, validated: bool = True, **sources: Any
 ) -> tuple["Records", list["Records"]]:
     """The training set, its markup measured, and, if `validated`, the validation sets."""
-    from keypoints.data.sources import load_records, load_set, parse_sets, refuse_output
+    from keypoints.data.sources import load_each, load_records, refuse_output
     from keypoints.evaluation.own_markup import measured
 
     refuse_output(config.data, "--run", folder)
@@ -78,8 +78,9 @@ def load_sets(
     sources = {"labels": config.labels, "splits": splits, **sources}
     training = load_records(config.data, config.train_split, **sources)
     training = training.seen_by(measured(training))
-    names = [name for name, _ in parse_sets(config.data)] if validated else []
-    return training, [load_set(name, config.validation_split, **sources) for name in names]
+    if not validated:
+        return training, []
+    return training, load_each(config.data, config.validation_split, **sources)
 
 
 def train_into(
@@ -128,6 +129,8 @@ def show_start(
     folder: Path, config: Config, training: "Records", validation: list["Records"]
 ) -> None:
     """What is trained on what, and warnings about settings that cannot work well."""
+    import numpy as np
+
     from keypoints.data.pipeline import epoch_steps
     from keypoints.training import devices
 
@@ -138,6 +141,12 @@ def show_start(
         print(hint)
     if training.markup.pairs is None and any(stage.flip for stage in config.stage_configs()):
         print(f"the markup {training.markup.name} has no mirror pairs: nothing is flipped")
+    gaps = np.isnan(training.points).any(axis=-1).sum(axis=1)
+    if gaps.any():
+        print(
+            f"{np.count_nonzero(gaps)} of {len(gaps)} faces lack points, {gaps.sum()} in all: "
+            "nothing is learned from those"
+        )
     for stage in config.stage_configs():
         steps = epoch_steps(training, stage) * stage.epochs
         if 0 < steps * (1 - stage.ema) < 1:

@@ -32,7 +32,7 @@ def webcam(
     headless: bool = False,
     max_frames: int = 0,
 ) -> None:
-    """Show a camera with the 68 landmarks of every face, or with a filter.
+    """Show a camera with the landmarks of every face, or with a filter.
 
     In the window, q or Esc quits, l switches the landmarks on or off, a the head axes, f selects
     the next filter, s writes a snapshot, r starts or ends a recording, h shows the keys. Ctrl-C
@@ -47,7 +47,7 @@ def webcam(
         max_faces: maximum number of faces; default: 4, with blur or pixelate all
         detector: centerface, haar (OpenCV's cascade), yunet (a download), or YuNet's .onnx file
         output: video file to record what is shown
-        points: CSV file for box, score, 68 points, head pose, eye and mouth opening and origin of
+        points: CSV file for box, score, points, head pose, eye and mouth opening and origin of
             each face, or - for a line of JSON for each frame on standard output
         virtual_camera: what is shown becomes a camera for calls; needs the extra `camera` and a
             driver

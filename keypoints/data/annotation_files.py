@@ -14,7 +14,7 @@ from keypoints.data import formats
 from keypoints.data.annotations import Annotations
 from keypoints.data.formats import pts
 from keypoints.errors import InputError, near_miss
-from keypoints.markup import FILE, IBUG68, Markup, bundled, read_markup
+from keypoints.markup import FILE, IBUG68, Markup, bundled, read_content, read_markup
 from keypoints.media.formats import is_picture
 from keypoints.media.pictures import open_picture
 from keypoints.system.paths import is_hidden, stays_inside
@@ -73,7 +73,7 @@ class AnnotatedFolder:
         named = {bool(annotations.names) for annotations in self.files()}
         if len(named) > 1 or (len(counts) > 1 and not all(named)):
             raise InputError(f"{self.folder}: the points of its files differ; give a markup.toml")
-        return Markup("own", tuple(names or map(str, range(max(counts)))))
+        return read_content({"name": "own", "points": names or max(counts)}, str(self.folder))
 
     def files(self) -> list[Annotations]:
         """The files that the faces come from."""

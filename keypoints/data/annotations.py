@@ -71,6 +71,8 @@ class Annotations:
         """Append a face of rows (x, y), numbers or text; if a value is wrong, a problem."""
         try:
             found = to_points(points)
+            if self.faces and len(found) != (count := len(self.faces[0].points)):
+                raise ValueError(f"{len(found)} points; the faces before it have {count}")
         except ValueError as error:
             place = f"{self.file}, {where}" if where else self.file
             self.problems.append(f"{place}: {picture}: {error}")

@@ -86,7 +86,7 @@ class Records:
         Their boxes stay. Raises InputError where the markups have no points in common.
         """
         if not self.markup.difference(markup):
-            return replace(self, markup=markup)
+            return replace(self, markup=markup) if markup is not self.markup else self
         order = np.array(self.markup.map_to(markup))
         return replace(
             self,

@@ -69,9 +69,15 @@ def load_records(
     data_dir: str | Path | None = None,
 ) -> Records:
     """The records of one split of all sets in `data`; the options are those of `load_set`."""
-    names, shares = zip(*parse_sets(data))
+    shares = [share for _, share in parse_sets(data)]
     options: Any = {"labels": labels, "splits": splits, "archive": archive, "data_dir": data_dir}
-    return join([load_set(name, split, **options) for name in names], shares)
+    return join(load_each(data, split, **options), shares)
+
+
+def load_each(data: str, split: str, **options: Any) -> list[Records]:
+    """The records of one split of each set in `data`, all with the points of the first."""
+    sets = [load_set(name, split, **options) for name, _ in parse_sets(data)]
+    return [records.converted(sets[0].markup) for records in sets]
 
 
 def refuse_output(data: str, field: str, path: Path) -> None:

@@ -25,6 +25,7 @@ from keypoints.exports import converters
 from keypoints.exports.int8 import quantise
 from keypoints.geometry import CROP
 from keypoints.inference.exported import MANIFEST
+from keypoints.inference.model_facts import write_facts
 from keypoints.models import runs
 from keypoints.system.atomic import write_text
 from keypoints.system.extras import install_command, installed_version
@@ -67,7 +68,14 @@ def export(
         folder = Path(name) / "export"
         folder.mkdir()
         _write(run, folder, formats, calibration, int8)
-        manifest = _manifest(run, config, folder, formats)
+        manifest = _manifest(run, config, formats)
+        for kind in formats:
+            if kind != "weights":  # a run folder, with its own markup.toml
+                write_facts(folder / FORMATS[kind], manifest, runs.load_markup(run))
+        files = sorted(path for path in folder.rglob("*") if path.is_file())
+        manifest["sha256"] = {
+            p.relative_to(folder).as_posix(): runs.weights_digest(p) for p in files
+        }
         write_text(folder / MANIFEST, json.dumps(manifest, indent=2) + "\n")
         manifest["metrics"] = verify(folder)
         write_text(folder / MANIFEST, json.dumps(manifest, indent=2) + "\n")
@@ -179,9 +187,8 @@ def _rounded(values: np.ndarray, name: str) -> np.ndarray:
     return rounded.astype(np.float16)
 
 
-def _manifest(run: Path, config: Config, folder: Path, formats: list[str]) -> dict[str, Any]:
+def _manifest(run: Path, config: Config, formats: list[str]) -> dict[str, Any]:
     packages = ("keras", "tensorflow-cpu", "tf2onnx", "onnx", "onnxruntime", "ai-edge-litert")
-    files = sorted(path for path in folder.rglob("*") if path.is_file())
     markup = runs.load_markup(run)
     return {
         "formats": {name: FORMATS[name] for name in formats},
@@ -205,5 +212,4 @@ def _manifest(run: Path, config: Config, folder: Path, formats: list[str]) -> di
         "versions": {name: installed_version(name) for name in packages},
         "licence": "code MIT; weights as the terms of the training images allow: those of YouTube "
                    "Faces, 300-W (LFPW) and AFLW2000-3D are for research only",
-        "sha256": {p.relative_to(folder).as_posix(): runs.weights_digest(p) for p in files},
     }  # fmt: skip

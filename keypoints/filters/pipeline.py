@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
+from keypoints.errors import InputError
 from keypoints.filters.coverage import Coverage
 from keypoints.filters.engine import HOLD, Filter
 from keypoints.filters.policy import SearchPolicy, search_policy
@@ -41,7 +42,7 @@ class Pipeline:
         the search, as in `Tracker`."""
         self.filter = filter
         self.landmarks = filter is None
-        self.axes = False
+        self._axes = False
         self.coverage = Coverage()  # of the frames so far
         self._predictor, self._detector = predictor, detector
         self._max_faces, self._moving, self._live = max_faces, moving, live
@@ -68,6 +69,20 @@ class Pipeline:
     def markup(self) -> Markup:
         """What the points of the faces mean."""
         return self._predictor.markup
+
+    @property
+    def axes(self) -> bool:
+        """Whether head axes are drawn; setting it raises InputError for points without a pose."""
+        return self._axes
+
+    @axes.setter
+    def axes(self, drawn: bool) -> None:
+        if drawn and self.markup.rigid is None:
+            raise InputError(
+                "head axes need a head pose: the points of ibug68, or the role rigid with mean and "
+                f"depth, which the markup {self.markup.name} does not have"
+            )
+        self._axes = drawn
 
     @property
     def protects(self) -> bool:

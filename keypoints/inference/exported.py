@@ -3,23 +3,22 @@
 import threading
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from keypoints.checks import Table, json_object
-from keypoints.crop import Crop
 from keypoints.errors import InputError
-from keypoints.estimate import UNCERTAINTY_AT_HALF_SCORE, Estimate
+from keypoints.estimate import Estimate
 from keypoints.geometry import CROP
+from keypoints.inference.model_facts import ModelFacts, read_facts
 from keypoints.inference.safe_graph import safe_graph
-from keypoints.markup import read_content
 from keypoints.models.runs import BEST, CONFIG, load_network, weights_digest
 from keypoints.network import Network
 from keypoints.system.backend import onnx_session, tensorflow
 from keypoints.system.paths import stays_inside
 
-MANIFEST = "manifest.json"
+MANIFEST, SAVED_MODEL = "manifest.json", "saved_model.pb"
 # Formats of an export in the order in which one is chosen.
 ORDER = ["onnx", "onnx-int8", "litert", "savedmodel", "litert-int8", "weights"]
 # From crops `(b, 224, 224, 3)` float32 to flat points `(b, 2 k)` and uncertainties `(b, k)`.
@@ -29,40 +28,51 @@ EXPECTED = "a run of `keypoints train`, or an export of `keypoints export` or a 
 
 
 def load_exported(path: Path, *, format: str | None = None, threads: int | None = None) -> Network:
-    """The network of an export's folder or of one of its .onnx and .tflite files.
+    """The network of an export's folder, or of a .onnx or .tflite file or a SavedModel in it.
 
     From a folder, `format` is read; default: the first of `ORDER`. ONNX Runtime and LiteRT use
-    `threads` threads, by default one per core and one. Raises InputError without a manifest or a
-    model, for a file whose SHA-256 differs from that in the manifest, and for a network whose
-    input or outputs are not those of the manifest.
+    `threads` threads, by default one per core and one. A file or SavedModel without a manifest
+    beside it says itself what its points are. Raises InputError where neither does or the two
+    differ, without a model, for a file whose SHA-256 differs from that in the manifest, and for a
+    network whose input or outputs are not those of its markup.
     """
     if not path.exists():
         raise InputError(f"{path}: no such file or folder")
-    folder = path if path.is_dir() else path.parent
     if path.is_file() and path.suffix not in FILES:
         raise InputError(f"model={path}: {EXPECTED} is expected")
-    if path.is_file() and not (folder / MANIFEST).is_file():
-        raise InputError(f"model={path}: it needs the {MANIFEST} of its export beside it")
-    manifest = read_manifest(folder)
-    file = path if path.is_file() else folder / _chosen(folder, manifest["formats"], format)
-    if (file / BEST).exists():
-        for part in (file / CONFIG, file / BEST):
-            _check_digest(part, folder, manifest)
-        return load_network(file)
-    file = file / "saved_model.pb" if file.is_dir() else file
-    _check_digest(file, folder, manifest)
-    markup = read_content(manifest["markup"], "markup")
+    one = path.is_file() or (path / SAVED_MODEL).is_file()
+    folder = path.parent if one else path
+    told, file = None, path
+    if (folder / MANIFEST).is_file() or not one:
+        manifest = read_manifest(folder)
+        told = ModelFacts.read(Table(str(folder / MANIFEST), manifest))
+        file = path if one else folder / _chosen(folder, manifest["formats"], format)
+        if (file / BEST).exists():
+            for part in (file / CONFIG, file / BEST):
+                _check_digest(part, folder, manifest)
+            return load_network(file)
+        _check_digest(_model_file(file), folder, manifest)
+    file = _model_file(file)
     reader = {".onnx": _onnx, ".tflite": _litert}.get(file.suffix, _savedmodel)
-    run = reader(file, 2 * markup.count, threads)
+    opened = reader(file, threads)
+    own = opened.facts
+    facts = told or own
+    if facts is None:
+        raise InputError(f"model={path}: it needs the {MANIFEST} of its export beside it")
+    if own and (difference := facts.difference(own)):
+        raise InputError(f"{folder / MANIFEST} does not belong to {file.name}: {difference}")
+    _check_shapes(file, opened, 2 * facts.markup.count)
+    run = opened.start()
 
     def predict(crops: np.ndarray) -> Estimate:
         points, uncertainty = run(crops.astype(np.float32))
         return Estimate(points.reshape(len(points), -1, 2), uncertainty)
 
-    crop = Crop.read(Table("crop", manifest["crop"]))
-    half_score = manifest.get("half_score", UNCERTAINTY_AT_HALF_SCORE)
-    data = manifest["run"]["data"]
-    return Network(predict, crop, file, data, markup=markup, half_score=half_score)
+    return Network(predict, facts.crop, file, facts.trained_on, facts.markup, facts.half_score)
+
+
+def _model_file(path: Path) -> Path:
+    return path / SAVED_MODEL if path.is_dir() else path
 
 
 def _chosen(folder: Path, formats: dict[str, str], format: str | None) -> str:
@@ -83,16 +93,12 @@ def read_manifest(folder: Path) -> dict[str, Any]:
         )
     manifest = json_object(path.read_bytes(), str(path))
     damaged = Table(f"{path} is damaged", manifest)
-    formats, run, crop = (damaged.table(name) for name in ("formats", "run", "crop"))
+    formats = damaged.table("formats")
     damaged.table("sha256")
-    run.text("data")
     for name in formats.content:
         if not stays_inside(file := formats.text(name)):
             raise InputError(f"{formats.name}: {name}={file!r} leads out of the folder")
-    Crop.read(crop)
-    read_content(damaged.take("markup"), f"{damaged.name}: markup")
-    if "half_score" in manifest:  # an older one has the usual one
-        damaged.number("half_score", low=1e-6, high=1e6)
+    ModelFacts.read(damaged)
     return manifest
 
 
@@ -106,7 +112,16 @@ def _check_digest(file: Path, folder: Path, manifest: dict[str, Any]) -> None:
         raise InputError(f"{file} is damaged: its SHA-256 is not that of {MANIFEST}")
 
 
-def _onnx(path: Path, numbers: int, threads: int | None) -> Run:
+class _Opened(NamedTuple):
+    """A model file: shapes of its inputs and outputs by name, and what it says of itself."""
+
+    inputs: dict[str, list]
+    outputs: dict[str, list]
+    facts: ModelFacts | None
+    start: Callable[[], Run]
+
+
+def _onnx(path: Path, threads: int | None) -> _Opened:
     try:
         session = onnx_session(str(path), threads=threads)
     except ImportError:
@@ -115,11 +130,12 @@ def _onnx(path: Path, numbers: int, threads: int | None) -> Run:
         raise InputError(f"{path}: ONNX Runtime cannot read it: {error}") from None
     inputs = {item.name: item.shape for item in session.get_inputs()}
     outputs = {item.name: item.shape for item in session.get_outputs()}
-    _check_shapes(path, inputs, outputs, numbers)
-    return lambda crops: session.run(["points", "uncertainty"], {"image": crops})
+    facts = read_facts(path, session.get_modelmeta().custom_metadata_map)
+    names = ["points", "uncertainty"]
+    return _Opened(inputs, outputs, facts, lambda: lambda x: session.run(names, {"image": x}))
 
 
-def _litert(path: Path, numbers: int, threads: int | None) -> Run:
+def _litert(path: Path, threads: int | None) -> _Opened:
     try:
         from ai_edge_litert.interpreter import Interpreter
     except ImportError:
@@ -133,7 +149,6 @@ def _litert(path: Path, numbers: int, threads: int | None) -> Run:
         )
     except (ValueError, RuntimeError) as error:
         raise InputError(f"{path}: LiteRT cannot read it: {error}") from None
-    _check_shapes(path, inputs, outputs, numbers)
     one_at_a_time = threading.Lock()  # an interpreter holds one batch
 
     def run(crops: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -141,35 +156,36 @@ def _litert(path: Path, numbers: int, threads: int | None) -> Run:
             found = runner(image=crops)
         return found["points"], found["uncertainty"]
 
-    return run
+    return _Opened(inputs, outputs, read_facts(path), lambda: run)
 
 
-def _savedmodel(path: Path, numbers: int, threads: int | None) -> Run:
+def _savedmodel(path: Path, threads: int | None) -> _Opened:
     try:
         tf = tensorflow()
     except ImportError:
         raise InputError(f"{path}: reading it needs TensorFlow") from None
     graph, inputs, outputs = safe_graph(path)
+
+    def start() -> Run:
+        try:
+            loaded = tf.compat.v1.wrap_function(
+                lambda: tf.graph_util.import_graph_def(graph, name=""), []
+            )
+            names = [outputs[name][0] for name in ("points", "uncertainty")]
+            serve = loaded.prune(inputs["image"][0], names)
+        except Exception as error:  # TensorFlow's errors have no common base
+            raise InputError(f"{path}: TensorFlow cannot read it: {error}") from None
+        return lambda crops: tuple(np.asarray(part) for part in serve(tf.constant(crops)))
+
     shapes = [{name: shape for name, (_, shape) in ends.items()} for ends in (inputs, outputs)]
-    _check_shapes(path, shapes[0], shapes[1], numbers)
-    try:
-        loaded = tf.compat.v1.wrap_function(
-            lambda: tf.graph_util.import_graph_def(graph, name=""), []
-        )
-        names = [outputs[name][0] for name in ("points", "uncertainty")]
-        serve = loaded.prune(inputs["image"][0], names)
-    except Exception as error:  # TensorFlow's errors have no common base
-        raise InputError(f"{path}: TensorFlow cannot read it: {error}") from None
-    return lambda crops: tuple(np.asarray(part) for part in serve(tf.constant(crops)))
+    return _Opened(shapes[0], shapes[1], read_facts(path), start)
 
 
-def _check_shapes(
-    path: Path, inputs: dict[str, list], outputs: dict[str, list], numbers: int
-) -> None:
-    """Raise InputError for a network of other input or outputs than the manifest's markup has."""
+def _check_shapes(path: Path, opened: _Opened, numbers: int) -> None:
+    """Raise InputError for a network of other input or outputs than its markup has."""
     expected = {
-        "input": (inputs, {"image": [CROP, CROP, 3]}),
-        "output": (outputs, {"points": [numbers], "uncertainty": [numbers // 2]}),
+        "input": (opened.inputs, {"image": [CROP, CROP, 3]}),
+        "output": (opened.outputs, {"points": [numbers], "uncertainty": [numbers // 2]}),
     }
     for kind, (found, wanted) in expected.items():
         for name, sizes in wanted.items():

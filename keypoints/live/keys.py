@@ -24,7 +24,7 @@ class Keys:
         """Do the action of a key; returns a message for the user, if any.
 
         `shown` `(h, w, 3)` uint8 RGB is the frame in the window. Raises InputError where a file
-        cannot be written.
+        cannot be written, and where the points have no head pose to draw.
         """
         if key == "f":
             self._next_filter()

@@ -1,19 +1,83 @@
-"""The two networks of the page, as the installed packages have them."""
+"""The two networks of the page, and what it must know of the one that finds the points."""
 
-from keypoints import pretrained
+import json
+from typing import Any
+
+import numpy as np
+
 from keypoints.errors import InputError
+from keypoints.filters import FOLDER, list_filters
+from keypoints.filters.engine import fits_any
+from keypoints.filters.spec import read_spec
 from keypoints.inference import centerface
+from keypoints.inference.predictor import load_network
+from keypoints.markup import IBUG68, Markup
+from keypoints.media import landmark_csv
+from keypoints.network import Network
 
-MODEL = "pretrained-small"
-LANDMARKS = "model-int8.onnx"
+DEFAULT = "pretrained-small"
+EYES = ("right_eye_opening", "left_eye_opening")
 
 
-def models() -> dict[str, bytes]:
-    """ONNX files by their place in the page; raises InputError where one is missing or damaged."""
-    path = pretrained.NAMES[MODEL] / LANDMARKS
-    if LANDMARKS in pretrained.damaged_files(MODEL):
-        raise InputError(f"{path} is missing or damaged (its SHA-256 differs): install again")
+def models(model: str = DEFAULT) -> dict[str, bytes]:
+    """Files by their place in the page; `model` is named as in `load_network`.
+
+    Raises InputError for one that is no ONNX file of a network of faces, and where a file is
+    missing or damaged.
+    """
+    network = load_network(model)
+    if network.source is None or network.source.suffix != ".onnx" or network.crop.frame:
+        raise InputError(
+            f"--model={model}: an ONNX file that finds the points of faces is expected, as "
+            "`keypoints export RUN --formats=onnx` writes it"
+        )
     return {
-        "models/landmarks.onnx": path.read_bytes(),
+        "models/landmarks.onnx": network.source.read_bytes(),
+        "models/model.json": json.dumps(model_constants(network)).encode(),
         "models/detector.onnx": centerface.model_bytes(centerface.model_file()),
     }
+
+
+def model_constants(network: Network) -> dict[str, Any]:
+    """What the page must know of the network that finds the points.
+
+    The page draws stickers on the 68 points of iBUG alone; other faces it hides by their box.
+    """
+    points = network.markup
+    rigid, shape = points.rigid or ([], np.empty((0, 3)))
+    upright = points.has("right_eye", "left_eye", "mouth")
+    whole = not points.difference(IBUG68)
+    values = {
+        "crop_scale": network.crop.scale,
+        "half_score": network.half_score,
+        "count": points.count,
+        "outlines": list(points.outlines.values()),
+        "face_box": points.face_box or (0.5, 0.5, 1.0, 1.0),
+        "eyes": points.roles["right_eye"] + points.roles["left_eye"] if upright else (),
+        "mouth": points.roles["mouth"] if upright else (),
+        "mean": () if points.mean is None else points.mean,
+        "rigid": rigid,
+        "rigid_shape": shape,
+        "eye_openings": [_opening(points, eye) for eye in EYES] if points.has(*EYES) else (),
+        "mouth_opening": _opening(points, "mouth_opening") if points.has("mouth_opening") else (),
+        "columns": landmark_csv.columns(points),
+        "whole": whole,
+        "filters": [n for n in list_filters() if whole or fits_any(read_spec(FOLDER / n))],
+    }
+    return plain(values)
+
+
+def _opening(points: Markup, role: str) -> np.ndarray:
+    """Pairs of points whose distances tell how far an eye or mouth is open; the ends first."""
+    return np.reshape(points.roles[role], (-1, 2))
+
+
+def plain(value: Any) -> Any:
+    """`value` with lists in place of arrays and tuples."""
+    if isinstance(value, dict):
+        return {key: plain(item) for key, item in value.items()}
+    if isinstance(value, np.ndarray):
+        return value.tolist()
+    if isinstance(value, list | tuple):
+        return [plain(item) for item in value]
+    return value

@@ -44,17 +44,18 @@ def page_files(page: Path = PAGE) -> dict[str, Path | bytes]:
     return {path.relative_to(page).as_posix(): path for path in page.rglob("*") if path.is_file()}
 
 
-def open_server(host: str, port: int, *, page: Path = PAGE) -> http.server.ThreadingHTTPServer:
+def open_server(
+    host: str, port: int, *, page: Path = PAGE, model: str = "pretrained-small"
+) -> http.server.ThreadingHTTPServer:
     """A server of the folder `page` that listens on `host` and `port` (0: a free one).
 
-    Raises InputError where the page is not built or a model is missing or damaged, and where the
-    address cannot be used.
+    `model` finds the points, as in `models.models`. Raises InputError where the page is not built
+    or a model is missing, damaged or no model of the page, and where the address cannot be used.
     """
-    files = page_files(page)
-    if page == PAGE and not (page / "models").is_dir():  # the wheel has each model once
-        from keypoints.web.models import models
+    files = page_files(page)  # first, since it costs nothing
+    from keypoints.web.models import models
 
-        files |= models()
+    files |= models(model)
 
     class Handler(PageHandler):
         content = files

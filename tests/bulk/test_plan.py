@@ -6,12 +6,15 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import fsspec
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from keypoints.bulk import plan, tables
 from keypoints.bulk.inputs import read_unit
 from keypoints.bulk.store import Store
 from keypoints.errors import InputError
+from keypoints.markup import bundled
 from tests.bulk.stand_ins import Answers, make_annotator, write_pictures
 
 
@@ -42,6 +45,18 @@ def test_each_file_is_in_one_unit_whatever_is_added(store, tmp_path):
     assert sorted(row["source"] for row in rows) == sources
     assert plan.plan_units(store, sources, workers=1) == []
     assert len(tables.read_table(store.url)) == sum(row["faces"] for row in rows)
+
+
+def test_the_table_of_faces_says_what_its_points_are(store):
+    """As JSON in the metadata of the file; there are as many points as the markup has."""
+    five = bundled("five")
+    tables.write_parts(store, "a", [], 5, markup=five)
+    schema = pq.read_schema(pa.BufferReader(store.read("faces/a.parquet")))
+    assert json.loads(schema.metadata[b"markup"]) == five.content()
+    assert schema.field("points").type.list_size == 10
+    assert b"markup" not in (
+        pq.read_schema(pa.BufferReader(store.read("pictures/a.parquet"))).metadata or {}
+    )
 
 
 def test_unreadable_pictures_are_counted_and_some_reasons_kept(store, tmp_path):

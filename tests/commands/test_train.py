@@ -11,6 +11,7 @@ import sys
 from pathlib import Path
 
 import cv2
+import numpy as np
 import pytest
 
 from keypoints.commands import train
@@ -285,3 +286,11 @@ def test_another_config_for_the_same_folder_is_refused(run, folder):
     done = here(f"python -m tools.train smoke --run={run} --data=folder:{folder} --epochs=9")
     assert done.returncode == 2 and "epochs 2, now 9" in done.stderr
     assert {path: path.stat().st_mtime_ns for path in run.iterdir()} == before
+
+
+def test_points_that_faces_lack_are_told(capsys):
+    """Five missing points of the second of three faces, and one of the third."""
+    faces = dotted_faces(3)
+    faces.points[1, :5], faces.points[2, 60] = np.nan, np.nan
+    train.show_start(Path("run"), Config(batch_size=2), faces, [])
+    assert "2 of 3 faces lack points, 6 in all: nothing is learned" in capsys.readouterr().out

@@ -157,6 +157,15 @@ def test_proposals_wait_for_a_person(tmp_path):
     assert 'value="tip &amp; &lt;end&gt;"' in (tmp_path / "theirs/labels.xml").read_text()
 
 
+def test_names_of_pictures_survive_the_addresses_of_label_studio(tmp_path):
+    for name in ("a+b & c#1.png", "50%25.png", "d e/ü?.png"):
+        labelme(tmp_path / "ours", name, [points_of(1, 5)], NAMES)
+    conversion.convert(tmp_path / "ours", tmp_path / "theirs", "labelstudio")
+    assert {face.name for face in read(tmp_path / "theirs")[0]} == {
+        face.name for face in read(tmp_path / "ours")[0]
+    }
+
+
 def test_converted_faces_are_a_data_set(tmp_path):
     """68 points from .pts to COCO and CVAT and back to records: the same."""
     folder = tmp_path / "pts"

@@ -8,9 +8,9 @@ import pytest
 from PIL import Image
 
 from keypoints import geometry
-from keypoints.data.sources import load_records, parse_sets, refuse_output
+from keypoints.data.sources import load_each, load_records, parse_sets, refuse_output
 from keypoints.errors import InputError
-from keypoints.markup import IBUG68
+from keypoints.markup import IBUG68, bundled
 from keypoints.media.pictures import decode_picture
 from tests.archives import ROOT, picture, points, write_archive
 
@@ -264,3 +264,26 @@ def test_a_split_that_a_prepared_set_lacks_is_named(tmp_path):
     archive = write_archive(tmp_path / "archive.zip")
     with pytest.raises(InputError, match="has no split 'tran'; did you mean 'train'"):
         load_records("youtube_faces_keypoints", "tran", archive=archive, data_dir=tmp_path)
+
+
+def test_sets_of_different_points_have_those_of_the_first(tmp_path):
+    """The second has five, of which the maps of `five` tell three: for training and validation."""
+    five = bundled("five")
+    for name, markup in (("a", IBUG68), ("b", five)):
+        folder = tmp_path / name
+        folder.mkdir()
+        Image.new("RGB", (90, 80)).save(folder / "1.png")
+        if markup is five:
+            (folder / "markup.toml").write_text(five.to_toml())
+        row = markup.mean * 60 + [45, 40]
+        (folder / "points.csv").write_text(",".join(["1.png", *map(str, row.ravel())]))
+    both = f"folder:{tmp_path / 'a'}+folder:{tmp_path / 'b'}"
+    sets = load_each(both, "all")
+    assert [records.name for records in sets] == ["a/all", "b/all"]
+    assert [records.markup for records in sets] == [IBUG68, IBUG68]
+    known = np.isfinite(sets[1].points[0]).all(axis=1)
+    assert np.flatnonzero(known).tolist() == [30, 48, 54]
+    np.testing.assert_array_equal(load_records(both, "all").points[1], sets[1].points[0])
+    first = load_each(f"folder:{tmp_path / 'b'}+folder:{tmp_path / 'a'}", "all")[1]
+    assert first.markup == five and np.isfinite(first.points[0, 2:]).all()
+    assert np.isnan(first.points[0, :2]).all()

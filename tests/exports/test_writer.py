@@ -4,6 +4,7 @@ import os
 import shutil
 import subprocess
 import sys
+import zipfile
 from pathlib import Path
 
 import keras
@@ -20,7 +21,7 @@ from keypoints.exports import parity, writer
 from keypoints.exports.int8 import quantise
 from keypoints.geometry import landmark_box
 from keypoints.inference.exported import load_exported
-from keypoints.inference.predictor import Predictor
+from keypoints.inference.predictor import Predictor, load_network
 from keypoints.markup import IBUG68
 from keypoints.models import runs
 from keypoints.models.network import build_model
@@ -116,6 +117,66 @@ def test_the_face_score_of_the_run_goes_along(exported):
         assert load_exported(exported, format=name).half_score == 0.05
 
 
+def test_files_alone_say_what_their_points_are(exported, tmp_path):
+    """Each format, taken away from its manifest; the crop and the face score go along."""
+    image, boxes = RECORDS.image(4), landmark_box(RECORDS.points[3:6])
+    for name, file in writer.FORMATS.items():
+        alone = tmp_path / name / file
+        if (exported / file).is_dir():
+            shutil.copytree(exported / file, alone)
+        else:
+            alone.parent.mkdir()
+            shutil.copy(exported / file, alone)
+        network = load_network(alone)
+        assert network.markup == IBUG68 and network.crop == Crop(1.3, 224), name
+        assert network.half_score == 0.05
+        found = Predictor(network).predict(image, boxes)
+        ours = Predictor(load_exported(exported, format=name)).predict(image, boxes)
+        np.testing.assert_array_equal(found, ours)
+
+
+def test_the_markup_in_a_file_is_whole_for_other_programs(exported):
+    import onnx
+
+    properties = {p.key: p.value for p in onnx.load(exported / "model.onnx").metadata_props}
+    assert json.loads(properties["markup"]) == IBUG68.content()
+    assert json.loads(properties["crop"])["scale"] == 1.3
+    with zipfile.ZipFile(exported / "model.tflite") as archive:
+        assert json.loads(archive.read("keypoints.json"))["markup"] == IBUG68.content()
+    extra = exported / "savedmodel" / "assets.extra" / "keypoints.json"
+    assert json.loads(extra.read_text())["markup"] == IBUG68.content()
+
+
+@pytest.mark.parametrize(("entry", "value", "difference"), [
+    ("markup", "wflw98", "ibug68 has 68 points, wflw98 has 98|wflw98 has 98 points, ibug68 has 68"),
+    ("crop", {"frame": False, "scale": 1.4, "size": 224}, "another crop"),
+    ("half_score", 0.04, "another half_score"),
+])  # fmt: skip
+def test_a_manifest_of_another_network_is_refused(exported, tmp_path, entry, value, difference):
+    for file in ("model.onnx", "model.tflite"):
+        shutil.copy(exported / file, tmp_path / file)
+    manifest = json.loads((exported / writer.MANIFEST).read_text()) | {entry: value}
+    (tmp_path / writer.MANIFEST).write_text(json.dumps(manifest))
+    for file in ("model.onnx", "model.tflite"):
+        with pytest.raises(InputError, match=f"json does not belong to {file}: ({difference})"):
+            load_exported(tmp_path / file)
+
+
+def test_damaged_words_in_a_file_are_refused(exported, tmp_path):
+    import onnx
+
+    model = onnx.load(exported / "model.onnx")
+    for value, reason in (("{", "is not JSON"), ('{"name": "a"}', "points is missing")):
+        next(p for p in model.metadata_props if p.key == "markup").value = value
+        onnx.save(model, tmp_path / "model.onnx")
+        with pytest.raises(InputError, match=rf"model\.onnx: what it says of itself.*{reason}"):
+            load_exported(tmp_path / "model.onnx")
+    del model.metadata_props[:]
+    onnx.save(model, tmp_path / "model.onnx")
+    with pytest.raises(InputError, match=r"it needs the manifest\.json of its export beside it"):
+        load_exported(tmp_path / "model.onnx")
+
+
 def test_half_weights_are_a_run_folder_of_half_the_size(run, exported):
     half = exported / "weights"
     assert (half / runs.BEST).stat().st_size < 0.7 * (run / runs.BEST).stat().st_size
@@ -177,8 +238,9 @@ def as_export(folder: Path, formats: dict[str, str]) -> Path:
     """`folder` with a manifest that has the right sum of each file: what anybody can write."""
     files = [path for path in folder.rglob("*") if path.is_file()]
     manifest = {
-        "crop": {"frame": False, "scale": 1.4, "size": 224},
+        "crop": {"frame": False, "scale": 1.3, "size": 224},
         "formats": formats,
+        "half_score": 0.05,
         "markup": IBUG68.stated(),
         "run": {"data": "mine"},
         "sha256": {p.relative_to(folder).as_posix(): runs.weights_digest(p) for p in files},

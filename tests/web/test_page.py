@@ -56,10 +56,12 @@ def test_units_answer_as_python_does(vectors):
 @pytest.mark.skipif(not CHROMIUM, reason="no Chromium: `apt-get install chromium`")
 def test_the_page_in_chromium(vectors):
     plain = ThreadingHTTPServer(("127.0.0.1", 0), partial(Quiet, directory=str(PAGE)))
-    with open_server("127.0.0.1", 0) as server, plain:
-        for each in (server, plain):
+    other = open_server("127.0.0.1", 0, model=str(vectors / "own.onnx"))
+    with open_server("127.0.0.1", 0) as server, plain, other:
+        servers = {"PAGE": server, "STATIC": plain, "OWN": other}
+        for each in servers.values():
             threading.Thread(target=each.serve_forever, daemon=True).start()
-        page, static = (f"http://127.0.0.1:{s.server_address[1]}/" for s in (server, plain))
-        run("browser", vectors=vectors, PAGE=page, STATIC=static, CHROMIUM=CHROMIUM)
-        server.shutdown()
-        plain.shutdown()
+        places = {n: f"http://127.0.0.1:{s.server_address[1]}/" for n, s in servers.items()}
+        run("browser", vectors=vectors, CHROMIUM=CHROMIUM, **places)
+        for each in servers.values():
+            each.shutdown()

@@ -1,3 +1,4 @@
+import json
 import shutil
 import socket
 import threading
@@ -10,6 +11,7 @@ from keypoints import pretrained
 from keypoints.commands.cli import run_command
 from keypoints.commands.web import web
 from keypoints.errors import InputError
+from keypoints.filters import list_filters
 from keypoints.inference import centerface
 from keypoints.web import server
 from keypoints.web.models import models
@@ -106,12 +108,22 @@ def test_a_damaged_model_is_not_served(tmp_path, monkeypatch):
         ignore=shutil.ignore_patterns("weights"),
     )  # fmt: skip
     monkeypatch.setitem(pretrained.NAMES, "pretrained-small", small)
-    assert len(models()) == 2
+    assert len(models()) == 3
     with open(small / "model-int8.onnx", "r+b") as file:
         file.seek(5000)
         file.write(b"damaged")
-    with pytest.raises(InputError, match="is missing or damaged"):
+    with pytest.raises(InputError, match="is damaged: its SHA-256 is not that of manifest"):
         models()
+
+
+def test_the_page_has_only_onnx_files_of_faces(tmp_path, capsys):
+    weights = pretrained.NAMES["pretrained-small"] / "weights"
+    with pytest.raises(InputError, match="an ONNX file that finds the points of faces is expected"):
+        models(str(weights))
+    (tmp_path / "a.onnx").write_bytes(b"no model")
+    with pytest.raises(SystemExit) as end:
+        run_command(web, ["--port=0", f"--model={tmp_path / 'a.onnx'}"])
+    assert end.value.code == 2 and capsys.readouterr().err.count("\n") == 1
 
 
 def test_a_page_that_is_not_built_exits_2(tmp_path, monkeypatch, capsys):
@@ -133,10 +145,12 @@ def test_a_port_that_is_taken_exits_2(address, tmp_path, monkeypatch, capsys):
 def test_constants_are_plain_and_name_all_filters():
     values = constants()
     assert values["smoothing"]["speed_gain"] == 150.0
-    points = values["landmarks"]  # of the markup of the page's model
-    assert points["count"] == 68 and points["jaw"] == list(range(17))
+    assert values["head"]["jaw"] == list(range(17)) and len(values["head"]["mean_shape"]) == 68
+    points = json.loads(models()["models/model.json"])
+    assert points["count"] == 68 and points["whole"] and points["crop_scale"] == 1.4
     assert points["eyes"] == list(range(36, 48)) and points["mouth"] == list(range(48, 68))
     assert [list(range(36, 42)), True] in points["outlines"]
+    assert points["filters"] == list_filters() and points["columns"][-1] == "origin"
     layers = {spec["name"]: spec["layers"] for spec in values["filters"]}
     assert layers["sunglasses"][0]["art"] == "filters/sunglasses/temple.png"
     assert layers["pixelate"] == [{"kind": "pixelate", "margin": 0.12, "blocks": 6.0}]

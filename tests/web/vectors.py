@@ -6,6 +6,7 @@ is damaged, and a clip of a moving face as Chromium's fake camera reads it.
 
 import json
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import cv2
@@ -21,13 +22,17 @@ from keypoints.filters.spec import Sticker
 from keypoints.inference import tracking
 from keypoints.inference.cuts import Cuts, small
 from keypoints.inference.detectors import load_detector
+from keypoints.inference.model_facts import write_facts
 from keypoints.inference.predictor import Predictor
 from keypoints.inference.smoothing import OneEuro, OneEuroRotation
 from keypoints.inference.upright import upright_boxes
-from keypoints.markup import IBUG68
+from keypoints.markup import IBUG68, Markup, bundled
+from keypoints.media.landmark_csv import Row, writing
 from keypoints.media.pictures import encode_png
+from keypoints.network import Network
 from keypoints.synthetic.clip import drawn_clip
 from keypoints.synthetic.drawing import draw_face
+from keypoints.web.models import model_constants
 from tests.faces import FOUND, detections
 
 FACES = 20
@@ -80,6 +85,7 @@ def write_vectors(folder: Path) -> None:
         "faces": faces, "two": len(detector.detect(two)), "group": len(predictor.predict(group)),
         "turned": turned, **_geometry(folder), **_sequences(), "cuts": _cuts(folder),
         "filters": _filters(folder), "cut": _cut(folder), "heads": _heads(),
+        "model": model_constants(predictor.network), "own": _own(folder, predictor.network),
     }  # fmt: skip
     (folder / "vectors.json").write_text(json.dumps(_plain(values), allow_nan=False))
 
@@ -132,6 +138,78 @@ def _geometry(folder: Path) -> dict:
                    "uncertainty": estimate.uncertainty[0],
                    "relative_uncertainty": estimate.relative_uncertainty()[0]},
     }  # fmt: skip
+
+
+def _own(folder: Path, network: Network) -> dict:
+    """A tilted face of five points with roles, and one of points of which only the mean is known.
+
+    The table of the first has no pose and no openings; both are hidden by their boxes.
+    """
+    mean = bundled("five").mean
+    five = replace(bundled("five"), name="mine", maps={})
+    lone = Markup("lone", tuple("abcde"), mean=mean, face_box=(0.4, 0.7, 2.2, 1.9))
+    found = {}
+    for markup in (five, lone):
+        points = _turned(mean * [120, 110] + [125, 115], 40)
+        box, roll = upright_boxes(points[None], markup)
+        estimate = Estimate(points[None], np.linspace(1, 3, 5, dtype=np.float32)[None])
+        score = score_faces(estimate, box, (240, 250, 3), markup=markup, half_score=0.05)[0]
+        face = tracking.Face(3, box[0], points, estimate.uncertainty[0], float(score),
+                             np.full((3, 3), np.nan), markup=markup)  # fmt: skip
+        with writing(folder / "own.csv", markup) as write:
+            write(Row(7, 0.25, [face]))
+        own = replace(network, markup=markup, half_score=0.05)
+        found[str(markup.name)] = {
+            "model": model_constants(own), "points": points.ravel(), "box": box[0],
+            "roll": roll[0], "face_box": markup.face_boxes(points), "score": score,
+            "uncertainty": estimate.uncertainty[0],
+            "csv": (folder / "own.csv").read_bytes().decode(),
+        }  # fmt: skip
+    write_own_model(folder / "own.onnx", five)
+    image, _ = draw_face(FOUND[0])
+    (folder / "face-own.png").write_bytes(encode_png(image))
+    own = Predictor.load(folder / "own.onnx").predict(image)
+    (folder / "own.raw").write_bytes(np.ascontiguousarray(image).tobytes())
+    for name in ("blur", "pixelate"):  # of the second frame: the face is gone, and still hidden
+        filter = load_filter(name, five)
+        filter.apply(image, own, ids=[4], timestamp=0.0)
+        shown = filter.apply(image, [], ids=[], timestamp=0.1)
+        (folder / f"own-{name}.raw").write_bytes(shown.tobytes())
+    return {
+        "five": found["mine"], "lone": found["lone"], "points": own[0].ravel(),
+        "width": image.shape[1], "height": image.shape[0],
+    }  # fmt: skip
+
+
+def write_own_model(path: Path, markup: Markup) -> None:
+    """An ONNX file that is sure to see the mean face in every crop."""
+    import onnx
+    from onnx import helper, numpy_helper
+
+    crop = Crop(1.4)
+    assert markup.mean is not None
+    mean = markup.mean * (geometry.CROP / crop.scale) + (geometry.CROP - 1) / 2
+    outputs = {"points": mean.reshape(1, -1), "uncertainty": np.full((1, markup.count), 1.5)}
+    nodes = [
+        helper.make_node("ReduceMean", ["image"], ["colour"], axes=[1, 2], keepdims=0),
+        helper.make_node("ReduceMean", ["colour"], ["light"], axes=[1], keepdims=1),
+        helper.make_node("Mul", ["light", "none"], ["nothing"]),
+        *(helper.make_node("Add", ["nothing", f"{n}s"], [n]) for n in outputs),
+    ]
+    graph = helper.make_graph(
+        nodes,
+        "own",
+        [helper.make_tensor_value_info("image", 1, ["batch", geometry.CROP, geometry.CROP, 3])],
+        [helper.make_tensor_value_info(n, 1, ["batch", v.shape[1]]) for n, v in outputs.items()],
+        [
+            numpy_helper.from_array(np.zeros(1, np.float32), "none"),
+            *(numpy_helper.from_array(np.float32(v), f"{n}s") for n, v in outputs.items()),
+        ],
+    )
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
+    onnx.save(model, path)
+    facts = {"crop": vars(crop), "half_score": 0.05, "run": {"data": "drawn"}}
+    write_facts(path, facts | {"markup": markup.name}, markup)
 
 
 def _turned(points: np.ndarray, degrees: float) -> np.ndarray:

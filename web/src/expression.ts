@@ -1,13 +1,13 @@
 // How far eyes and mouth are open, as in keypoints/expression.py.
 
-import { EXPRESSION } from "./constants";
+import { MODEL } from "./constants";
 
 export function eyeOpening(points: ArrayLike<number>): number {
-  return EXPRESSION.eyes.reduce((sum, eye) => sum + opening(points, eye), 0) / EXPRESSION.eyes.length;
+  return MODEL.eye_openings.reduce((sum, eye) => sum + opening(points, eye), 0) / MODEL.eye_openings.length;
 }
 
 export function mouthOpening(points: ArrayLike<number>): number {
-  return opening(points, EXPRESSION.mouth);
+  return opening(points, MODEL.mouth_opening);
 }
 
 function opening(points: ArrayLike<number>, [corners, ...pairs]: number[][]): number {

@@ -2,7 +2,7 @@
 //
 // The centre of the top-left pixel is (0, 0). Points are flat: x0, y0, x1, y1, ..
 
-import { CROP } from "./constants";
+import { CROP, MODEL } from "./constants";
 
 /** Pixels with 4 bytes each: red, green, blue, alpha. */
 export interface Picture {
@@ -28,6 +28,13 @@ export function landmarkBox(points: ArrayLike<number>): Box {
   return [left, top, right - left, bottom - top];
 }
 
+/** The box that the detector would give for a face of these points. */
+export function faceBox(points: ArrayLike<number>): Box {
+  const [left, top, width, height] = landmarkBox(points), [x, y, ...size] = MODEL.face_box;
+  const sides = [Math.max(width, 1e-6) * size[0], Math.max(height, 1e-6) * size[1]];
+  return [left + width * x - sides[0] / 2, top + height * y - sides[1] / 2, sides[0], sides[1]];
+}
+
 /** Intersection over union. */
 export function overlap(a: Box, b: Box): number {
   const width = Math.min(a[0] + a[2], b[0] + b[2]) - Math.max(a[0], b[0]);
@@ -47,7 +54,7 @@ export function rotation(degrees: number): [number, number] {
 }
 
 /** From a picture to the crop around a tight landmark box, turned back by `roll` degrees. */
-export function cropMatrix(box: Box, roll = 0, scale: number = CROP.scale): Matrix {
+export function cropMatrix(box: Box, roll = 0, scale: number = MODEL.crop_scale): Matrix {
   const [x, y] = centreOf(box);
   const zoom = CROP.size / (Math.max(box[2], box[3], 1) * scale);
   const [cos, sin] = rotation(-roll).map((part) => part * zoom);

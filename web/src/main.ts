@@ -1,6 +1,6 @@
 // The page: sources, controls and what is shown. Faces are found in the worker.
 
-import { FILTERS } from "./constants";
+import { FILTERS, MODEL, useModel } from "./constants";
 import { protects } from "./filters/spec";
 import type { FrameReply, ImageRequest, Reply, Request } from "./messages";
 import { drawAxes, drawPoints } from "./overlay";
@@ -55,8 +55,11 @@ function start(): void {
   const threads = crossOriginIsolated ? Math.min(Math.max(navigator.hardwareConcurrency, 1), 4) : 1;
   ready = new Promise((resolve, reject) => {
     worker!.onmessage = ({ data }: MessageEvent<Reply>) => {
-      if (data.kind === "ready") resolve();
-      else if (data.kind === "frame") waiting.get(data.number)?.(data);
+      if (data.kind === "ready") {
+        useModel(data.model);
+        offer();
+        resolve();
+      } else if (data.kind === "frame") waiting.get(data.number)?.(data);
       else if (data.number === null) reject(new Error(data.message));
       else waiting.get(data.number)?.(new Error(data.message));
     };
@@ -331,6 +334,14 @@ function addFilters(): void {
     label.append(input, title);
     element("filter-choices").append(label);
   }
+}
+
+/** Leave out what cannot be drawn on the points of the page's network. */
+function offer(): void {
+  for (const input of document.querySelectorAll<HTMLInputElement>("input[name=filter]")) {
+    if (input.value && !MODEL.filters.includes(input.value)) input.parentElement!.remove();
+  }
+  axesBox.parentElement!.hidden = !MODEL.rigid.length;
 }
 
 function listen(): void {

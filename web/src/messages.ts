@@ -1,5 +1,6 @@
 // What the page and its worker say to each other.
 
+import type { Model } from "./constants";
 import type { Box } from "./geometry";
 import type { Face } from "./tracking";
 
@@ -46,6 +47,7 @@ export type Request = StartRequest | ResetRequest | (ImageRequest & { number: nu
 export interface ReadyReply {
   kind: "ready";
   threads: number;
+  model: Model;
 }
 
 export interface FrameReply {

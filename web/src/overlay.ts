@@ -1,9 +1,9 @@
 // Outlines, points and head axes over the shown picture, as in keypoints/media/overlay.py.
 
-import { LANDMARKS, OVERLAY, POSE } from "./constants";
+import { MODEL, OVERLAY } from "./constants";
 import type { Face } from "./tracking";
 
-const LINE_WIDTH = 0.01; // of outlines, in longer sides of the landmark box
+const LINE_WIDTH = 0.01; // of outlines, in longer sides of the face box
 
 export function drawPoints(context: CanvasRenderingContext2D, face: Face): void {
   const { points } = face, width = Math.max(Math.max(face.box[2], face.box[3]) * LINE_WIDTH, 1);
@@ -11,7 +11,7 @@ export function drawPoints(context: CanvasRenderingContext2D, face: Face): void 
   context.lineWidth = width;
   context.strokeStyle = context.fillStyle = colour;
   context.lineJoin = context.lineCap = "round";
-  for (const [indices, closed] of LANDMARKS.outlines) {
+  for (const [indices, closed] of MODEL.outlines) {
     context.beginPath();
     // The centre of the first pixel is (0, 0), and (0.5, 0.5) for a canvas.
     for (const i of indices) context.lineTo(points[2 * i] + 0.5, points[2 * i + 1] + 0.5);
@@ -28,8 +28,8 @@ export function drawPoints(context: CanvasRenderingContext2D, face: Face): void 
 /** x red, y green, z (out of the face) blue. */
 export function drawAxes(context: CanvasRenderingContext2D, { points, rotation, box }: Face): void {
   if (!rotation) return;
-  const size = Math.max(box[2], box[3]), count = POSE.rigid.length;
-  const [x, y] = [0, 1].map((axis) => POSE.rigid.reduce((sum, i) => sum + points[2 * i + axis] / count, 0.5));
+  const size = Math.max(box[2], box[3]), count = MODEL.rigid.length;
+  const [x, y] = [0, 1].map((axis) => MODEL.rigid.reduce((sum, i) => sum + points[2 * i + axis] / count, 0.5));
   context.lineWidth = Math.max(size * OVERLAY.axis_width, 1);
   context.lineCap = "round";
   // The axis that points farthest away from the viewer is drawn first.

@@ -1,6 +1,6 @@
 // Points as CSV, the columns of keypoints/media/landmark_csv.py, and as JSON.
 
-import { COLUMNS, LANDMARKS } from "./constants";
+import { MODEL } from "./constants";
 import { eyeOpening, mouthOpening } from "./expression";
 import { angles } from "./pose";
 import { type Face, wasFound } from "./tracking";
@@ -13,10 +13,9 @@ export interface NotedFrame {
 }
 
 export function toCsv(frames: NotedFrame[]): string {
-  const lines = [COLUMNS.join(",")];
+  const lines = [MODEL.columns.join(",")];
   for (const { frame, timestamp, faces } of frames) {
     for (const face of faces) {
-      const { yaw, pitch, roll } = poseOf(face);
       lines.push([
         frame,
         timestamp.toFixed(4),
@@ -25,9 +24,7 @@ export function toCsv(frames: NotedFrame[]): string {
         face.score.toFixed(4),
         ...Array.from(face.points, (value) => value.toFixed(2)),
         ...Array.from(face.uncertainty, (value) => value.toFixed(2)),
-        ...[yaw, pitch, roll].map((angle) => spelt(angle, 1).replace(/^-(0\.0)$/, "$1")),
-        spelt(eyeOpening(face.points), 3),
-        spelt(mouthOpening(face.points), 3),
+        ...Object.values(measures(face)).map(([value, digits]) => spelt(value, digits).replace(/^-(0\.0*)$/, "$1")),
         wasFound(face) ? "found" : "held",
       ].join(","));
     }
@@ -40,20 +37,16 @@ export function toJson(frames: NotedFrame[]): string {
   const plain = frames.map(({ frame, timestamp, faces }) => ({
     frame,
     timestamp: round(timestamp, 4),
-    faces: faces.map((face) => {
-      const { yaw, pitch, roll } = poseOf(face);
-      return {
-        id: face.id,
-        box: face.box.map((value) => round(value)),
-        score: round(face.score, 4),
-        points: Array.from({ length: LANDMARKS.count }, (_, i) => [round(face.points[2 * i]), round(face.points[2 * i + 1])]),
-        uncertainty: Array.from(face.uncertainty, (value) => round(value)),
-        yaw: round(yaw, 1), pitch: round(pitch, 1), roll: round(roll, 1), // NaN and infinity become null
-        eye_opening: round(eyeOpening(face.points), 3),
-        mouth_opening: round(mouthOpening(face.points), 3),
-        origin: wasFound(face) ? "found" : "held",
-      };
-    }),
+    faces: faces.map((face) => ({
+      id: face.id,
+      box: face.box.map((value) => round(value)),
+      score: round(face.score, 4),
+      points: Array.from({ length: MODEL.count }, (_, i) => [round(face.points[2 * i]), round(face.points[2 * i + 1])]),
+      uncertainty: Array.from(face.uncertainty, (value) => round(value)),
+      // NaN and infinity become null.
+      ...Object.fromEntries(Object.entries(measures(face)).map(([name, [value, digits]]) => [name, round(value, digits)])),
+      origin: wasFound(face) ? "found" : "held",
+    })),
   }));
   return JSON.stringify(plain, null, 1) + "\n";
 }
@@ -63,6 +56,12 @@ function spelt(value: number, digits: number): string {
   return Number.isFinite(value) ? value.toFixed(digits) : Number.isNaN(value) ? "nan" : value > 0 ? "inf" : "-inf";
 }
 
-function poseOf(face: Face): { yaw: number; pitch: number; roll: number } {
-  return face.rotation ? angles(face.rotation) : { yaw: NaN, pitch: NaN, roll: NaN };
+/** What is measured on a face, and to how many decimal places, where its points have it. */
+function measures({ points, rotation }: Face): Record<string, [number, number]> {
+  const { yaw, pitch, roll } = rotation ? angles(rotation) : { yaw: NaN, pitch: NaN, roll: NaN };
+  return {
+    ...(MODEL.rigid.length && { yaw: [yaw, 1], pitch: [pitch, 1], roll: [roll, 1] }),
+    ...(MODEL.eye_openings.length && { eye_opening: [eyeOpening(points), 3] }),
+    ...(MODEL.mouth_opening.length && { mouth_opening: [mouthOpening(points), 3] }),
+  } as Record<string, [number, number]>;
 }

@@ -1,6 +1,6 @@
 // The rotation between an average head and a face in a picture, as in keypoints/pose.py.
 
-import { HEAD, POSE } from "./constants";
+import { MODEL, type Model, POSE } from "./constants";
 import { type Matrix3, cross, multiply, solve, turns } from "./rotation";
 
 export interface Pose {
@@ -10,23 +10,31 @@ export interface Pose {
   roll: number;
 }
 
-const RIGID = POSE.rigid;
-const CENTRE = [0, 1, 2].map((k) => RIGID.reduce((sum, i) => sum + HEAD.mean_shape[i][k], 0) / RIGID.length);
-const SHAPE = RIGID.map((i) => HEAD.mean_shape[i].map((value, k) => value - CENTRE[k]));
-const SQUARES: Matrix3 = [0, 1, 2].flatMap((j) =>
-  [0, 1, 2].map((k) => SHAPE.reduce((sum, row) => sum + row[j] * row[k], 0)),
-);
+let model: Model | null = null; // of `shape` and `squares`
+let shape: number[][] = []; // of the rigid points, around their centre
+let squares: Matrix3 = [];
 
-/** Rotation from the head to the camera and pixels per head unit; null where points are no face. */
+function takeShape(): void {
+  if (model === MODEL) return;
+  model = MODEL;
+  const centre = [0, 1, 2].map((k) => MODEL.rigid_shape.reduce((sum, row) => sum + row[k], 0) / MODEL.rigid.length);
+  shape = MODEL.rigid_shape.map((row) => row.map((value, k) => value - centre[k]));
+  squares = [0, 1, 2].flatMap((j) => [0, 1, 2].map((k) => shape.reduce((sum, row) => sum + row[j] * row[k], 0)));
+}
+
+/** Rotation from the head to the camera and pixels per head unit; null where points are no face, or have no pose. */
 export function fitRotation(points: ArrayLike<number>): { rotation: Matrix3; size: number } | null {
+  const { rigid } = MODEL;
+  if (!rigid.length) return null;
+  takeShape();
   for (let i = 0; i < points.length; i++) if (!(Math.abs(points[i]) <= POSE.farthest)) return null;
-  const mean = [0, 1].map((axis) => RIGID.reduce((sum, i) => sum + points[2 * i + axis], 0) / RIGID.length);
+  const mean = [0, 1].map((axis) => rigid.reduce((sum, i) => sum + points[2 * i + axis], 0) / rigid.length);
   const moments = [0, 1].map((axis) =>
     [0, 1, 2].map((k) =>
-      RIGID.reduce((sum, i, row) => sum + (points[2 * i + axis] - mean[axis]) * SHAPE[row][k], 0),
+      rigid.reduce((sum, i, row) => sum + (points[2 * i + axis] - mean[axis]) * shape[row][k], 0),
     ),
   );
-  const inverse = [0, 1, 2].map((k) => solve(rows(SQUARES), [k === 0 ? 1 : 0, k === 1 ? 1 : 0, k === 2 ? 1 : 0])!);
+  const inverse = [0, 1, 2].map((k) => solve(rows(squares), [k === 0 ? 1 : 0, k === 1 ? 1 : 0, k === 2 ? 1 : 0])!);
   const affine = moments.map((moment) => inverse.map((column) => dot(moment, column)));
   // The nearest scaled rotation: affine = U S V' gives U V' = (affine affine')^(-1/2) affine.
   const a = dot(affine[0], affine[0]), b = dot(affine[0], affine[1]), d = dot(affine[1], affine[1]);
@@ -82,7 +90,7 @@ function rows(m: Matrix3): number[][] {
 }
 
 function times(row: number[]): number[] {
-  return [0, 1, 2].map((k) => row[0] * SQUARES[k] + row[1] * SQUARES[3 + k] + row[2] * SQUARES[6 + k]);
+  return [0, 1, 2].map((k) => row[0] * squares[k] + row[1] * squares[3 + k] + row[2] * squares[6 + k]);
 }
 
 function dot(a: number[], b: number[]): number {

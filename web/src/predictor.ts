@@ -1,10 +1,10 @@
 // Pictures and face boxes to points in the picture's pixels, as in keypoints/inference/predictor.py.
 
-import { CROP, LANDMARKS } from "./constants";
+import { CROP, MODEL } from "./constants";
 import type { Estimate } from "./estimate";
 import { type Box, type Picture, apply, crop, cropMatrix, invert, scaleOf } from "./geometry";
 
-/** Crops (n, 224, 224, 3) from 0 to 255 to points (n, 136) and uncertainties (n, 68) in crop pixels. */
+/** Crops (n, 224, 224, 3) from 0 to 255 to points (n, 2 k) and uncertainties (n, k) in crop pixels. */
 export type Network = (crops: Float32Array, count: number) => Promise<{ points: Float32Array; uncertainty: Float32Array }>;
 
 export interface Predictor {
@@ -16,7 +16,7 @@ export class CropPredictor implements Predictor {
 
   async estimate(picture: Picture, boxes: Box[], rolls: number[]): Promise<Estimate[]> {
     const estimates: Estimate[] = [];
-    const length = CROP.size * CROP.size * 3, count = LANDMARKS.count;
+    const length = CROP.size * CROP.size * 3, count = MODEL.count;
     for (let start = 0; start < boxes.length; start += CROP.batch) {
       const matrices = boxes.slice(start, start + CROP.batch).map((box, i) => cropMatrix(box, rolls[start + i]));
       const crops = new Float32Array(matrices.length * length);

@@ -1,7 +1,7 @@
 // The One-Euro filter for points and rotations, as in keypoints/inference/smoothing.py.
 
 import { SMOOTHING } from "./constants";
-import { type Points, landmarkBox } from "./geometry";
+import { type Points, faceBox } from "./geometry";
 import { type Matrix3, multiply, rotationVector, transpose, turns } from "./rotation";
 
 /** Share of the new value that a first-order low-pass takes in after `elapsed` seconds. */
@@ -25,7 +25,7 @@ export class OneEuro {
       this.time = timestamp;
       return Float32Array.from(this.points);
     }
-    const box = landmarkBox(points), side = Math.max(box[2], box[3], 1);
+    const box = faceBox(points), side = Math.max(box[2], box[3], 1);
     const speed = this.points.map((old, i) => (points[i] - old) / elapsed / side);
     const mean = [0, 0];
     speed.forEach((value, i) => (mean[i % 2] += value / (speed.length / 2)));

@@ -1,10 +1,10 @@
 // Faces from frame to frame, as in keypoints/inference/tracking.py.
 
-import { TRACKING } from "./constants";
+import { MODEL, TRACKING } from "./constants";
 import { Cuts } from "./cuts";
 import type { Detection, Detector } from "./detector";
 import { type Estimate, scoreFace } from "./estimate";
-import { type Box, type Picture, type Points, centreOf, landmarkBox, overlap } from "./geometry";
+import { type Box, type Picture, type Points, centreOf, faceBox, overlap } from "./geometry";
 import { fitRotation } from "./pose";
 import type { Predictor } from "./predictor";
 import type { Matrix3 } from "./rotation";
@@ -29,7 +29,7 @@ export function wasFound(face: Face): boolean {
 
 /** Whether points were found, and form a face. Nothing but blur and squares is drawn on others. */
 export function hasPose(face: Face): boolean {
-  return wasFound(face) && face.rotation !== null;
+  return wasFound(face) && (face.rotation !== null || !MODEL.rigid.length);
 }
 
 class Track {
@@ -89,7 +89,7 @@ export class Tracker {
     const lost = visible.length < this.tracks.length;
     const pause = lost ? Math.min(TRACKING.detect_lost_every, this.detectEvery) : this.detectEvery;
     if (timestamp - this.searched >= pause - 1e-6 || !this.tracks.length) {
-      this.merge(await this.searchFaces(picture, visible.map((track) => landmarkBox(track.points))), timestamp);
+      this.merge(await this.searchFaces(picture, visible.map((track) => faceBox(track.points))), timestamp);
       this.searched = timestamp;
     }
     const faces = await this.follow(picture, timestamp);
@@ -118,10 +118,10 @@ export class Tracker {
 
   /** Follow the faces of a search: lost ones under their old id, and new ones. */
   private merge({ faces, others }: { faces: Points[]; others: Box[] }, then: number): void {
-    const visible = this.visible(), known = visible.map((track) => landmarkBox(track.expected(then)));
+    const visible = this.visible(), known = visible.map((track) => faceBox(track.expected(then)));
     const lost = this.tracks.filter((track) => !visible.includes(track));
     for (const points of faces) {
-      const box = landmarkBox(points);
+      const box = faceBox(points);
       if (overlaps(box, known)) continue;
       known.push(box);
       const distances = lost.map((track) => distance(box, track, then));
@@ -134,7 +134,7 @@ export class Tracker {
         this.tracks.push(new Track(this.nextId++, points, then, then));
       }
     }
-    const followed = this.tracks.map((track) => landmarkBox(track.expected(then)));
+    const followed = this.tracks.map((track) => faceBox(track.expected(then)));
     this.ignored = others.filter((box) => !overlaps(box, followed));
   }
 
@@ -142,7 +142,7 @@ export class Tracker {
   private async follow(picture: Picture, timestamp: number): Promise<Face[]> {
     const places = this.tracks.map((track) => uprightBox(track.expected(timestamp)));
     const estimates = await scored(this.predictor, picture, places.map(({ box }) => box), places.map(({ roll }) => roll));
-    const found = estimates.map(({ points }) => landmarkBox(points));
+    const found = estimates.map(({ points }) => faceBox(points));
     const sure = this.tracks.map((_, i) => i).filter((i) => estimates[i].score >= TRACKING.score_threshold);
     // How weak a track's claim to its face is, if another one found the same face.
     const claims = new Map(sure.map((i) => {
@@ -171,7 +171,7 @@ export class Tracker {
       const points = track.filter.smooth(track.expected(timestamp), timestamp);
       const rotation = track.turn.smooth(fitRotation(points)?.rotation ?? null, timestamp);
       const { uncertainty, score } = estimates[i];
-      faces.push({ id: track.id, box: landmarkBox(points), points, uncertainty, score, rotation });
+      faces.push({ id: track.id, box: faceBox(points), points, uncertainty, score, rotation });
     });
     return faces;
   }
@@ -214,7 +214,7 @@ function sorted(found: Detection[], estimates: Scored[]): Found {
       return;
     }
     const rotation = fitRotation(points)?.rotation ?? null;
-    faces.push({ id: faces.length, box: landmarkBox(points), points, uncertainty, score, rotation });
+    faces.push({ id: faces.length, box: faceBox(points), points, uncertainty, score, rotation });
   });
   return { faces, ignored };
 }
@@ -238,7 +238,7 @@ function overlaps(box: Box, others: Box[]): boolean {
 
 /** How far a box is from where a track is expected, in sides, its change of size included. */
 function distance(box: Box, track: Track, timestamp: number): number {
-  const other = landmarkBox(track.expected(timestamp)), side = Math.max(other[2], other[3], 1);
+  const other = faceBox(track.expected(timestamp)), side = Math.max(other[2], other[3], 1);
   const [x, y] = centreOf(box), [otherX, otherY] = centreOf(other);
   return Math.hypot(x - otherX, y - otherY) / side + Math.abs(Math.log(Math.max(box[2], box[3], 1) / side));
 }

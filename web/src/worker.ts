@@ -1,6 +1,6 @@
 // Finds faces and draws filters beside the page, so that it never stutters.
 
-import { FILTERS } from "./constants";
+import { FILTERS, MODEL, type Model, useModel } from "./constants";
 import { CenterFace } from "./detector";
 import { type Art, Filter } from "./filters/engine";
 import { protects } from "./filters/spec";
@@ -37,11 +37,13 @@ scope.onmessage = ({ data }: MessageEvent<Request>) => {
 
 async function answer(request: Request): Promise<void> {
   if (request.kind === "start") {
+    const facts = await download(request.base, "models/model.json");
+    useModel(JSON.parse(new TextDecoder().decode(facts)) as Model);
     networks = await loadNetworks(request.base, request.threads);
     predictor = new CropPredictor(networks.landmarks);
     art = loadArt(request.base);
     art.catch(() => undefined); // told where a filter needs it
-    reply({ kind: "ready", threads: request.threads });
+    reply({ kind: "ready", threads: request.threads, model: MODEL });
   } else if (request.kind === "reset") {
     tracker = filter = still = null;
   } else if (request.kind === "frame") {

@@ -1,4 +1,4 @@
-// The built page in the system's Chromium. PAGE: address of `keypoints web`; STATIC: of a server without its headers.
+// The built page in the system's Chromium. PAGE: address of `keypoints web`; OWN: with another model; STATIC: of a server without its headers.
 
 import { readFileSync } from "node:fs";
 import { cpus } from "node:os";
@@ -7,7 +7,7 @@ import { type Browser, type BrowserContext, type Page, chromium } from "playwrig
 import { afterAll, afterEach, beforeAll, expect, test } from "vitest";
 import { FOLDER, VECTORS, largestDifference } from "./vectors";
 
-const { PAGE, STATIC, CHROMIUM } = process.env as Record<string, string>;
+const { PAGE, STATIC, OWN, CHROMIUM } = process.env as Record<string, string>;
 const FRAMES = Number(process.env.WEB_FRAMES ?? 300);
 const FLAGS = [
   "--headless=new", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
@@ -91,6 +91,25 @@ test("20 drawn faces have the points of Python, to half a pixel", async () => {
   expect(largest).toBeLessThan(0.5);
   const rows = (await saved("#csv")).toString().trim().split("\r\n");
   expect(rows).toHaveLength(2);
+});
+
+test("points of one's own: five and their table, and filters that need no others", async () => {
+  await open(OWN);
+  await show("face-own.png");
+  const [frame] = JSON.parse((await saved("#json")).toString());
+  expect(frame.faces).toHaveLength(1);
+  expect(frame.faces[0].points).toHaveLength(5);
+  expect(largestDifference(frame.faces[0].points.flat(), VECTORS.own.points)).toBeLessThan(0.5);
+  const [head, row] = (await saved("#csv")).toString().trim().split("\r\n").map((line) => line.split(","));
+  expect(head).toEqual(VECTORS.own.five.model.columns);
+  expect(row).toHaveLength(head.length);
+  const filters = await page.$$eval("input[name=filter]", (inputs) => inputs.map((input) => (input as HTMLInputElement).value));
+  expect(filters).toEqual(["", "blur", "pixelate"]);
+  expect(await page.isHidden("#axes")).toBe(true);
+  await page.uncheck("#points", { force: true });
+  const before = await detail(frame.faces[0].points);
+  await redrawn(() => page.check("input[value=pixelate]", { force: true }));
+  expect((await detail(frame.faces[0].points)).colours).toBeLessThan(before.colours / 10);
 });
 
 test("turned faces in large pictures are where Python finds them", async () => {

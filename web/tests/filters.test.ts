@@ -1,7 +1,7 @@
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { expect, test } from "vitest";
-import { FILTERS } from "../src/constants";
+import { FILTERS, useModel } from "../src/constants";
 import { Ball } from "../src/filters/ball";
 import { type Art, Filter } from "../src/filters/engine";
 import { findHead } from "../src/filters/head";
@@ -54,6 +54,27 @@ test.each((VECTORS.filters as Drawn[]).map((drawn) => [drawn.after, drawn] as co
   expect(changed).toBeGreaterThan(0);
   expect(apart / changed).toBeLessThan(0.03);
   expect(far / expected.data.length).toBeLessThan(0.0004);
+});
+
+test.each(["blur", "pixelate"])("%s hides a face of five points, and goes on where it is lost", (name) => {
+  const { width, height, points, five } = VECTORS.own;
+  const read = (file: string) => picture(width, height, readFileSync(join(FOLDER, file)));
+  const before = read("own.raw"), expected = read(`own-${name}.raw`), first = read("own.raw"), second = read("own.raw");
+  useModel(five.model);
+  try {
+    const filter = new Filter(FILTERS.find((spec) => spec.name === name)!, new Map());
+    filter.apply(first, [{ id: 4, points }], 0);
+    filter.apply(second, [], 0.1);
+  } finally {
+    useModel(VECTORS.model);
+  }
+  let changed = 0, apart = 0;
+  for (let i = 0; i < expected.data.length; i++) {
+    changed += Math.abs(before.data[i] - expected.data[i]);
+    apart += Math.abs(first.data[i] - expected.data[i]) + Math.abs(second.data[i] - expected.data[i]);
+  }
+  expect(changed).toBeGreaterThan(0);
+  expect(apart / changed).toBeLessThan(0.06); // of both frames
 });
 
 test.each((VECTORS.cut as Cut[]).map((cut) => [cut.after, cut] as const))("%s covers all that Python covers", (_, cut) => {

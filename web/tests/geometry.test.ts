@@ -1,10 +1,10 @@
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, test } from "vitest";
-import { COLUMNS, CROP } from "../src/constants";
+import { CROP, MODEL, useModel } from "../src/constants";
 import { relativeUncertainty, scoreFace } from "../src/estimate";
 import { eyeOpening, mouthOpening } from "../src/expression";
-import { type Box, type Matrix, apply, areaResize, compose, crop, cropMatrix, determinant, invert, landmarkBox, overlap, scaleOf } from "../src/geometry";
+import { type Box, type Matrix, apply, areaResize, compose, crop, cropMatrix, determinant, faceBox, invert, landmarkBox, overlap, scaleOf } from "../src/geometry";
 import { toCsv, toJson } from "../src/points_file";
 import { angles, fitRotation } from "../src/pose";
 import { CropPredictor } from "../src/predictor";
@@ -89,7 +89,7 @@ describe("geometry", () => {
     expect(counts).toEqual([CROP.batch, 3]);
     expect(found).toHaveLength(boxes.length);
     found.forEach(({ points, uncertainty }, i) => {
-      const [left, top, width, height] = boxes[i], away = 10 + (i % CROP.batch), scale = 224 / (Math.max(width, height) * CROP.scale), turn = (10 * i * Math.PI) / 180;
+      const [left, top, width, height] = boxes[i], away = 10 + (i % CROP.batch), scale = 224 / (Math.max(width, height) * MODEL.crop_scale), turn = (10 * i * Math.PI) / 180;
       expect(points[0]).toBeCloseTo(left + width / 2, 3);
       expect(points[1]).toBeCloseTo(top + height / 2, 3);
       expect(points[2] - points[0]).toBeCloseTo((away * Math.cos(turn)) / scale, 3);
@@ -165,18 +165,41 @@ test("the table has the columns of Python's, and JSON the same numbers", () => {
   };
   const frames = [{ frame: 3, timestamp: 0.5, faces: [face] }];
   const [header, row, end] = toCsv(frames).split("\r\n").map((line) => line.split(","));
-  expect(header).toEqual(COLUMNS);
-  expect(row).toHaveLength(COLUMNS.length);
+  expect(header).toEqual(MODEL.columns);
+  expect(row).toHaveLength(MODEL.columns.length);
   expect(row.slice(0, 8)).toEqual(["3", "0.5000", "7", "1.00", "2.00", "3.00", "4.00", "0.7500"]);
-  expect(row[COLUMNS.indexOf("yaw")]).toBe(VECTORS.tilted.angles[0].toFixed(1));
+  expect(row[MODEL.columns.indexOf("yaw")]).toBe(VECTORS.tilted.angles[0].toFixed(1));
   expect(end).toEqual([""]);
   expect(JSON.parse(toJson(frames))[0].faces[0].points[67][1]).toBeCloseTo(points[135], 2);
   const turned = { ...face, rotation: turns([0, 0, -0.0003]) }; // roll of -0.02 degrees
   const level = toCsv([{ frame: 0, timestamp: 0, faces: [turned] }]).split("\r\n")[1].split(",");
-  expect(level[COLUMNS.indexOf("roll")]).toBe("0.0");
+  expect(level[MODEL.columns.indexOf("roll")]).toBe("0.0");
   const flat = { ...face, points: new Float32Array(136), rotation: null };
   flat.points[2 * 61 + 1] = 5; // the lips of a mouth without width are apart: 5 / 0, and of the eyes 0 / 0
   const last = toCsv([{ frame: 0, timestamp: 0, faces: [flat] }]).split("\r\n")[1].split(",");
   expect(last.slice(-6)).toEqual(["nan", "nan", "nan", "nan", "inf", "found"]);
   expect(JSON.parse(toJson([{ frame: 0, timestamp: 0, faces: [flat] }]))[0].faces[0].mouth_opening).toBeNull();
+});
+
+describe("points of one's own", () => {
+  test.each(["five", "lone"])("box, roll, score and table of %s are those of Python", (name) => {
+    const { model, points, box, roll, uncertainty, score, csv } = VECTORS.own[name];
+    useModel(model);
+    try {
+      expect(largestDifference(faceBox(points), VECTORS.own[name].face_box)).toBeLessThan(1e-3);
+      const place = uprightBox(points);
+      expect(largestDifference(place.box, box)).toBeLessThan(1e-3);
+      expect(place.roll).toBeCloseTo(roll, 3);
+      expect(fitRotation(points)).toBe(null);
+      const estimate = { points: Float32Array.from(points), uncertainty: Float32Array.from(uncertainty) };
+      expect(scoreFace(estimate, box, 250, 240)).toBeCloseTo(score, 5);
+      const face = { id: 3, box, score, rotation: null, ...estimate };
+      expect(toCsv([{ frame: 7, timestamp: 0.25, faces: [face] }])).toBe(csv);
+      const [{ faces: [plain] }] = JSON.parse(toJson([{ frame: 7, timestamp: 0.25, faces: [face] }]));
+      expect(Object.keys(plain)).toEqual(["id", "box", "score", "points", "uncertainty", "origin"]);
+      expect(plain.points).toHaveLength(points.length / 2);
+    } finally {
+      useModel(VECTORS.model);
+    }
+  });
 });

@@ -2,10 +2,12 @@
 
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
+import { useModel } from "../src/constants";
 import type { Picture } from "../src/geometry";
 
 export const FOLDER = process.env.VECTORS ?? "/nowhere: set VECTORS";
 export const VECTORS = JSON.parse(readFileSync(join(FOLDER, "vectors.json"), "utf8"));
+useModel(VECTORS.model);
 
 /** Pixels of 3 (or 4) bytes as a picture. */
 export function picture(width: number, height: number, bytes: ArrayLike<number>): Picture {

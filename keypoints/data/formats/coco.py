@@ -32,7 +32,7 @@ def parse(content: dict[str, Any], file: str) -> Annotations:
     except (TypeError, KeyError, AttributeError, ValueError) as error:
         found.problems.append(f"{file}: not as COCO has it: {type(error).__name__} {error}")
         return found
-    kinds = set()
+    kinds: dict[tuple[str, ...], Any] = {}  # names of points, and a category that has them
     for number, annotation in enumerate(annotations):
         where = f"annotation {number}"
         try:
@@ -47,16 +47,17 @@ def parse(content: dict[str, Any], file: str) -> Annotations:
                 (None, None) if v == MISSING else (x, y)
                 for x, y, v in zip(values[::3], values[1::3], visibility)
             ]
-            kinds.add(names.get(kind, ()))
+            kinds[names.get(kind, ())] = kind
             found.lines = lines.get(kind, ())
         except (TypeError, KeyError, AttributeError, ValueError) as error:
             found.problems.append(f"{file}, {where}: {shown(annotation)}: {error}")
             continue
         found.add(picture, points, [v == COVERED for v in visibility], where=where)
     if len(kinds) > 1:
-        found.problems.append(f"{file}: faces of {len(kinds)} categories with other points")
+        several = " and ".join(map(shown, kinds.values()))
+        found.problems.append(f"{file}: the categories {several} have other points; keep one")
     if len(kinds) == 1:
-        found.names = kinds.pop()
+        (found.names,) = kinds
     return found
 
 

@@ -13,7 +13,7 @@ import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
-from urllib.parse import parse_qs, unquote, urlsplit
+from urllib.parse import parse_qs, quote, unquote, urlsplit
 from xml.sax.saxutils import quoteattr
 
 from keypoints.data.annotations import (
@@ -25,6 +25,7 @@ from keypoints.data.annotations import (
     put,
     shown,
 )
+from keypoints.media.formats import is_picture
 from keypoints.system.atomic import write_text
 
 LOCAL = "/data/local-files/?d="  # how Label Studio names files of a folder that it may read
@@ -34,14 +35,22 @@ def parse(tasks: list[Any], file: str) -> Annotations:
     """The faces of parsed JSON: a list of tasks."""
     faces: list[tuple[str, dict[str, Place]]] = []
     problems: list[str] = []
+    seen = set()
     for number, task in enumerate(tasks, 1):
         try:
             picture = _picture(task)
             groups: dict[str, dict[str, Place]] = {}
+            identity = task.get("id")
+            if identity is not None and identity in seen:
+                raise ValueError(f"a second annotation of the task {shown(identity)}; export one")
+            seen.add(identity)
             for result in _results(task):
                 value = result.get("value", result)
                 if not isinstance(value, dict) or not value.get("keypointlabels"):
                     continue
+                if turned := result.get("image_rotation"):
+                    turn = f"image_rotation={shown(turned)}"
+                    raise ValueError(f"the picture was rotated ({turn}); rotate its file instead")
                 width = result.get("original_width", value.get("original_width"))
                 height = result.get("original_height", value.get("original_height"))
                 place = Place(_pixels(value.get("x"), width), _pixels(value.get("y"), height))
@@ -69,15 +78,17 @@ def _results(task: dict[str, Any]) -> list[dict[str, Any]]:
 def _picture(task: dict[str, Any]) -> str:
     """The path of a task's picture, without the address of a server."""
     fields = task.get("data", task)
-    names = [fields[key] for key in ("image", "img") if isinstance(fields.get(key), str)]
-    names += [value for value in fields.values() if isinstance(value, str)]
-    if not names:
+    paths = [_path(value) for value in fields.values() if isinstance(value, str)]
+    if not paths:
         raise ValueError(f"no picture is named in {shown(fields)}")
-    address = urlsplit(names[0])
-    local = parse_qs(address.query).get("d")
-    if local:
+    return next(filter(is_picture, paths), paths[0])
+
+
+def _path(value: str) -> str:
+    address = urlsplit(value)
+    if local := parse_qs(address.query).get("d"):
         return local[0]
-    return unquote(address.path) if address.scheme or names[0].startswith("/") else names[0]
+    return unquote(address.path) if address.scheme or value.startswith("/") else value
 
 
 def _pixels(percent: Any, side: Any) -> float:
@@ -106,7 +117,7 @@ def _write(
         results = []
         for number, face in enumerate(picture.faces):
             results += _regions(picture, number, face.points.tolist(), names)
-        tasks.append({"data": {"image": LOCAL + picture.name}, kind: [{"result": results}]})
+        tasks.append({"data": {"image": LOCAL + quote(picture.name)}, kind: [{"result": results}]})
     write_text(folder / "tasks.json", json.dumps(tasks))
     labels = "".join(f"<Label value={quoteattr(name)}/>" for name in names)
     write_text(

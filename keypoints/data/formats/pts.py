@@ -1,14 +1,16 @@
 """Point files of 300-W (.pts), one for each face, and those of MERL-RAV, which mark hidden points.
 
-A line is a point, `x y`, between braces or without them; the first pixel is 1, ours 0. `nan nan` is
-a point that is not annotated. In MERL-RAV (-x, -y) is a point that something covers, at (x, y), and
-(-1, -1) one that the head itself hides. Its files look like those of 300-W, where both coordinates
-are negative only above and left of the picture: `hidden_points` tells them apart for a whole set.
+A line is a point, `x y`, between braces or without them; `#` and `//` begin a comment. A header may
+have the number of points. The first pixel is 1, ours 0. `nan nan` is a point that is not annotated.
+In MERL-RAV (-x, -y) is a point that something covers, at (x, y), and (-1, -1) one that the head
+itself hides. Its files look like those of 300-W, where both coordinates are negative only above and
+left of the picture: `hidden_points` tells them apart for a whole set.
 
 Sources: the annotations of "300 Faces in-the-Wild Challenge" (Sagonas et al., 2013), menpo's
 reader, and the README of MERL-RAV (Kumar et al., "LUVLi Face Alignment", 2020).
 """
 
+import re
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -23,16 +25,21 @@ MERL_RAV_POINTS = 68
 def parse(data: bytes, file: str) -> Annotations:
     """The face of one file; its picture is named by the file's own name, without the suffix."""
     found = Annotations(file)
-    text = data.decode(errors="replace")
+    text = re.sub(r"(#|//).*", "", data.decode("utf-8-sig", errors="replace"))
     if ("{" in text) != ("}" in text):
         found.problems.append(f"{file}: one brace without the other")
         return found
+    counted = re.search(r"^\s*n_points\s*:\s*(\d{1,9})\s*$", text, re.M)
     if "{" in text:
         text = text[text.index("{") + 1 : text.rindex("}")]
-    rows = [line.split() for line in text.lstrip("\ufeff").splitlines() if line.strip()]
+    else:
+        text = re.sub(r"^\s*(version|n_points)\s*:.*$", "", text, flags=re.M)
+    rows = [line.split() for line in text.splitlines() if line.strip()]
     wrong = [row for row in rows if len(row) != 2]
     if not rows:
         found.problems.append(f"{file}: no points in it")
+    elif counted and len(rows) != int(counted[1]):
+        found.problems.append(f"{file}: {len(rows)} points; its n_points says {counted[1]}")
     elif wrong:
         found.problems.append(f"{file}: {' '.join(wrong[0])[:40]!r}: two numbers are expected")
     else:

@@ -8,7 +8,8 @@ of any system are accepted.
 
 DeepLabCut's (`CollectedData_SCORER.csv`) has three header rows, `scorer`, `bodyparts` and `coords`,
 or four, with `individuals` after the first; the path of a picture is in one column, or its three
-last parts in three. Source: DeepLabCut's own files and documentation, version 2 and 3.
+last parts in three. Points of the individual `single` belong to the picture, and are no face's.
+Source: DeepLabCut's own files and documentation, version 2 and 3.
 """
 
 import csv
@@ -171,9 +172,10 @@ def _deeplabcut(rows: list[list[str]], file: str) -> Annotations:
         return Annotations(file, problems=[problem])
     lead = next((i for i in range(1, len(parts)) if parts[i]), len(parts))  # columns of the path
     individuals = header.get("individuals", [""] * len(parts))
-    names = tuple(dict.fromkeys(parts[lead:]))
+    columns = [i for i in range(lead, len(parts)) if individuals[i] != "single"]
+    names = tuple(dict.fromkeys(parts[i] for i in columns))
     found = Annotations(file, names, keyed=True)
-    people = [list(group) for _, group in groupby(range(lead, len(parts)), individuals.__getitem__)]
+    people = [list(group) for _, group in groupby(columns, individuals.__getitem__)]
     for line, row in enumerate(rows, 1 + len(header)):
         if not any(row):
             continue
@@ -183,8 +185,8 @@ def _deeplabcut(rows: list[list[str]], file: str) -> Annotations:
             )
             continue
         picture = "/".join(cell for cell in row[:lead] if cell)
-        for columns in people:
-            cells = {(parts[i], coords[i].lower()): row[i] for i in columns}
+        for own in people:
+            cells = {(parts[i], coords[i].lower()): row[i] for i in own}
             points = [(cells.get((name, "x")), cells.get((name, "y"))) for name in names]
             if any(cell for point in points for cell in point):
                 found.add(picture, points, where=f"line {line}")

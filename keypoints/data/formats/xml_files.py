@@ -60,6 +60,7 @@ def _cvat(root: Element, file: str) -> Annotations:
     named: list[tuple[str, dict[str, Place]]] = []
     listed: list[tuple[str, list[str], bool]] = []
     problems: list[str] = []
+    kinds: dict[str, set[str]] = {}  # names of points by the label of their skeleton
     for image in root.iter("image"):
         picture = image.get("name", "")
         groups: dict[str, dict[str, Place]] = {}
@@ -69,6 +70,7 @@ def _cvat(root: Element, file: str) -> Annotations:
                 for points in skeleton.findall("points"):
                     _put_point(places, points)
                 if any(place.x is not None for place in places.values()):
+                    kinds.setdefault(skeleton.get("label", ""), set()).update(places)
                     named.append((picture, places))
             for points in image.findall("points"):
                 cells = points.get("points", "").split(";")
@@ -79,6 +81,8 @@ def _cvat(root: Element, file: str) -> Annotations:
         except ValueError as error:
             problems.append(f"{file}: {picture}: {error}")
         named += [(picture, places) for places in groups.values()]
+    if len({frozenset(names) for names in kinds.values()}) > 1:
+        problems.append(f"{file}: skeletons with other points: {', '.join(kinds)}; export one")
     if named and listed:
         problems.append(f"{file}: some faces are skeletons or labelled points, some are lists")
     if named:

@@ -65,7 +65,19 @@ def test_coco_categories_with_other_points_do_not_mix():
     content["categories"].append({"id": 4, "keypoints": ["c", "d"]})
     other = {"image_id": 7, "category_id": 4, "keypoints": [1, 2, 2, 3, 4, 2]}
     content["annotations"].append(other)
-    assert "faces of 2 categories with other points" in read(content).problems[0]
+    assert read(content).problems == ["f.json: the categories 3 and 4 have other points; keep one"]
+    # Boxes of other categories, and one without points, are no faces.
+    content["annotations"][1] = {"image_id": 7, "category_id": 4, "bbox": [1, 2, 3, 4]}
+    found = read(content)
+    assert found.problems == [] and len(found.faces) == 1 and found.names == ("a", "b")
+
+
+def test_a_coco_face_with_fewer_points_is_named():
+    content = coco({"keypoints": [1, 2, 2, 3, 4, 2, 5, 6, 2]}, {"keypoints": [1, 2, 2, 3, 4, 2]})
+    found = read(content)
+    assert len(found.faces) == 1
+    reason = "a/b.jpg: 2 points; the faces before it have 3"
+    assert found.problems == [f"f.json, annotation 1: {reason}"]
 
 
 def point(name, x, y, parent=None):
@@ -95,6 +107,8 @@ def test_label_studio_counts_percent_of_the_stored_picture():
         ("/data/upload/3/1a2b3c4d-c.jpg", "/data/upload/3/1a2b3c4d-c.jpg"),
         ("https://example.com/x/c%20d.jpg?token=1", "/x/c d.jpg"),
         ("c.jpg", "c.jpg"),
+        ("/data/local-files/?d=my%20set%2Fa%2Bb%20%26c.jpg", "my set/a+b &c.jpg"),
+        ("s3://bucket/faces/c%20d.jpg", "/faces/c d.jpg"),
     ],
 )
 def test_addresses_of_label_studio_are_paths(image, name):
@@ -114,6 +128,12 @@ def test_label_studio_reads_what_people_decided():
     assert "task 1: 2 annotations of one picture" in read([two]).problems[0]
 
 
+def test_a_picture_is_found_among_other_fields():
+    content = task(point("eye", 10, 20), point("tip", 50, 100), image="/data/upload/3/c.jpg")
+    content["data"] = {"caption": "a face", "photo": content["data"].pop("image")}
+    assert read([content]).faces[0].picture == "/data/upload/3/c.jpg"
+
+
 def test_the_small_export_of_label_studio():
     sides = {"original_width": 200, "original_height": 50}
     points = [{"x": 10, "y": 20, "keypointlabels": ["a"], **sides},
@@ -121,6 +141,9 @@ def test_the_small_export_of_label_studio():
     found = read([{"image": "/data/upload/1/c.jpg", "id": 1, "points": points}])
     assert found.problems == [] and found.names == ("a", "b")
     np.testing.assert_allclose(found.faces[0].points, [[20, 10], [60, 20]])
+    two = [{"image": "/data/upload/1/c.jpg", "id": 1, "annotator": i, "points": points}
+           for i in (1, 2)]  # fmt: skip
+    assert read(two).problems == ["f.json, task 2: a second annotation of the task 1; export one"]
 
 
 @pytest.mark.parametrize(
@@ -129,6 +152,7 @@ def test_the_small_export_of_label_studio():
         ([task(point("a", 1, 2), point("a", 3, 4))], "task 1: two points are called 'a'"),
         ([task(point("a", 1, 2))], "fewer than two points"),
         ([task({"value": {"x": 1, "y": 2, "keypointlabels": ["a"]}})], "original_width and"),
+        ([task(point("a", 1, 2) | {"image_rotation": 90})], "image_rotation=90"),
         ([{"data": {}, "annotations": [{"result": []}]}], "task 1: no picture is named"),
         ([{"data": {"image": "a"}, "annotations": 3}], "task 1"),
         ([3, "keypointlabels"], "task 1"),

@@ -20,7 +20,9 @@ def test_pts_may_lack_points_and_the_header():
     expected[[3, 5]] = np.nan
     lines = [f"{x + 1} {y + 1}" for x, y in expected]  # NaN is written as nan
     bare = ("\ufeff" + "\r\n".join(["", *lines, ""])).encode()
-    for data in (pts(lines), bare):
+    notes = b"# by hand\n" + pts(["// nose", *lines]).replace(b"{", b"{ # points")
+    headed = ("version: 1\nn_points:  68\n" + "\n".join(lines)).encode()
+    for data in (pts(lines), bare, notes, headed):
         np.testing.assert_array_equal(parse(data, "a.pts").faces[0].points, expected)
 
 
@@ -30,11 +32,13 @@ def test_pts_may_lack_points_and_the_header():
         (b"", "no points in it"),
         (b"{\n}\n", "no points in it"),
         (b"{\n1 2\n3 4", "one brace without the other"),
-        (pts(["1 2"]), "fewer than two points"),
+        (b"1 2", "fewer than two points"),
+        (pts(["1 2"] * 67), "67 points; its n_points says 68"),
         (pts(["1 2"] * 67 + ["1 x"]), "'x' is not a number"),
         (pts(["1 2"] * 67 + ["1 2 3"]), "'1 2 3': two numbers"),
         (pts(["1 2"] * 67 + ["nan 2"]), "point 67 has one coordinate"),
-        (b"version: 1\nn_points: 68\n1 2", "'version:' is not a number"),
+        (b"version: 1\nn_points: 68\n1 2\n3 4", "2 points; its n_points says 68"),
+        (b"size: 1\n1 2\n3 4", "'size:' is not a number"),
         (b"\0\xff\xfe", "two numbers are expected"),
     ],
 )

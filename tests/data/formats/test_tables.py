@@ -120,6 +120,16 @@ def test_deeplabcut_has_its_path_in_one_or_three_columns(paths, people):
         np.testing.assert_array_equal(found.faces[1].points, [[5, 6], [7, 8]])
 
 
+def test_points_of_no_individual_are_of_no_face():
+    """`single` has the corners of a box, one of which is marked: no face, and no mistake."""
+    lines = ["scorer" + ",Me" * 8, "individuals,ann,ann,ann,ann,single,single,single,single",
+             "bodyparts,eye,eye,tip,tip,low,low,high,high", "coords" + ",x,y" * 4,
+             "a.png,1.5,2,3,4,9,9,,"]  # fmt: skip
+    found = parse("\n".join(lines).encode(), "t.csv")
+    assert found.problems == [] and found.names == ("eye", "tip")
+    assert [face.points.tolist() for face in found.faces] == [[[1.5, 2], [3, 4]]]
+
+
 def test_a_table_of_deeplabcut_without_its_headers_is_named():
     found = parse(b"scorer,Me,Me\nbodyparts,eye,eye\na.png,1,2\n", "t.csv")
     assert "header rows scorer, bodyparts and coords" in found.problems[0]

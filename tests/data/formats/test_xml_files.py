@@ -105,6 +105,29 @@ def test_bad_cvat_files_are_named(content, reason):
     assert found.faces == [] and any(reason in problem for problem in found.problems)
 
 
+def test_skeletons_of_two_kinds_do_not_mix():
+    """A skeleton that only lacks points is of the same kind where its label is."""
+    face = point("eye", "1,2") + point("tip", "3,4")
+    hand = point("thumb", "5,6") + point("palm", "7,8")
+    both = f"<skeleton label='face'>{face}</skeleton><skeleton label='hand'>{hand}</skeleton>"
+    found = parse(cvat(both).encode(), "c.xml")
+    assert found.problems == ["c.xml: skeletons with other points: face, hand; export one"]
+    partly = f"<skeleton label='face'>{point('tip', '1,2') + point('chin', '1,2')}</skeleton>"
+    assert parse(cvat(both.replace("hand", "face") + partly).encode(), "c.xml").problems == []
+
+
+def test_a_list_of_other_length_is_named_and_other_shapes_are_passed_over():
+    """Attributes of points, boxes and outlines are no points; the third list lacks one."""
+    shapes = (
+        "<box label='face' xtl='1' ytl='2' xbr='3' ybr='4'/><polyline label='a' points='1,2;3,4'/>"
+    )
+    points = [point("face", "1,2;3,4"), point("face", "5,6;7,8"), point("face", "5,6;7,8;9,9")]
+    points[0] = points[0].replace("/>", "><attribute name='sex'>f</attribute></points>")
+    found = parse(cvat(shapes + "".join(points)).encode(), "c.xml")
+    assert [face.points.tolist() for face in found.faces] == [[[1, 2], [3, 4]], [[5, 6], [7, 8]]]
+    assert found.problems == ["c.xml: a.jpg: 3 points; the faces before it have 2"]
+
+
 def test_tracks_of_cvat_and_other_xml():
     found = parse(b"<annotations><track id='0'/></annotations>", "c.xml")
     assert "export it as `CVAT for images 1.1`" in found.problems[0]

@@ -1,8 +1,8 @@
 // Draws the layers of a filter on all faces, the farthest first, as in keypoints/filters/engine.py.
 
-import { HOLD } from "../constants";
+import { HOLD, MODEL } from "../constants";
 import { Cuts } from "../cuts";
-import type { Box, Picture } from "../geometry";
+import { type Box, type Picture, faceBox } from "../geometry";
 import { Ball, type Linear } from "./ball";
 import { blur, bulge, coverage, pixelate } from "./effects";
 import { type Area, type Head, type Place, boxArea, findHead } from "./head";
@@ -27,20 +27,26 @@ export class Filter {
 
   /**
    * Draw on `picture` in place. `boxes`: those of faces whose points are not known, which only
-   * layers that hide faces are drawn on. `moving`: the picture follows the frame before.
+   * layers that hide faces are drawn on, as on the boxes of points that are not the 68 of iBUG.
+   * `moving`: the picture follows the frame before.
    */
   apply(picture: Picture, faces: Target[], timestamp: number, moving = true, boxes: Box[] = []): void {
     const cut = moving && protects(this.spec) && this.cuts.isCut(picture);
-    const heads = faces
+    const heads = (MODEL.whole ? faces : [])
       .map(({ id, points }) => ({ id, head: findHead(points) }))
       .filter((face): face is { id: number; head: Head } => face.head !== null)
       .sort((a, b) => a.head.size - b.head.size);
     for (const box of boxes) this.hide(picture, boxArea(box));
+    const areas = new Map(heads.map(({ id, head }) => [id, head.area()]));
+    if (!MODEL.whole) {
+      for (const { id, points } of faces) areas.set(id, boxArea(faceBox(points)));
+      for (const area of areas.values()) this.hide(picture, area);
+    }
     const alive = new Set(heads.map(({ id }) => id));
     if (moving) {
       for (const id of this.balls.keys()) if (!alive.has(id)) this.balls.delete(id);
       if (cut) this.hidden.clear();
-      if (protects(this.spec)) this.hold(picture, new Map(heads.map(({ id, head }) => [id, head.area()])), timestamp);
+      if (protects(this.spec)) this.hold(picture, areas, timestamp);
     }
     heads.forEach(({ id, head }, place) => {
       const balls = (moving && this.balls.get(id)) || new Map<number, Ball>();

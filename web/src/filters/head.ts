@@ -1,6 +1,6 @@
 // Positions on and around a head, and its outline in the picture, as in keypoints/filters/head.py.
 
-import { HEAD, HIDING, LANDMARKS } from "../constants";
+import { HEAD, HIDING } from "../constants";
 import { type Box, centreOf, rotation } from "../geometry";
 import { fitRotation } from "../pose";
 import { type Matrix3, transform } from "../rotation";
@@ -57,7 +57,7 @@ export class Head {
   /** Polygon of the face: the jaw and the forehead up to the hair. */
   faceOutline(): Place[] {
     const base = meanShape(UPPER_FACE);
-    const jaw = LANDMARKS.jaw.map((i): Place => [this.points[2 * i], this.points[2 * i + 1]]);
+    const jaw = HEAD.jaw.map((i): Place => [this.points[2 * i], this.points[2 * i + 1]]);
     const forehead = [...HEAD.forehead].reverse();
     return [...jaw, ...forehead.map((place) => this.place(UPPER_FACE, place.map((value, k) => value - base[k])))];
   }
