@@ -26,7 +26,7 @@ SUBPACKAGES = {
     "exports": {"data", "inference", "models", "synthetic"},
     "filters": {"inference", "media", "synthetic"},
     "bulk": {"filters", "inference", "media", "models"},
-    "web": {"inference", "pretrained"},
+    "web": {"filters", "inference", "media"},
     "label": {"data", "evaluation", "inference", "media", "web"},
     "live": {"filters", "inference", "media", "synthetic"},
 }  # fmt: skip
