@@ -13,7 +13,7 @@ import signal
 import tarfile
 import tempfile
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import asdict
 from fractions import Fraction
 from pathlib import Path
@@ -410,7 +410,8 @@ def test_tables_of_pictures(folder, data):
     def read() -> None:
         for unit in inputs.make_units([str(folder / "t.parquet")], 9):
             for found in inputs.read_unit(unit):
-                attempt(found.load)
+                with suppress(OSError):  # of a path that no file has
+                    attempt(found.load)
 
     attempt(read)
 
