@@ -68,8 +68,10 @@ const rows = (folder: string) => text(folder).trim().split("\n").map((line) => l
 const another = (name: string) => page.waitForFunction((own) => document.documentElement.dataset.picture !== own, name);
 
 async function choose(name: string): Promise<void> {
-  await page.selectOption("#list", name);
-  await page.waitForFunction((own) => document.documentElement.dataset.picture === own, name);
+  if ((await word("picture")) !== name) { // else it would be opened again, and keys be passed over meanwhile
+    await page.selectOption("#list", name);
+    await page.waitForFunction((own) => document.documentElement.dataset.picture === own, name);
+  }
   await page.focus("#stage");
 }
 
