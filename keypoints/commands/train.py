@@ -258,9 +258,9 @@ def show_step(step: Any) -> None:
     """The progress line on a terminal; logs get one line per epoch instead."""
     if sys.stderr.isatty():
         seconds = int(step.seconds_left)
-        bar = "=" * int(20 * step.step / step.steps)
+        bar = "=" * int(10 * step.step / step.steps)
         line = (
-            f"epoch {step.epoch}/{step.epochs} [{bar:<20}] loss {step.loss:.2f} px, "
+            f"epoch {step.epoch}/{step.epochs} [{bar:<10}] loss {step.loss:.2f} px, "
             f"NME {step.nme:.2f} %, {step.images_per_second:.0f} images/s, "
             f"{seconds // 3600}:{seconds // 60 % 60:02}:{seconds % 60:02} left"
         )

@@ -26,6 +26,7 @@ ARGUMENTS = {
     "label": ["photos"],
     "train": ["finetune", "--data=folder:my_faces", "--epochs=1", "--batch_size=2", "--seed=1",
               "--epoch_steps=1", "--rehearsal=0"],
+    "web": ["--port=0"],
     "webcam": ["--source=synthetic", "--headless=True", "--max_frames=2"],
 }  # fmt: skip
 PRINTED = {
@@ -36,6 +37,7 @@ PRINTED = {
     "filter": "1 face",
     "label": "http://127.0.0.1:",
     "train": "epoch 1",
+    "web": "http://127.0.0.1:",
     "webcam": "",
 }
 
@@ -54,7 +56,7 @@ def test_each_command_whose_default_is_a_bundled_model_is_tried():
 @pytest.mark.slow
 @pytest.mark.parametrize("name", ARGUMENTS)
 def test_it_needs_no_network_and_nothing_at_home(name, tmp_path, monkeypatch, capsys):
-    if name == "label" and not (PAGE / "label.html").is_file():
+    if name in ("label", "web") and not (PAGE / "label.html").is_file():
         pytest.skip("the page is not built: `make web` needs Node.js 20.19 or newer")
 
     def refuse(this, address):

@@ -110,7 +110,7 @@ def test_a_file_that_is_a_link_is_replaced_not_followed(opened, file):
         assert write(url, body, path="/api/markup")[0] == 422
 
 
-@pytest.mark.parametrize("name", ['a"\nname = "evil', "a\nb", "../a", "a" * 65, "", " a", "\x00"])
+@pytest.mark.parametrize("name", ['a"\nname = "evil', "a\nb", "a\x7f", "a" * 65, "", " a", "\x00"])
 def test_names_of_points_cannot_break_out_of_the_file(tmp_path, name):
     folder = tmp_path / "pictures"
     folder.mkdir()
