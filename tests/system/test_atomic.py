@@ -77,7 +77,10 @@ def test_what_is_synced_is_open_for_writing(tmp_path, monkeypatch):
 
 
 def test_text_is_utf_8_whatever_the_system_is_set_to(tmp_path):
-    code = "import sys; from keypoints.system.atomic import *; write_text(Path(sys.argv[1]), 'Zo\\xeb')"
+    code = (
+        "import sys; from keypoints.system.atomic import *\n"
+        "write_text(Path(sys.argv[1]), 'Zo\\xeb')"
+    )
     plain = {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
     run_python(code, str(tmp_path / "a.txt"), failure="not written", **plain)
     assert (tmp_path / "a.txt").read_bytes() == "Zoë".encode()
