@@ -70,9 +70,17 @@ def _without_stride(
     return inputs, kernel, ((0, 0), (0, 0))
 
 
-@partial(jax.custom_vjp, nondiff_argnums=(2, 3))
+@partial(jax.jit, static_argnums=(2, 3))
 def convolve_depthwise(inputs: jax.Array, kernel: jax.Array, stride: int, pads: Pads) -> jax.Array:
-    """Convolution of each channel of `(b, h, w, c)` with its own kernel, `(k, l, c)` in all."""
+    """Convolution of each channel of `(b, h, w, c)` with its own kernel, `(k, l, c)` in all.
+
+    Compiled as a whole: outside of a compiled step each of its sums would be stored.
+    """
+    return _convolve_depthwise(inputs, kernel, stride, pads)
+
+
+@partial(jax.custom_vjp, nondiff_argnums=(2, 3))
+def _convolve_depthwise(inputs: jax.Array, kernel: jax.Array, stride: int, pads: Pads) -> jax.Array:
     shifted = _shifted(inputs, kernel.shape, stride, pads)
     return sum(part * row for part, row in zip(shifted, kernel.reshape(-1, kernel.shape[2])))
 
@@ -102,14 +110,14 @@ def _depthwise_backward(
         )
     ]
     spread = lax.pad(gradient, jnp.zeros((), gradient.dtype), [(0, 0, 0), *reach, (0, 0, 0)])
-    change = convolve_depthwise(spread, kernel[::-1, ::-1], 1, ((0, 0), (0, 0)))
+    change = _convolve_depthwise(spread, kernel[::-1, ::-1], 1, ((0, 0), (0, 0)))
     sums = [_total(part * gradient) for part in _shifted(inputs, kernel.shape, stride, pads)]
     return change, jnp.stack(sums).reshape(kernel.shape)
 
 
-convolve_depthwise.defvjp(
+_convolve_depthwise.defvjp(
     lambda inputs, kernel, stride, pads: (
-        convolve_depthwise(inputs, kernel, stride, pads),
+        _convolve_depthwise(inputs, kernel, stride, pads),
         (inputs, kernel),
     ),
     _depthwise_backward,
