@@ -15,9 +15,14 @@ from keypoints.system.backend import tensorflow
 
 def have_cpu_kernels() -> bool:
     """Whether the layers of this module are faster than Keras' own on the device in use."""
-    if backend.backend() == "torch":  # where Keras cannot list the devices either
+    return backend.backend() != "torch" and not has_gpu()
+
+
+def has_gpu() -> bool:
+    """Whether Keras runs on a GPU; False on PyTorch, whose devices it cannot list."""
+    if backend.backend() == "torch":
         return False
-    return not any(name.startswith("gpu") for name in keras.distribution.list_devices())
+    return any(name.startswith("gpu") for name in keras.distribution.list_devices())
 
 
 def use_cpu_kernels(model: keras.Model) -> keras.Model:

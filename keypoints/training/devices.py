@@ -7,6 +7,7 @@ import keras
 from keypoints import config as configs
 from keypoints.config import Config
 from keypoints.errors import InputError
+from keypoints.models.cpu_layers import has_gpu
 from keypoints.system.processor import has_units
 
 GPU_BATCH = 64
@@ -26,12 +27,12 @@ def uses_amx() -> bool:
 
     On such a processor mixed_bfloat16 trains faster than float32, on others slower.
     """
-    return keras.backend.backend() == "tensorflow" and not _has_gpu() and has_units("amx_bf16")
+    return keras.backend.backend() == "tensorflow" and not has_gpu() and has_units("amx_bf16")
 
 
 def hint() -> str:
     """What another backend would bring on this device, in a line; "" where nothing was measured."""
-    if not _on_jax() or _has_gpu() or not has_units("amx_bf16"):
+    if not _on_jax() or has_gpu() or not has_units("amx_bf16"):
         return ""
     return (
         "this processor has AMX: training with KERAS_BACKEND=tensorflow is about 2.4 times as fast "
@@ -57,7 +58,7 @@ def names() -> list[str]:
     """The devices that a batch is split over, such as `cpu` or `NVIDIA H100`."""
     if _on_jax():
         return [device.device_kind for device in _jax_devices()]
-    return ["gpu"] * _has_gpu() or ["cpu"]
+    return ["gpu"] * has_gpu() or ["cpu"]
 
 
 def peak_memory() -> float:
@@ -80,12 +81,6 @@ def use_all(config: Config) -> None:
 
 def _on_jax() -> bool:
     return keras.backend.backend() == "jax"
-
-
-def _has_gpu() -> bool:
-    if keras.backend.backend() == "torch":
-        return False
-    return any(name.startswith("gpu") for name in keras.distribution.list_devices())
 
 
 def _jax_devices() -> list[Any]:

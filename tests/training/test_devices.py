@@ -50,7 +50,7 @@ def test_what_is_set_stands_and_the_rest_is_for_the_device(monkeypatch):
 
 
 def test_bfloat16_on_a_cpu_needs_its_units_and_a_backend_that_uses_them(monkeypatch):
-    monkeypatch.setattr(devices, "_has_gpu", lambda: False)
+    monkeypatch.setattr(devices, "has_gpu", lambda: False)
     found = {}
     for backend in ("tensorflow", "jax"):
         for units in (("amx_bf16",), ("avx512_bf16",)):
