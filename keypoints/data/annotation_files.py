@@ -174,8 +174,9 @@ def visible_files(folder: Path, passed_over: tuple[str, ...] = ()) -> Iterator[P
     for place, folders, names in os.walk(folder):
         folders[:] = [name for name in folders if not is_hidden(name)]
         names = [name for name in names if not is_hidden(name) and name not in passed_over]
-        paths += [Path(place, name) for name in names]
-    return (path for path in sorted(paths) if path.is_file())
+        paths += [os.path.join(place, name) for name in names]
+    paths.sort(key=lambda path: path.split(os.sep))
+    return (Path(path) for path in paths if os.path.isfile(path))
 
 
 def _add_table(found: AnnotatedFolder, path: Path, annotations: Annotations) -> None:
@@ -216,11 +217,9 @@ def locate(folder: Path, beside: Path, name: str) -> Path:
     roots = _roots(folder, beside)
     last = name.rpartition("/")[2]
     names = (name, last, re.sub(r"^[0-9a-f]{8}-", "", last))
-    candidates = (root / each for each in names for root in roots)
-    try:
-        return next((path for path in candidates if path.is_file()), roots[0] / name)
-    except (OSError, ValueError):  # too long a name, or one that no file can have
-        return roots[0] / name
+    places = ((root, each) for each in names for root in roots)
+    found = (place for place in places if os.path.isfile(os.path.join(*place)))
+    return Path(*next(found, (roots[0], name)))
 
 
 @lru_cache(maxsize=64)

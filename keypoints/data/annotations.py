@@ -139,14 +139,18 @@ def _plain(rows: Any) -> np.ndarray | None:
 
     None where a value has to be looked at: it is missing, wrong or too large.
     """
+    if not set(map(type, rows)) <= {list, tuple, np.ndarray}:
+        return None
     try:
-        points = np.array(rows, np.float64)
+        if set(map(len, rows)) != {2}:
+            return None
+        values = list(chain.from_iterable(rows))
+        points = np.array(list(map(float, values))).reshape(-1, 2)
     except (ValueError, TypeError, OverflowError):
         return None
-    if points.ndim != 2 or points.shape[1] != 2 or not (np.abs(points) <= LARGEST).all():
-        return None
-    truths = bool in map(type, chain.from_iterable(rows))  # which are numbers to NumPy
-    return None if truths else points.astype(np.float32)
+    truths = bool in map(type, values)  # which are numbers to Python
+    within = (np.abs(points) <= LARGEST).all()
+    return points.astype(np.float32) if within and not truths else None
 
 
 def coordinate(value: Any) -> float:

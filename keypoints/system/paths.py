@@ -1,7 +1,6 @@
 """Relative paths: which are hidden, and which leave the folder of the file that names them."""
 
 import re
-from pathlib import PurePosixPath
 
 
 def is_hidden(path: str) -> bool:
@@ -16,6 +15,6 @@ def stays_inside(name: str) -> bool:
     Backslashes count as slashes. False for a path with `..` in any place, an absolute path, a drive
     letter or a NUL character.
     """
-    path = PurePosixPath(name.replace("\\", "/"))
-    named = "\0" not in name and not re.match(r"[A-Za-z]:", name)
-    return named and not path.is_absolute() and ".." not in [part.strip() for part in path.parts]
+    path = name.replace("\\", "/")
+    named = "\0" not in path and not path.startswith("/") and not re.match(r"[A-Za-z]:", path)
+    return named and ".." not in map(str.strip, path.split("/"))

@@ -30,10 +30,14 @@ def folders(tmp_path_factory):
 
 @pytest.mark.parametrize("name", ["start_filter", "start_annotate", "start_evaluate"])
 def test_a_start_on_10000_pictures_takes_two_seconds_at_most_and_is_linear(name, folders):
-    """Ten times the pictures take about ten times as long, not a hundred times."""
-    spent = {}
-    for count in (1000, 1000, 10_000):  # the first imports
+    """Ten times the pictures take about ten times as long, not a hundred times.
+
+    The least of three: CPU time grows where another process shares the core.
+    """
+    spent = {count: [] for count in start.COUNTS}
+    for count in 3 * start.COUNTS:
         begin = time.process_time()
         getattr(start, name)(folders[count])
-        spent[count] = time.process_time() - begin
-    assert spent[10_000] < 2 and spent[10_000] < 30 * spent[1000] + 0.05
+        spent[count].append(time.process_time() - begin)
+    small, large = (min(spent[count]) for count in start.COUNTS)
+    assert large < 2 and large < 30 * small + 0.05

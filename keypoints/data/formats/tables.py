@@ -61,7 +61,7 @@ def read_cells(data: bytes, fits: Callable[[int], bool]) -> list[list[str]]:
         rows = list(csv.reader(io.StringIO(text), delimiter=separator))
     except csv.Error as error:
         raise ValueError(str(error)) from None
-    cells = [[cell.strip() for cell in row] for row in rows]
+    cells = [list(map(str.strip, row)) for row in rows]
     if separator != ",":
         cells = [[*row[:1], *(cell.replace(",", ".") for cell in row[1:])] for row in cells]
     return cells
