@@ -25,9 +25,9 @@ def with_rehearsal(training: Records, config: Config) -> Records:
     folder = run_folder(config.weights)
     if not config.rehearsal or folder is None:
         return training
-    network = runs.load_network(folder)
-    if network.markup.difference(training.markup):
+    if runs.load_markup(folder).difference(training.markup):
         return training
+    network = runs.load_network(folder)
     faces = ((f"{seed}.png", "", *draw_face(seed)) for seed in range(DRAWN))
     drawn = make_records("drawn/" + training.name.partition("/")[2], faces)
     answers = predict_points(network, drawn, drawn.boxes).points
