@@ -39,6 +39,9 @@ NAMES = tuple(sorted(path.stem for path in FOLDER.glob("*.toml")))  # bundled
 MOST = 1000  # points of a markup, at most
 MOST_BYTES = 2**20  # of a file
 LONGEST = 64  # characters of a point's name
+FITS = 10  # of one mean face to the other
+STRETCHED = 1.4  # at most, of the height and the width of a face to those of another
+NEAR = 0.06  # of the face: a point at least as near in another mean face stands for one
 _NAME = re.compile(r"[\w][\w .:+-]{0,63}")
 
 # What points may stand for, and how many of them: None is any number of at least one. Corners of
@@ -211,6 +214,32 @@ class Markup:
                 "has a map to the other"
             )
         return tuple(self.names.index(n) if n in shared else -1 for n in other.names)
+
+    def stand_ins(self, other: Markup) -> np.ndarray:
+        """For each point of `other` the point of this markup that stands for it `(n,)`; -1: none.
+
+        As names or maps tell it; where they do not, the nearest in the mean faces, within `NEAR`. A
+        mean face may be that of one person: its height and width are fitted to the other's first.
+        """
+        try:
+            return np.array(self.map_to(other))
+        except InputError:
+            if self.mean is None or other.mean is None:
+                return np.full(other.count, -1)
+        laid = other.mean.astype(np.float64)
+        for _ in range(FITS):
+            away = np.linalg.norm(laid[:, None] - self.mean, axis=-1)
+            nearest, close = away.argmin(axis=1), away.min(axis=1) <= 2 * NEAR
+            spread = other.mean[close].std(axis=0) if close.sum() > 2 else np.zeros(2)
+            if spread.min() < NEAR:
+                break
+            there = self.mean[nearest[close]]
+            mine = other.mean[close] - other.mean[close].mean(axis=0)
+            slope = (mine * (there - there.mean(axis=0))).mean(axis=0) / spread**2
+            slope = np.clip(slope, 1 / STRETCHED, STRETCHED)
+            laid = (other.mean - other.mean[close].mean(axis=0)) * slope + there.mean(axis=0)
+        away = np.linalg.norm(laid[:, None] - self.mean, axis=-1)
+        return np.where(away.min(axis=1) <= NEAR, away.argmin(axis=1), -1)
 
     def _map_of(self, other: Markup) -> tuple[int, ...]:
         """The entry of `maps` for `other`; raises InputError if it is of another length."""

@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -256,3 +258,22 @@ def test_missing_points_are_guessed_in_arrays_of_any_order():
     for given in (gaps, np.asfortranarray(gaps), turned, gaps[:, :, :, ::-1][:, :, :, ::-1]):
         np.testing.assert_allclose(IBUG68.complete(given), faces, atol=1e-9)
     assert np.isnan(gaps).any()
+
+
+def test_points_of_no_known_name_are_the_nearest_of_the_mean_faces():
+    own = Markup("own", ("tip", "ear"), mean=np.array([[0.01, -0.04], [0.9, 0.0]], np.float32))
+    assert IBUG68.stand_ins(own).tolist() == [30, -1]
+    assert IBUG68.stand_ins(replace(own, mean=None)).tolist() == [-1, -1]
+    three = Markup("three", ("right eye", "left eye", "chin"))
+    named = Markup("own", ("chin", "left eye"))
+    assert three.stand_ins(named).tolist() == [2, 1]
+
+
+def test_a_mean_face_of_other_proportions_is_fitted_first():
+    """A wide face whose mouth is high: by distance alone its mouth would be another's lip."""
+    numbers = [36, 39, 42, 45, 30, 48, 54, 51, 57]
+    mean = IBUG68.mean[numbers] * np.float32([1.15, 0.86]) + np.float32([0.01, -0.03])
+    own = Markup("own", tuple("abcdefghi"), mean=mean)
+    assert IBUG68.stand_ins(own).tolist() == numbers
+    far = Markup("own", ("a", "b", "c", "d"), mean=np.float32([[3, 0], [0, 3], [-3, 0], [0, -3]]))
+    assert IBUG68.stand_ins(far).tolist() == [-1] * 4

@@ -13,9 +13,6 @@ from keypoints.inference.predictor import Predictor
 from keypoints.markup import Markup
 
 LEAST_SCORE = 0.25  # of a face that is proposed: a wrong one is removed by a key
-FITS = 10  # of one mean face to the other
-STRETCHED = 1.4  # at most, of the height and the width of a face to those of another
-NEAR = 0.06  # of the face: a point of the model at least as near in the mean faces stands for one
 
 
 @dataclass(frozen=True)
@@ -42,7 +39,7 @@ class Proposer:
     def _order(self) -> np.ndarray:
         if self._predictor is None:
             return np.full(self.markup.count, -1)
-        return stand_ins(self._predictor.network.markup, self.markup)
+        return self._predictor.network.markup.stand_ins(self.markup)
 
     def faces(self, image: np.ndarray) -> list[Proposal]:
         """The faces in `image` `(h, w, 3)` uint8 RGB, largest first.
@@ -99,30 +96,3 @@ def face_size(markup: Markup, points: np.ndarray) -> float:
     whole = markup.complete(points)
     box = markup.face_boxes(whole[np.isfinite(whole).all(axis=1)])
     return max(float(np.sqrt(box[2:].prod())), 1e-3)
-
-
-def stand_ins(source: Markup, own: Markup) -> np.ndarray:
-    """For each point of `own` the point of `source` that stands for it `(n,)`; -1: none.
-
-    As names or maps tell it; where they do not, the nearest in the mean faces, within `NEAR`. A
-    mean face may be that of one person: its height and width are fitted to the other's first.
-    """
-    try:
-        return np.array(source.map_to(own))
-    except InputError:
-        if source.mean is None or own.mean is None:
-            return np.full(own.count, -1)
-    laid = own.mean.astype(np.float64)
-    for _ in range(FITS):
-        away = np.linalg.norm(laid[:, None] - source.mean, axis=-1)
-        nearest, close = away.argmin(axis=1), away.min(axis=1) <= 2 * NEAR
-        spread = own.mean[close].std(axis=0) if close.sum() > 2 else np.zeros(2)
-        if spread.min() < NEAR:
-            break
-        there = source.mean[nearest[close]]
-        mine = own.mean[close] - own.mean[close].mean(axis=0)
-        slope = (mine * (there - there.mean(axis=0))).mean(axis=0) / spread**2
-        slope = np.clip(slope, 1 / STRETCHED, STRETCHED)
-        laid = (own.mean - own.mean[close].mean(axis=0)) * slope + there.mean(axis=0)
-    away = np.linalg.norm(laid[:, None] - source.mean, axis=-1)
-    return np.where(away.min(axis=1) <= NEAR, away.argmin(axis=1), -1)

@@ -29,8 +29,9 @@ def take_weights(model: keras.Model, config: Config, markup: Markup, mean_face: 
     """Give `model` the weights of the run that `config.weights` names; no run: nothing happens.
 
     `model` finds the points of `markup`, with `mean_face` `(k, 2)` in crop pixels. Where the run
-    finds others, a new point takes the heat map of the nearest old one if it is within `NEAR`; else
-    it starts from the mean face. Raises InputError for a run of another network.
+    finds others, a new point takes the heat map of the old one that stands for it
+    (`Markup.stand_ins`), or of the nearest within `NEAR`; else it starts from the mean face.
+    Raises InputError for a run of another network.
     """
     folder = run_folder(config.weights)
     if folder is None:
@@ -46,24 +47,32 @@ def take_weights(model: keras.Model, config: Config, markup: Markup, mean_face: 
         for mine, other in zip(model.get_layer(layer.name).variables, layer.variables):
             if mine.shape == other.shape:
                 mine.assign(other.numpy())
-    if config.head == "heatmap" and runs.load_markup(folder).difference(markup):
-        _take_heat_maps(model, source, mean_face, config.crop_scale / found.crop_scale)
+    before = runs.load_markup(folder)
+    if config.head == "heatmap" and before.difference(markup):
+        wider = config.crop_scale / found.crop_scale
+        _take_heat_maps(model, source, before.stand_ins(markup), mean_face, wider)
 
 
 def _take_heat_maps(
-    model: keras.Model, source: keras.Model, mean_face: np.ndarray, wider: float
+    model: keras.Model,
+    source: keras.Model,
+    stand_ins: np.ndarray,
+    mean_face: np.ndarray,
+    wider: float,
 ) -> None:
-    """Heat maps of the nearest points of `source`, for a network that finds other points.
+    """Heat maps of `source` for a network that finds other points: of `stand_ins`, or the nearest.
 
     `wider`: how much more of the picture the crop of `model` shows.
     """
     head, other = (network.get_layer("head_points") for network in (model, source))
     theirs = CROP / 2 + (CROP * other.centre.numpy() - CROP / 2) / wider
     away = np.linalg.norm(mean_face[:, None] - theirs, axis=-1)
-    nearest, near = away.argmin(axis=1), away.min(axis=1) <= NEAR
+    known = stand_ins >= 0
+    taken = np.where(known, stand_ins, away.argmin(axis=1))
+    near = known | (away.min(axis=1) <= NEAR)
     maps, other_maps = (network.get_layer("head_maps") for network in (model, source))
     head.centre.assign(mean_face / CROP)
     pairs = [(getattr(head, name), getattr(other, name)) for name in OF_POINTS]
     for mine, old in [*pairs, *zip(maps.variables, other_maps.variables)]:
         start = np.zeros(mine.shape) if mine.path.startswith("head_maps") else mine.numpy()
-        mine.assign(np.where(near, old.numpy()[..., nearest], start))
+        mine.assign(np.where(near, old.numpy()[..., taken], start))

@@ -7,7 +7,7 @@ import pytest
 from keypoints.errors import InputError
 from keypoints.estimate import Estimate
 from keypoints.inference.predictor import Predictor
-from keypoints.label.proposals import Proposer, face_size, stand_ins
+from keypoints.label.proposals import Proposer, face_size
 from keypoints.markup import IBUG68, Markup
 from keypoints.synthetic.drawing import draw_face
 from tests.faces import FOUND
@@ -56,24 +56,6 @@ def test_a_real_network_hardly_disagrees_with_its_twin():
     predictor = Predictor.load("pretrained-small")
     alone, twin = (Proposer(predictor, IBUG68, twins=t).faces(image)[0].doubt for t in (0, 1))
     assert 0.001 < twin - alone < 0.05
-
-
-def test_points_of_no_known_name_are_the_nearest_of_the_mean_faces():
-    own = Markup("own", ("tip", "ear"), mean=np.array([[0.01, -0.04], [0.9, 0.0]], np.float32))
-    assert stand_ins(IBUG68, own).tolist() == [30, -1]
-    assert stand_ins(IBUG68, replace(own, mean=None)).tolist() == [-1, -1]
-    named = Markup("own", ("chin", "left eye"))
-    assert stand_ins(THREE, named).tolist() == [2, 1]
-
-
-def test_a_mean_face_of_other_proportions_is_fitted_first():
-    """A wide face whose mouth is high: by distance alone its mouth would be another's lip."""
-    numbers = [36, 39, 42, 45, 30, 48, 54, 51, 57]
-    mean = IBUG68.mean[numbers] * np.float32([1.15, 0.86]) + np.float32([0.01, -0.03])
-    own = Markup("own", tuple("abcdefghi"), mean=mean)
-    assert stand_ins(IBUG68, own).tolist() == numbers
-    far = Markup("own", ("a", "b", "c", "d"), mean=np.float32([[3, 0], [0, 3], [-3, 0], [0, -3]]))
-    assert stand_ins(IBUG68, far).tolist() == [-1] * 4
 
 
 def test_points_that_the_model_lacks_are_laid_by_the_mean_face():

@@ -12,6 +12,7 @@ from keypoints.models.network import build_model
 
 FACE = IBUG68.mean * [150, 130] + [100, 118]  # asymmetric on purpose
 CONFIG = Config(backbone="tiny", resolution=56, seed=1)
+OWN = markup.Markup("own", tuple("abcde"))  # neither names nor a mean face that are known
 
 
 @pytest.fixture
@@ -41,7 +42,7 @@ def test_new_points_take_the_heat_maps_of_the_nearest_or_start_at_the_mean_face(
     # Four near the points 8, 30, 30 and 45; one just as far from the chin as is too far.
     mean = centre[[8, 30, 30, 45, 8]] + [[0, 3], [1, -1], [0, 0], [2, 2], [0, NEAR + 1]]
     model = build_model(config, mean)
-    take_weights(model, config, markup.bundled("five"), mean)
+    take_weights(model, config, OWN, mean)
     ours, theirs = (network.get_layer("head_maps").get_weights() for network in (model, source))
     for mine, other in zip(ours, theirs):
         np.testing.assert_array_equal(mine[..., :4], other[..., [8, 30, 30, 45]])
@@ -65,7 +66,7 @@ def test_points_are_as_near_as_in_the_crop_of_the_start(run):
     centre = 224 * source.get_layer("head_points").centre.numpy()
     mean = 112 + (centre[[8, 45, 36, 30, 0]] - 112) / 2
     model = build_model(config, mean)
-    take_weights(model, config, markup.bundled("five"), mean)
+    take_weights(model, config, OWN, mean)
     ours, theirs = (network.get_layer("head_maps").get_weights() for network in (model, source))
     for mine, other in zip(ours, theirs):
         np.testing.assert_array_equal(mine, other[..., [8, 45, 36, 30, 0]])
@@ -87,3 +88,16 @@ def test_bundled_models_are_starts_by_name():
     assert run_folder("pretrained-small") == folder
     assert run_folder(str(folder)) == folder
     assert run_folder("none") is None and run_folder("imagenet") is None
+
+
+def test_a_point_of_a_known_name_takes_its_own_heat_map(run):
+    """Not that of the nearest: the map of `five` names a nose tip and two corners of the mouth."""
+    config = configs.replace(CONFIG, {"weights": str(run)})
+    source, _ = runs.load_model(run)
+    centre = 224 * source.get_layer("head_points").centre.numpy()
+    mean = centre[[36, 45, 8, 17, 26]]
+    model = build_model(config, mean)
+    take_weights(model, config, markup.bundled("five"), mean)
+    ours, theirs = (network.get_layer("head_maps").get_weights() for network in (model, source))
+    for mine, other in zip(ours, theirs):
+        np.testing.assert_array_equal(mine, other[..., [36, 45, 30, 48, 54]])
