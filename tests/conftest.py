@@ -48,6 +48,11 @@ for name in ("TFDS_DATA_DIR", "XDG_CACHE_HOME", "XDG_CONFIG_HOME", "KERAS_HOME",
 # to make code, it takes a third of it.
 os.environ.setdefault("JAX_DISABLE_MOST_OPTIMIZATIONS", "1")
 os.environ.setdefault("XLA_FLAGS", "--xla_cpu_use_fusion_emitters=false")
+if "JAX_COMPILATION_CACHE_DIR" not in os.environ:  # the processes of a run share it
+    PROGRAMS = tempfile.mkdtemp(prefix="keypoints-programs-")
+    atexit.register(shutil.rmtree, PROGRAMS, ignore_errors=True)
+    os.environ["JAX_COMPILATION_CACHE_DIR"] = PROGRAMS
+    os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0")
 backend.configure()
 
 
