@@ -22,6 +22,12 @@ PRECISION = 1e-4  # radians: smaller steps end it
 # Matrices of the cross products by x, y and z.
 _CROSS = np.array([[[0, 0, 0], [0, 0, -1], [0, 1, 0]], [[0, 0, 1], [0, 0, 0], [-1, 0, 0]],
                    [[0, -1, 0], [1, 0, 0], [0, 0, 0]]], np.float64)  # fmt: skip
+_BASIS = np.concatenate([_CROSS, np.eye(3)[None]])[:, :2].reshape(4, 6)
+# Takes a matrix M `(9,)` to the inner products of `_BASIS` M with `_BASIS` `(16,)`; what is added
+# to their diagonal makes that a system with one answer for a face from the side as well.
+_PRODUCTS = np.einsum("kai,laj->ijkl", _BASIS.reshape(4, 2, 3), _BASIS.reshape(4, 2, 3))
+_PRODUCTS = _PRODUCTS + 1e-9 * np.einsum("ijkk,lm->ijlm", _PRODUCTS, np.eye(4))
+_PRODUCTS = _PRODUCTS.reshape(9, 16)
 
 
 @dataclass(frozen=True)
@@ -90,17 +96,16 @@ def _refine(
 
     `moments` `(n, 2, 3)` are seen' shape: with `squares`, shape' shape, they are all that the sum
     depends on.
-    A small turn w changes R to R + [w] R, with [w] the matrix of the cross product by w.
+    A small turn w changes R to R + [w] R, with [w] the matrix of the cross product by w. So the
+    derivatives of A by w and by the logarithm of the size are size * `_BASIS` R.
     """
     for _ in range(ITERATIONS):
-        flat = size[:, None, None] * rotation[:, :2]
-        # Derivatives of A by w and by the logarithm of the size, (n, 4, 2, 3).
-        turned = size[:, None, None, None] * (_CROSS[:, :2] @ rotation[:, None])
-        slopes = np.concatenate([turned, flat[:, None]], axis=1)
-        system = (slopes @ squares).reshape(-1, 4, 6) @ slopes.reshape(-1, 4, 6).swapaxes(1, 2)
-        system += 1e-9 * np.trace(system, axis1=1, axis2=2)[:, None, None] * np.eye(4)
-        apart = (moments - flat @ squares).reshape(-1, 6, 1)
-        step = np.linalg.solve(system, slopes.reshape(-1, 4, 6) @ apart)[..., 0]
+        # Inner products of the derivatives, and of each with what is apart: `_BASIS` times these.
+        around = rotation @ squares @ rotation.swapaxes(1, 2)
+        apart = moments @ rotation.swapaxes(1, 2) - size[:, None, None] * around[:, :2]
+        system = (around.reshape(-1, 9) @ _PRODUCTS).reshape(-1, 4, 4)
+        step = np.linalg.solve(system, (apart.reshape(-1, 6) @ _BASIS.T)[..., None])[..., 0]
+        step /= size[:, None]
         rotation = _turns(step[:, :3]) @ rotation
         size = size * np.exp(np.clip(step[:, 3], -1, 1))
         if np.abs(step).max(initial=0) < PRECISION:
@@ -111,7 +116,7 @@ def _refine(
 def _turns(axes: np.ndarray) -> np.ndarray:
     """Rotations `(n, 3, 3)` about `axes` `(n, 3)` by their lengths, radians (Rodrigues)."""
     angle = np.linalg.norm(axes, axis=1)[:, None, None]
-    cross = np.tensordot(axes, _CROSS, 1)
+    cross = (axes @ _CROSS.reshape(3, 9)).reshape(-1, 3, 3)
     # sin(a) / a and (1 - cos(a)) / a^2, which are finite at 0.
     first, second = np.sinc(angle / np.pi), np.sinc(angle / (2 * np.pi)) ** 2 / 2
     return np.eye(3) + first * cross + second * cross @ cross

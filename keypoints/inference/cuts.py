@@ -24,10 +24,11 @@ class Cuts:
             return False
         if last.shape != self._last.shape:
             return True
+        if np.abs(last - self._last).mean() < CHANGE:
+            return False
         one, other = last - last.mean(), self._last - self._last.mean()
         energy = np.sqrt((one**2).sum() * (other**2).sum())
-        alike = (one * other).sum() / energy if energy > 1e-6 else 0.0
-        return bool(np.abs(last - self._last).mean() >= CHANGE and alike <= LIKENESS)
+        return bool(energy <= 1e-6 or (one * other).sum() / energy <= LIKENESS)
 
 
 def small(image: np.ndarray) -> np.ndarray:
