@@ -20,6 +20,7 @@ Data that say nothing else have the 68 points of iBUG, `IBUG68`.
 from __future__ import annotations
 
 import json
+import os
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -331,13 +332,15 @@ def _bundled(name: str) -> Markup:
 
 def read_markup(path: str | Path) -> Markup:
     """The markup of a TOML file, or of the `markup.toml` in a folder; raises InputError."""
-    path = Path(path) / FILE if Path(path).is_dir() else Path(path)
+    path = Path(path) / FILE if os.path.isdir(path) else Path(path)
     try:
         if path.stat().st_size > MOST_BYTES:
             raise InputError(f"{path} has more than {MOST_BYTES} bytes; a markup has less")
         data = path.read_bytes()
     except OSError as error:
         raise InputError(f"markup={path}: {error.strerror}") from None
+    except ValueError:  # NUL
+        raise InputError(f"markup={str(path)!r}: no file has such a name") from None
     return parse_markup(data, str(path))
 
 

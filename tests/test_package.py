@@ -298,3 +298,29 @@ def test_every_public_name_is_in_the_reference():
     text = (ROOT / "docs" / "reference" / "index.md").read_text()
     missing = [name for name in keypoints.__all__ if f"[`{name}`]" not in text]
     assert missing == ["__version__"]
+
+
+@pytest.mark.parametrize("name", ["a" * 300, "a/" * 3000, "a\0b", "\udcff"],
+    ids=["long", "deep", "NUL", "no text"])  # fmt: skip
+def test_names_that_no_file_can_have_are_refused_as_any_other(name):
+    from keypoints.evaluation.protocol import read_predictions
+    from keypoints.live.sources import Source
+    from tests.faces import dotted_faces
+
+    calls: list[Callable[[], object]] = [
+        lambda: keypoints.Predictor.load(name),
+        lambda: keypoints.load_network(name),
+        lambda: keypoints.load_filter(name),
+        lambda: keypoints.load_detector(name),
+        lambda: keypoints.load_records(f"folder:{name}", "all"),
+        lambda: keypoints.load_records(f"shards:{name}", "all"),
+        lambda: keypoints.read_markup(name),
+        lambda: keypoints.Config(weights=name) and keypoints.train(
+            keypoints.Config(weights=name), name, dotted_faces(2), [dotted_faces(2)]
+        ),
+        lambda: read_predictions(name, dotted_faces(2)),
+        lambda: Source.parse(name),
+    ]  # fmt: skip
+    for call in calls:
+        with pytest.raises(keypoints.InputError):
+            call()

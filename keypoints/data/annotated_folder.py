@@ -1,6 +1,7 @@
 """A folder of one's own as examples: pictures and annotations in any of the formats."""
 
 import functools
+import os
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
@@ -41,7 +42,7 @@ def read_folder(
     Pictures are decoded when they are read. Raises InputError for an empty folder, and at the end
     one error with all problems of the files.
     """
-    if not folder.is_dir():
+    if not os.path.isdir(folder):
         raise InputError(f"data=folder:{folder}: no such folder")
     found = read_annotations(folder, passed_over=(SPLITS, YAWS, LABELS))
     markup = found.markup()
@@ -119,7 +120,7 @@ def _read_yaws(folder: Path, pictures: set[str]) -> tuple[dict[str, float], list
 
 def _read_pairs(path: Path, pictures: set[str], column: str) -> tuple[dict[str, str], list[str]]:
     """The rows `picture,column` of a file that may not be there, and what is wrong with them."""
-    if not path.exists():
+    if not os.path.exists(path):
         return {}, []
     try:
         rows = read_cells(path.read_bytes(), lambda separators: separators == 1)
@@ -145,7 +146,7 @@ def _read_pairs(path: Path, pictures: set[str], column: str) -> tuple[dict[str, 
 def _read_label_errors(folder: Path) -> dict[str, float]:
     """What the folder's labels.json says of its annotations; empty without one."""
     path = folder / LABELS
-    if not path.exists():
+    if not os.path.exists(path):
         return {}
     table = Table(str(path), json_object(path.read_bytes(), str(path)))
     entries = {"x_offset": 0.0, "jaw_up_to_yaw": LARGEST_YAW}

@@ -93,7 +93,7 @@ def read_predictions(path: str | Path, records: Records) -> dict[str, np.ndarray
             rows = list(csv.reader(file))
     except OSError as error:
         raise InputError(f"predictions={path}: {error.strerror}") from None
-    except (UnicodeDecodeError, csv.Error) as error:
+    except (ValueError, csv.Error) as error:  # ValueError: not UTF-8, or NUL in the name
         raise InputError(f"predictions={path} is not a CSV file: {error}") from None
     for line, row in enumerate(rows, 1):
         if not row or row[0] not in picture_of:

@@ -1,6 +1,7 @@
 """Face filters: stickers, warps and privacy filters; each is a folder with a `filter.toml`."""
 
 import hashlib
+import os
 from pathlib import Path
 
 from keypoints.errors import InputError, near_miss
@@ -46,7 +47,7 @@ def filter_folder(name_or_folder: str | Path) -> Path:
     if str(name_or_folder) in names:
         return FOLDER / str(name_or_folder)
     folder = Path(name_or_folder)
-    if folder.is_dir():
+    if os.path.isdir(folder):
         return folder
     hint = near_miss(str(name_or_folder), names)
     raise InputError(f"filter {str(name_or_folder)!r}: no such filter or folder{hint}")

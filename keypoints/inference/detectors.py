@@ -1,5 +1,6 @@
 """Face detectors by name."""
 
+import os
 from functools import cache
 from pathlib import Path
 
@@ -66,6 +67,6 @@ def _load(name: str, smallest: float, rotations: bool, threads: int | None) -> D
         raise InputError(
             f"detector={name}: centerface, haar, yunet or the path of YuNet's .onnx file"
         )
-    if not Path(name).is_file():
+    if not os.path.isfile(name):
         raise InputError(f"detector={name}: no such file; it can be downloaded from {yunet.URL}")
     return YuNetDetector(Path(name))

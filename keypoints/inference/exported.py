@@ -1,5 +1,6 @@
 """Exported models read back, each with its runtime alone: ONNX Runtime, TensorFlow or LiteRT."""
 
+import os
 import threading
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -36,18 +37,18 @@ def load_exported(path: Path, *, format: str | None = None, threads: int | None 
     differ, without a model, for a file whose SHA-256 differs from that in the manifest, and for a
     network whose input or outputs are not those of its markup.
     """
-    if not path.exists():
+    if not os.path.exists(path):
         raise InputError(f"{path}: no such file or folder")
-    if path.is_file() and path.suffix not in FILES:
+    if os.path.isfile(path) and path.suffix not in FILES:
         raise InputError(f"model={path}: {EXPECTED} is expected")
-    one = path.is_file() or (path / SAVED_MODEL).is_file()
+    one = os.path.isfile(path) or os.path.isfile(path / SAVED_MODEL)
     folder = path.parent if one else path
     told, file = None, path
-    if (folder / MANIFEST).is_file() or not one:
+    if os.path.isfile(folder / MANIFEST) or not one:
         manifest = read_manifest(folder)
         told = ModelFacts.read(Table(str(folder / MANIFEST), manifest))
         file = path if one else folder / _chosen(folder, manifest["formats"], format)
-        if (file / BEST).exists():
+        if os.path.exists(file / BEST):
             for part in (file / CONFIG, file / BEST):
                 _check_digest(part, folder, manifest)
             return load_network(file)
@@ -72,7 +73,7 @@ def load_exported(path: Path, *, format: str | None = None, threads: int | None 
 
 
 def _model_file(path: Path) -> Path:
-    return path / SAVED_MODEL if path.is_dir() else path
+    return path / SAVED_MODEL if os.path.isdir(path) else path
 
 
 def _chosen(folder: Path, formats: dict[str, str], format: str | None) -> str:
@@ -86,7 +87,7 @@ def _chosen(folder: Path, formats: dict[str, str], format: str | None) -> str:
 def read_manifest(folder: Path) -> dict[str, Any]:
     """The manifest of an export; raises InputError where there is none, or a damaged one."""
     path = folder / MANIFEST
-    if not path.is_file():
+    if not os.path.isfile(path):
         raise InputError(
             f"{folder} is neither a run folder nor an export (it has no config.json and no "
             f"{MANIFEST}); {EXPECTED} is expected"
@@ -104,7 +105,7 @@ def read_manifest(folder: Path) -> dict[str, Any]:
 
 def _check_digest(file: Path, folder: Path, manifest: dict[str, Any]) -> None:
     name = file.relative_to(folder).as_posix()
-    if not file.is_file():
+    if not os.path.isfile(file):
         raise InputError(f"{file}: no such file")
     if name not in manifest["sha256"]:
         raise InputError(f"{folder / MANIFEST} has no entry for {name}")

@@ -7,6 +7,7 @@ is how the files that belong to a LiteRT model go along with it; in a SavedModel
 """
 
 import json
+import os
 import zipfile
 from collections.abc import Mapping
 from pathlib import Path
@@ -53,7 +54,7 @@ class ModelFacts(NamedTuple):
 def write_facts(path: Path, manifest: Mapping[str, Any], markup: Markup) -> None:
     """Write the entries of a manifest into an .onnx or .tflite file or a SavedModel's folder."""
     entries = {name: manifest[name] for name in ENTRIES} | {"markup": markup.content()}
-    if path.is_dir():
+    if os.path.isdir(path):
         (path / EXTRA).mkdir()
         write_text(path / EXTRA / FILE, json.dumps(entries, indent=2) + "\n")
     elif path.suffix == ".onnx":
@@ -100,7 +101,7 @@ def _zipped(path: Path, source: str) -> bytes | None:
 
 def _beside(path: Path, source: str) -> bytes | None:
     file = path.parent / EXTRA / FILE
-    if not file.is_file():
+    if not os.path.isfile(file):
         return None
     _check_size(file.stat().st_size, source)
     return file.read_bytes()

@@ -1,6 +1,7 @@
 """A trained network, a picture and face boxes to points in the picture's pixels."""
 
 import itertools
+import os
 from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
@@ -121,12 +122,12 @@ def load_network(path: str | Path, *, threads: int | None = None) -> Network:
     neither, and for damaged files.
     """
     path = resolve(path)
-    if not path.exists():
+    if not os.path.exists(path):
         hint = near_miss(str(path), list(NAMES))
         raise InputError(
             f"{path} is neither a run folder nor an export: no such file or folder{hint}"
         )
-    if (path / runs.CONFIG).exists():
+    if os.path.exists(path / runs.CONFIG):
         return runs.load_network(path)
     return load_exported(path, threads=threads)
 

@@ -1,5 +1,6 @@
 """The face detector YuNet (Wu, Peng and Yu, 2023), of OpenCV's model zoo; MIT licence."""
 
+import os
 from pathlib import Path
 
 import numpy as np
@@ -75,7 +76,7 @@ def fetch() -> Path:
     from keypoints.system.download import download
 
     path = folders.cache_folder() / FILE
-    if not path.is_file():
+    if not os.path.isfile(path):
         path.parent.mkdir(parents=True, exist_ok=True)
         try:
             download(URL, path)

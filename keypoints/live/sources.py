@@ -39,9 +39,9 @@ class Source:
         elif separator:
             return cls(text, "url")
         path = Path(text)
-        if path.is_dir():
+        if os.path.isdir(path):
             return cls(text, "folder")
-        if not path.exists():
+        if not os.path.exists(path):
             raise InputError(f"{path}: no such file or folder")
         if formats.is_video(path):
             return cls(text, "video")

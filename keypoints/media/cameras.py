@@ -28,7 +28,7 @@ def is_live(source: str) -> bool:
     scheme, separator, _ = source.partition("://")
     if separator:
         return scheme.lower() not in ("file", "http", "https")
-    return source.isdigit() and not Path(source).exists()
+    return source.isdigit() and not os.path.exists(source)
 
 
 def local_cameras(timeout: float = 5.0) -> dict[int, bool]:

@@ -4,7 +4,7 @@ Each takes pixels `(b, h, w, 3)` RGB 0..255 and the value of `config.weights`, n
 itself, and returns feature maps from fine to coarse; each map has half the size of the one before.
 """
 
-from pathlib import Path
+import os
 
 import keras
 from keras import layers, ops
@@ -33,7 +33,7 @@ def resnet50(pixels: keras.KerasTensor, weights: str) -> list[keras.KerasTensor]
     """Feature maps of ResNet50 (He et al., 2015) at strides 4, 8, 16 and 32, fine to coarse."""
     pixels = ops.flip(pixels, axis=-1)  # the published weights read BGR
     centred = layers.Rescaling(1.0, [-mean for mean in reversed(IMAGENET_MEAN)])(pixels)
-    keras_weights = weights if weights == "imagenet" or Path(weights).is_file() else None
+    keras_weights = weights if weights == "imagenet" or os.path.isfile(weights) else None
     try:
         network = keras.applications.ResNet50(
             include_top=False, weights=keras_weights, input_tensor=centred
@@ -74,7 +74,7 @@ def lite(pixels: keras.KerasTensor, weights: str) -> list[keras.KerasTensor]:
             )  # fmt: skip
         maps[stage] = x
     fine_to_coarse = [maps[stage] for stage in ("conv2", "conv3", "conv4", "conv5")]
-    if Path(weights).is_file():
+    if os.path.isfile(weights):
         try:
             keras.Model(pixels, fine_to_coarse).load_weights(weights)
         except (OSError, ValueError) as error:
@@ -121,14 +121,14 @@ def convolution(
 
 def check_weights(config: Config) -> None:
     """Raise InputError if `config.weights` is invalid for the backbone; builds nothing."""
-    if config.weights in ("none", *pretrained.NAMES) or Path(config.weights).is_dir():
+    if config.weights in ("none", *pretrained.NAMES) or os.path.isdir(config.weights):
         return
     if config.backbone == "tiny" or (config.backbone == "lite" and config.weights == "imagenet"):
         raise InputError(
             f"weights={config.weights}: only resnet50 has such weights; start {config.backbone} "
             "from weights=none, a bundled model or a run folder"
         )
-    if config.weights != "imagenet" and not Path(config.weights).is_file():
+    if config.weights != "imagenet" and not os.path.isfile(config.weights):
         raise InputError(
             f"weights={config.weights}: no such file or run folder; known names: "
             f"imagenet, none, {', '.join(pretrained.NAMES)}"

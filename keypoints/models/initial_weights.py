@@ -1,5 +1,6 @@
 """The weights that a training starts from: those of another run, as far as they fit."""
 
+import os
 from pathlib import Path
 
 import keras
@@ -22,7 +23,7 @@ def run_folder(weights: str) -> Path | None:
     """The run folder that `Config.weights` names, or that of a bundled model; None for others."""
     if weights in pretrained.NAMES:
         return pretrained.weights_folder(weights)
-    return Path(weights) if Path(weights).is_dir() else None
+    return Path(weights) if os.path.isdir(weights) else None
 
 
 def take_weights(model: keras.Model, config: Config, markup: Markup, mean_face: np.ndarray) -> None:

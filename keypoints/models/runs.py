@@ -62,8 +62,8 @@ def check_run(run: Path, config: Config, data: dict[str, dict], markup: Markup =
 
     `data`: the content of data.json. How paths of data and weights are written does not matter.
     """
-    started = any((run / name).exists() for name in (CHECKPOINT, BEST))
-    saved = load_config(run) if (run / CONFIG).exists() else config
+    started = any(os.path.exists(run / name) for name in (CHECKPOINT, BEST))
+    saved = load_config(run) if os.path.exists(run / CONFIG) else config
     if started and _nameless(saved) != _nameless(config):
         raise InputError(
             f"run={run} holds a run with another config ({_differences(saved, config)}); "
@@ -71,7 +71,7 @@ def check_run(run: Path, config: Config, data: dict[str, dict], markup: Markup =
         )
     if started and (difference := load_markup(run).difference(markup)):
         raise InputError(f"run={run} holds a run of other points: {difference}")
-    if started and (run / DATA).exists():
+    if started and os.path.exists(run / DATA):
         before = json_object((run / DATA).read_bytes(), str(run / DATA))
         changes = [_change(before.get(use), data.get(use)) for use in before | data]
         if changes := [change for change in changes if change]:
@@ -118,7 +118,7 @@ def start_run(
 def load_config(run: Path) -> Config:
     """The config of a run folder; raises InputError if there is none."""
     path = Path(run) / CONFIG
-    if not path.is_file():
+    if not os.path.isfile(path):
         raise InputError(
             f"{run} is not a run folder: {CONFIG} is missing; create one with `keypoints train`"
         )
@@ -128,13 +128,13 @@ def load_config(run: Path) -> Config:
 def load_markup(run: Path) -> Markup:
     """The markup of a run folder; the 68 points of iBUG if it has no `MARKUP`."""
     path = Path(run) / MARKUP
-    return markups.read_markup(path) if path.is_file() else IBUG68
+    return markups.read_markup(path) if os.path.isfile(path) else IBUG68
 
 
 def load_half_score(run: Path) -> float:
     """`Network.half_score` of a run: the usual one if it was not fitted."""
     path = Path(run) / CALIBRATION
-    if not path.is_file():
+    if not os.path.isfile(path):
         return UNCERTAINTY_AT_HALF_SCORE
     table = Table(str(path), json_object(path.read_bytes(), str(path)))
     half_score = table.number("half_score", low=1e-6, high=1e6)
@@ -163,7 +163,7 @@ def load_model(run: Path) -> tuple["keras.Model", Config]:
 def load_weights(model: "keras.Model", run: Path) -> None:
     """Load the best weights of a run into a model; raises InputError if they do not fit."""
     path = run / BEST
-    if not path.is_file():
+    if not os.path.isfile(path):
         raise InputError(f"{run} has no {BEST}: it is not a run folder, or no epoch has finished")
     try:
         with warnings.catch_warnings():
@@ -217,7 +217,7 @@ def predict_function(model: "keras.Model") -> Predict:
 def weights_digest(path: str | Path) -> str:
     """SHA-256 of the best weights of a run folder, or of a model file."""
     path = Path(path)
-    return file_digest(path / BEST if path.is_dir() else path)
+    return file_digest(path / BEST if os.path.isdir(path) else path)
 
 
 def write_metrics(run: Path, rows: Sequence[dict[str, float]]) -> None:

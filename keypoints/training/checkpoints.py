@@ -2,6 +2,7 @@
 
 import json
 import math
+import os
 import zipfile
 import zlib
 from collections.abc import Callable, Iterator
@@ -45,7 +46,7 @@ def write_checkpoint(run: Path, model: "keras.Model", progress: Progress) -> Non
 
 def read_progress(run: Path) -> Progress:
     """The progress in the checkpoint of a run; that of a start if there is no checkpoint."""
-    if not (run / CHECKPOINT).exists():
+    if not os.path.exists(run / CHECKPOINT):
         return Progress()
     with _open_checkpoint(run) as arrays:
         return parse_progress(json.loads(str(arrays["progress"])))

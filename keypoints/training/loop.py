@@ -2,6 +2,7 @@
 
 import itertools
 import math
+import os
 import signal
 import threading
 import time
@@ -81,7 +82,7 @@ class Training:
 
 def train(
     config: Config,
-    run: Path,
+    run: str | Path,
     training: Records,
     validation: Records | Sequence[Records],
     *,
@@ -118,7 +119,7 @@ def train(
     training, validation = training.seen_by(markup), [r.seen_by(markup) for r in validation]
     data = _inputs(config, training, validation)
     hosts.agree({**vars(config), "stages": [dict(stage) for stage in config.stages], **data})
-    folder = (RunFolder if hosts.index == 0 else ElsewhereFolder)(run, markup)
+    folder = (RunFolder if hosts.index == 0 else ElsewhereFolder)(Path(run), markup)
     with folder, _interruptible() as interrupted:
         progress = folder.check(config, data)
         progress = parse_progress(hosts.exchange(asdict(progress))[0])
@@ -346,7 +347,7 @@ def _inputs(config: Config, training: Records, validation: Sequence[Records]) ->
         if name != "none":
             path = run_folder(name) if use == "weights" else pretrained.resolve(name)
             path = path or Path(name)
-            digest = runs.weights_digest(path) if path.exists() else ""
+            digest = runs.weights_digest(path) if os.path.exists(path) else ""
             inputs[use] = {"name": name, "sha256": digest}
     return inputs
 
