@@ -42,8 +42,8 @@ FORMATS = {
 
 
 def export(
-    run: Path,
-    output: Path,
+    run: str | Path,
+    output: str | Path,
     formats: Iterable[str],
     *,
     calibration: np.ndarray | None = None,
@@ -58,7 +58,7 @@ def export(
     finished file of these weights. Returns the manifest. Raises InputError for an unknown format,
     a damaged run, and an `output` that holds something else.
     """
-    formats = list(formats)
+    run, output, formats = Path(run), Path(output), list(formats)
     check_formats(formats)
     config = runs.load_config(run)
     if output.exists() and not (output / MANIFEST).is_file():
