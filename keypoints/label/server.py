@@ -17,6 +17,7 @@ from urllib.parse import parse_qs, unquote, urlsplit
 import numpy as np
 
 from keypoints.errors import InputError
+from keypoints.label import rounds
 from keypoints.label.session import Conflict, Session
 from keypoints.media.pictures import encode_png
 from keypoints.web.server import PAGE, PageHandler, listen, page_files
@@ -58,6 +59,7 @@ class _Handler(PageHandler):
         answers: dict[str, Callable[[], Any]] = {
             "api/overview": session.overview,
             "api/next": lambda: {"name": session.next_picture(names.get("after"))},
+            "api/rounds": lambda: {"lines": rounds.summary(rounds.read(session.folder))},
             "api/faces": lambda: session.faces(names.get("name", "")),
             "api/picture": lambda: encode_png(session.image(names.get("name", ""))),
         }

@@ -72,6 +72,8 @@ def test_the_page_its_picture_and_an_accepted_face(opened):
     assert status == 200 and json.loads(body)["version"]
     assert (folder / "points.csv").read_text().startswith("a.png,0.000,1.000,1.000,2.000,")
     assert json.loads(ask(url, f"{root(url)}/api/next")[1]) == {"name": None}
+    lines = json.loads(ask(url, f"{root(url)}/api/rounds")[1])["lines"]
+    assert len(lines) == 2 and lines[1].split()[:2] == ["1", "1"]
 
 
 @pytest.mark.parametrize(

@@ -141,6 +141,20 @@ test("pairs that have changed sides are found at any roll, also where all have",
   expect(swappedPairs([], { mean: null, pairs })).toEqual([]);
 });
 
+test("without a mean face a pair that lies against the others looks swapped", () => {
+  const pairs: [number, number][] = [[0, 1], [2, 3], [4, 5]];
+  const right: Point[] = [[10, 20], [60, 22], [20, 21], [50, 23], [30, 60], [45, 62]];
+  const seen = (order: number[]) => swappedPairs(order.map((i) => right[i]), { mean: null, pairs });
+  expect(seen([0, 1, 2, 3, 4, 5])).toEqual([]);
+  expect(seen([0, 1, 2, 3, 5, 4])).toEqual([[4, 5]]);
+  expect(seen([1, 0, 2, 3, 4, 5])).toEqual([[0, 1]]);
+  // One pixel is within 2 % of the widest pair, fifty pixels wide; two are beyond.
+  const near = (x: number): Point[] => [...right.slice(0, 4), [30, 60], [30 - x, 60]];
+  expect(swappedPairs(near(0.9), { mean: null, pairs })).toEqual([]);
+  expect(swappedPairs(near(2), { mean: null, pairs })).toEqual([[4, 5]]);
+  expect(swappedPairs([[20, 0], [10, 0], [10, 5], [20, 5]], { mean: null, pairs: pairs.slice(0, 2) })).toEqual([]); // no majority
+});
+
 test("a point that is not to be seen gets its place back", () => {
   const edited = editor();
   edited.choose(0, 1);

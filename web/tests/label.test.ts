@@ -329,6 +329,9 @@ describe("five raw pictures, nine points of one's own", () => {
     await keys("Space");
     await page.waitForFunction(() => document.querySelector("#status")?.textContent === "All pictures are done.");
     expect(await page.textContent("#count")).toBe("5 of 5");
+    await page.click("#rounds summary");
+    await page.waitForFunction(() => /^round {2}faces/.test(document.querySelector("#numbers")!.textContent!));
+    expect(await page.textContent("#numbers")).toMatch(/\n +1 +5 +\d+\.\d\d % +\d+\.\d /);
     expect(rows("nine").map(([name]) => name).sort()).toEqual(Object.keys(truth).sort());
   });
 });

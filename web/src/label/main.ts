@@ -3,7 +3,7 @@
 import { drawScene } from "./draw";
 import { type Draft, Editor, type Place, type Point } from "./editor";
 import { Naming } from "./naming";
-import { type ListedPicture, type Markup, Conflict, accept, facesOf, next, overview, pictureOf, propose } from "./server";
+import { type ListedPicture, type Markup, Conflict, accept, facesOf, next, overview, pictureOf, propose, roundsSoFar } from "./server";
 import { laidOn, middleOf, swappedPairs } from "./symmetry";
 import { type Outline, type Target, type View, fitted, showing, toPicture, toWindow, under, zoomed } from "./view";
 
@@ -78,6 +78,13 @@ function mark(number: number): void {
 function tellDone(): void {
   element("count").textContent = `${done} of ${pictures.length}`;
   element<HTMLProgressElement>("progress").value = done / pictures.length;
+}
+
+/** What the proposals of each model were worth, while that is open. */
+async function tellRounds(): Promise<void> {
+  if (!element<HTMLDetailsElement>("rounds").open) return;
+  const { lines } = await roundsSoFar();
+  element("numbers").textContent = lines.length > 1 ? lines.join("\n") : "No face was accepted here yet.";
 }
 
 async function goOn(after: string | null): Promise<void> {
@@ -527,6 +534,7 @@ function listen(): void {
   addEventListener("beforeunload", (event) => {
     if (editor.draft || drafts.size) event.preventDefault();
   });
+  element<HTMLDetailsElement>("rounds").ontoggle = () => void work(tellRounds);
   list.onchange = () => void work(() => open(list.value));
   labels.onchange = loupe.onchange = draw;
   const button = (id: string, action: () => void) => {

@@ -53,6 +53,7 @@ export class Conflict extends Error {}
 
 export const overview = () => get<Overview>("overview", {});
 export const next = (after: string | null) => get<{ name: string | null }>("next", after === null ? {} : { after });
+export const roundsSoFar = () => get<{ lines: string[] }>("rounds", {});
 export const facesOf = (name: string) => get<Faces>("faces", { name });
 
 export async function pictureOf(name: string): Promise<ImageBitmap> {

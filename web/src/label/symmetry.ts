@@ -22,13 +22,13 @@ export function middleOf(points: readonly Place[], numbers: readonly number[]): 
 }
 
 /**
- * The mirror pairs that lie the other way round than on the mean face.
+ * The mirror pairs that lie the other way round than on the mean face, or without one than most pairs do.
  *
  * Roll and size come from the middles of pairs and the points of none, which stay where they are when
  * left and right are confused; without two of them apart from each other nothing is said.
  */
 export function swappedPairs(points: readonly Point[], { mean, pairs }: Pick<Markup, "mean" | "pairs">): [number, number][] {
-  if (!mean) return [];
+  if (!mean) return againstMost(points, pairs);
   const paired = new Set(pairs.flat());
   const still = [...pairs, ...points.flatMap((_, i): [number, number][] => (paired.has(i) ? [] : [[i, i]]))];
   const known = still.filter(([one, other]) => points[one] && points[other]);
@@ -48,6 +48,17 @@ export function swappedPairs(points: readonly Point[], { mean, pairs }: Pick<Mar
     const along = dot(minus(to, from), expected) / (Math.hypot(x, y) || 1);
     return along < -LEAST * scale;
   });
+}
+
+/** The pairs that lie the other way round than all pairs together do; none where these are fewer than three. */
+function againstMost(points: readonly Point[], pairs: readonly [number, number][]): [number, number][] {
+  const known = pairs.filter(([one, other]) => points[one] && points[other]);
+  if (known.length < 3) return [];
+  const across = known.map(([one, other]) => minus(points[other]!, points[one]!));
+  const lengths = across.map(([x, y]) => Math.hypot(x, y));
+  const total: Place = [0, 1].map((axis) => sum(across, (i) => across[i][axis] / (lengths[i] || 1))) as Place;
+  const least = LEAST * Math.max(...lengths) * Math.hypot(...total);
+  return known.filter((_, i) => dot(across[i], total) < -least);
 }
 
 function centred(places: Place[]): Place[] {
