@@ -29,9 +29,11 @@ NOT_OF_TESTS = {
 
 # Files that take more than 20 seconds, the longest first.
 LONGEST = (
-    "training/test_loop.py", "test_documents.py", "web/test_page.py", "exports/test_writer.py",
-    "training/test_backends.py", "training/test_hosts.py", "commands/test_train.py",
-    "commands/test_export.py", "training/test_device_pipeline.py", "test_package.py",
+    "training/test_loop.py", "web/test_page.py", "test_documents.py", "training/test_backends.py",
+    "commands/test_offline.py", "exports/test_writer.py", "label/test_page.py",
+    "label/test_loop.py", "training/test_hosts.py", "experiments/test_label_correction.py",
+    "benchmarks/test_training.py", "commands/test_webcam.py", "commands/test_train.py",
+    "commands/test_export.py", "test_kills.py", "inference/test_detectors.py", "test_package.py",
 )  # fmt: skip
 
 # Events of Python's audit that write a path, and which of their arguments it is.

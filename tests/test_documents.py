@@ -69,6 +69,7 @@ ADDED = {
     "webcam": ["--source=synthetic", "--headless=True", "--max_frames=3"],
     "benchmark": ["--repeats=1", "--batch_size=2"],
     "benchmark step": ["--backbone=tiny", "--resolution=56"],
+    "benchmark backends": ["--backbone=tiny", "--resolution=56"],
     "benchmark gpu": ["--backbone=tiny", "--resolution=56"],
     "label_noise": ["--data=folder:frames"],  # the small archive has one frame per video
 }

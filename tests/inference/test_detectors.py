@@ -73,13 +73,14 @@ def test_recall_and_constants_on_the_real_data(archive_data):
     from keypoints.data.sources import load_records
 
     records = load_records("youtube_faces_keypoints", "validation", data_dir=archive_data)
-    truth = geometry.landmark_box(records.points)
+    half = range(0, len(records), 2)
+    truth = geometry.landmark_box(records.points[half])
     for name, centre, size in (
         ("centerface", centerface.CENTRE, centerface.SIZE),
         ("haar", haar.CENTRE, haar.SIZE),
     ):
         detector, own, boxes = detectors.load_detector(name), [], []
-        for i, box in enumerate(truth):
+        for i, box in zip(half, truth):
             faces, _ = detector.faces(records.image(i))
             corners, sides = faces[:, :2] + faces[:, 2:] * centre, faces[:, 2:] * size
             overlaps = overlap(np.concatenate([corners - sides / 2, sides], 1), box)
