@@ -1,6 +1,7 @@
 """Every command and every Python block of README and docs/ is run, on small data and networks."""
 
 import csv
+import json
 import os
 import re
 import shlex
@@ -12,6 +13,7 @@ import types
 from collections.abc import Iterator
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 
@@ -20,13 +22,16 @@ from benchmarks import __main__ as benchmark
 from benchmarks import annotation, gpu, start
 from keypoints import config as configs
 from keypoints.commands import cli, train
+from keypoints.data.sources import load_records
 from keypoints.evaluation import stability
 from keypoints.experiment import Experiment
 from keypoints.inference.predictor import Predictor
 from keypoints.label import rounds
 from keypoints.media.pictures import encode_png
+from keypoints.models.runs import load_model
 from keypoints.synthetic.clip import FACE
 from keypoints.synthetic.drawing import draw_face
+from keypoints.system.digests import file_digest
 from tests.archives import write_archive
 from tests.faces import write_folder
 
@@ -191,6 +196,20 @@ def test_commands_leave_their_files(workplace):
         workplace / "for_studio" / "tasks.json",
     ):
         assert path.exists(), path
+    for name in ("mine", "forty", "packed"):
+        load_model(runs / name)
+    evaluated = runs / "youtube_faces" / "evaluation" / "validation-detector-flip" / "report.json"
+    report = json.loads(evaluated.read_text())
+    assert (report["boxes"], report["flip"]) == ("detector", True)
+    export = runs / "youtube_faces" / "export"
+    for name, digest in json.loads((export / "manifest.json").read_text())["sha256"].items():
+        assert file_digest(export / name) == digest
+    selfie, worn = (cv2.imread(str(workplace / n)) for n in ("selfie.png", "selfie-sunglasses.png"))
+    changed = (selfie != worn).any(axis=2).mean()
+    assert selfie.shape == worn.shape and 0.001 < changed < 0.2
+    assert len(load_records(f"folder:{workplace / 'corrected'}", "all")) == len(
+        json.loads((workplace / "for_studio" / "tasks.json").read_text())
+    )
 
 
 @pytest.mark.slow

@@ -4,12 +4,13 @@ import json
 import shutil
 import subprocess
 import sys
+from contextlib import nullcontext
 from pathlib import Path
 
 import pytest
 from PIL import Image
 
-from keypoints.bulk import plan, tables, work
+from keypoints.bulk import cluster, plan, tables, work
 from keypoints.bulk.inputs import Unit
 from keypoints.bulk.store import Store
 from keypoints.commands import annotate, cli
@@ -181,3 +182,17 @@ def test_a_filter_of_ones_own_is_named_so_that_every_machine_finds_it(tmp_path, 
     monkeypatch.chdir(tmp_path)
     assert annotate.everywhere("./mine") == str(tmp_path / "mine")
     assert annotate.everywhere("blur") == "blur" and annotate.everywhere(None) is None
+
+
+def test_other_processes_and_machines_find_filter_model_and_output(tmp_path, run, monkeypatch):
+    """They may have another working folder."""
+    shutil.copytree(filter_folder("blur"), tmp_path / "mine")
+    sources = write_pictures(tmp_path / "in", 2)
+    monkeypatch.chdir(tmp_path)
+    jobs = []
+    monkeypatch.setattr(cluster, "connected", lambda ray, workers: nullcontext(1))
+    monkeypatch.setattr(cluster, "annotate", lambda units, work, count: jobs.append(work) or [])
+    assert run(*sources, "--output=out", MODEL, "--filter=./mine")[0] == 0
+    (job,) = jobs[0].args
+    assert (job.filter, job.output) == (str(tmp_path / "mine"), str(tmp_path / "out"))
+    assert job.model == "pretrained-small"

@@ -116,7 +116,10 @@ def test_a_picture_with_transparency_and_another_output(tmp_path):
         str(path), np.dstack([picture()[..., ::-1], np.full((HEIGHT, WIDTH), 255, np.uint8)])
     )
     run(path, "--filter=blur", f"--output={tmp_path / 'hidden.jpg'}")
-    assert load(tmp_path / "hidden.jpg").shape == (HEIGHT, WIDTH, 3)
+    hidden = load(tmp_path / "hidden.jpg").astype(int)
+    assert hidden.shape == (HEIGHT, WIDTH, 3)
+    assert np.abs(hidden - picture())[:20].max() < 8  # far from the face, but for JPEG's error
+    assert np.abs(hidden - picture())[65:75, 75:85].mean() > 20
 
 
 def test_a_folder_says_what_became_of_each_file(tmp_path, capsys):

@@ -14,6 +14,7 @@ from keypoints.data.datasets.youtube_faces_keypoints import (
 from keypoints.data.sources import load_records
 from keypoints.errors import InputError
 from keypoints.media.pictures import decode_picture
+from keypoints.system import download as system_download
 from keypoints.system.download import download
 from tests.archives import PEOPLE, picture, points, write_archive
 
@@ -133,12 +134,22 @@ def test_the_download_is_tried_again_when_cut_half_way(archive, tmp_path, server
     assert sorted(tmp_path.iterdir()) == sorted([archive, path])
 
 
-def test_two_downloads_of_one_file_at_once_do_not_mix(archive, tmp_path, server):
+def test_two_downloads_of_one_file_at_once_do_not_mix(archive, tmp_path, server, monkeypatch):
+    """Both are under way together, each in a file of its own."""
     server.data = archive.read_bytes()
-    path = tmp_path / "fetched.zip"
-    with ThreadPoolExecutor(4) as pool:
-        for done in [pool.submit(download, server.url, path) for _ in range(8)]:
+    path, parts, together = tmp_path / "fetched.zip", [], threading.Barrier(2, timeout=30)
+    fetch = system_download._fetch
+
+    def fetch_together(url, part):
+        parts.append(part)
+        fetch(url, part)
+        together.wait()
+
+    monkeypatch.setattr(system_download, "_fetch", fetch_together)
+    with ThreadPoolExecutor(2) as pool:
+        for done in [pool.submit(download, server.url, path) for _ in range(2)]:
             assert done.result() == path
+    assert len(set(parts)) == 2
     assert path.read_bytes() == server.data and sorted(tmp_path.iterdir()) == sorted(
         [archive, path]
     )

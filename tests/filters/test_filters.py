@@ -246,16 +246,28 @@ def test_no_face(name):
 def test_tiny_pictures(name, size):
     picture = noise(*size)
     for points in (face(), face(0, 0, 40), face(5, 5, 8), face(8, 8, 4000)):
-        assert filters.load_filter(name).apply(picture, points[None]).shape == picture.shape
+        shown = filters.load_filter(name).apply(picture, points[None])
+        assert (shown.shape, shown.dtype) == (picture.shape, np.uint8)
+        assert (picture == noise(*size)).all()
+    if name in ("blur", "pixelate") and size != (1, 1):  # the last face covers all
+        assert (shown != picture).any(axis=2).mean() > 0.95
 
 
 def test_random_points_never_crash(name):
     rng = np.random.default_rng(3)
-    loaded, picture = filters.load_filter(name), noise(90, 60)
+    picture, calls = noise(90, 60), []
     for _ in range(60):
         spread = 10 ** rng.uniform(-1, 4)
         points = rng.normal(0, spread, (2, 68, 2)) + rng.uniform(-200, 200, 2)
-        loaded.apply(picture, points.astype(np.float32), ids=[1, 2], timestamp=rng.uniform(0, 9))
+        calls.append((picture, points.astype(np.float32), [1, 2], rng.uniform(0, 9)))
+    shown = [apply_all(filters.load_filter(name), calls) for _ in range(2)]
+    for one, again in zip(*shown):
+        assert one.shape == picture.shape and one.dtype == np.uint8 and (one == again).all()
+    assert (picture == noise(90, 60)).all()
+
+
+def apply_all(loaded, calls):
+    return [loaded.apply(image, points, ids=ids, timestamp=t) for image, points, ids, t in calls]
 
 
 @pytest.mark.parametrize("place", [(5, 100), (315, 60), (160, -10), (100, 215), (-500, 90)])
@@ -396,7 +408,8 @@ def test_stickers_are_not_drawn_where_no_points_are_known(name):
 @pytest.mark.parametrize("name", ["blur", "pixelate"])
 def test_points_spread_over_a_million_pixels_take_no_memory(name):
     points = face(150, 115, 9e5)
-    assert filters.load_filter(name).apply(noise(), points[None]).shape == noise().shape
+    shown = filters.load_filter(name).apply(noise(), points[None])
+    assert shown.shape == noise().shape and (shown != noise()).any(axis=2).mean() > 0.99
 
 
 def test_pixelate_leaves_few_numbers():

@@ -42,6 +42,18 @@ with several(sys.argv[3]) as connected:
 """
 
 
+# Meets the others as the host argv[1], and tells what each sent.
+MEET = """
+import sys
+from keypoints.system import backend
+backend.configure()
+from keypoints.training import hosts
+connected = hosts.connect(sys.argv[1])
+print(connected.exchange(connected.index))
+connected.close()
+"""
+
+
 def free_port() -> int:
     with socket.create_server(("127.0.0.1", 0)) as server:
         return server.getsockname()[1]
@@ -197,3 +209,28 @@ def test_hosts_without_jax_or_a_cluster_are_told(monkeypatch, capsys):
     monkeypatch.setattr(backend, "keras_backend", lambda: "tensorflow")
     with pytest.raises(InputError, match="need the JAX backend, but Keras runs on tensorflow"):
         connect("127.0.0.1:5000,2,0")
+
+
+@pytest.mark.slow
+def test_strangers_on_the_port_stop_nobody():
+    port = free_port()
+
+    def host(index: int) -> subprocess.Popen:
+        command = [sys.executable, "-c", MEET, f"127.0.0.1:{port},2,{index}"]
+        return subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True)
+
+    first, strangers = host(0), []
+    for sent in (b'{"hosts": Infinity, "index": 0}\n', b"[" * 999 + b"\n", b"x"):
+        for _ in range(300):
+            try:
+                strangers.append(socket.create_connection(("127.0.0.1", port)))
+                break
+            except ConnectionRefusedError:  # it does not listen yet
+                time.sleep(0.2)
+        strangers[-1].sendall(sent)  # and stays
+    second = host(1)
+    for process in (first, second):
+        said, _ = process.communicate(timeout=120)
+        assert process.returncode == 0 and said.endswith("\n[0, 1]\n")
+    for stranger in strangers:
+        stranger.close()

@@ -457,6 +457,18 @@ def test_a_resumed_epoch_has_the_numbers_of_the_whole_epoch(straight, stopped, t
     assert 1000 < resumed[1]["seconds"] < 1600
 
 
+def test_loss_and_nme_of_an_epoch_are_the_means_of_its_steps(tmp_path, monkeypatch):
+    """Eighteen faces are four steps of four; what each returns is made up."""
+    losses, errors = [1.0, 2.0, 3.0, 6.0], [10.0, 20.0, 30.0, 80.0]
+    logs = iter([{"loss": loss, "nme_of_outputs": nme} for loss, nme in zip(losses, errors)])
+    monkeypatch.setattr(loop, "_train_step", lambda *arguments: next(logs))
+    told = []
+    (row,) = train(configs.replace(CONFIG, {"epochs": 1}), tmp_path, *FACES, on_step=told.append)
+    assert (row["loss"], row["training_nme"]) == (3.0, 35.0)
+    assert [step.loss for step in told] == [1.0, 1.5, 2.0, 3.0]
+    assert [step.nme for step in told] == [10.0, 15.0, 20.0, 35.0]
+
+
 @pytest.mark.slow
 def test_four_devices_learn_what_one_learns(tmp_path):
     one, four = tmp_path / "one", tmp_path / "four"

@@ -76,6 +76,7 @@ def test_bad_requests_are_answered(address, request_line, capfd):
 
 @pytest.mark.parametrize("sent", [b"", b"GET / HT", b"GET / HTTP/1.1\r\nHost: x\r\n\r\n"])
 def test_idle_connections_are_closed(address, sent, monkeypatch, capfd):
+    assert server.PageHandler.timeout == server.IDLE
     monkeypatch.setattr(server.PageHandler, "timeout", 0.2)
     assert (b"200 OK" in ask(address, sent)) == sent.endswith(b"\n")
     assert capfd.readouterr().err == "" and 10 < server.IDLE < 120

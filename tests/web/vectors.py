@@ -263,20 +263,39 @@ def _sequences() -> dict:
         points = euro.smooth(script.faces[0], time)
         rotation = turn.smooth(pose.fit_rotation(script.faces[0])[0], time)
         smooth.append({"points": points.ravel(), "rotation": rotation.ravel()})
-    return {"frames": frames, "smooth": smooth, "crossing": _crossing(face)}
+    return {
+        "frames": frames,
+        "smooth": smooth,
+        "crossing": _crossing(face),
+        "hidden": _hidden(face),
+    }
 
 
 def _crossing(face: np.ndarray) -> list[dict]:
     """A face that goes behind another one, which then leaves; at last the clip starts over."""
-    script, rng, frames = Script(), np.random.default_rng(6), []
-    tracker = tracking.Tracker(script, detector=script)  # type: ignore[arg-type]
+    scenes = []
     for number in range(100):
         time = number % 90 / 25
-        shown = []
-        if not 27 <= number < 41:
-            shown.append(face + [80 + 180 * time, 200])
-        if number < 60:
-            shown.append(face * 0.9 + [325, 205])
+        behind = [] if 27 <= number < 41 else [face + [80 + 180 * time, 200]]
+        scenes.append((time, behind + ([face * 0.9 + [325, 205]] if number < 60 else [])))
+    return _followed(scenes)
+
+
+def _hidden(face: np.ndarray) -> list[dict]:
+    """A face stops before another one for longer than that is remembered, and goes on."""
+    scenes = []
+    for number in range(90):
+        walker = 80 + 8 * (min(number, 30) + max(number - 65, 0))
+        behind = [] if abs(walker - 320) < 50 else [face * 0.9 + [320, 205]]
+        scenes.append((number / 25, [face + [walker, 200], *behind]))
+    return _followed(scenes)
+
+
+def _followed(scenes: list[tuple[float, list[np.ndarray]]]) -> list[dict]:
+    """Times and faces, with some noise, and what the tracker makes of them."""
+    script, rng, frames = Script(), np.random.default_rng(6), []
+    tracker = tracking.Tracker(script, detector=script)  # type: ignore[arg-type]
+    for time, shown in scenes:
         script.faces = np.float32([points + rng.normal(0, 0.4, (68, 2)) for points in shown])
         found = tracker.update(np.zeros((480, 640, 3), np.uint8), time)
         frames.append({"time": time, "faces": [f.ravel() for f in script.faces],

@@ -21,7 +21,7 @@ describe("tracking", () => {
     });
   });
 
-  test.each([["frames", 2], ["crossing", 2]])("the tracker gives the ids, points and scores of Python: %s", async (sequence, people) => {
+  test.each([["frames", 2], ["crossing", 2], ["hidden", 2]])("the tracker gives the ids, points and scores of Python: %s", async (sequence, people) => {
     let faces: Float32Array[] = [];
     const tracker = new Tracker(
       {
