@@ -6,7 +6,7 @@ from keypoints import geometry
 from keypoints.crop import Crop
 from keypoints.data import records as module
 from keypoints.data.records import make_records
-from keypoints.data.stored_picture import PART_SIDE, WHOLE, store
+from keypoints.data.stored_picture import PART_SIDE, WHOLE, Part, store
 
 BOX = np.array([700.0, 350.0, 410.0, 500.0])  # of a face in a picture of 1600 x 1200
 
@@ -146,3 +146,10 @@ def test_a_face_at_the_edge_of_a_picture_has_no_dark_pixels_in_it(factor, right)
             x.astype(int) for x in (stored.crop(matrix), geometry.crop(picture, matrix))
         )
         assert (shown >= whole - 2).all()
+
+
+def test_an_unfinished_block_repeats_the_pixels_at_the_edge():
+    """Blocks of 2 x 2 of a picture of 3 x 3: (2 + 4 + 10 + 14) / 4, (6 + 6 + 20 + 20) / 4, .."""
+    image = np.uint8([[2, 4, 6], [10, 14, 20], [30, 50, 90]])[..., None].repeat(3, axis=2)
+    cut = Part(0, 0, 3, 3, 2).cut(image)
+    np.testing.assert_array_equal(cut[..., 1], [[8, 13], [40, 90]])

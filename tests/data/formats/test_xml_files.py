@@ -1,7 +1,10 @@
+import re
+
 import numpy as np
 import pytest
 
-from keypoints.data.formats.xml_files import parse
+from keypoints.data.annotations import AnnotatedPicture, Annotation
+from keypoints.data.formats.xml_files import parse, write_imglab
 
 
 def imglab(*boxes, options=""):
@@ -24,6 +27,17 @@ def test_imglab_has_several_faces_in_a_picture():
     np.testing.assert_array_equal(first.points, [[i, 3 * i] for i in range(68)])
     known = np.flatnonzero(np.isfinite(second.points).all(axis=1))
     assert known.tolist() == [36, 45] and second.points[45].tolist() == [50, 7]
+
+
+@pytest.mark.parametrize("count, second, last", [(12, "01", "11"), (101, "001", "100")])
+def test_numbers_of_points_sort_as_text_as_imglab_sorts_them(tmp_path, count, second, last):
+    face = Annotation(
+        "a.jpg", np.float32([[i, 2 * i] for i in range(count)]), np.zeros(count, bool)
+    )
+    names = [f"point {i}" for i in range(count)]
+    write_imglab(tmp_path, [AnnotatedPicture("a.jpg", 300, 300, [face])], names)
+    written = re.findall(r'<part name="(\d+)"', (tmp_path / "faces.xml").read_text())
+    assert written == sorted(written) and (written[1], written[-1]) == (second, last)
 
 
 def test_imglab_labels_are_no_points_and_ignored_boxes_no_faces():
