@@ -334,13 +334,15 @@ def read_markup(path: str | Path) -> Markup:
     """The markup of a TOML file, or of the `markup.toml` in a folder; raises InputError."""
     path = Path(path) / FILE if os.path.isdir(path) else Path(path)
     try:
-        if path.stat().st_size > MOST_BYTES:
-            raise InputError(f"{path} has more than {MOST_BYTES} bytes; a markup has less")
-        data = path.read_bytes()
+        size, data = path.stat().st_size, b""
+        if size <= MOST_BYTES:
+            data = path.read_bytes()
     except OSError as error:
         raise InputError(f"markup={path}: {error.strerror}") from None
     except ValueError:  # NUL
         raise InputError(f"markup={str(path)!r}: no file has such a name") from None
+    if size > MOST_BYTES:
+        raise InputError(f"{path} has more than {MOST_BYTES} bytes; a markup has less")
     return parse_markup(data, str(path))
 
 
