@@ -119,6 +119,11 @@ def _geometry(folder: Path) -> dict:
         found = pose.fit_rotation(squeezed)[0]
         fit = None if np.isnan(found).any() else found.ravel()
         flat.append({"points": squeezed.ravel(), "rotation": fit})
+    scattered = []  # the fit takes all its rounds
+    for seed in (7, 20, 29):
+        loose = tilted + np.random.default_rng(seed).normal(0, 20, tilted.shape)
+        found, scale = pose.fit_rotation(loose)
+        scattered.append({"points": loose.ravel(), "rotation": found.ravel(), "size": scale})
     scores = []
     for shift, grown in ((0, 1), (50, 1), (200, 1), (0, 1.7), (0, 1.9), (0, 0.5)):
         made = geometry.landmark_box(tilted)
@@ -131,6 +136,7 @@ def _geometry(folder: Path) -> dict:
         "reduced": reduced,
         "resized": cv2.resize(image, (20, 13), interpolation=cv2.INTER_AREA).ravel(),
         "flat": flat,
+        "scattered": scattered,
         "scores": scores,
         "tilted": {"points": tilted.ravel(), "openings": openings,
                    "box": box[0], "roll": roll[0],

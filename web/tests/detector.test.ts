@@ -21,6 +21,23 @@ describe("detector", () => {
     expect(largestDifference(faces[0].box, [0.5, -14.5, 20, 40])).toBeLessThan(1e-4);
   });
 
+  test("faces are the best cells of their 3 x 3, at the borders too", () => {
+    const rows = 5, columns = 6, cells = rows * columns, maps = {
+      rows, columns,
+      heat: new Float32Array(cells), sizes: new Float32Array(2 * cells), offsets: new Float32Array(2 * cells), points: new Float32Array(10 * cells),
+    };
+    const heat: [number, number, number][] = [
+      [0, 0, 0.5], [0, 2, 0.6], [0, 5, 0.9], [1, 1, 0.45], [2, 0, 0.7], [2, 2, 0.8], [2, 5, 0.55], [3, 3, 0.75], [4, 0, 0.65], [4, 5, 0.85], [3, 5, 0.3],
+    ];
+    for (const [row, column, score] of heat) maps.heat[row * columns + column] = score;
+    const found = decode(maps, 0.4).map(({ box: [left, top, width, height], score }) => {
+      expect([width, height]).toEqual([4, 4]);
+      return [(top + 2 + 0.5) / 4 - 0.5, (left + 2 + 0.5) / 4 - 0.5, expect.closeTo(score, 6) as number];
+    });
+    // Not (1, 1), beside three surer ones, (3, 3), beside (2, 2), and (3, 5).
+    expect(heat.filter(([row, column]) => !["1 1", "3 3", "3 5"].includes(`${row} ${column}`))).toEqual(found);
+  });
+
   test("of two boxes of one face the surer one stays", () => {
     const box: Box = [0, 0, 10, 20];
     expect(distinct([{ box, score: 0.5 }, { box: [1, 0, 10, 20], score: 0.9 }, { box: [30, 0, 9, 9], score: 0.4 }])).toEqual([1, 2]);
@@ -35,7 +52,7 @@ describe("detector", () => {
 
 describe("the search of a detector, with a network that answers as it is told", () => {
   /** What the network sees in a tile: faces by centre, sides and score, in pixels of the tile. */
-  type Seen = { x: number; y: number; width: number; height: number; score: number };
+  type Seen = { x: number; y: number; width: number; height: number; score: number; lying?: boolean };
 
   /** `see` gets the first pixel of the tile and its size. */
   function detector(see: (first: number[], width: number, height: number) => Seen[], smallest = 0.0001, rotations = false): CenterFace {
@@ -54,10 +71,10 @@ describe("the search of a detector, with a network that answers as it is told", 
         maps.sizes[cells + cell] = Math.log(face.width / 4);
         maps.offsets[cell] = down - row;
         maps.offsets[cells + cell] = across - column;
-        // Upright: eyes above the mouth, in shares of the box.
+        // Upright: eyes above the mouth, in shares of the box. Lying: the mouth at the right.
         [[0.3, 0.4], [0.7, 0.4], [0.5, 0.6], [0.35, 0.8], [0.65, 0.8]].forEach(([x, y], i) => {
-          maps.points[2 * i * cells + cell] = y;
-          maps.points[(2 * i + 1) * cells + cell] = x;
+          maps.points[2 * i * cells + cell] = face.lying ? x : y;
+          maps.points[(2 * i + 1) * cells + cell] = face.lying ? y : x;
         });
       }
       return maps;
@@ -105,6 +122,22 @@ describe("the search of a detector, with a network that answers as it is told", 
       expect(largestDifference(found[0].box, [middle[0] - upright[2] / 2, middle[1] - upright[3] / 2, upright[2], upright[3]])).toBeLessThan(1e-3);
       expect(found[0].roll).toBe([90, -180, -90][turns - 1]);
     }
+  });
+
+  test("of the answers on a lying face the one that sees it upright stays, though it is less sure", async () => {
+    // The picture of 96 x 64 turned by 3 quarters counterclockwise shows (48, 32) at (31, 48).
+    const find = async (scores: number[]) => {
+      let calls = 0;
+      const see = () => {
+        const turn = calls++, [x, y] = turn ? [31, 48] : [48, 32];
+        return turn % 3 ? [] : [{ x, y, width: 24, height: 24, score: scores[turn ? 1 : 0], lying: !turn }];
+      };
+      const found = await detector(see, 0.0001, true).detect(numbered(96, 64));
+      expect(calls).toBe(4);
+      return found.map(({ score, roll }) => [score, roll]);
+    };
+    expect(await find([0.9, 0.6])).toEqual([[expect.closeTo(0.6, 5), -90]]);
+    expect(await find([0.9, 0.3])).toEqual([[expect.closeTo(0.9, 5), expect.closeTo(-75, 5)]]); // too unsure
   });
 
   test("no turn where a face was found upright, nor without rotations", async () => {

@@ -90,6 +90,7 @@ describe("geometry", () => {
     expect(found).toHaveLength(boxes.length);
     found.forEach(({ points, uncertainty }, i) => {
       const [left, top, width, height] = boxes[i], away = 10 + (i % CROP.batch), scale = 224 / (Math.max(width, height) * MODEL.crop_scale), turn = (10 * i * Math.PI) / 180;
+      expect([points.length, uncertainty.length]).toEqual([136, 68]);
       expect(points[0]).toBeCloseTo(left + width / 2, 3);
       expect(points[1]).toBeCloseTo(top + height / 2, 3);
       expect(points[2] - points[0]).toBeCloseTo((away * Math.cos(turn)) / scale, 3);
@@ -147,6 +148,38 @@ describe("geometry", () => {
       for (const [away, inside] of [[1, false], [-1, true]] as const) {
         const moved = { ...estimate, points: estimate.points.map((value, i) => value - (i % 2 ? y && y + away : x && x + away)) };
         expect(scoreFace(moved, landmarkBox(moved.points), 240, 250) > 0).toBe(inside);
+      }
+    }
+  });
+
+  test("the fit of a head to scattered points ends after as many rounds as in Python", () => {
+    for (const { points, rotation, size } of VECTORS.scattered) {
+      const fit = fitRotation(points)!;
+      expect(largestDifference(fit.rotation, rotation)).toBeLessThan(1e-4);
+      expect(fit.size).toBeCloseTo(size, 3);
+    }
+  });
+
+  test("a face of one pixel can be one, one of half a pixel is none", () => {
+    const points = VECTORS.tilted.points as number[], [left, top, ...sides] = landmarkBox(points);
+    const score = (side: number) => {
+      const small = Float32Array.from(points, (value, i) => 20 + ((value - (i % 2 ? top : left)) * side) / Math.max(...sides));
+      return scoreFace({ points: small, uncertainty: new Float32Array(68) }, landmarkBox(small), 240, 250);
+    };
+    expect(score(1)).toBe(1);
+    expect(score(0.5)).toBe(0); // taken for one in a box of a pixel, of which it is too far away
+  });
+
+  test("points of which nothing is known are taken as upright", () => {
+    const points = VECTORS.tilted.points as number[];
+    for (const mean of [[], [[0, 0]]] as [number, number][][]) {
+      useModel({ ...MODEL, eyes: [], mouth: [], mean });
+      try {
+        const { box, roll } = uprightBox(points);
+        expect(roll).toBe(0);
+        expect(largestDifference(box, faceBox(points))).toBeLessThan(1e-9);
+      } finally {
+        useModel(VECTORS.model);
       }
     }
   });

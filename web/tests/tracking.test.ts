@@ -4,7 +4,7 @@ import { describe, expect, test } from "vitest";
 import { FILTERS } from "../src/constants";
 import { Cuts, small } from "../src/cuts";
 import type { Detection } from "../src/detector";
-import { type Box, landmarkBox } from "../src/geometry";
+import { type Box, type Picture, landmarkBox } from "../src/geometry";
 import { searchPolicy } from "../src/policy";
 import { fitRotation } from "../src/pose";
 import { OneEuro, OneEuroRotation } from "../src/smoothing";
@@ -96,6 +96,34 @@ test("cuts are those of Python", () => {
   for (const { file, width, height, gray } of VECTORS.cuts) {
     expect(largestDifference(small(picture(width, height, readFileSync(join(FOLDER, file)))), gray)).toBeLessThan(1.1);
   }
+});
+
+test("cuts worked by hand, in pictures of one pixel a part", () => {
+  const gray = (value: number, ...more: number[][]) => {
+    const bytes = new Uint8Array(24 * 24 * 3).fill(value);
+    for (const [cell, added] of more) bytes.fill(value + added, 3 * cell, 3 * cell + 3);
+    return picture(24, 24, bytes);
+  };
+  const cut = (before: Picture, after: Picture) => {
+    const cuts = new Cuts();
+    expect(cuts.isCut(before)).toBe(false); // the first
+    return cuts.isCut(after);
+  };
+  // Nothing is alike; the mean change counts, over 12.
+  const striped = (added: number) => gray(100, ...Array.from({ length: 288 }, (_, i) => [2 * i, added]));
+  expect(cut(gray(100), striped(23))).toBe(false); // 11.5 on average, and then 12.5
+  expect(cut(gray(100), striped(25))).toBe(true);
+  expect(cut(striped(25), gray(100))).toBe(true);
+  // What is alike counts, however faint: one lighter cell, and the same one.
+  expect(cut(gray(50, [7, 1]), gray(100, [7, 1]))).toBe(false);
+  expect(cut(gray(50, [7, 1]), gray(100, [300, 1]))).toBe(true);
+  expect(cut(gray(50, [7, 1]), gray(100, [7, -1]))).toBe(true);
+  // One cell of three: 1 / sqrt(1 * 3) = 0.58, and of five: 1 / sqrt(1 * 5) = 0.45.
+  const [one, three, five] = [1, 3, 5].map((count) => Array.from({ length: count }, (_, i) => [50 * i, 1]));
+  expect(cut(gray(50, ...one), gray(100, ...three))).toBe(false);
+  expect(cut(gray(100, ...three), gray(50, ...one))).toBe(false);
+  expect(cut(gray(50, ...one), gray(100, ...five))).toBe(true);
+  expect(cut(gray(100, ...five), gray(50, ...one))).toBe(true);
 });
 
 test("a privacy filter has small faces searched for, and in every frame", () => {
