@@ -383,7 +383,8 @@ def _heads() -> dict:
     to_dish = np.array([[0.03, 0.02], [-0.015, 0.04]])
     for number in range(40):
         time = number / 30 + (0.9 if number > 32 else 0)  # at last a pause
-        centre = [50 + 25 * np.sin(number / 2), 40 + 12 * np.cos(number / 3)]
+        jerk = 400 * (number >= 27)  # faster than any pupil may roll
+        centre = [50 + 25 * np.sin(number / 2) + jerk, 40 + 12 * np.cos(number / 3)]
         place = ball.step(time, np.array(centre), to_dish)
         places.append({"time": time, "centre": centre, "place": place})
     return {

@@ -15,10 +15,12 @@ describe("detector", () => {
     maps.sizes[cell] = Math.log(10); // height 40
     maps.sizes[12 + cell] = Math.log(5); // width 20
     maps.offsets[12 + cell] = 0.25;
+    [0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1].forEach((share, i) => (maps.points[12 * i + cell] = share)); // y before x
     const faces = decode(maps, 0.4);
     // x: (2 + 0.25 + 0.5) * 4 - 0.5 = 10.5; y: (1 + 0.5) * 4 - 0.5 = 5.5.
     expect(faces).toHaveLength(1);
     expect(largestDifference(faces[0].box, [0.5, -14.5, 20, 40])).toBeLessThan(1e-4);
+    expect(largestDifference(faces[0].five, [4.5, -10.5, 8.5, -2.5, 12.5, 5.5, 16.5, 13.5, 20.5, 21.5])).toBeLessThan(1e-4);
   });
 
   test("faces are the best cells of their 3 x 3, at the borders too", () => {
@@ -165,6 +167,23 @@ describe("the search of a detector, with a network that answers as it is told", 
     expect(found.map(({ score }) => score)).toEqual([0.5, 0.7].map((score) => expect.closeTo(score, 5)));
     expect(largestDifference(found[1].box, landmarksOf(700, 40, 40, 50))).toBeLessThan(1e-3);
     expect(largestDifference(found[0].box, landmarksOf(100.5 * 4 - 0.5, 60.5 * 4 - 0.5, 240, 280))).toBeLessThan(1e-3);
+  });
+
+  test("a face is of the tile whose middle holds it, from top to bottom too", async () => {
+    // As before, but the colours tell the row.
+    const [width, height] = [300, 1300], bytes = new Uint8ClampedArray(width * height * 3);
+    for (let i = 0; i < width * height; i++) bytes.set([Math.trunc(i / width) % 256, Math.trunc(i / width / 256), 7], 3 * i);
+    const found = await detector(([red, green], _, tall) => {
+      const top = red + 256 * green;
+      if (tall < 736) return [];
+      const own = { x: 40, y: 700 - top, width: 40, height: 50, score: 0.7 };
+      const low = { x: 200, y: 640 - top, width: 40, height: 50, score: 0.6 };
+      // Of the upper tile down to 736 - 80 = 656, of the lower one from 564 + 80 = 644 on.
+      return top ? [own, { ...low, score: 0.99 }] : [low, { ...own, height: 44, y: 690, score: 0.95 }];
+    }).detect(picture(width, height, bytes));
+    expect(found.map(({ score }) => score)).toEqual([0.7, 0.6].map((score) => expect.closeTo(score, 5)));
+    expect(largestDifference(found[0].box, landmarksOf(40, 700, 40, 50))).toBeLessThan(1e-3);
+    expect(largestDifference(found[1].box, landmarksOf(200, 640, 40, 50))).toBeLessThan(1e-3);
   });
 
   test("tiles by hand", () => {

@@ -40,6 +40,15 @@ describe("geometry", () => {
     expect(part.reduce((sum, value, k) => sum + Math.abs(value - pixels[k]), 0) / part.length).toBeLessThan(0.5);
   });
 
+  test("a crop at half the size shows the mean of fine stripes", () => {
+    const stripes = picture(500, 400, Array.from({ length: 500 * 400 }, (_, i) => [i % 2 ? 200 : 0, Math.trunc(i / 500) % 2 ? 0 : 100, 50]).flat());
+    // 224 / (330 * 1.4) = 0.485: two pixels become one. From (-46, -51) to (416, 411) is shown.
+    const pixels = crop(stripes, cropMatrix([20, 15, 330, 330], 0, 1.4)), at = (x: number, y: number) => Array.from(pixels.subarray(3 * (224 * y + x), 3 * (224 * y + x) + 3));
+    for (let y = 30; y < 210; y += 3) for (let x = 30; x < 210; x += 3) expect(at(x, y)).toEqual([100, 50, 50]);
+    expect(at(20, 100)).toEqual([0, 0, 0]);
+    expect(at(100, 220)).toEqual([0, 0, 0]);
+  });
+
   test("a large crop beside the picture is black", () => {
     for (const [left, top] of [[-5000, 10], [5000, 10], [10, -5000], [10, 5000]]) {
       const pixels = crop(image, cropMatrix([left, top, 600, 600]));
@@ -178,6 +187,16 @@ describe("geometry", () => {
         const { box, roll } = uprightBox(points);
         expect(roll).toBe(0);
         expect(largestDifference(box, faceBox(points))).toBeLessThan(1e-9);
+      } finally {
+        useModel(VECTORS.model);
+      }
+    }
+    // Eyes without a mouth, or a mouth without eyes, tell nothing: the mean face does.
+    const { roll } = uprightBox(points);
+    for (const part of [{ eyes: [] }, { mouth: [] }]) {
+      useModel({ ...MODEL, ...part });
+      try {
+        expect(Math.abs(uprightBox(points).roll - roll)).toBeLessThan(5);
       } finally {
         useModel(VECTORS.model);
       }
