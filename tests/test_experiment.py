@@ -52,6 +52,19 @@ def test_finetuning_shows_all_points_in_the_crop():
     assert finetune.adapt(Faces(40, high))["crop_scale"] == pytest.approx(1.98)
 
 
+def test_finetuning_does_not_make_faces_smaller_than_the_bundled_network_knows_them():
+    """In a crop of 1.4 sides at 112 pixels a side has 80; in one of 1.98 it would have 57."""
+    finetune = load_experiment("finetune")
+    mean = np.zeros((5, 2), np.float32)
+    mean[3] = 0.2, -0.79
+    near = finetune.adapt(Faces(400, replace(bundled("five"), mean=mean)))
+    assert near["crop_scale"] == pytest.approx(1.74) and "resolution" not in near
+    mean[3] = 0.2, -0.9
+    far = finetune.adapt(Faces(400, replace(bundled("five"), mean=mean)))
+    assert (far["resolution"], far["batch_size"], far["epoch_steps"]) == (224, 8, 50)
+    assert far["resolution"] / far["crop_scale"] > 80
+
+
 @dataclass
 class Faces:
     """As much of records as an experiment looks at."""
