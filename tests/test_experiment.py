@@ -42,6 +42,12 @@ def test_finetuning_follows_the_number_of_pictures():
     assert many["epoch_steps"] == 200 and many["ema"] == pytest.approx(0.99)
 
 
+def test_finetuning_learns_the_points_that_are_known_already_with_smaller_steps():
+    finetune = load_experiment("finetune")
+    assert finetune.adapt(Faces(40, IBUG68))["learning_rate"] == finetune.config.learning_rate / 10
+    assert "learning_rate" not in finetune.adapt(Faces(40, bundled("five")))
+
+
 def test_finetuning_shows_all_points_in_the_crop():
     """The mean face and a tenth more: points at 0.9 sides of the box need 2 * 1.1 * 0.9 sides."""
     finetune = load_experiment("finetune")
