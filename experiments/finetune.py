@@ -30,7 +30,7 @@ config = Config(
 
 
 def adapt(training) -> dict[str, int | float]:
-    """600 steps or more of new points, and at least each picture once an epoch; the average is over half of one.
+    """40 steps or more an epoch, so that each picture is shown; the average is over half of one.
 
     Without an average that is short against the training, its result would be the start. The crop
     is as large as the points need: some markups have the hair line or the neck. With such a crop,
