@@ -416,8 +416,14 @@ def _cut(folder: Path) -> list[dict]:
                 "width": width, "height": height, "points": points.ravel() * 2, "boxes": [],
             })  # fmt: skip
     for number, (width, height, *box) in enumerate(
-        ((26, 22, 8, 7, 4, 4.6), (140, 110, -5, 30, 40, 52), (140, 110, 70, 20, 61, 50))
-    ):
+        (
+            (26, 22, 8, 7, 4, 4.6), (140, 110, -5, 30, 40, 52), (140, 110, 70, 20, 61, 50),
+            # Above, below and beside the picture: what is inside is the edge.
+            (60, 9, 5, -73, 50, 60), (60, 9, 5, 34, 50, 60),
+            (9, 60, -64, 5, 50, 60), (9, 60, 24, 5, 50, 60),
+            (90, 12, -60, -90, 200, 190),  # larger than the picture
+        )
+    ):  # fmt: skip
         image = np.random.default_rng(number).integers(0, 256, (height, width, 3), np.uint8)
         (folder / f"box-{number}.raw").write_bytes(image.tobytes())
         for name in ("blur", "pixelate"):

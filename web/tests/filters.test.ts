@@ -274,7 +274,11 @@ describe("art whose colours tell the place", () => {
     expect(drawMesh(levels, [[0, 1, 2], [0, 2, 3]], source, source.map(([x, y]): Place => [20 - x, y]), 60, 50)).toBeNull();
     expect(drawMesh(levels, [[0, 1, 2]], source, source.map(([x, y]): Place => [x + 70, y]), 60, 50)).toBeNull();
     const one = drawMesh(levels, [[0, 1, 2]], source, source, 60, 50)!, alpha = (x: number, y: number) => one.data[4 * ((y - one.top) * one.width + x - one.left) + 3];
-    expect([alpha(12, 4), alpha(2, 8), alpha(7, 0)]).toEqual([255, 0, 128]); // inside, in the other one, and on the edge
+    expect([alpha(12, 4), alpha(2, 8)]).toEqual([255, 0]); // inside, and in the other one
+    expect([alpha(7, 0), alpha(14, 5)]).toEqual([128, 128]); // on its edges
+    const other = drawMesh(levels, [[0, 2, 3]], source, source.map(([x, y]): Place => [x + 2, y + 4]), 60, 50)!;
+    const share = (x: number, y: number) => other.data[4 * ((y - other.top) * other.width + x - other.left) + 3];
+    expect([share(4, 12), share(14, 6), share(2, 9), share(8, 15)]).toEqual([255, 0, 128, 128]);
   });
 
   test("is blended by its alpha, the opacity, and what hides it", () => {

@@ -54,6 +54,30 @@ describe("tracking", () => {
   });
 });
 
+test.each([[200, 100], [100, 200]])("a face of %i x %i pixels that was gone is the same one within 0.8 sides", async (width, height) => {
+  const frame = picture(600, 600, new Uint8Array(600 * 600 * 3));
+  for (const [away, id] of [[150, 0], [170, 1]]) {
+    for (const [x, y] of [[away, 0], [-away, 0], [0, away], [0, -away]]) {
+      let left = 200, top = 200, there = true;
+      // Points on the border of the box.
+      const points = () => Float32Array.from({ length: 136 }, (_, i) => {
+        const turn = (Math.PI * Math.trunc(i / 2)) / 34;
+        return i % 2 ? top + (height / 2) * (1 + Math.sin(turn)) : left + (width / 2) * (1 + Math.cos(turn));
+      });
+      const tracker = new Tracker(
+        { estimate: async (_, boxes) => boxes.map(() => ({ points: points(), uncertainty: new Float32Array(68).fill(there ? 1 : 99) })) },
+        { detect: async () => (there ? [{ box: box(points()), score: 1, roll: 0 }] : []) },
+      );
+      expect((await tracker.update(frame, 0)).map((face) => face.id)).toEqual([0]);
+      there = false;
+      await tracker.update(frame, 0.1);
+      [left, top, there] = [left + x, top + y, true];
+      // Where the track is followed, its crop is too far away from the face.
+      expect((await tracker.update(frame, 0.2)).filter((face) => face.score > 0.5).map((face) => face.id)).toEqual([id]);
+    }
+  }
+});
+
 function box(points: Float32Array): Box {
   const [xs, ys] = [0, 1].map((axis) => points.filter((_, i) => i % 2 === axis));
   const [left, top] = [Math.min(...xs), Math.min(...ys)];
