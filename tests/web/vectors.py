@@ -114,8 +114,10 @@ def _geometry(folder: Path) -> dict:
                         "pixels": geometry.crop(smooth, matrix)[::9, ::7].ravel()})  # fmt: skip
     openings = [float(expression.eye_opening(tilted)), float(expression.mouth_opening(tilted))]
     flat = []
-    for share in (0.02, 0.05, 0.08, 0.12, 0.16, 0.2, 0.3):
-        squeezed = tilted * [share, 1]
+    tiny = 1 / float(size)  # of which a head unit is a pixel
+    shares = [(share, 1) for share in (0.02, 0.05, 0.08, 0.12, 0.16, 0.2, 0.3)]
+    for share in (*shares, (1.8 * tiny, 1.8 * tiny), (2.2 * tiny, 2.2 * tiny)):
+        squeezed = tilted * share
         found = pose.fit_rotation(squeezed)[0]
         fit = None if np.isnan(found).any() else found.ravel()
         flat.append({"points": squeezed.ravel(), "rotation": fit})

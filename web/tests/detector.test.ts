@@ -40,6 +40,18 @@ describe("detector", () => {
     expect(heat.filter(([row, column]) => !["1 1", "3 3", "3 5"].includes(`${row} ${column}`))).toEqual(found);
   });
 
+  test("of two cells side by side, or corner to corner, the surer one is a face", () => {
+    for (const [down, across] of [[-1, -1], [-1, 0], [-1, 1], [0, -1], [0, 1], [1, -1], [1, 0], [1, 1]]) {
+      const maps = { rows: 5, columns: 6, heat: new Float32Array(30), sizes: new Float32Array(60), offsets: new Float32Array(60), points: new Float32Array(300) };
+      maps.heat[2 * 6 + 2] = 0.5;
+      maps.heat[(2 + down) * 6 + 2 + across] = 0.75;
+      expect(decode(maps, 0.4).map(({ score }) => score)).toEqual([0.75]);
+      maps.heat[(2 + down) * 6 + 2 + across] = 0;
+      maps.heat[(2 + 2 * down) * 6 + 2 + 2 * across] = 0.75;
+      expect(decode(maps, 0.4).map(({ score }) => score).sort()).toEqual([0.5, 0.75]); // with one between them both
+    }
+  });
+
   test("of two boxes of one face the surer one stays", () => {
     const box: Box = [0, 0, 10, 20];
     expect(distinct([{ box, score: 0.5 }, { box: [1, 0, 10, 20], score: 0.9 }, { box: [30, 0, 9, 9], score: 0.4 }])).toEqual([1, 2]);

@@ -220,6 +220,8 @@ test("the table has the columns of Python's, and JSON the same numbers", () => {
   expect(header).toEqual(MODEL.columns);
   expect(row).toHaveLength(MODEL.columns.length);
   expect(row.slice(0, 8)).toEqual(["3", "0.5000", "7", "1.00", "2.00", "3.00", "4.00", "0.7500"]);
+  expect(row[MODEL.columns.indexOf("eye_opening")]).toBe(VECTORS.tilted.openings[0].toFixed(3));
+  expect(row[MODEL.columns.indexOf("mouth_opening")]).toBe(VECTORS.tilted.openings[1].toFixed(3));
   expect(row[MODEL.columns.indexOf("yaw")]).toBe(VECTORS.tilted.angles[0].toFixed(1));
   expect(end).toEqual([""]);
   expect(JSON.parse(toJson(frames))[0].faces[0].points[67][1]).toBeCloseTo(points[135], 2);
