@@ -81,7 +81,9 @@ def test_five_labelled_faces_make_a_model_that_proposes_better(tmp_path, capsys)
     with served(Session(folder, bundled, "pretrained-small", "aa"), page) as url:
         assert sorted(label_all(url)) == sorted(f"{seed}.png" for seed in LABELLED)
     arguments = [f"--data=folder:{folder}", f"--run={run}", "--trainable=head"]
+    # Sixteen steps, which have to be larger ones.
     arguments += ["--epochs=2", "--epoch_steps=8", "--ema=0.7", "--rehearsal=0"]
+    arguments += ["--learning_rate=1e-3"]
     cli.run_command(cli.load_command("train"), ["finetune", *arguments])
     own = Predictor.load(run)
     assert error(own) < 0.6 * error(bundled)
