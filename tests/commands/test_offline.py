@@ -25,7 +25,7 @@ ARGUMENTS = {
     "filter": ["my_faces/0.png", "--filter=crown", "--output=out.png"],
     "label": ["photos"],
     "train": ["finetune", "--data=folder:my_faces", "--epochs=1", "--batch_size=2", "--seed=1",
-              "--epoch_steps=1", "--rehearsal=0"],
+              "--epoch_steps=1", "--rehearsal=0", "--trainable=head"],
     "web": ["--port=0"],
     "webcam": ["--source=synthetic", "--headless=True", "--max_frames=2"],
 }  # fmt: skip
