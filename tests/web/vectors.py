@@ -423,7 +423,7 @@ def _cut(folder: Path) -> list[dict]:
             # Above, below and beside the picture: what is inside is the edge.
             (60, 9, 5, -73, 50, 60), (60, 9, 5, 34, 50, 60),
             (9, 60, -64, 5, 50, 60), (9, 60, 24, 5, 50, 60),
-            (90, 12, -60, -90, 200, 190),  # larger than the picture
+            (90, 12, -60, -90, 200, 190), (12, 90, -90, -60, 190, 200),  # larger than the picture
         )
     ):  # fmt: skip
         image = np.random.default_rng(number).integers(0, 256, (height, width, 3), np.uint8)

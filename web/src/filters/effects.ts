@@ -149,7 +149,7 @@ function gaussian(data: Float32Array | Uint8ClampedArray, width: number, height:
   const sum = weights.reduce((total, weight) => total + weight, 0);
   const pass = (from: ArrayLike<number>, to: Float32Array | Uint8ClampedArray, length: number, step: number) => {
     for (let i = 0; i < width * height; i++) {
-      const place = step === 1 ? i % width : Math.trunc(i / width);
+      const place = Math.trunc(i / step) % length;
       for (let k = 0; k < channels; k++) {
         let value = 0;
         for (let j = -reach; j <= reach; j++) {
