@@ -203,6 +203,21 @@ describe("geometry", () => {
     }
   });
 
+  test("two points of a mean face tell the roll", () => {
+    const points = [100, 100, 100 + 50 * Math.cos(0.7), 100 + 50 * Math.sin(0.7)];
+    useModel({ ...MODEL, eyes: [], mouth: [], mean: [[0, 0], [1, 0]] });
+    try {
+      expect(uprightBox(points).roll).toBeCloseTo((0.7 * 180) / Math.PI - 15, 6); // a crop keeps 15 degrees
+    } finally {
+      useModel(VECTORS.model);
+    }
+  });
+
+  test("a rotation with a rounding error beyond one has a yaw", () => {
+    expect(angles([0, 0, 1 + 1e-12, 0, 1, 0, -1, 0, 0]).yaw).toBeCloseTo(90, 6);
+    expect(angles([0, 0, -1 - 1e-12, 0, 1, 0, 1, 0, 0]).yaw).toBeCloseTo(-90, 6);
+  });
+
   test("points on a line are no face", () => {
     expect(fitRotation(Array.from({ length: 136 }, (_, i) => i))).toBeNull();
     expect(fitRotation(new Array(136).fill(NaN))).toBeNull();
