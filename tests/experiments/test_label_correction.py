@@ -49,7 +49,7 @@ def test_a_known_fault_is_found_again(monkeypatch):
 @pytest.mark.skipif("KEYPOINTS_ARCHIVE" not in os.environ, reason="KEYPOINTS_ARCHIVE is not set")
 @pytest.mark.parametrize("name", ["pretrained", "pretrained-small"])
 def test_corrected_labels_have_no_side(name, archive_data):
-    """Without the correction the labels lie 2.5 to 3 % to the right, as one network tells."""
+    """Without the correction the labels lie 2.5 to 3 % to the right."""
     from keypoints.data.sources import load_records
     from keypoints.inference.predictor import load_network
 
@@ -57,8 +57,6 @@ def test_corrected_labels_have_no_side(name, archive_data):
     records = load_records("youtube_faces_keypoints", "validation", data_dir=archive_data)
     x, _ = fit.remaining_offset(network, records)
     assert abs(x) < 0.3
-    if name == "pretrained":
-        return
     published = load_records(
         "youtube_faces_keypoints", "validation", labels="published", data_dir=archive_data
     )
