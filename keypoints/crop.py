@@ -7,10 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from keypoints import geometry
-from keypoints.checks import Table, one_of, whole
+from keypoints.checks import Table, one_of
 from keypoints.config import Config
-
-LARGEST = 1024  # side of the largest crop that a manifest may ask for, pixels
 
 
 @dataclass(frozen=True)
@@ -37,9 +35,12 @@ class Crop:
 
     @classmethod
     def read(cls, table: Table) -> Crop:
-        """The crop from its fields in a file; raises InputError for one missing or out of range."""
+        """The crop from its fields in a file; raises InputError for one missing or out of range.
+
+        All networks get crops of one size.
+        """
         scale = table.number("scale", low=1, high=4)
-        size = whole(table.take("size"), f"{table.name}: size", low=1, high=LARGEST)
+        size = one_of(table.take("size"), f"{table.name}: size", [geometry.CROP])
         return cls(scale, size, one_of(table.take("frame"), f"{table.name}: frame", [False, True]))
 
     def matrices(

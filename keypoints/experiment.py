@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from keypoints.config import Config, near_miss
-from keypoints.errors import InputError
+from keypoints.config import Config
+from keypoints.errors import InputError, near_miss
 
 # Of the installed package, which has a copy, and of a checkout.
 FOLDERS = (Path(__file__).parent / "experiments", Path(__file__).parents[1] / "experiments")

@@ -50,12 +50,13 @@ def test_the_crop_of_a_config():
 
 
 def test_a_crop_is_read_from_json_and_checked():
-    assert Crop.read(Table("crop", {"scale": 2, "size": 112, "frame": False, "box": ""})) == Crop(
-        2.0, 112
+    assert Crop.read(Table("crop", {"scale": 2, "size": 224, "frame": False, "box": ""})) == Crop(
+        2.0, 224
     )
     for values, field in (
         ({"scale": True, "size": 224, "frame": False}, "scale=True"),
         ({"scale": 1.4, "frame": False}, "size is missing"),
+        ({"scale": 1.4, "size": 112, "frame": False}, "size=112 is not known"),
         ({"scale": 1.4, "size": 224, "frame": "face"}, "frame='face'"),
     ):
         with pytest.raises(InputError, match=field):

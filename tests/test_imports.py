@@ -25,10 +25,10 @@ SUBPACKAGES = {
     "training": {"data", "evaluation", "inference", "models", "pretrained", "synthetic"},
     "exports": {"data", "inference", "models", "synthetic"},
     "filters": {"inference", "media", "synthetic"},
-    "bulk": {"filters", "inference", "media", "models"},
+    "bulk": {"filters", "inference", "media"},
     "web": {"filters", "inference", "media"},
     "label": {"data", "evaluation", "inference", "media", "web"},
-    "live": {"filters", "inference", "media", "synthetic"},
+    "live": {"filters", "media", "synthetic"},
 }  # fmt: skip
 SUBPACKAGES["commands"] = set(SUBPACKAGES)
 # Plumbing (files, processes, devices), open to all as the modules at the top are.

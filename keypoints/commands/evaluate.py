@@ -11,8 +11,6 @@ from keypoints.errors import InputError
 from keypoints.metrics import NORMALISERS
 from keypoints.pretrained import DEFAULT, NAMES, resolve
 
-BOXES = ("truth", "jittered", "detector")  # as in `evaluation.models`, which takes long to import
-
 
 def evaluate(
     model: str | None = None,
@@ -62,13 +60,15 @@ def evaluate(
         archive: path of the YouTube Faces archive; or set KEYPOINTS_ARCHIVE
         data_dir: folder of prepared data sets; default: ~/tensorflow_datasets
     """
+    from keypoints.evaluation import models
+
     kinds = {"stability": stability, "reliability": reliability, "masks": masks}
     chosen = [name for name, wanted in kinds.items() if wanted]
     if len(chosen) > 1:
         raise InputError(f"--{chosen[0]} and --{chosen[1]}: one at a time")
     kind = chosen[0] if chosen else None  # of report; None: errors of points
     check_choice("labels", labels, LABELS)
-    check_choice("boxes", boxes, BOXES)
+    check_choice("boxes", boxes, models.BOXES)
     if normaliser is not None:
         check_choice("normaliser", normaliser, NORMALISERS)
     check_together(kind, predictions, boxes, flip, normaliser, detector)
@@ -80,14 +80,15 @@ def evaluate(
     from keypoints.inference.predictor import load_network
 
     network = None if predictions is not None else load_network(source)
-    if network and network.crop.frame and boxes != "truth":
-        raise InputError(f"--boxes={boxes}: this model sees the whole frame and needs no boxes")
+    options: dict[str, Any] = (
+        {"boxes": boxes, "detector": detector, "flip": flip} if network else {}
+    )
+    known = models.model_facts(network, **options) if network else models.prediction_facts(source)
     if kind is None:
         importlib.import_module("matplotlib")  # for the report: if it is missing, fail at once
     usual = parse_sets(network.trained_on)[0][0] if network else "youtube_faces_keypoints"
     data = data or usual
-    shown = "none" if network and network.crop.frame else boxes
-    words = [split, kind or (shown + "-flip" * flip if network else "")]
+    words = [split, kind or (known["boxes"] + "-flip" * flip if network else "")]
     words += [source.stem] * bool(network and source.is_file())
     words += [Path(detector).stem] * (detector != "centerface")
     words += [set_name(name) for name, _ in parse_sets(data)] * (data != usual)
@@ -101,8 +102,8 @@ def evaluate(
     if kind is not None:
         measure(kind, network, records, folder, facts)
     else:
-        options = {"boxes": boxes, "detector": detector, "flip": flip} if network else {}
-        score(network or source, records, folder, facts, normaliser=normaliser, **options)
+        known |= facts | {"normaliser": normaliser or records.markup.normaliser}
+        score(network or source, records, folder, facts, known, **options)
 
 
 def find_source(model: str | None, predictions: str | None) -> Path:
@@ -155,20 +156,19 @@ def score(
     records: Any,
     folder: Path,
     facts: dict[str, str],
-    *,
-    normaliser: str | None,
+    known: dict[str, Any],
     **options: Any,
 ) -> None:
-    """Print the errors of a network, or of the predictions in a file, and write their report."""
+    """Print the errors of a network, or of the predictions in a file, and write their report.
+
+    `known` is what the report will say before anything is measured.
+    """
     from keypoints.evaluation import models, reports
 
-    own = isinstance(model, Path)
-    known = models.prediction_facts(model) if own else models.model_facts(model, **options)
-    normaliser = normaliser or records.markup.normaliser
-    known |= facts | {"split_sha256": records.digest(), "normaliser": normaliser}
+    known = known | {"split_sha256": records.digest()}
     reports.refuse_other(folder / "report.json", known)
-    evaluate: Any = models.evaluate_predictions if own else models.evaluate_model
-    found = evaluate(model, records, normaliser=normaliser, **facts, **options)
+    evaluate: Any = models.evaluate_model if options else models.evaluate_predictions
+    found = evaluate(model, records, normaliser=known["normaliser"], **facts, **options)
     print(reports.table(found.report))
     reports.write_report(folder, found.report, records, found.points)
     print(f"report: {folder}, with per_image.csv, ced.png, worst.jpg and faces.jpg")

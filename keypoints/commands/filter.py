@@ -223,7 +223,9 @@ def summary(
     line = f"done: {count_of(pictures, 'picture')}"
     if videos := len(done) - pictures:
         line += f" and {count_of(videos, 'video')}"
-    line += f", {count_of(sum(coverage.faces for _, coverage in done), 'face')}{verb(pipeline)}"
+    line += (
+        f", {count_of(sum(coverage.most_faces for _, coverage in done), 'face')}{verb(pipeline)}"
+    )
     if empty := sum(coverage.empty == coverage.frames for _, coverage in done):
         line += f"; no face found in {empty}"
     if uncovered := sum(coverage.uncovered for _, coverage in done):
@@ -284,7 +286,7 @@ def counted(coverage: "Coverage", pipeline: "Pipeline") -> str:
         text = "no face found" if still else "no face found in any frame"
     else:
         most = "" if still else "at most "
-        text = f"{most}{count_of(coverage.faces, 'face')}{verb(pipeline)}"
+        text = f"{most}{count_of(coverage.most_faces, 'face')}{verb(pipeline)}"
         text += "" if still else " at once"
         if coverage.empty:
             text += f", none found in {count_of(coverage.empty, 'frame')}"

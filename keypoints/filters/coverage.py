@@ -11,7 +11,7 @@ class Coverage:
     """Counts over frames; `add` takes one frame after the other."""
 
     frames: int = 0
-    faces: int = 0  # the most in one frame that were drawn on
+    most_faces: int = 0  # in one frame,  that were drawn on
     empty: int = 0  # frames in which none was
     uncovered: int = 0  # the most in one frame that were seen and not drawn on
     uncovered_frames: int = 0  # frames with such faces
@@ -21,7 +21,7 @@ class Coverage:
     def add(self, drawn: int, left: Sequence[np.ndarray], timestamp: float) -> None:
         """Count a frame: the number of faces `drawn` on, and the boxes `(4,)` of those `left`."""
         self.frames += 1
-        self.faces = max(self.faces, drawn)
+        self.most_faces = max(self.most_faces, drawn)
         self.empty += not drawn
         self.uncovered = max(self.uncovered, len(left))
         if len(left):

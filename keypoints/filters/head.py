@@ -5,9 +5,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from keypoints.head_shape import FOREHEAD, MEAN_SHAPE
+from keypoints.markup import IBUG68
 from keypoints.pose import fit_rotation
 
-UPPER_FACE = [0, 16, *range(17, 28)]  # landmarks that position the forehead
+UPPER_FACE = IBUG68.roles["upper_face"]  # points that position the forehead
 DISTANCE = 6.0  # camera distance in head units: about a metre
 SKULL_CENTRE = np.array([0.0, -0.22, -0.35])
 SKULL_RADII = np.array([0.53, 0.58, 0.53])
@@ -69,8 +70,8 @@ class Head:
 
     def face_outline(self) -> np.ndarray:
         """Polygon `(n, 2)` of the face: the jaw and the forehead up to the hair."""
-        base = MEAN_SHAPE[UPPER_FACE].mean(axis=0)
-        forehead = [self.place(tuple(UPPER_FACE), place - base) for place in FOREHEAD[::-1]]
+        base = MEAN_SHAPE[list(UPPER_FACE)].mean(axis=0)
+        forehead = [self.place(UPPER_FACE, place - base) for place in FOREHEAD[::-1]]
         return np.concatenate([self.points[:17], forehead])
 
     def area(self) -> Area:
@@ -79,8 +80,8 @@ class Head:
 
     def skull_outline(self) -> np.ndarray:
         """Polygon `(n, 2)` of the skull behind the face, without hair."""
-        base = MEAN_SHAPE[UPPER_FACE].mean(axis=0)
-        centre = self.place(tuple(UPPER_FACE), SKULL_CENTRE - base)
+        base = MEAN_SHAPE[list(UPPER_FACE)].mean(axis=0)
+        centre = self.place(UPPER_FACE, SKULL_CENTRE - base)
         # An ellipsoid with semi-axes r seen along z: a point of its outline in the direction d
         # lies at M d / |d M d|^(1/2), with M the upper left of turn diag(r^2) turn'.
         shadow = (self.turn * SKULL_RADII**2 @ self.turn.T)[:2, :2]

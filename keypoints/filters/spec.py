@@ -20,6 +20,7 @@ MAX_LAYERS = 100
 MAX_ANCHORS = 64  # of a layer: the memory of a triangulation grows with the fourth power
 MAX_ART = 16_000_000  # pixels of one layer's art
 MOST = 1e6  # of positions and angles, in whatever unit
+LINE_WIDTH = 0.01  # of outlines unless given, in longer sides of the face box; the page's too
 
 
 @dataclass(frozen=True)
@@ -143,7 +144,7 @@ def _read_layer(folder: Path, table: Table) -> tuple[float, Layer]:
     else:
         layer = Outlines(
             colour=np.array(table.numbers("colour", 3, default=(70, 220, 90), low=0, high=255)),
-            width=table.number("width", default=0.01, low=0.001, high=0.1),
+            width=table.number("width", default=LINE_WIDTH, low=0.001, high=0.1),
         )
     table.close()
     return z, layer

@@ -130,8 +130,9 @@ def train(
         epochs = sum(stage.epochs for stage in stages)
         batches_of = _batches(training, config)
         shared = Training(
-            config, epochs, training, validation, data, folder, hosts, batches_of, interrupted,
-            on_step, on_epoch,
+            config, epochs=epochs, training=training, validation=validation, data=data,
+            folder=folder, hosts=hosts, batches_of=batches_of, interrupted=interrupted,
+            on_step=on_step, on_epoch=on_epoch,
         )  # fmt: skip
         first = 0
         for stage, teacher in zip(stages, teachers):

@@ -88,7 +88,7 @@ def test_a_run_on_frames_says_that_it_used_no_boxes(make_run, records):
     evaluate(str(run))
     report = json.loads((run / "evaluation" / "validation-none" / "report.json").read_text())
     assert report["boxes"] == "none" and report["nme"]["inter_ocular"] < 1e-3
-    with pytest.raises(InputError, match="--boxes=detector: this model sees the whole frame"):
+    with pytest.raises(InputError, match=r"^boxes=detector: this model sees the whole frame"):
         evaluate(str(run), boxes="detector")
 
 

@@ -11,6 +11,6 @@ def test_counts_by_hand():
     coverage.add(1, [first], 1.0)
     coverage.add(1, others, 1.5)
     assert coverage == Coverage(
-        frames=4, faces=2, empty=1, uncovered=3, uncovered_frames=2, first_uncovered=1.0,
+        frames=4, most_faces=2, empty=1, uncovered=3, uncovered_frames=2, first_uncovered=1.0,
         place="30 x 41 pixels at (7, 21)",
     )  # fmt: skip

@@ -11,7 +11,7 @@ from keypoints import estimate, geometry, head_shape, pose
 from keypoints.filters import FOLDER, effects, head, list_filters, loose_pupil
 from keypoints.filters.engine import HOLD
 from keypoints.filters.policy import PROTECTED
-from keypoints.filters.spec import KINDS, Layer, Sticker, read_spec
+from keypoints.filters.spec import KINDS, LINE_WIDTH, Layer, Sticker, read_spec
 from keypoints.inference import (
     centerface,
     cuts,
@@ -29,7 +29,8 @@ from keypoints.web.models import plain
 
 def constants() -> dict[str, Any]:
     """Constants of crop, detector, tracker, pose, head and filters by subject."""
-    colours = _named(overlay, "AXES", "AXIS", "AXIS_WIDTH") | {"colour": overlay.TRUTH}
+    colours = _named(overlay, "AXES", "AXIS", "AXIS_WIDTH")
+    colours |= {"colour": overlay.TRUTH, "line_width": LINE_WIDTH}
     values = {
         "crop": {"size": geometry.CROP, "batch": predictor.BATCH},
         "upright": _named(upright, "TILT_KEPT"),

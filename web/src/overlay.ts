@@ -3,10 +3,8 @@
 import { MODEL, OVERLAY } from "./constants";
 import type { Face } from "./tracking";
 
-const LINE_WIDTH = 0.01; // of outlines, in longer sides of the face box
-
 export function drawPoints(context: CanvasRenderingContext2D, face: Face): void {
-  const { points } = face, width = Math.max(Math.max(face.box[2], face.box[3]) * LINE_WIDTH, 1);
+  const { points } = face, width = Math.max(Math.max(face.box[2], face.box[3]) * OVERLAY.line_width, 1);
   const colour = `rgb(${OVERLAY.colour.join(" ")})`;
   context.lineWidth = width;
   context.strokeStyle = context.fillStyle = colour;

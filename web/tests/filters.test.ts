@@ -167,6 +167,11 @@ test("what a polygon covers, worked by hand, up to all borders of the picture", 
     expect(first.slice(7 * row, 7 * row + 7)).toEqual([1, 1, 0.5, 0, 0, 0, 0]);
     expect(second.slice(7 * row, 7 * row + 7)).toEqual([0, 0, 0.5, 1, 1, 1, 1]);
   }
+  // Of a U its two arms and what joins them, and nothing between: four edges in a row.
+  const arms = [0, 0.5, 1, 0.5, 0, 0.5, 1, 1, 0.5, 0], joined = [0, 0.5, 1, 1, 1, 1, 1, 1, 0.5, 0];
+  const u = Array.from(coverage([[1, -2], [3, -2], [3, 2], [5, 2], [5, -2], [8, -2], [8, 4], [1, 4]], 10, 6));
+  const mean = arms.map((share, i) => (share + joined[i]) / 2), end = joined.map((share) => share / 2);
+  expect(u).toEqual([...arms, ...arms, ...mean, ...joined, ...end, ...new Array(10).fill(0)]);
   // Up to 3 pixels around the line from (8, 9) to (12, 9): all up to 3.22, nothing from 4.22 on.
   const around = coverage([[8, 9], [12, 9]], 30, 20, 3);
   for (let y = 0; y < 20; y++) {
