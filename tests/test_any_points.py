@@ -161,5 +161,7 @@ def test_other_points_do_not_go_on_in_the_run(records, tmp_path):
     with pytest.raises(InputError, match="holds a run of other points: mine and mine have other"):
         runs.start_run(tmp_path / "run", Config(), {}, markup=other.markup)
     (folder / "markup.toml").unlink()
-    with pytest.raises(InputError, match="11 columns: 5 points a row; ibug68 has 68"):
+    (folder / "splits.csv").write_text(f"{records.files[0]},train\n")
+    with pytest.raises(InputError, match="11 columns: 5 points a row; ibug68 has 68") as refused:
         load_records(f"folder:{folder}", "all")
+    assert "splits.csv" not in str(refused.value)  # one bad cause is one line

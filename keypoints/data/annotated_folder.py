@@ -55,7 +55,8 @@ def _examples(
 ) -> Iterator[Example]:
     folder, problems = found.folder, found.problems
     pictures = {face.name: face.read for face in found.faces}
-    names = set(pictures)
+    # Faces of a file that could not be read are not known: that they are missing is no other fault.
+    names = None if problems else set(pictures)
     known = dict.fromkeys([*STANDARD_SPLITS, split, *splits])
     listed, wrong = _read_splits(folder, names, [name for name in known if name != "all"])
     yaws, wrong_yaws = _read_yaws(folder, names)
@@ -95,7 +96,7 @@ def _examples(
 
 
 def _read_splits(
-    folder: Path, pictures: set[str], known: list[str]
+    folder: Path, pictures: set[str] | None, known: list[str]
 ) -> tuple[dict[str, str], list[str]]:
     """Split by picture of the folder's splits.csv, empty without one; and what is wrong with it."""
     rows, problems = _read_pairs(folder / SPLITS, pictures, "split")
@@ -106,7 +107,7 @@ def _read_splits(
     return rows, problems
 
 
-def _read_yaws(folder: Path, pictures: set[str]) -> tuple[dict[str, float], list[str]]:
+def _read_yaws(folder: Path, pictures: set[str] | None) -> tuple[dict[str, float], list[str]]:
     """Yaw in degrees by picture of the folder's yaw.csv, without impossible ones; what is wrong."""
     rows, problems = _read_pairs(folder / YAWS, pictures, "degrees")
     yaws = {}
@@ -118,8 +119,13 @@ def _read_yaws(folder: Path, pictures: set[str]) -> tuple[dict[str, float], list
     return {picture: yaw for picture, yaw in yaws.items() if abs(yaw) <= LARGEST_YAW}, problems
 
 
-def _read_pairs(path: Path, pictures: set[str], column: str) -> tuple[dict[str, str], list[str]]:
-    """The rows `picture,column` of a file that may not be there, and what is wrong with them."""
+def _read_pairs(
+    path: Path, pictures: set[str] | None, column: str
+) -> tuple[dict[str, str], list[str]]:
+    """The rows `picture,column` of a file that may not be there, and what is wrong with them.
+
+    They name some of `pictures`; None: any.
+    """
     if not os.path.exists(path):
         return {}, []
     try:
@@ -136,7 +142,7 @@ def _read_pairs(path: Path, pictures: set[str], column: str) -> tuple[dict[str, 
             problems.append(f"{where}: {','.join(row)!r}: picture,{column} is expected")
             continue
         picture = PurePosixPath(row[0].replace("\\", "/")).as_posix()
-        if picture not in pictures:
+        if pictures is not None and picture not in pictures:
             problems.append(f"{where}: {row[0]!r} is no annotated picture of the folder")
         elif found.setdefault(picture, row[1]) != row[1]:
             problems.append(f"{where}: {picture} has another {column} already: {found[picture]}")
