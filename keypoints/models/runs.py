@@ -40,7 +40,7 @@ from keypoints.estimate import UNCERTAINTY_AT_HALF_SCORE, Estimate, Predict, unf
 from keypoints.markup import IBUG68, Markup
 from keypoints.network import Network
 from keypoints.system import backend
-from keypoints.system.atomic import remove_partial_files, replacing, reserve, write_rows, write_text
+from keypoints.system.atomic import remove_partial_files, replacing, reserve, write_text
 from keypoints.system.digests import file_digest
 from keypoints.system.extras import installed_version
 
@@ -218,10 +218,6 @@ def weights_digest(path: str | Path) -> str:
     """SHA-256 of the best weights of a run folder, or of a model file."""
     path = Path(path)
     return file_digest(path / BEST if os.path.isdir(path) else path)
-
-
-def write_metrics(run: Path, rows: Sequence[dict[str, float]]) -> None:
-    write_rows(run / METRICS, [list(rows[0]), *(row.values() for row in rows)])
 
 
 def write_weights(path: Path, model: "keras.Model") -> None:

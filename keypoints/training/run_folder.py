@@ -5,6 +5,7 @@ import time
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from pathlib import Path
+from typing import Any
 
 import keras
 import numpy as np
@@ -14,7 +15,7 @@ from keypoints.errors import InputError
 from keypoints.evaluation.plots import training_curves
 from keypoints.markup import Markup
 from keypoints.models import runs
-from keypoints.system.atomic import replacing
+from keypoints.system.atomic import replacing, write_rows
 from keypoints.system.locks import locked
 from keypoints.training import checkpoints
 from keypoints.training.checkpoints import Progress
@@ -73,7 +74,7 @@ class RunFolder(ExitStack):
 
     def write_history(self, rows: Sequence[dict[str, float]], *, final: bool = False) -> None:
         """Write metrics.csv and its plot, this one if it is `final` or some seconds old."""
-        runs.write_metrics(self.path, rows)
+        write_rows(self.path / runs.METRICS, [list(rows[0]), *(row.values() for row in rows)])
         if final or time.monotonic() - self._drawn > DRAWN_EVERY:
             with replacing(self.path / runs.CURVES) as temporary:
                 training_curves(rows, temporary)
@@ -86,22 +87,10 @@ class ElsewhereFolder(RunFolder):
     def check(self, config: Config, data: dict[str, dict]) -> Progress:
         return Progress()
 
-    def start(
-        self, config: Config, data: dict[str, dict], devices: Sequence[str], progress: Progress
-    ) -> None:
-        pass
-
     def restore(self, model: keras.Model, *, optimizer: bool, share: Share) -> None:
         checkpoints.restore_checkpoint(None, model, optimizer=optimizer, share=share)
 
-    def write_weights(self, name: str, model: keras.Model) -> None:
+    def _nothing(self, *arguments: Any, **options: Any) -> None:
         pass
 
-    def keep_as_best(self) -> None:
-        pass
-
-    def write_checkpoint(self, model: keras.Model, progress: Progress) -> None:
-        pass
-
-    def write_history(self, rows: Sequence[dict[str, float]], *, final: bool = False) -> None:
-        pass
+    start = write_weights = keep_as_best = write_checkpoint = write_history = _nothing
