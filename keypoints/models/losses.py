@@ -9,27 +9,11 @@ import math
 from collections.abc import Callable
 from typing import Any
 
-from keras import ops
+from keras import losses, ops
 
 # Wing loss: width of the logarithmic part and curvature, pixels (values of the paper).
 WING_WIDTH = 10.0
 WING_CURVATURE = 2.0
-
-
-def l1(truth: Any, predicted: Any) -> Any:
-    """Mean absolute difference `(b,)`."""
-    return ops.mean(ops.abs(predicted - truth), axis=-1)
-
-
-def mse(truth: Any, predicted: Any) -> Any:
-    """Mean squared difference `(b,)`."""
-    return ops.mean(ops.square(predicted - truth), axis=-1)
-
-
-def smooth_l1(truth: Any, predicted: Any) -> Any:
-    """d^2 / 2 below one pixel, linear above `(b,)` (Girshick, "Fast R-CNN", 2015, eq. 3)."""
-    error = ops.abs(predicted - truth)
-    return ops.mean(ops.where(error < 1.0, 0.5 * error * error, error - 0.5), axis=-1)
 
 
 def wing(truth: Any, predicted: Any) -> Any:
@@ -74,7 +58,13 @@ def laplace(truth: Any, predicted: Any, uncertainty: Any) -> Any:
     return ops.mean(ops.where(known, each, 0.0), axis=-1)
 
 
-POINT_LOSSES = {"l1": l1, "mse": mse, "smooth_l1": smooth_l1, "wing": wing}
+# Each is `loss(truth, predicted)` `(b,)`.
+POINT_LOSSES = {
+    "l1": losses.mean_absolute_error,
+    "mse": losses.mean_squared_error,
+    "smooth_l1": losses.huber,  # linear above one pixel (Girshick, "Fast R-CNN", 2015, eq. 3)
+    "wing": wing,
+}
 
 
 def training_loss(point_loss: Callable) -> Callable:
