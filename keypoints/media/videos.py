@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from fractions import Fraction
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -135,32 +136,24 @@ class Reading:
         """The frames of the picture track; on the way, all other packets go to `other`."""
         import av
 
-        for packet in self._demux():
-            if packet.stream is not self.stream:
+        for packet in chain(self._demux(), [None]):  # None: what the decoder still holds
+            if packet is not None and packet.stream is not self.stream:
                 if self.other is not None:
                     self.other(packet)
                 continue
-            self._count(packet)
+            if packet is not None:
+                self._count(packet)
             try:
                 frames = self._decoder.decode(packet)
             except av.FFmpegError:
                 self._errors += 1
                 continue
-            yield from self._good(frames)
-        with_rest = []
-        try:
-            with_rest = self._decoder.decode(None)
-        except av.FFmpegError:
-            self._errors += 1
-        yield from self._good(with_rest)
+            for frame in frames:
+                self._decoded += 1
+                self._corrupt += frame.is_corrupt
+                frame.time_base = self.tick
+                yield from self._deinterlacer.feed(frame)
         yield from self._deinterlacer.finish()
-
-    def _good(self, frames: list[Any]) -> Iterator[Any]:
-        for frame in frames:
-            self._decoded += 1
-            self._corrupt += frame.is_corrupt
-            frame.time_base = self.tick
-            yield from self._deinterlacer.feed(frame)
 
     def _demux(self) -> Iterator[Any]:
         """All packets at their times; packets that cannot be read are skipped."""
