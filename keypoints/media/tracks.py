@@ -133,7 +133,7 @@ def _choose(
         return (None, "it holds no sound") if first is None else (partial(_Sound, like=first), "")
     odd = kind == "audio" and _is_odd(format, context)
     if not odd and _holds(format, stream):
-        return _Copy, ""
+        return Track, ""
     if kind == "audio":
         return _Sound, ""
     if kind == "subtitle" and _is_text(stream) and format in _SUBTITLES:
@@ -212,7 +212,10 @@ def _is_text(stream: Any) -> bool:
 
 
 class Track:
-    """A track that is copied from one file to another."""
+    """A track that is copied from one file to another.
+
+    Its packets stay as they are. Sound is also decoded, to leave out damaged packets.
+    """
 
     def __init__(self, source: Any, output: Any, private: bool):
         self.source, self.output, self.private = source, output, private
@@ -262,32 +265,19 @@ class Track:
 
     def _open(self) -> Any:
         """The new stream."""
-        raise NotImplementedError
-
-    def _decode(self, packet: Any) -> Any:
-        return packet.decode()
-
-    def _write(self, packet: Any, decoded: Any) -> None:
-        """Write a packet, or what was decoded from it."""
-        raise NotImplementedError
-
-    def _flush(self) -> None:
-        pass
-
-
-class _Copy(Track):
-    """Copies packets. Sound is also decoded, to leave out damaged packets."""
-
-    def _open(self) -> Any:
         return self.output.add_stream_from_template(self.source, opaque=True)
 
     def _decode(self, packet: Any) -> Any:
         return packet.decode() if self.source.type == "audio" else []
 
     def _write(self, packet: Any, decoded: Any) -> None:
+        """Write a packet, or what was decoded from it."""
         if self._shown(packet):
             packet.stream = self.stream
             self.output.mux(packet)
+
+    def _flush(self) -> None:
+        pass
 
     def _shown(self, packet: Any) -> bool:
         """Whether a packet is played, or is needed to decode the start of what is played.
