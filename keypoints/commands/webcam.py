@@ -2,9 +2,8 @@
 
 import functools
 import sys
-from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TextIO
+from typing import TYPE_CHECKING, TextIO
 
 from keypoints.checks import whole
 from keypoints.commands.points import check_points, points_output, report_stream, writing_points
@@ -58,12 +57,15 @@ def webcam(
     outputs = [("--output", Path(output))] if output is not None else []
     keep_apart([Path(source), Path(model), Path(detector)], [*outputs, *points_output(points)])
     check_points(points)
-    require_window = (lambda: None) if headless else try_window()
+
+    from keypoints.live import window
+
+    require_window = (lambda: None) if headless else window.try_window()
 
     from keypoints.filters import load_filter
     from keypoints.filters.pipeline import Pipeline
     from keypoints.inference.predictor import Predictor
-    from keypoints.live import loop, window
+    from keypoints.live import loop
     from keypoints.live.sources import Source
 
     parsed = Source.parse(source)
@@ -117,20 +119,6 @@ def summarise(played: "Played", coverage: "Coverage", out: TextIO) -> None:
         raise played.failure
     if coverage.uncovered:
         sys.exit(1)
-
-
-def try_window() -> Callable[[], None]:
-    """Start a check whether a window can open; returns a function that waits for the result."""
-    from keypoints.live import window
-
-    def asked(question: Callable[[], Any]) -> Any:
-        try:
-            return question()
-        except InputError as error:
-            raise InputError(f"{error}; add --headless=True") from None
-
-    require_window = asked(window.try_window)
-    return lambda: asked(require_window)
 
 
 def report(out: TextIO, message: str | InputError) -> None:

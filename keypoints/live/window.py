@@ -23,13 +23,13 @@ def try_window() -> Callable[[], None]:
     """
     screen = os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY")
     if sys.platform.startswith("linux") and not screen:
-        raise InputError("no window can open here (DISPLAY is not set)")
+        raise InputError("no window can open here (DISPLAY is not set); add --headless=True")
     command = [sys.executable, "-c", "import cv2; cv2.namedWindow('attempt')"]
     attempt = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
 
     def require_window() -> None:
         if attempt.wait() != 0:
-            raise InputError(f"no window can open here (DISPLAY is {screen})")
+            raise InputError(f"no window can open here (DISPLAY is {screen}); add --headless=True")
 
     return require_window
 

@@ -19,7 +19,7 @@ import pytest
 
 from keypoints import geometry
 from keypoints.commands.cli import run_command
-from keypoints.commands.webcam import try_window, webcam
+from keypoints.commands.webcam import webcam
 from keypoints.crop import Crop
 from keypoints.errors import InputError
 from keypoints.inference.predictor import Predictor
@@ -253,7 +253,7 @@ def test_a_screen_that_does_not_answer_is_named(monkeypatch):
     monkeypatch.setenv("DISPLAY", ":4071")
     monkeypatch.delenv("WAYLAND_DISPLAY", raising=False)
     with pytest.raises(InputError, match=r"no window can open here \(DISPLAY is :4071\); add"):
-        try_window()()
+        window.try_window()()
 
 
 # A shell that starts the tests in the background may have told all to ignore Ctrl-C.
