@@ -62,7 +62,6 @@ class Played:
     left: int = 0  # faces that the last frame left uncovered
     width: int = 0
     height: int = 0
-    interrupted: bool = False  # whether Ctrl-C ended it
     failure: InputError | None = None  # why the source ended early; the files so far are kept
 
 
@@ -120,7 +119,13 @@ def run(
                     opened = started - timestamp
                     played.height, played.width = image.shape[:2]
                     progress(0, 0)
-                shown = _process(pipeline, image, number, timestamp, outputs, played, started)
+                faces = pipeline.find(image, timestamp)
+                outputs.write_row(Row(number, timestamp, faces, image.shape[1::-1]))
+                pipeline.count(faces, timestamp)
+                shown = pipeline.draw(image, faces, timestamp)
+                played.left = sum(face.origin == LEFT for face in faces)
+                played.speed.add(started, time.monotonic(), len(faces) - played.left)
+                played.seconds = timestamp
                 if number == 0:
                     outputs.open(files, (played.width, played.height), source.rate, report)
                 for sink in (*outputs.sinks, keys.recorder.add):
@@ -134,32 +139,12 @@ def run(
                 if max_frames and number + 1 >= max_frames:
                     break
         except KeyboardInterrupt:
-            played.interrupted = True
+            pass  # what came so far is kept
         except InputError as error:
             if not played.speed.frames:
                 raise
             played.failure = error
     return played
-
-
-def _process(
-    pipeline: Pipeline,
-    image: np.ndarray,
-    number: int,
-    timestamp: float,
-    outputs: Outputs,
-    played: Played,
-    started: float,
-) -> np.ndarray:
-    """The frame to show, counted in `pipeline` and `played`."""
-    faces = pipeline.find(image, timestamp)
-    outputs.write_row(Row(number, timestamp, faces, image.shape[1::-1]))
-    pipeline.count(faces, timestamp)
-    shown = pipeline.draw(image, faces, timestamp)
-    played.left = sum(face.origin == LEFT for face in faces)
-    played.speed.add(started, time.monotonic(), len(faces) - played.left)
-    played.seconds = timestamp
-    return shown
 
 
 class _Window:
