@@ -12,6 +12,9 @@ from keras import backend, layers, ops
 
 from keypoints.system.backend import tensorflow
 
+if backend.backend() == "jax":
+    from keypoints.models import cpu_ops
+
 
 def have_cpu_kernels() -> bool:
     """Whether the layers of this module are faster than Keras' own on the device in use."""
@@ -43,19 +46,14 @@ class Conv2D(layers.Conv2D):
     def call(self, inputs: Any) -> Any:
         if not (self._plain and self.use_bias and self.kernel_size == (1, 1)):
             return super().call(inputs)
-        from keypoints.models import cpu_ops
-
         bias = ops.convert_to_tensor(self.bias)
         return self.activation(cpu_ops.shift(self.convolution_op(inputs, self.kernel), bias))
 
     def convolution_op(self, inputs: Any, kernel: Any) -> Any:
         if not self._plain:
             return super().convolution_op(inputs, kernel)
-        from keypoints.models import cpu_ops
-
-        stride, sides = self.strides[0], zip(inputs.shape[1:3], self.kernel_size)
-        rows, columns = (_padding(self.padding, length, size, stride) for length, size in sides)
-        return cpu_ops.convolve(inputs, ops.convert_to_tensor(kernel), stride, (rows, columns))
+        kernel = ops.convert_to_tensor(kernel)
+        return cpu_ops.convolve(inputs, kernel, self.strides[0], _pads(self, inputs.shape))
 
     @property
     def _plain(self) -> bool:
@@ -68,13 +66,8 @@ class DepthwiseConv2D(layers.DepthwiseConv2D):
     def call(self, inputs: Any) -> Any:
         if self.depth_multiplier > 1 or not _is_plain(self):
             return super().call(inputs)
-        from keypoints.models import cpu_ops
-
-        sides = zip(inputs.shape[1:3], self.kernel_size)
-        stride = self.strides[0]
-        rows, columns = (_padding(self.padding, length, size, stride) for length, size in sides)
-        kernel = ops.convert_to_tensor(self.kernel)[..., 0]
-        outputs = cpu_ops.convolve_depthwise(inputs, kernel, stride, (rows, columns))
+        kernel, pads = ops.convert_to_tensor(self.kernel)[..., 0], _pads(self, inputs.shape)
+        outputs = cpu_ops.convolve_depthwise(inputs, kernel, self.strides[0], pads)
         return self.activation(outputs + self.bias if self.use_bias else outputs)
 
 
@@ -84,12 +77,15 @@ def _is_plain(layer: layers.Layer) -> bool:
     return square and layer.data_format == "channels_last" and backend.backend() == "jax"
 
 
-def _padding(padding: str, length: int, size: int, stride: int) -> tuple[int, int]:
-    """Number of zeros before and after `length` pixels for a `padding` of Keras."""
-    if padding == "valid":
-        return 0, 0
-    total = max((-(-length // stride) - 1) * stride + size - length, 0)
-    return total // 2, total - total // 2
+def _pads(layer: layers.Layer, shape: tuple[int, ...]) -> tuple[tuple[int, int], tuple[int, int]]:
+    """Zeros before and after the rows and columns of inputs of `shape` `(b, h, w, c)`."""
+    if layer.padding == "valid":
+        return (0, 0), (0, 0)
+    rows, columns = (
+        max((-(-length // step) - 1) * step + size - length, 0)
+        for length, size, step in zip(shape[1:3], layer.kernel_size, layer.strides)
+    )
+    return (rows // 2, rows - rows // 2), (columns // 2, columns - columns // 2)
 
 
 class BatchNormalization(layers.BatchNormalization):
@@ -124,8 +120,6 @@ class BatchNormalization(layers.BatchNormalization):
         return outputs
 
     def _call_jax(self, inputs: Any) -> Any:
-        from keypoints.models import cpu_ops
-
         inputs = ops.cast(inputs, "float32")
         outputs, *statistics = cpu_ops.normalise(
             inputs, self.gamma.value, self.beta.value, self.epsilon
@@ -154,8 +148,6 @@ class Activation(layers.Activation):
 def _rectify(inputs: Any) -> Any:
     if backend.backend() != "jax":
         return ops.relu(inputs)
-    from keypoints.models import cpu_ops
-
     return cpu_ops.rectify(inputs)
 
 
@@ -168,8 +160,6 @@ class MaxPooling2D(layers.MaxPooling2D):
         plain = windows and even and (self.padding, self.data_format) == ("valid", "channels_last")
         if not (plain and backend.backend() == "jax"):
             return super().call(inputs)
-        from keypoints.models import cpu_ops
-
         return cpu_ops.pool(inputs)
 
 
