@@ -15,6 +15,7 @@ from keypoints.media.overlay import PREDICTED, TRUTH, draw_points, write
 
 PICTURE = 320  # longer side of a whole picture in a contact sheet, pixels
 TILE = 224  # side of one face in a contact sheet or gallery, pixels
+COLUMNS = 6  # of a sheet of whole pictures or a gallery
 
 
 def training_curves(rows: Sequence[dict[str, float]], path: Path) -> None:
@@ -72,7 +73,7 @@ def contact_sheet(
     write_tiles(tiles, path, columns)
 
 
-def picture_sheet(records: Records, count: int, path: Path, *, columns: int = 6) -> None:
+def picture_sheet(records: Records, count: int, path: Path) -> None:
     """`count` whole pictures of `records`, spread evenly over them, with their points."""
     chosen = np.linspace(0, len(records) - 1, min(count, len(records))).round().astype(int)
     tiles = []
@@ -87,31 +88,27 @@ def picture_sheet(records: Records, count: int, path: Path, *, columns: int = 6)
         placed = (points + 0.5) * scale - 0.5
         placed = placed.clip(-PICTURE, 2 * PICTURE)
         tiles.append(draw_points(tile, placed, TRUTH, markup=records.markup))
-    write_tiles(tiles, path, columns)
+    write_tiles(tiles, path, COLUMNS)
 
 
 def gallery(
-    images: Sequence[np.ndarray],
-    boxes: np.ndarray,
-    truth: np.ndarray,
-    predicted: np.ndarray,
-    captions: Sequence[str],
-    path: Path,
-    *,
-    columns: int = 6,
-    markup: Markup = IBUG68,
+    records: Records, chosen: np.ndarray, predicted: np.ndarray, captions: Sequence[str], path: Path
 ) -> None:
-    """Faces cut from pictures at their boxes, annotated points green, found ones red."""
-    tiles = []
-    for image, box, true, found, caption in zip(images, boxes, truth, predicted, captions):
-        matrix = Crop(1.5, TILE).matrices(box)
-        tile = geometry.crop(image, matrix, size=TILE)
-        tile = draw_points(tile, geometry.apply(matrix, true), TRUTH, markup=markup)
+    """The faces `chosen` `(m,)` of `records` with a caption each, cut out at their boxes.
+
+    Annotated points are green, those of `predicted` `(n, k, 2)` red.
+    """
+    tiles, markup = [], records.markup
+    for index, caption in zip(chosen, captions):
+        matrix = Crop(1.5, TILE).matrices(records.boxes[index])
+        tile = geometry.crop(records.image(index), matrix, size=TILE)
+        points, found = geometry.apply(matrix, np.stack([records.points[index], predicted[index]]))
+        tile = draw_points(tile, points, TRUTH, markup=markup)
         if np.isfinite(found).all():
-            tile = draw_points(tile, geometry.apply(matrix, found), PREDICTED, markup=markup)
+            tile = draw_points(tile, found, PREDICTED, markup=markup)
         write(tile, caption, (5, TILE - 7), 0.42)
         tiles.append(tile)
-    write_tiles(tiles, path, columns)
+    write_tiles(tiles, path, COLUMNS)
 
 
 def write_tiles(tiles: Sequence[np.ndarray], path: Path, columns: int) -> None:

@@ -141,16 +141,9 @@ def write_report(
     ranks = np.argsort(-np.nan_to_num(nme, nan=np.inf), kind="stable")
     spread = np.linspace(len(ranks) - 1, 0, min(SPREAD, len(ranks))).round().astype(int)
     for name, chosen in (("worst.jpg", ranks[:WORST]), ("faces.jpg", ranks[spread])):
+        captions = [_caption(nme[i], records.files[i]) for i in chosen]
         with replacing(folder / name) as temporary:
-            gallery(
-                [records.image(i) for i in chosen],
-                records.boxes[chosen],
-                truth[chosen],
-                predicted[chosen],
-                [_caption(nme[i], records.files[i]) for i in chosen],
-                temporary,
-                markup=records.markup,
-            )
+            gallery(records, chosen, predicted, captions, temporary)
 
 
 def _caption(nme: float, file: str) -> str:

@@ -87,6 +87,5 @@ def test_sheets_hold_every_face_and_skip_missing_predictions(tmp_path):
     assert sheet[250, 440].tolist() == [160, 160, 160]
     predicted = records.points.copy()
     predicted[1] = np.nan
-    images = [records.image(i) for i in range(5)]
-    plots.gallery(images, records.boxes, records.points, predicted, ["x"] * 5, tmp_path / "b.png")
+    plots.gallery(records, np.arange(5), predicted, ["x"] * 5, tmp_path / "b.png")
     assert cv2.imread(str(tmp_path / "b.png")).shape == (224, 1120, 3)

@@ -186,7 +186,7 @@ def test_galleries_show_the_worst_first_and_the_best_to_the_worst(records, tmp_p
     predicted[0] = np.nan
     shown = {}
 
-    def gallery(images, boxes, truth, predicted, captions, path, **options):
+    def gallery(records, chosen, predicted, captions, path):
         shown[path.name.split(".")[-2]] = [caption.split()[-1] for caption in captions]
         path.write_bytes(b"drawn")
 
