@@ -31,9 +31,10 @@ def models(model: str = DEFAULT) -> dict[str, bytes]:
             f"--model={model}: an ONNX file that finds the points of faces is expected, as "
             "`keypoints export RUN --formats=onnx` writes it"
         )
+    constants = model_constants(network)
     return {
         "models/landmarks.onnx": network.source.read_bytes(),
-        "models/model.json": json.dumps(model_constants(network)).encode(),
+        "models/model.json": json.dumps(constants, default=np.ndarray.tolist).encode(),
         "models/detector.onnx": centerface.model_bytes(centerface.model_file()),
     }
 
@@ -47,7 +48,7 @@ def model_constants(network: Network) -> dict[str, Any]:
     rigid, shape = points.rigid or ([], np.empty((0, 3)))
     upright = points.has("right_eye", "left_eye", "mouth")
     whole = not points.difference(IBUG68)
-    values = {
+    return {
         "crop_scale": network.crop.scale,
         "half_score": network.half_score,
         "count": points.count,
@@ -64,20 +65,8 @@ def model_constants(network: Network) -> dict[str, Any]:
         "whole": whole,
         "filters": [n for n in list_filters() if whole or fits_any(read_spec(FOLDER / n))],
     }
-    return plain(values)
 
 
 def _opening(points: Markup, role: str) -> np.ndarray:
     """Pairs of points whose distances tell how far an eye or mouth is open; the ends first."""
     return np.reshape(points.roles[role], (-1, 2))
-
-
-def plain(value: Any) -> Any:
-    """`value` with lists in place of arrays and tuples."""
-    if isinstance(value, dict):
-        return {key: plain(item) for key, item in value.items()}
-    if isinstance(value, np.ndarray):
-        return value.tolist()
-    if isinstance(value, list | tuple):
-        return [plain(item) for item in value]
-    return value
