@@ -1,6 +1,6 @@
 """Experiments: Python files with a `config`, by name or path."""
 
-import importlib.util
+import runpy
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -33,10 +33,7 @@ def load_experiment(name: str) -> Experiment:
     if not path.is_file():
         known = sorted(path.stem for path in folder.glob("[a-z]*.py"))
         raise InputError(f"unknown experiment {name!r}{near_miss(name, known)}")
-    spec = importlib.util.spec_from_file_location(f"experiment_{path.stem}", path)
-    assert spec is not None and spec.loader is not None  # a .py file always has both
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    if not isinstance(getattr(module, "config", None), Config):
+    names = runpy.run_path(str(path), run_name=f"experiment_{path.stem}")
+    if not isinstance(names.get("config"), Config):
         raise InputError(f"{path} is no experiment: it has no `config` of type keypoints.Config")
-    return Experiment(module.config, getattr(module, "adapt", Experiment.adapt))
+    return Experiment(names["config"], names.get("adapt", Experiment.adapt))
