@@ -78,7 +78,8 @@ class Annotator:
                     yield from waiting.popleft().result()
             for future in waiting:
                 yield from future.result()
-            yield from network.submit(self._ends, steady, draw).result()
+            for frame in steady.end():
+                yield self._rows(*frame, draw)
 
     def _search(
         self, pictures: Iterable[Picture], first: int, *, keep: bool
@@ -114,9 +115,6 @@ class Annotator:
             rows += [self._rows(*frame, draw) for frame in settled]
             start = end
         return rows
-
-    def _ends(self, steady: Steady[_Searched], draw: Draw | None) -> list[Annotated]:
-        return [self._rows(*frame, draw) for frame in steady.end()]
 
     def _rows(self, searched: _Searched, estimate: Estimate, draw: Draw | None) -> Annotated:
         picture, filtered = searched.picture, None

@@ -41,15 +41,11 @@ class Steady(Generic[T]):
         """
         if time is None:
             return [*self.end(), (item, estimate)]
-        last = self._window[-1] if self._window else None
-        if last is not None and (time < last.time or shot != last.shot):
+        settled = []
+        if self._window and (time < self._window[-1].time or shot != self._window[-1].shot):
             settled = self.end()
             self._window.clear()
-            last = None
-        else:
-            settled = []
-        ids = self._followed(estimate, last)
-        self._window.append(_Frame(item, time, shot, estimate, ids))
+        self._window.append(_Frame(item, time, shot, estimate, self._followed(estimate)))
         self._waiting += 1
         while time - self._window[-self._waiting].time > REACH:
             settled.append(self._settle())
@@ -61,16 +57,19 @@ class Steady(Generic[T]):
         """The frames that still wait; no others come after them."""
         return [self._settle() for _ in range(self._waiting)]
 
-    def _followed(self, estimate: Estimate, last: "_Frame[T] | None") -> list[int]:
-        boxes = self._markup.face_boxes(estimate.points)
-        free = {} if last is None else dict(enumerate(last.ids))
-        before = None if last is None else self._markup.face_boxes(last.estimate.points)
+    def _followed(self, estimate: Estimate) -> list[int]:
+        """The ids of its faces: those of the last frame of the window, and new ones."""
+        free: dict[int, np.ndarray] = {}  # boxes by id
+        if self._window:
+            last = self._window[-1]
+            free = dict(zip(last.ids, self._markup.face_boxes(last.estimate.points)))
         ids = []
-        for box in boxes:
-            shares = {} if before is None else {k: overlap(box, before[k]) for k in free}
+        for box in self._markup.face_boxes(estimate.points):
+            shares = {id: overlap(box, other) for id, other in free.items()}
             best = max(shares, key=shares.__getitem__, default=None)
             if best is not None and shares[best] >= SAME_FACE_IOU:
-                ids.append(free.pop(best))
+                ids.append(best)
+                del free[best]
             else:
                 ids.append(self._count)
                 self._count += 1
