@@ -9,7 +9,7 @@ import json
 import math
 import sys
 import tomllib
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
@@ -82,13 +82,6 @@ def one_of(value: Any, name: str, known: Sequence[T]) -> T:
             return choice
     hint = near_miss(str(value), [str(choice) for choice in known])
     raise InputError(f"{name}={shown(value)} is not known{hint}")
-
-
-def closed(content: Mapping[str, Any], known: Collection[str], name: str) -> None:
-    """Raise InputError for the first key of `content` that is not `known`."""
-    for key in content:
-        if key not in known:
-            raise InputError(f"{name}: unknown field {key!r}{near_miss(key, list(known))}")
 
 
 def json_value(data: str | bytes, source: str) -> Any:
@@ -169,4 +162,6 @@ class Table:
         return [Table(f"{self.name}: {each} {i}", entry) for i, entry in enumerate(value, 1)]
 
     def close(self) -> None:
-        closed(self.content, self.known, self.name)
+        for key in self.content:
+            if key not in self.known:
+                raise InputError(f"{self.name}: unknown field {key!r}{near_miss(key, self.known)}")

@@ -42,8 +42,7 @@ class Pose:
 def estimate_pose(points: np.ndarray, markup: Markup = IBUG68) -> Pose:
     """The pose of one face, `points` `(k, 2)` in pixels of its picture; NaN as `fit_rotation`."""
     rotation, _ = fit_rotation(points, markup)
-    yaw, pitch, roll = angles(rotation).tolist()
-    return Pose(yaw, pitch, roll)
+    return Pose(*angles(rotation).tolist())
 
 
 def fit_rotation(points: np.ndarray, markup: Markup = IBUG68) -> tuple[np.ndarray, np.ndarray]:

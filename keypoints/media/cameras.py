@@ -105,11 +105,8 @@ class _Reader(threading.Thread):
         self._newest: tuple[float, np.ndarray] | None = None
         self._arrival, self._stopped = threading.Condition(), threading.Event()
 
+    @quiet_opencv()
     def run(self) -> None:
-        with quiet_opencv():
-            self._read()
-
-    def _read(self) -> None:
         capture = None
         try:
             capture = _open(self._source)

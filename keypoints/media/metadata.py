@@ -3,7 +3,7 @@
 import re
 from typing import Any
 
-_ORIENTATION, _EXIF_IFD, _GPS_IFD, _WIDTH, _HEIGHT = 0x0112, 0x8769, 0x8825, 0xA002, 0xA003
+ORIENTATION, _EXIF_IFD, _GPS_IFD, _WIDTH, _HEIGHT = 0x0112, 0x8769, 0x8825, 0xA002, 0xA003
 _MAKER_NOTE, _INTEROPERABILITY = 0x927C, 0xA005
 # Tags of the first directory that are copied; the others describe how the file is stored.
 _CAMERA = {0x010F, 0x0110, 0x0131, 0x0132}  # make, model, program, date
@@ -35,11 +35,6 @@ def exif_of(file: Any) -> Any:
         return file.getexif()
     except Exception:  # Pillow raises anything on a damaged directory, which viewers pass over
         return Image.Exif()
-
-
-def orientation_of(file: Any) -> int:
-    """The orientation 1 to 8 in EXIF or XMP; other values as they are."""
-    return exif_of(file).get(_ORIENTATION, 1)
 
 
 def kept_metadata(

@@ -196,7 +196,7 @@ class Picture:
             pixels, alpha = pixels[..., :-1], pixels[..., -1]
         elif isinstance(key := file.info.get("transparency"), int | tuple):
             alpha = _keyed_alpha(pixels, key, self._data[24] if self.format == "PNG" else 8)
-        turn = of_exif(metadata.orientation_of(file))
+        turn = of_exif(metadata.exif_of(file).get(metadata.ORIENTATION, 1))  # of EXIF or XMP
         profile = file.info.get("icc_profile") or None
         return Still(
             np.ascontiguousarray(upright(pixels, turn)),
