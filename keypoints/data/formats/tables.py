@@ -24,7 +24,7 @@ import numpy as np
 
 from keypoints.data.annotations import SHOWN, AnnotatedPicture, Annotations, coordinate
 from keypoints.media.formats import is_picture
-from keypoints.system.atomic import write_text
+from keypoints.system.atomic import write_rows
 
 HEADERS = ("scorer", "individuals", "bodyparts", "coords")  # of DeepLabCut
 SCORER = "keypoints"  # that DeepLabCut's files are written for
@@ -201,7 +201,7 @@ def write_csv(folder: Path, pictures: Sequence[AnnotatedPicture], names: Sequenc
     if any(face.covered.any() for _, face in faces):
         header.append(COVERED)
         rows = [[*row, covered_mark(face.covered)] for row, (_, face) in zip(rows, faces)]
-    _write(folder / "faces.csv", [header, *rows])
+    write_rows(folder / "faces.csv", [header, *rows])
 
 
 def write_deeplabcut(
@@ -221,14 +221,8 @@ def write_deeplabcut(
     for picture in pictures:
         faces = [cell for face in picture.faces for cell in _cells(face.points)]
         rows.append([picture.name, *faces, *[""] * (columns * most - len(faces))])
-    _write(folder / f"CollectedData_{SCORER}.csv", [*header, *rows])
+    write_rows(folder / f"CollectedData_{SCORER}.csv", [*header, *rows])
 
 
 def _cells(points: np.ndarray) -> list[str]:
     return ["" if np.isnan(value) else f"{value:.3f}" for value in points.ravel()]
-
-
-def _write(path: Path, rows: list[list[str]]) -> None:
-    text = io.StringIO()
-    csv.writer(text, lineterminator="\n").writerows(rows)
-    write_text(path, text.getvalue())
