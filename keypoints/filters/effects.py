@@ -1,5 +1,6 @@
 """Effects that change the image in place: magnify, blur, pixelate, draw the landmarks."""
 
+import cv2
 import numpy as np
 
 from keypoints.filters.head import Area, Head
@@ -22,8 +23,6 @@ def hide(image: np.ndarray, area: Area, layer: Blur | Pixelate) -> None:
 
 def bulge(image: np.ndarray, head: Head, layer: Bulge) -> None:
     """Magnify around the mean of `layer.points`, in a disc that rotates with the head."""
-    import cv2
-
     centre = head.points[list(layer.points)].mean(axis=0)
     to_picture = head.turn[:2, :2] * head.size * layer.radius
     if abs(np.linalg.det(to_picture)) < 1:
@@ -46,8 +45,6 @@ def bulge(image: np.ndarray, head: Head, layer: Bulge) -> None:
 
 def blur(image: np.ndarray, area: Area, layer: Blur) -> None:
     """Blur the face until no feature is visible; the transition to the image is outside it."""
-    import cv2
-
     outline, margin = area.outline, layer.margin * area.size
     sigma = max(layer.sigma * area.size, SMALLEST_SIGMA)
     frame = part_around(outline, margin + 3 * sigma, *image.shape[1::-1])
@@ -73,8 +70,6 @@ def blur(image: np.ndarray, area: Area, layer: Blur) -> None:
 
 def pixelate(image: np.ndarray, area: Area, layer: Pixelate) -> None:
     """Replace the face by squares of one colour; squares on its edge are replaced completely."""
-    import cv2
-
     block = max(round(area.size / layer.blocks), SMALLEST_BLOCK)
     block = min(block, max(image.shape[:2]))  # of points that are spread over more than the image
     outline, margin = area.outline, layer.margin * area.size
@@ -117,8 +112,6 @@ def outline_mask(polygons: list[np.ndarray], left: int, top: int, shape: tuple) 
 
 def _mask(polygon: np.ndarray, shape: tuple, margin: float) -> np.ndarray:
     """`(h, w)` uint8: 255 inside `polygon` `(n, 2)` and up to `margin` pixels around it."""
-    import cv2
-
     mask = np.zeros(shape[:2], np.uint8)
     fixed = [np.rint(polygon * 16).astype(np.int32)]
     cv2.fillPoly(mask, fixed, 255, cv2.LINE_AA, 4)

@@ -1,5 +1,6 @@
 """Follow a region from one frame to the next by its pixels, where no detector sees a face."""
 
+import cv2
 import numpy as np
 
 POINTS = 8  # a side of the grid of points that are followed
@@ -16,8 +17,6 @@ def follow(before: np.ndarray, after: np.ndarray, box: np.ndarray) -> np.ndarray
     The median flow of a grid of points (Kalal, Mikolajczyk and Matas, "Forward-Backward Error",
     ICPR 2010), by which a part of the region may be hidden or of the background.
     """
-    import cv2
-
     middle, size = box[:2] + box[2:] / 2, np.maximum(box[2:], SMALLEST)
     steps = (np.arange(POINTS) + 0.5) / POINTS - 0.5
     grid = np.stack(np.meshgrid(steps, steps), axis=-1).reshape(-1, 2) * size + middle
@@ -39,8 +38,6 @@ def follow(before: np.ndarray, after: np.ndarray, box: np.ndarray) -> np.ndarray
 
 def patch(image: np.ndarray, box: np.ndarray) -> np.ndarray:
     """The box `(4,)` of a gray picture as `(PATCH, PATCH)` float64 with mean 0 and length 1."""
-    import cv2
-
     # Pixels beyond the picture are those of its border.
     sides = np.clip(np.ceil(box[2:]), 1, 4 * max(image.shape)).astype(int).tolist()
     middle = (box[:2] + box[2:] / 2).tolist()

@@ -1,5 +1,6 @@
 """An overview image of all filters on the same few faces."""
 
+import cv2
 import numpy as np
 
 from keypoints import geometry
@@ -50,8 +51,6 @@ def draw_sheet(faces: list[tuple[np.ndarray, np.ndarray]] | None = None) -> np.n
 
 def close_up(image: np.ndarray, points: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """A `TILE` square around a face with space above it, and the points `(68, 2)` in it."""
-    import cv2
-
     box = geometry.landmark_box(points)
     # Landmarks end at the brows: the centre of the head is above theirs.
     box = box - [0, 0.27 * box[3], 0, 0]

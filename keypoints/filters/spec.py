@@ -4,6 +4,7 @@ import warnings
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import cv2
 import numpy as np
 
 from keypoints.checks import Table, shown, toml_table
@@ -45,9 +46,8 @@ class Sticker:
     """Art drawn on the face."""
 
     art: str  # name of its file in the filter's folder
-    levels: list[np.ndarray] = field(
-        repr=False
-    )  # image pyramid, (h, w, 4) uint8 RGBA, premultiplied
+    # image pyramid, (h, w, 4) uint8 RGBA, premultiplied
+    levels: list[np.ndarray] = field(repr=False)
     fit: str
     anchors: tuple[Anchor, ...]
     triangles: np.ndarray | None  # (m, 3) anchor indices, only for the piecewise fit
@@ -198,7 +198,6 @@ def _vector(
 
 def _read_art(layer: str, folder: Path, name: str) -> np.ndarray:
     """The PNG `name` in `folder` as RGBA `(h, w, 4)` uint8 with premultiplied colours."""
-    import cv2
     from PIL import Image, UnidentifiedImageError
 
     path = folder / name

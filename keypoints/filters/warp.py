@@ -7,6 +7,7 @@ premultiplied colours, so that interpolation makes no dark edges.
 import itertools
 from dataclasses import dataclass
 
+import cv2
 import numpy as np
 
 FITS = {"similarity": 2, "affine": 3, "perspective": 4, "piecewise": 3}  # least number of anchors
@@ -27,8 +28,6 @@ def fit_matrix(fit: str, source: np.ndarray, target: np.ndarray) -> np.ndarray |
     None if the targets do not determine one, for example if they coincide. Similarity: rotation,
     scale and translation without reflection (Umeyama, 1991).
     """
-    import cv2
-
     matrix: np.ndarray = np.eye(3)
     if fit == "perspective":
         found, _ = cv2.findHomography(source, target, 0)
@@ -56,8 +55,6 @@ def move(matrix: np.ndarray, points: np.ndarray) -> np.ndarray:
 
 def pyramid(art: np.ndarray) -> list[np.ndarray]:
     """The image pyramid of `art`. Small faces sample a smaller level to avoid aliasing."""
-    import cv2
-
     levels = [art]
     while min(levels[-1].shape[:2]) >= 16:
         height, width = levels[-1].shape[:2]
@@ -70,8 +67,6 @@ def draw_plane(
     levels: list[np.ndarray], matrix: np.ndarray, width: int, height: int
 ) -> Patch | None:
     """The art warped by `matrix` into a `width` x `height` image; None if it is outside."""
-    import cv2
-
     tall, wide = levels[0].shape[:2]
     corners = np.array([[-1, -1], [wide, -1], [wide, tall], [-1, tall]], np.float64)
     if (np.column_stack([corners, np.ones(4)]) @ matrix[2] <= 1e-6).any():
@@ -122,8 +117,6 @@ def draw_mesh(
     A triangle that faces away (mirrored relative to the art) is not drawn, nor is art outside the
     triangles.
     """
-    import cv2
-
     corners, seats = source[triangles], target[triangles]
     before, after = _area(corners), _area(seats)
     facing = np.flatnonzero(after * before > 1e-3 * np.abs(before))
@@ -157,8 +150,6 @@ def draw_mesh(
 
 def blend(image: np.ndarray, patch: Patch, weight: np.ndarray | float = 1.0) -> None:
     """Blend `patch` over `image` `(h, w, 3)` uint8 in place with opacity `weight` `(h, w)`."""
-    import cv2
-
     height, width = patch.pixels.shape[:2]
     region = image[patch.top : patch.top + height, patch.left : patch.left + width]
     art = patch.pixels

@@ -6,6 +6,7 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
+import cv2
 import numpy as np
 
 from keypoints.errors import InputError
@@ -42,8 +43,6 @@ def show(
     `text` is drawn over it, with `help` also the keys; a dot marks a `recording`, and `note` stands
     at the bottom. Returns "q" if the window was closed.
     """
-    import cv2
-
     frame = image[..., ::-1].copy()
     for line, words in enumerate([text, HELP] if help else [text]):
         write(frame, words, 20 + 20 * line)
@@ -60,7 +59,5 @@ def show(
 
 def write(frame: np.ndarray, words: str, row: int) -> None:
     """Write text on a frame, smaller where it would not fit."""
-    import cv2
-
     (width, _), _ = cv2.getTextSize(words, cv2.FONT_HERSHEY_SIMPLEX, 0.5, 1)
     overlay.write(frame, words, (8, row), 0.5 * min((frame.shape[1] - 16) / max(width, 1), 1))

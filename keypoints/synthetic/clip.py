@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 
+import cv2
 import numpy as np
 
 from keypoints.synthetic.drawing import draw_face
@@ -14,8 +15,6 @@ FACE = 11  # seed of the drawn face: one that all detectors find in every frame
 
 def drawn_clip() -> Iterator[tuple[float, np.ndarray]]:
     """Times in seconds and frames `(480, 640, 3)` uint8 RGB; the same bits every time."""
-    import cv2
-
     picture, _ = draw_face(FACE)
     for frame in range(SECONDS * RATE):
         t = frame / RATE
