@@ -21,6 +21,12 @@ def landmark_box(points: np.ndarray) -> np.ndarray:
     return np.concatenate([low, high - low], axis=-1)
 
 
+def scaled_boxes(boxes: np.ndarray, scale: np.ndarray) -> np.ndarray:
+    """Boxes `(..., 4)` of an image in the one that is `scale` `(2,)` times as wide and high."""
+    corners = (boxes[..., :2] + 0.5) * scale - 0.5
+    return np.concatenate([corners, boxes[..., 2:] * scale], axis=-1)
+
+
 def rotation(degrees: np.ndarray | float) -> np.ndarray:
     """Matrices `(..., 2, 2)` that turn column vectors clockwise, as a picture shows it."""
     angle = np.radians(degrees)

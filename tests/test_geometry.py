@@ -14,6 +14,11 @@ def test_landmark_box():
     assert geometry.landmark_box(points).tolist() == [3, 4, 10, 5]
 
 
+def test_boxes_of_a_scaled_picture_hold_the_same_by_hand():
+    box, scale = np.array([[-0.5, 1.5, 3, 4]]), np.array([2, 3])
+    np.testing.assert_allclose(geometry.scaled_boxes(box, scale), [[-0.5, 5.5, 6, 12]])
+
+
 def test_matrix_then_inverse_returns_the_points():
     points = np.random.default_rng(0).uniform(-50, 250, (3, 68, 2))
     boxes = np.array([[10, 20, 40, 80], [-9, 3, 70, 31], [100, 7, 5, 6]], float)

@@ -9,8 +9,10 @@ from collections import deque
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
 
+import cv2
 import numpy as np
 
+from keypoints import geometry
 from keypoints.filters.following import follow, patch
 from keypoints.filters.pipeline import BOX, FOLLOWED, LEFT, Pipeline, boxed_face
 from keypoints.inference.detections import overlap
@@ -95,8 +97,6 @@ def lookahead(
 
 
 def _read(reader: Iterator[tuple[float, np.ndarray]], pipeline: Pipeline) -> _Frame | None:
-    import cv2
-
     timestamp, image = next(reader, (0.0, None))
     if image is None:
         return None
@@ -275,8 +275,7 @@ def _look(frame: _Frame, box: np.ndarray) -> np.ndarray:
 
 def _shrunk(box: np.ndarray, frame: _Frame) -> np.ndarray:
     """A box of a frame in its small picture."""
-    scale = np.tile(frame.small.shape[1::-1] / frame.size, 2)
-    return (box + [0.5, 0.5, 0, 0]) * scale - [0.5, 0.5, 0, 0]
+    return geometry.scaled_boxes(box, frame.small.shape[1::-1] / frame.size)
 
 
 def _followed(box: np.ndarray, before: _Frame, after: _Frame) -> np.ndarray | None:
@@ -286,8 +285,7 @@ def _followed(box: np.ndarray, before: _Frame, after: _Frame) -> np.ndarray | No
     moved = follow(before.small, after.small, _shrunk(box, before))
     if moved is None:
         return None
-    scale = np.tile(after.size / after.small.shape[1::-1], 2)
-    return (moved + [0.5, 0.5, 0, 0]) * scale - [0.5, 0.5, 0, 0]
+    return geometry.scaled_boxes(moved, after.size / after.small.shape[1::-1])
 
 
 def _around(box: np.ndarray, other: np.ndarray | None) -> np.ndarray:

@@ -89,7 +89,7 @@ class CenterFaceDetector:
             turned = self._tilted(np.ascontiguousarray(np.rot90(small, turns)), smallest)
             ranks.append(_rank(turned))
             back = _turned_back(turned, turns, small.shape[:2])
-            tries.append(replace(back, boxes=_enlarged(back.boxes, scale)))
+            tries.append(replace(back, boxes=geometry.scaled_boxes(back.boxes, scale)))
         boxes, scores, rolls = (
             np.concatenate([getattr(t, part) for t in tries])
             for part in ("boxes", "scores", "rolls")
@@ -124,7 +124,7 @@ class CenterFaceDetector:
             for found, scores, five in self._search(level):
                 # Larger faces may be cut by a tile; the next level finds them whole.
                 fit = last | (found[:, 2:].max(axis=1) <= TILE_OVERLAP)
-                found_boxes.append(_enlarged(found[fit], scale))
+                found_boxes.append(geometry.scaled_boxes(found[fit], scale))
                 found_scores.append(scores[fit])
                 found_points.append((five[fit] + 0.5) * scale - 0.5)
             factor *= LEVEL_STEP
@@ -156,12 +156,6 @@ def _rank(found: Detections) -> np.ndarray:
 def _factor(image: np.ndarray, smallest: float) -> float:
     """How much smaller the picture is searched for faces from `smallest` on."""
     return smallest * math.sqrt(image.shape[0] * image.shape[1]) / SMALLEST_SIDE
-
-
-def _enlarged(boxes: np.ndarray, scale: np.ndarray) -> np.ndarray:
-    """Boxes `(n, 4)` of a smaller picture in the one that is `scale` `(2,)` larger."""
-    corners = (boxes[:, :2] + 0.5) * scale - 0.5
-    return np.concatenate([corners, boxes[:, 2:] * scale], axis=1)
 
 
 def _turned_back(found: Detections, turns: int, shape: tuple[int, int]) -> Detections:

@@ -38,15 +38,6 @@ class PerThread(threading.local):
         self.value = make()
 
 
-def converted(
-    faces: np.ndarray, scores: np.ndarray, centre: tuple[float, float], size: tuple[float, float]
-) -> Detections:
-    """A detector's own boxes `(n, 4)` as landmark boxes; `fit_conversion` says what the two are."""
-    sides = faces[:, 2:] * size
-    corners = faces[:, :2] + faces[:, 2:] * centre - sides / 2
-    return largest_first(np.concatenate([corners, sides], 1), scores, np.zeros(len(faces)))
-
-
 def largest_first(boxes: np.ndarray, scores: np.ndarray, rolls: np.ndarray) -> Detections:
     """Detections in the order of `Detections`, as float32."""
     order = np.argsort(-boxes[:, 2] * boxes[:, 3], kind="stable")

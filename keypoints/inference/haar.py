@@ -2,7 +2,8 @@
 
 import numpy as np
 
-from keypoints.inference.detections import Detections, PerThread, converted, shrink
+from keypoints import geometry
+from keypoints.inference.detections import Detections, PerThread, largest_first, shrink
 
 # Centre and size of the landmark box in units of the cascade's square box, from its top-left
 # corner: medians of the faces that the cascade finds in the `train` split of
@@ -46,9 +47,10 @@ class HaarDetector:
         )
         found = np.array(found, np.float64).reshape(-1, 4)
         hits = np.array(hits, np.float64).ravel()
-        found[:, :2] = (found[:, :2] + 0.5) * factor - 0.5
-        found[:, 2:] *= factor
-        return found, hits / (hits + NEIGHBOURS)
+        return geometry.scaled_boxes(found, factor), hits / (hits + NEIGHBOURS)
 
     def detect(self, image: np.ndarray) -> Detections:
-        return converted(*self.faces(image), CENTRE, SIZE)
+        faces, scores = self.faces(image)
+        sides = faces[:, 2:] * SIZE
+        corners = faces[:, :2] + faces[:, 2:] * CENTRE - sides / 2
+        return largest_first(np.concatenate([corners, sides], 1), scores, np.zeros(len(faces)))
