@@ -94,21 +94,17 @@ class PageHandler(http.server.BaseHTTPRequestHandler):
     server_version, sys_version = "keypoints", ""
 
     def do_GET(self) -> None:
-        self._answer(with_body=True)
-
-    def do_HEAD(self) -> None:
-        self._answer(with_body=False)
-
-    def _answer(self, *, with_body: bool) -> None:
         try:
             name = unquote(urlsplit(self.path).path).removeprefix("/") or "index.html"
         except ValueError:  # such as an address of IPv6 that is none
             self.send_error(HTTPStatus.BAD_REQUEST)
             return
-        self.answer_file(name, with_body=with_body)
+        self.answer_file(name)
 
-    def answer_file(self, name: str, *, with_body: bool = True) -> None:
-        """Answer with a file of the page."""
+    do_HEAD = do_GET
+
+    def answer_file(self, name: str) -> None:
+        """Answer with a file of the page, without its content where only the head is asked for."""
         accepted = "gzip" in self.headers.get("Accept-Encoding", "")
         packed = self.content.get(f"{name}.gz") if accepted else None
         try:
@@ -126,7 +122,7 @@ class PageHandler(http.server.BaseHTTPRequestHandler):
         if packed is not None:
             self.send_header("Content-Encoding", "gzip")
         self.end_headers()
-        if with_body:
+        if self.command != "HEAD":
             self.wfile.write(body)
 
     def end_headers(self) -> None:

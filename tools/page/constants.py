@@ -4,8 +4,11 @@ The page holds no copy of these constants: each is read from the module that own
 network that finds the points are apart (`keypoints.web.models`): the page can have another one.
 """
 
+import json
 from types import ModuleType
 from typing import Any
+
+import numpy as np
 
 from keypoints import estimate, geometry, head_shape, pose
 from keypoints.filters import FOLDER, effects, head, list_filters, loose_pupil
@@ -24,7 +27,6 @@ from keypoints.inference import (
 )
 from keypoints.markup import IBUG68
 from keypoints.media import overlay
-from keypoints.web.models import plain
 
 
 def constants() -> dict[str, Any]:
@@ -56,7 +58,7 @@ def constants() -> dict[str, Any]:
         | {"forehead": head_shape.FOREHEAD}
         | _named(head, "UPPER_FACE", "DISTANCE", "SKULL_CENTRE", "SKULL_RADII", "SKULL_CORNERS"),
     }
-    return plain(values)
+    return json.loads(json.dumps(values, default=np.ndarray.tolist))
 
 
 def _named(module: ModuleType, *names: str) -> dict[str, Any]:
