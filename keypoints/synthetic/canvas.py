@@ -15,8 +15,6 @@ def smooth(points: np.ndarray, *, closed: bool = True, steps: int = 6) -> np.nda
     points = np.asarray(points)
     before, after = (points[-1:], points[:2]) if closed else (points[:1], points[-1:])
     around = np.concatenate([before, points, after])
-    if not closed:
-        around = np.concatenate([around, after])
     count = len(points) if closed else len(points) - 1
     a, b, c, d = (around[i : i + count, None] for i in range(4))
     t = np.linspace(0, 1, steps, endpoint=False)[None, :, None]

@@ -91,13 +91,11 @@ def _draw_skull(canvas: Canvas, head: Head, skin: np.ndarray, cover: np.ndarray)
     """The parts behind the face: the skull (hair, or a shaven head) and the ears."""
     s, degrees = head.size, np.degrees(head.roll)
     canvas.ellipse(head.skull, (0.56 * s, 0.60 * s), degrees, cover)
-    near = [0, 1] if head.yaw > 0 else [1, 0]
-    for side in near:
-        towards = 1 if side == 1 else -1
+    for ear, towards in zip(head.ears, (-1, 1)):
         if towards * head.yaw > 0.25:
             continue  # hidden behind the far cheek
-        canvas.ellipse(head.ears[side], (0.075 * s, 0.13 * s), degrees, skin * 0.88)
-        canvas.ellipse(head.ears[side], (0.035 * s, 0.08 * s), degrees, skin * 0.66)
+        canvas.ellipse(ear, (0.075 * s, 0.13 * s), degrees, skin * 0.88)
+        canvas.ellipse(ear, (0.035 * s, 0.08 * s), degrees, skin * 0.66)
 
 
 def _draw_long_hair(canvas: Canvas, head: Head, hair: np.ndarray) -> None:
@@ -269,10 +267,8 @@ def _draw_occluder(canvas: Canvas, head: Head, rng: np.random.Generator) -> None
     """An object in front of a part of the face."""
     s = head.size
     at = head.points[rng.integers(68)] + rng.normal(0, 0.1 * s, 2)
-    angles = np.linspace(0, 2 * np.pi, 9, endpoint=False)
-    radius = s * rng.uniform(0.1, 0.22) * rng.uniform(0.7, 1.3, 9)
-    blob = at + np.column_stack([np.cos(angles), np.sin(angles)]) * radius[:, None]
-    canvas.polygon(smooth(blob), rng.integers(20, 235, 3).astype(float))
+    radius = s * rng.uniform(0.1, 0.22) * rng.uniform(0.7, 1.3, (9, 1))
+    canvas.polygon(smooth(_disc(at, radius, 9)), rng.integers(20, 235, 3).astype(float))
 
 
 def _develop(pixels: np.ndarray, width: int, height: int, rng: np.random.Generator) -> np.ndarray:
@@ -291,8 +287,8 @@ def _develop(pixels: np.ndarray, width: int, height: int, rng: np.random.Generat
     return np.ascontiguousarray(decoded[..., ::-1])
 
 
-def _disc(centre: np.ndarray, radius: float) -> np.ndarray:
-    angles = np.linspace(0, 2 * np.pi, 16, endpoint=False)
+def _disc(centre: np.ndarray, radius: float | np.ndarray, corners: int = 16) -> np.ndarray:
+    angles = np.linspace(0, 2 * np.pi, corners, endpoint=False)
     return centre + radius * np.column_stack([np.cos(angles), np.sin(angles)])
 
 
