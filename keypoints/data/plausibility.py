@@ -219,13 +219,14 @@ def _how_mirrored(points: np.ndarray, markup: Markup) -> str:
 
 def _duplicates(records: Records, boxes: np.ndarray) -> Iterable[tuple[str, list[str]]]:
     """Duplicates: a face of a picture under another name, or annotated again."""
+    centres = boxes[:, :2] + boxes[:, 2:] / 2
     seen: dict[bytes, list[int]] = {}
     same: list[str] = []
     again: list[str] = []
     for index, picture in enumerate(records.pictures):
         others = seen.setdefault(picture.digest, [])
-        middle, size = boxes[index, :2] + boxes[index, 2:] / 2, boxes[index, 2:].max()
-        twins = [i for i in others if _near(boxes[i], middle, size)]
+        near = boxes[index, 2:].max() / 3  # two centres as near are of one face
+        twins = [i for i in others if np.linalg.norm(centres[i] - centres[index]) < near]
         if twins:
             equal = any(
                 np.array_equal(records.points[i], records.points[index], equal_nan=True)
@@ -237,8 +238,3 @@ def _duplicates(records: Records, boxes: np.ndarray) -> Iterable[tuple[str, list
         yield "duplicates, the same picture and points as another", same
     if again:
         yield "duplicates, a face of the same picture annotated again with other points", again
-
-
-def _near(box: np.ndarray, middle: np.ndarray, size: float) -> bool:
-    """Whether two annotations are of one face: their centres are closer than a third of a face."""
-    return bool(np.linalg.norm(box[:2] + box[2:] / 2 - middle) < size / 3)

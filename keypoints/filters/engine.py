@@ -212,8 +212,7 @@ def _weight(
     hiding = []
     if layer.normal is not None and head.faces_away(layer.normal):
         hiding += [head.face_outline(), head.skull_outline()]
-    for other in nearer:
-        hiding.append(other.face_outline())
+    hiding += [other.face_outline() for other in nearer]
     if not hiding:
         return layer.opacity
     hidden = effects.outline_mask(hiding, patch.left, patch.top, patch.pixels.shape)

@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from fractions import Fraction
-from itertools import chain
+from itertools import chain, islice
 from pathlib import Path
 from typing import Any
 
@@ -240,12 +240,10 @@ def _rate(stream: Any, name: str) -> float:
     """
     rate = stream.average_rate or stream.guessed_rate or 0
     if rate > _LIKELY:
-        times = []
         with open_container(name) as container:
-            for packet in container.demux(container.streams[stream.index]):
-                times += [] if packet.pts is None else [packet.pts]
-                if len(times) == _MEASURED:
-                    break
+            packets = container.demux(container.streams[stream.index])
+            known = (packet.pts for packet in packets if packet.pts is not None)
+            times = list(islice(known, _MEASURED))
         span = (max(times) - min(times)) * stream.time_base if times else 0
         rate = (len(times) - 1) / span if span else 0
     return float(rate) if 0 < rate <= 1000 else DEFAULT_RATE

@@ -208,10 +208,6 @@ def _blur(crop: jax.Array, u: dict[str, jax.Array]) -> jax.Array:
     weights = weights / weights.sum()
     reach = TAPS // 2
     padded = jnp.pad(crop, [(reach, reach), (reach, reach), (0, 0)], mode="reflect")
-    rows = jnp.zeros((CROP, CROP + 2 * reach, 3))
-    for tap in range(TAPS):
-        rows += weights[tap] * padded[tap : tap + CROP]
-    blurred = jnp.zeros((CROP, CROP, 3))
-    for tap in range(TAPS):
-        blurred += weights[tap] * rows[:, tap : tap + CROP]
-    return blurred
+    none = jnp.zeros(())
+    rows = sum((weights[tap] * padded[tap : tap + CROP] for tap in range(TAPS)), none)
+    return sum((weights[tap] * rows[:, tap : tap + CROP] for tap in range(TAPS)), none)

@@ -75,10 +75,10 @@ def recalibrate(run: Path, validation: Sequence[Records]) -> Calibration:
     `b`, which are then 0 and 1.
     """
     model, config = runs.load_model(run)
-    head = model.get_layer("head_points") if config.head == "heatmap" else None
     network = runs.load_network(run)
     a, b = 0.0, 1.0
-    if head is not None:
+    if config.head == "heatmap":
+        head = model.get_layer("head_points")
         a, b = _fit_uncertainty(network, validation)
         head.log_factor.assign(a + b * head.log_factor.numpy())
         head.exponent.assign(b * head.exponent.numpy())
