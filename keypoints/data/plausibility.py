@@ -57,8 +57,7 @@ def check_records(records: Records) -> list[Finding]:
     points = records.points.astype(np.float64)
     boxes = _boxes(points)
     with np.errstate(invalid="ignore"):
-        wrong = [(faces, reason, True) for faces, reason in _errors(points, boxes, records)]
-        checks: list[Check] = wrong + _oddities(points, boxes, records)
+        checks = _checks(points, boxes, records)
     left = np.ones(len(records), bool)  # no error found so far
     findings = []
     for faces, reason, refused in checks:
@@ -72,59 +71,52 @@ def check_records(records: Records) -> list[Finding]:
     return findings + [Finding(why, tuple(files), len(records), False) for why, files in duplicates]
 
 
-def _errors(
-    points: np.ndarray, boxes: np.ndarray, records: Records
-) -> list[tuple[np.ndarray, str]]:
-    """Faces of points `(n, k, 2)` in tight boxes `(n, 4)` that cannot be meant, and why."""
+def _checks(points: np.ndarray, boxes: np.ndarray, records: Records) -> list[Check]:
+    """Faces of points `(n, k, 2)` in tight boxes `(n, 4)` that cannot be meant, or are strange."""
     shapes, markup = records.shapes, records.markup
     shares = np.nanmax(np.abs(points), axis=(1, 2)) <= 1.5
     fit, area = _shapes(points, markup)
     other_fit, _ = _shapes(points.reshape(-1, 2, markup.count).transpose(0, 2, 1), markup)
     middle, sides = np.nanmedian(points, axis=1), shapes[:, ::-1]
     away = ((middle < -0.5) | (middle > sides - 0.5)).any(axis=1)
-    return [
-        (
-            shares & (shapes.min(axis=1) > 16),
-            "coordinates are shares of the picture, pixels are expected: multiply x by the width "
-            "and y by the height",
-        ),
-        (boxes[:, 2:].max(axis=1) < 1, "all points lie at the same place"),
-        (
-            np.asarray(marked(points).any(axis=1)),
-            "points at (0, 0) or (-1, -1), far from the rest of the face, look like missing ones: "
-            "leave the cells of a point without annotation empty",
-        ),
-        (
-            (fit > UNLIKE) & (other_fit < UNLIKE) & (other_fit < 0.7 * fit),
-            "all x come before all y: x0, y0, x1, y1, .. is expected",
-        ),
-        (area < MIRRORED, _how_mirrored(points[area < MIRRORED], markup)),
-        (
-            away | (_beyond(points, shapes) > sides.max(axis=1)),
-            "points lie far outside of the picture",
-        ),
-    ]
-
-
-def _oddities(points: np.ndarray, boxes: np.ndarray, records: Records) -> list[Check]:
-    """Points `(n, k, 2)` in tight boxes `(n, 4)` that are strange."""
-    shapes, markup = records.shapes, records.markup
+    # Pixels by which the farthest point lies outside of the picture.
+    beyond = np.maximum(-0.5 - points, points - (sides[:, None] - 0.5))
+    beyond = np.nanmax(beyond, axis=(1, 2))
     low, high = np.nanpercentile(points, [5, 95], axis=1)  # ignores stray points
-    strange = _shapes(points, markup)[0] > UNLIKE
     eyes = np.full(len(points), np.inf)
     if markup.has("right_eye_corner", "left_eye_corner"):
         right, left = markup.roles["right_eye_corner"][0], markup.roles["left_eye_corner"][0]
         eyes = np.linalg.norm(points[:, left] - points[:, right], axis=-1)
     return [
         (
-            _beyond(points, shapes) > OUTSIDE * (high - low).max(axis=1),
+            shares & (shapes.min(axis=1) > 16),
+            "coordinates are shares of the picture, pixels are expected: multiply x by the width "
+            "and y by the height",
+            True,
+        ),
+        (boxes[:, 2:].max(axis=1) < 1, "all points lie at the same place", True),
+        (
+            np.asarray(marked(points).any(axis=1)),
+            "points at (0, 0) or (-1, -1), far from the rest of the face, look like missing ones: "
+            "leave the cells of a point without annotation empty",
+            True,
+        ),
+        (
+            (fit > UNLIKE) & (other_fit < UNLIKE) & (other_fit < 0.7 * fit),
+            "all x come before all y: x0, y0, x1, y1, .. is expected",
+            True,
+        ),
+        (area < MIRRORED, _how_mirrored(points[area < MIRRORED], markup), True),
+        (away | (beyond > sides.max(axis=1)), "points lie far outside of the picture", True),
+        (
+            beyond > OUTSIDE * (high - low).max(axis=1),
             f"points lie outside of the picture by more than {OUTSIDE:g} of the face",
             False,
         ),
         (
-            strange,
+            fit > UNLIKE,
             f"the points form no face of the markup {markup.name}",
-            bool(np.mean(strange) > 0.5),
+            bool(np.mean(fit > UNLIKE) > 0.5),
         ),
         (
             eyes < EYES * boxes[:, 2:].max(axis=1),
@@ -132,12 +124,6 @@ def _oddities(points: np.ndarray, boxes: np.ndarray, records: Records) -> list[C
             False,
         ),
     ]
-
-
-def _beyond(points: np.ndarray, shapes: np.ndarray) -> np.ndarray:
-    """Pixels `(n,)` by which the farthest point of a face lies outside of its picture."""
-    beyond = np.maximum(-0.5 - points, points - (shapes[:, None, ::-1] - 0.5))
-    return np.nanmax(beyond, axis=(1, 2))
 
 
 def check_leakage(training: Records, validation: Records) -> list[Finding]:
