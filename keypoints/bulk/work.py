@@ -16,6 +16,7 @@ from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import cv2
 import numpy as np
 
 from keypoints.bulk import plan, tables
@@ -55,8 +56,6 @@ class Work:
 
         Raises InputError where the model's file is not `version`.
         """
-        import cv2
-
         from keypoints.filters.policy import search_policy
         from keypoints.inference import detectors
         from keypoints.inference.predictor import Predictor

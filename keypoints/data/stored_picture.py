@@ -4,6 +4,7 @@ import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass
 
+import cv2
 import numpy as np
 
 from keypoints import geometry
@@ -30,8 +31,6 @@ class Part:
 
     def cut(self, image: np.ndarray) -> np.ndarray:
         """The part of `image`; an unfinished block at its edge repeats the edge's pixels."""
-        import cv2
-
         part = image[self.top : self.bottom, self.left : self.right]
         if self.factor > 1:
             below, beside = (-length % self.factor for length in part.shape[:2])

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+import cv2
 import numpy as np
 
 from keypoints import geometry, metrics
@@ -78,8 +79,6 @@ def make_clip(
 ) -> Clip:
     """`FRAMES` frames of a still `(h, w, 3)` uint8 and its points `(k, 2)`, with sensor noise,
     flickering light and JPEG compression, which differ from frame to frame."""
-    import cv2
-
     rng = np.random.default_rng(seed)
     matrices = motion_matrices(box, motion, phase=rng.uniform(0, 2 * np.pi))
     frames = []

@@ -14,6 +14,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
+import cv2
 import numpy as np
 
 from keypoints import geometry
@@ -228,8 +229,6 @@ def find(
     of the eyes, the nose's tip and the mouth's corners, from the viewer's left to right. Of the
     cells whose score is above `threshold` the best of each 3 x 3 is a candidate.
     """
-    import cv2
-
     height, width = (-(-side // MULTIPLE) * MULTIPLE for side in image.shape[:2])
     padded = np.zeros((1, 3, height, width), np.float32)
     padded[0, :, : image.shape[0], : image.shape[1]] = image.transpose(2, 0, 1)

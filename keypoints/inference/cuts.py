@@ -1,5 +1,6 @@
 """Cuts of a video: frames with which another scene begins."""
 
+import cv2
 import numpy as np
 
 SIDE = 24  # of the small gray pictures that are compared, pixels
@@ -33,8 +34,6 @@ class Cuts:
 
 def small(image: np.ndarray) -> np.ndarray:
     """The mean gray of `SIDE` x `SIDE` parts of an image `(h, w, 3)`, float32."""
-    import cv2
-
     # Every n-th pixel is enough, and quick in large frames.
     step = max(min(image.shape[:2]) // (4 * SIDE), 1)
     some = np.ascontiguousarray(image[::step, ::step])

@@ -5,6 +5,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Protocol
 
+import cv2
 import numpy as np
 
 SAME_FACE_IOU = 0.3  # overlap from which on two boxes are of the same face
@@ -61,8 +62,6 @@ def distinct(boxes: np.ndarray, scores: np.ndarray) -> np.ndarray:
 
 def shrink(image: np.ndarray, factor: float) -> tuple[np.ndarray, np.ndarray]:
     """The picture smaller by `factor`, if that is above 1, and the exact `(2,)` way back."""
-    import cv2
-
     if factor <= 1:
         return image, np.ones(2)
     size = tuple(max(round(length / factor), 1) for length in image.shape[1::-1])

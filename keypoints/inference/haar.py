@@ -1,5 +1,6 @@
 """OpenCV's Haar cascade as a face detector."""
 
+import cv2.data
 import numpy as np
 
 from keypoints import geometry
@@ -26,8 +27,6 @@ class HaarDetector:
     """
 
     def __init__(self) -> None:
-        import cv2.data
-
         path = cv2.data.haarcascades + "haarcascade_frontalface_default.xml"
         self._cascade = PerThread(lambda: cv2.CascadeClassifier(path))
 
@@ -36,8 +35,6 @@ class HaarDetector:
 
         The score of `h` overlapping hits is h / (h + NEIGHBOURS): the cascade has none itself.
         """
-        import cv2
-
         gray = cv2.cvtColor(image, cv2.COLOR_RGB2GRAY)
         gray, factor = shrink(gray, min(gray.shape) / SHORT_SIDE)
         gray = cv2.equalizeHist(gray)

@@ -3,6 +3,7 @@
 import os
 from pathlib import Path
 
+import cv2
 import numpy as np
 
 from keypoints.errors import InputError
@@ -29,8 +30,6 @@ class YuNetDetector:
     """
 
     def __init__(self, path: Path) -> None:
-        import cv2
-
         try:
             with quiet_opencv():
                 self._network = PerThread(

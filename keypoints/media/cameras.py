@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import cv2
 import numpy as np
 
 from keypoints.errors import InputError
@@ -148,8 +149,6 @@ class _Reader(threading.Thread):
 
 
 def _open(source: str) -> Any:
-    import cv2
-
     if source.isdigit():
         return cv2.VideoCapture(int(source))
     # FFmpeg would print a line for each frame that is not whole when a stream is joined.

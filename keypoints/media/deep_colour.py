@@ -5,6 +5,7 @@ import struct
 from collections.abc import Sequence
 from typing import Any
 
+import cv2
 import numpy as np
 
 from keypoints.system.backend import quiet_opencv
@@ -15,8 +16,6 @@ def deep_pixels(data: bytes, file: Any, index: int) -> np.ndarray | None:
 
     Pillow keeps 16 bits only for gray; colours are decoded again by OpenCV.
     """
-    import cv2
-
     if file.mode.startswith("I;16"):
         return np.asarray(file).astype(np.uint16)[..., None]
     if file.mode in ("I", "F"):
@@ -40,7 +39,6 @@ def deep_pixels(data: bytes, file: Any, index: int) -> np.ndarray | None:
 def deep_png(pixels: np.ndarray, options: dict[str, Any]) -> bytes:
     """A PNG file of RGB or RGBA `pixels` `(h, w, c)` uint16, with the metadata that Pillow writes
     for `options`."""
-    import cv2
     from PIL import Image
 
     order = [2, 1, 0, 3][: pixels.shape[-1]]

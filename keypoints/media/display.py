@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from fractions import Fraction
 from typing import Any
 
+import cv2
 import numpy as np
 
 from keypoints.errors import InputError
@@ -112,8 +113,6 @@ class Display:
 
 def fitted(image: np.ndarray, width: int, height: int) -> np.ndarray:
     """`image` `(h, w, 3)` uint8 scaled into `(height, width, 3)`, with black bars."""
-    import cv2
-
     scale = min(width / image.shape[1], height / image.shape[0])
     size = (
         min(max(round(image.shape[1] * scale), 1), width),

@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import cv2
 import numpy as np
 
 from keypoints.errors import InputError
@@ -40,8 +41,6 @@ def decode_picture(data: bytes, name: str) -> np.ndarray:
 
 def encode_png(image: np.ndarray) -> bytes:
     """`image` `(h, w, 3)` uint8 RGB as a PNG file, compressed for speed rather than size."""
-    import cv2
-
     return cv2.imencode(".png", image[..., ::-1], [cv2.IMWRITE_PNG_COMPRESSION, 1])[1].tobytes()
 
 
