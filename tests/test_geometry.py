@@ -14,9 +14,13 @@ def test_landmark_box():
     assert geometry.landmark_box(points).tolist() == [3, 4, 10, 5]
 
 
-def test_boxes_of_a_scaled_picture_hold_the_same_by_hand():
-    box, scale = np.array([[-0.5, 1.5, 3, 4]]), np.array([2, 3])
-    np.testing.assert_allclose(geometry.scaled_boxes(box, scale), [[-0.5, 5.5, 6, 12]])
+def test_boxes_of_a_smaller_picture_by_hand():
+    """The first pixel of a picture of a quarter of the width covers four, from -0.5 to 3.5."""
+    boxes = geometry.scaled_boxes(np.array([[-0.5, 9.5, 2, 3]]), np.array([4.0, 2]))
+    assert boxes.tolist() == [[-0.5, 19.5, 8, 6]]
+    assert geometry.scaled_boxes(np.array([[0.0, 0, 1, 1]]), np.array([4.0, 2])).tolist() == [
+        [1.5, 0.5, 4, 2]
+    ]
 
 
 def test_matrix_then_inverse_returns_the_points():

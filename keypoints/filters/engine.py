@@ -24,7 +24,6 @@ class _Face:
     """One face to draw on."""
 
     points: np.ndarray  # (k, 2), pixels of the image
-    size: float  # longer side of the face, pixels
     area: Area  # that a privacy filter hides
     head: Head | None = None  # None: the points of iBUG are not among these
 
@@ -96,7 +95,7 @@ class Filter:
         shown = image.copy()
         found = enumerate(map(self._find, points))
         drawn = {number: face for number, face in found if face is not None}
-        faces = sorted(drawn, key=lambda number: drawn[number].size)
+        faces = sorted(drawn, key=lambda number: drawn[number].area.size)
         for box in boxes:
             self._hide(shown, box_area(box))
         if ids is not None:
@@ -117,11 +116,12 @@ class Filter:
         """The face of some points; None if they form no face."""
         if self._order is not None:
             head = find_head(points[self._order])
-            return None if head is None else _Face(points, head.size, head.area(), head)
+            if head is None:
+                return None
+            return _Face(points, Area(head.face_outline(), head.size), head)
         if not np.isfinite(points).all():
             return None
-        box = self.markup.face_boxes(points)
-        return _Face(points, float(max(box[2:])), box_area(box))
+        return _Face(points, box_area(self.markup.face_boxes(points)))
 
     def _hold(
         self, image: np.ndarray, areas: dict[int, Area], timestamp: float, hold: float
@@ -152,7 +152,7 @@ class Filter:
             if isinstance(layer, Blur | Pixelate):
                 effects.hide(image, face.area, layer)
             elif isinstance(layer, Outlines):
-                effects.outlines(image, face.points, face.size, layer, self.markup)
+                effects.outlines(image, face.points, face.area.size, layer, self.markup)
             elif face.head is not None and isinstance(layer, Bulge):
                 effects.bulge(image, face.head, layer)
             elif face.head is not None and isinstance(layer, Sticker):

@@ -74,10 +74,6 @@ class Head:
         forehead = [self.place(UPPER_FACE, place - base) for place in FOREHEAD[::-1]]
         return np.concatenate([self.points[:17], forehead])
 
-    def area(self) -> Area:
-        """What a privacy filter hides."""
-        return Area(self.face_outline(), self.size)
-
     def skull_outline(self) -> np.ndarray:
         """Polygon `(n, 2)` of the skull behind the face, without hair."""
         base = MEAN_SHAPE[list(UPPER_FACE)].mean(axis=0)

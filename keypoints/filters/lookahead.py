@@ -41,6 +41,15 @@ class _Frame:
     faces: list[Face]
     followed: dict[int, np.ndarray] = field(default_factory=dict)  # boxes by the trail's number
 
+    def cover(self, trail: int, box: np.ndarray) -> None:
+        """Take the box of a trail, or the smallest one that holds it and the one that is there."""
+        other = self.followed.get(trail)
+        if other is not None:
+            low = np.minimum(box[:2], other[:2])
+            high = np.maximum(box[:2] + box[2:], other[:2] + other[2:])
+            box = np.concatenate([low, high - low])
+        self.followed[trail] = box
+
 
 @dataclass(eq=False)
 class _Trail:
@@ -215,10 +224,7 @@ class _Trails:
         for other in self._window:
             if trail.last.timestamp < other.timestamp < frame.timestamp:
                 share = (other.timestamp - trail.last.timestamp) / elapsed
-                other.followed[trail.number] = _around(
-                    trail.last_box + share * (box - trail.last_box),
-                    other.followed.get(trail.number),
-                )
+                other.cover(trail.number, trail.last_box + share * (box - trail.last_box))
         if face.origin == FOUND and elapsed > 0:
             moved = box[:2] + box[2:] / 2 - trail.last_box[:2] - trail.last_box[2:] / 2
             trail.speed = trail.speed + (moved / elapsed - trail.speed) / 2
@@ -259,7 +265,7 @@ class _Trails:
             lost = moved is None
             box = box if moved is None else moved
             unlike |= float((_look(before, box) * look).sum()) < LIKENESS
-            before.followed[trail.number] = _around(box, before.followed.get(trail.number))
+            before.cover(trail.number, box)
 
 
 def _limit(sure: bool, doubtful: bool) -> float:
@@ -286,12 +292,3 @@ def _followed(box: np.ndarray, before: _Frame, after: _Frame) -> np.ndarray | No
     if moved is None:
         return None
     return geometry.scaled_boxes(moved, after.size / after.small.shape[1::-1])
-
-
-def _around(box: np.ndarray, other: np.ndarray | None) -> np.ndarray:
-    """The smallest box that holds both."""
-    if other is None:
-        return box
-    low = np.minimum(box[:2], other[:2])
-    high = np.maximum(box[:2] + box[2:], other[:2] + other[2:])
-    return np.concatenate([low, high - low])

@@ -5,6 +5,7 @@ of a whole face and for the rotation of a head. For files, of which the next fra
 `two_sided`, which has no lag.
 """
 
+import cv2
 import numpy as np
 
 from keypoints.expression import EYES, opening
@@ -42,17 +43,15 @@ class OneEuro:
     def smooth(self, points: np.ndarray, timestamp: float) -> np.ndarray:
         """The filtered `points` `(k, 2)` at `timestamp` seconds, which must not go back."""
         elapsed = timestamp - self._time
-        if self._points is None or elapsed <= 0:
-            if self._points is None:
-                self._points, self._speed = points.astype(np.float64), np.zeros_like(points)
-            self._time = timestamp
-            return self._points.astype(np.float32)
-        side = max(self._markup.face_boxes(points)[2:].max(), 1.0)
-        speed = (points - self._points) / elapsed / side
-        speed = RIGID_SHARE * speed.mean(axis=0) + (1 - RIGID_SHARE) * speed
-        self._speed = self._speed + low_pass(SPEED_CUTOFF, elapsed) * (speed - self._speed)
-        cutoff = MIN_CUTOFF + SPEED_GAIN * np.linalg.norm(self._speed, axis=1, keepdims=True)
-        self._points = self._points + low_pass(cutoff, elapsed) * (points - self._points)
+        if self._points is None:
+            self._points, self._speed = points.astype(np.float64), np.zeros_like(points)
+        elif elapsed > 0:
+            side = max(self._markup.face_boxes(points)[2:].max(), 1.0)
+            speed = (points - self._points) / elapsed / side
+            speed = RIGID_SHARE * speed.mean(axis=0) + (1 - RIGID_SHARE) * speed
+            self._speed = self._speed + low_pass(SPEED_CUTOFF, elapsed) * (speed - self._speed)
+            cutoff = MIN_CUTOFF + SPEED_GAIN * np.linalg.norm(self._speed, axis=1, keepdims=True)
+            self._points = self._points + low_pass(cutoff, elapsed) * (points - self._points)
         self._time = timestamp
         return self._points.astype(np.float32)
 
@@ -70,8 +69,6 @@ class OneEuroRotation:
 
         If `rotation` is NaN, the last result; NaN if there is none.
         """
-        import cv2
-
         elapsed = timestamp - self._time
         if self._rotation is None or np.isnan(self._rotation).any():
             self._rotation, self._time = rotation, timestamp

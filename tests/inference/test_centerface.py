@@ -197,7 +197,7 @@ def test_the_box_of_a_tilted_face_lies_along_its_tilt(monkeypatch):
 def test_boxes_between_sizes_by_hand():
     """The first pixel of a picture that is 4 and 2 times smaller lies at 1.5, 0.5 of the other."""
     box = np.array([[0.0, 0, 2, 3], [10, 20, 1, 1]])
-    assert centerface._enlarged(box, np.array([4, 2])).tolist() == [
+    assert geometry.scaled_boxes(box, np.array([4, 2])).tolist() == [
         [1.5, 0.5, 8, 6],
         [41.5, 40.5, 4, 2],
     ]
@@ -245,15 +245,6 @@ def test_boxes_of_turned_pictures_by_hand():
         seen = detections(np.array([[x - 4.0, y - 3, 8, 6]]), [5])
         back = centerface._turned_back(seen, turns, image.shape)
         assert back.boxes.tolist() == [[8, 4, 8, 6]] and back.rolls.tolist() == [roll]
-
-
-def test_boxes_of_a_smaller_picture_by_hand():
-    """The first pixel of a picture of a quarter of the width covers four, from -0.5 to 3.5."""
-    boxes = centerface._enlarged(np.array([[-0.5, 9.5, 2, 3]]), np.array([4.0, 2]))
-    assert boxes.tolist() == [[-0.5, 19.5, 8, 6]]
-    assert centerface._enlarged(np.array([[0.0, 0, 1, 1]]), np.array([4.0, 2])).tolist() == [
-        [1.5, 0.5, 4, 2]
-    ]
 
 
 def test_tiles_by_hand():
