@@ -28,21 +28,10 @@ def convolve(inputs: jax.Array, kernel: jax.Array, stride: int, pads: Pads) -> j
     if stride > 1:
         inputs, kernel, pads = _without_stride(inputs, kernel, stride, pads)
     if kernel.shape[2] < FEW:
-        return _multiply(
-            _windows(inputs, kernel.shape, pads), kernel.reshape(1, 1, -1, kernel.shape[3])
-        )
+        # All inputs under the kernel at each position, `(b, h, w, k l c)`.
+        windows = jnp.concatenate([*_shifted(inputs, kernel.shape, 1, pads)], axis=-1)
+        return _multiply(windows, kernel.reshape(1, 1, -1, kernel.shape[3]))
     return _convolve(inputs, kernel, pads)
-
-
-def _windows(inputs: jax.Array, shape: tuple[int, ...], pads: Pads) -> jax.Array:
-    """All inputs under the kernel at each position, `(b, h, w, k l c)`."""
-    height, width = shape[:2]
-    inputs = jnp.pad(inputs, ((0, 0), *pads, (0, 0)))
-    rows, columns = inputs.shape[1] - height + 1, inputs.shape[2] - width + 1
-    return jnp.concatenate(
-        [inputs[:, y : y + rows, x : x + columns] for y in range(height) for x in range(width)],
-        axis=-1,
-    )
 
 
 def _without_stride(

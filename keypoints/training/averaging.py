@@ -27,20 +27,15 @@ def averaged_weights(model: keras.Model, batches: Iterable[np.ndarray]) -> Itera
     for variable in model.trainable_variables:
         # A copy: JAX would donate the buffers of the averages with those of the model.
         variable.assign(variable.numpy())
-    measure_statistics(model, batches)
+    statistics_of = _statistics_function(model)
+    found = [statistics_of(images) for images in batches]
+    for variable, values in zip(_statistics(model), zip(*found)):
+        variable.assign(np.mean(values, axis=0))
     try:
         yield
     finally:
         for variable, value in zip(model.variables, raw):
             variable.assign(value)
-
-
-def measure_statistics(model: keras.Model, batches: Iterable[np.ndarray]) -> None:
-    """Set the moving statistics of batch normalisation to their mean over `batches`."""
-    statistics_of = _statistics_function(model)
-    found = [statistics_of(images) for images in batches]
-    for variable, values in zip(_statistics(model), zip(*found)):
-        variable.assign(np.mean(values, axis=0))
 
 
 def _norms(model: keras.Model) -> list[keras.layers.BatchNormalization]:
