@@ -20,6 +20,7 @@ from inspect import Parameter
 from pathlib import Path
 from typing import Any
 
+import keypoints
 from keypoints.errors import InputError, near_miss
 from keypoints.system import backend
 from keypoints.system.extras import missing_extra
@@ -63,8 +64,6 @@ def main() -> None:
         print("\nkeypoints COMMAND --help shows the options of a command")
         return
     if name == "--version":
-        import keypoints
-
         print(keypoints.__version__)
         return
     command = name.replace("-", "_")

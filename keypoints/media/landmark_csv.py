@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from keypoints.expression import eye_opening, mouth_opening
+from keypoints.expression import EYES, MOUTH, eye_opening, mouth_opening
 from keypoints.markup import IBUG68, Markup
 from keypoints.system.atomic import replacing
 
@@ -44,9 +44,9 @@ def measures(markup: Markup) -> dict[str, tuple[Measure, int]]:
         found["yaw"] = (lambda face: face.pose.yaw, 1)
         found["pitch"] = (lambda face: face.pose.pitch, 1)
         found["roll"] = (lambda face: face.pose.roll, 1)
-    if markup.has("right_eye_opening", "left_eye_opening"):
+    if markup.has(*EYES):
         found["eye_opening"] = (lambda face: float(eye_opening(face.points, markup)), 3)
-    if markup.has("mouth_opening"):
+    if markup.has(MOUTH):
         found["mouth_opening"] = (lambda face: float(mouth_opening(face.points, markup)), 3)
     return found
 

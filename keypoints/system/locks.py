@@ -25,13 +25,12 @@ def locked(folder: Path, message: str) -> Iterator[None]:
         return
     handle = os.open(folder, os.O_RDONLY)
     try:
-        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        os.close(handle)
-        raise InputError(message) from None
-    except OSError:  # a network file system without locks
-        pass
-    try:
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise InputError(message) from None
+        except OSError:  # a network file system without locks
+            pass
         yield
     finally:
         os.close(handle)

@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 
 from keypoints.errors import InputError
+from keypoints.expression import EYES, MOUTH
 from keypoints.filters import FOLDER, list_filters
 from keypoints.filters.engine import fits_any
 from keypoints.filters.spec import read_spec
@@ -16,7 +17,6 @@ from keypoints.media import landmark_csv
 from keypoints.network import Network
 
 DEFAULT = "pretrained-small"
-EYES = ("right_eye_opening", "left_eye_opening")
 
 
 def models(model: str = DEFAULT) -> dict[str, bytes]:
@@ -60,7 +60,7 @@ def model_constants(network: Network) -> dict[str, Any]:
         "rigid": rigid,
         "rigid_shape": shape,
         "eye_openings": [_opening(points, eye) for eye in EYES] if points.has(*EYES) else (),
-        "mouth_opening": _opening(points, "mouth_opening") if points.has("mouth_opening") else (),
+        "mouth_opening": _opening(points, MOUTH) if points.has(MOUTH) else (),
         "columns": landmark_csv.columns(points),
         "whole": whole,
         "filters": [n for n in list_filters() if whole or fits_any(read_spec(FOLDER / n))],
