@@ -43,12 +43,15 @@ def table(report: dict[str, Any]) -> str:
     if report["found"] < images:
         count += f", {report['found']} faces found"
     searched = report["found"] < images or "false_faces" in report
+    recall = f"{report['recall']:.1f} %"
+    if "false_faces" in report:
+        recall += f"  (IoU {FOUND_IOU}; {report['false_faces']:.3f} false faces per picture)"
     rows = [
         ("model", report.get("model", "")),
         ("split", f"{report['split']} ({count})"),
         *([("labels", report["labels"])] if "labels" in report else []),
         ("boxes", boxes),
-        *([("recall", f"{report['recall']:.1f} %" + _false_faces(report))] if searched else []),
+        *([("recall", recall)] if searched else []),
         *[
             (f"NME {NORMALISERS[name][0]}", f"{nme:.2f} %" + interval * (name == chosen))
             for name, nme in report["nme"].items()
@@ -83,12 +86,6 @@ def table(report: dict[str, Any]) -> str:
     if report["found"] < images:
         rows.append(("", "AUC and failures are over all faces, the rest over the faces found"))
     return "\n".join(f"{name:20} {value}" for name, value in rows)
-
-
-def _false_faces(report: dict[str, Any]) -> str:
-    if "false_faces" not in report:
-        return ""
-    return f"  (IoU {FOUND_IOU}; {report['false_faces']:.3f} false faces per picture)"
 
 
 def _yaw_row(row: dict[str, Any], searched: bool) -> str:

@@ -43,8 +43,8 @@ def _write_savedmodel(model: "keras.Model", folder: Path) -> None:
     tf = tensorflow()
     from tensorflow.python.framework.convert_to_constants import convert_variables_to_constants_v2
 
-    concrete = tf.function(lambda image: _outputs(model, image)).get_concrete_function(_image())
-    frozen = convert_variables_to_constants_v2(concrete)
+    found = tf.function(lambda image: list(model(image, training=False).values()))
+    frozen = convert_variables_to_constants_v2(found.get_concrete_function(_image()))
 
     @tf.function(input_signature=[_image()])
     def serve(image: Any) -> dict[str, Any]:
@@ -81,11 +81,6 @@ def _write_litert_int8(model: "keras.Model", path: Path) -> None:
 def _image() -> Any:
     tf = tensorflow()
     return tf.TensorSpec((None, CROP, CROP, 3), tf.float32, name="image")
-
-
-def _outputs(model: "keras.Model", image: Any) -> tuple[Any, Any]:
-    found = model(image, training=False)
-    return found["points"], found["uncertainty"]
 
 
 WRITERS = {

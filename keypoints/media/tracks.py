@@ -20,6 +20,7 @@ _OPUS_START = 0.1  # seconds
 _LAYOUTS = {1: "mono", 2: "stereo", 3: "2.1", 4: "4.0", 5: "5.0", 6: "5.1", 7: "6.1", 8: "7.1"}
 # AVI players support few codecs, though FFmpeg would write more.
 _AVI_SOUND = {"mp3", "mp3float", "mp2", "mp2float", "ac3", "aac", "pcm_s16le", "pcm_u8"}
+_TEXTS = {"ass", "ssa", "subrip", "srt", "mov_text", "webvtt", "text"}  # subtitles, not pictures
 _SUBTITLES = {"mp4": "mov_text", "mov": "mov_text", "matroska": "ass", "webm": "webvtt"}
 # Metadata that the muxer of MP4 and QuickTime writes.
 _MP4_TAGS = re.compile(
@@ -136,7 +137,8 @@ def _choose(
         return Track, ""
     if kind == "audio":
         return _Sound, ""
-    if kind == "subtitle" and _is_text(stream) and format in _SUBTITLES:
+    readable = context is not None and context.name in _TEXTS
+    if kind == "subtitle" and readable and format in _SUBTITLES:
         return _Subtitles, ""
     return None, f"{format} cannot hold it"
 
@@ -203,12 +205,6 @@ def _holds(format: str, stream: Any) -> bool:
     except (av.FFmpegError, ValueError, TypeError):
         return False
     return True
-
-
-def _is_text(stream: Any) -> bool:
-    return stream.codec_context is not None and stream.codec_context.name in (
-        "ass", "ssa", "subrip", "srt", "mov_text", "webvtt", "text",
-    )  # fmt: skip
 
 
 class Track:
