@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from keypoints.exports import int8
+from keypoints.system.backend import onnxruntime
 
 
 def test_steps_use_eight_bits_unless_neighbours_would_overflow_together():
@@ -47,3 +48,72 @@ def test_independent_inputs_leave_nothing_to_make_up_for():
     scales = np.array([0.1])
     together = int8._rounded(weights, np.diag([1.0, 4.0, 2.0]), scales)
     assert together == pytest.approx(np.array([[0.2, -0.8, 0.5]]))
+
+
+def residual_network(path, channels=(16, 24, 32)):
+    """An ONNX file with stages of two blocks; the names of the sums to which a sum is added."""
+    import onnx
+    from onnx import TensorProto, helper, numpy_helper
+
+    rng = np.random.default_rng(11)
+    nodes, constants = [helper.make_node("Transpose", ["image"], ["x"], perm=[0, 3, 1, 2])], []
+
+    def layer(source, target, outputs, inputs):
+        weights = rng.normal(size=(outputs, inputs, 3, 3)) / np.sqrt(9 * inputs)
+        constants.append(numpy_helper.from_array(weights.astype("f4"), f"{target}_weights"))
+        names = [source, f"{target}_weights"]
+        nodes.append(helper.make_node("Conv", names, [target], name=target, pads=[1, 1, 1, 1]))
+
+    def rectify(source):
+        nodes.append(helper.make_node("Relu", [source], [f"{source}_relu"], name=f"{source}_relu"))
+        return f"{source}_relu"
+
+    shown, before, sums = "x", 3, []
+    for stage, count in enumerate(channels):
+        layer(shown, f"in{stage}", count, before)
+        shown, before = rectify(f"in{stage}"), count
+        for block in range(2):
+            name = f"{stage}{block}"
+            layer(shown, f"first{name}", count, count)
+            layer(rectify(f"first{name}"), f"second{name}", count, count)
+            nodes.append(
+                helper.make_node("Add", [f"second{name}", shown], [f"sum{name}"], name=f"sum{name}")
+            )
+            shown = rectify(f"sum{name}")
+        sums.append(f"sum{name}")
+    layer(shown, "points", 1, before)
+    graph = helper.make_graph(
+        nodes,
+        "residual",
+        [helper.make_tensor_value_info("image", TensorProto.FLOAT, ["n", 12, 12, 3])],
+        [helper.make_tensor_value_info("points", TensorProto.FLOAT, ["n", 1, 12, 12])],
+        constants,
+    )
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
+    onnx.save(model, path)
+    return sums
+
+
+def test_skip_connections_of_the_first_and_the_last_stage_are_not_rounded(tmp_path, monkeypatch):
+    import onnx
+
+    crops = np.random.default_rng(1).integers(0, 256, (24, 12, 12, 3), np.uint8)
+    first, middle, last = residual_network(tmp_path / "float.onnx")
+    kept, rounded = tmp_path / "kept.onnx", tmp_path / "rounded.onnx"
+    int8.quantise(tmp_path / "float.onnx", kept, crops)
+    graph = onnx.load(kept).graph
+    makers = {name: node.op_type for node in graph.node for name in node.output}
+    kinds = {n.name: {makers[i] for i in n.input} for n in graph.node if n.op_type == "Add"}
+    assert kinds[first] == kinds[last] == {"DequantizeLinear", "Relu"}
+    assert kinds[middle] == {"DequantizeLinear"}
+
+    monkeypatch.setattr(int8, "_keep_skips", lambda model: None)
+    int8.quantise(tmp_path / "float.onnx", rounded, crops)
+    exact, near, far = (
+        onnxruntime()
+        .InferenceSession(str(path), providers=["CPUExecutionProvider"])
+        .run(None, {"image": crops.astype("f4")})[0]
+        for path in (tmp_path / "float.onnx", kept, rounded)
+    )
+    assert np.square(near - exact).mean() < np.square(far - exact).mean()
+    assert np.square(near - exact).mean() < 1e-3 * np.square(exact).mean()
