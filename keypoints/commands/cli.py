@@ -38,7 +38,7 @@ COMMANDS = {
     "annotate": "write the landmarks of many pictures to Parquet, on all cores or a Ray cluster",
     "label": "correct the points that a model proposes, in the browser",
     "web": "serve the browser page: landmarks and filters on this machine's camera",
-    "export": "write SavedModel, ONNX and int8 ONNX files",
+    "export": "write SavedModel, ONNX, LiteRT and int8 files",
     "benchmark": "measure speed and compare it with a baseline, in a checkout",
     "doctor": "print versions, devices, cameras, codecs and folders for a bug report",
     "convert": "write the annotations of a folder in the format of another tool",

@@ -73,7 +73,7 @@ def separation(
 
     The area under the ROC curve is the share of pairs in which the face has the lower uncertainty;
     `recall` is the share of faces at the threshold that accepts `FALSE_ALARMS` of the background.
-    `taken_for_faces` are the shares of both that have a face score of a half.
+    `taken_for_faces` are the shares of both that have a face score of 0.5.
     """
     ordered = np.sort(background)
     below = np.searchsorted(ordered, faces, side="left")
@@ -137,5 +137,5 @@ def table(report: dict[str, Any]) -> str:
         f"{apart['threshold']:.4f})"
     )
     passed, alarms = apart["taken_for_faces"]
-    lines.append(f"face score of a half: {passed:.1%} of the faces, {alarms:.1%} of the boxes")
+    lines.append(f"face score of 0.5: {passed:.1%} of the faces, {alarms:.1%} of the boxes")
     return "\n".join(lines)

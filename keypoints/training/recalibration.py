@@ -26,7 +26,7 @@ class Calibration(NamedTuple):
 
     def __str__(self) -> str:
         return (
-            f"uncertainty: {np.exp(self.a):.3g} times its power {self.b:.3g}; face score of a half "
+            f"uncertainty: {np.exp(self.a):.3g} times its power {self.b:.3g}; face score of 0.5 "
             f"at a relative uncertainty of {self.half_score:.4f}"
         )
 

@@ -176,7 +176,7 @@ def test_the_uncertainties_and_the_face_score_are_fitted_after_the_training(run,
     assert (run / runs.CALIBRATION).is_file()
     done = here(f"python -m tools.recalibrate {run} --data=folder:{folder} --split=validation")
     assert done.returncode == 0, done.stderr
-    assert done.stdout.startswith("uncertainty: 1 times its power 1; face score of a half at")
+    assert done.stdout.startswith("uncertainty: 1 times its power 1; face score of 0.5 at")
     assert runs.load_half_score(run) == pytest.approx(before, rel=1e-3)
 
 

@@ -102,11 +102,10 @@ export function crop(picture: Picture, matrix: Matrix, into?: Float32Array): Flo
     // Bilinear sampling alone would skip pixels: average what the crop shows over whole blocks.
     const corners = apply(invert(matrix), [-0.5, -0.5, size - 0.5, -0.5, -0.5, size - 0.5, size - 0.5, size - 0.5]);
     const seen = landmarkBox(corners);
-    const blocks = (value: number, round: (value: number) => number) => round(value / reduction) * reduction;
-    const left = Math.max(blocks(seen[0], Math.floor) - 2 * reduction, 0);
-    const top = Math.max(blocks(seen[1], Math.floor) - 2 * reduction, 0);
-    const right = Math.min(blocks(seen[0] + seen[2], Math.ceil) + 2 * reduction, picture.width);
-    const bottom = Math.min(blocks(seen[1] + seen[3], Math.ceil) + 2 * reduction, picture.height);
+    const low = (start: number) => Math.max((Math.floor(start / reduction) - 2) * reduction, 0);
+    const high = (end: number, side: number) => Math.min((Math.ceil(end / reduction) + 2) * reduction, side);
+    const [left, top] = [low(seen[0]), low(seen[1])];
+    const [right, bottom] = [high(seen[0] + seen[2], picture.width), high(seen[1] + seen[3], picture.height)];
     if (right <= left || bottom <= top) return pixels.fill(0);
     const columns = Math.max(Math.floor((right - left) / reduction), 1);
     const rows = Math.max(Math.floor((bottom - top) / reduction), 1);

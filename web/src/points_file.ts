@@ -53,7 +53,7 @@ export function toJson(frames: NotedFrame[]): string {
 
 /** A number as Python writes it: also nan, inf. */
 function spelt(value: number, digits: number): string {
-  return Number.isFinite(value) ? value.toFixed(digits) : Number.isNaN(value) ? "nan" : value > 0 ? "inf" : "-inf";
+  return Number.isFinite(value) ? value.toFixed(digits) : Number.isNaN(value) ? "nan" : value === Infinity ? "inf" : "-inf";
 }
 
 /** What is measured on a face, and to how many decimal places, where its points have it. */

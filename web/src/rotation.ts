@@ -50,7 +50,7 @@ export function rotationVector(m: Matrix3): Vector3 {
   }
   if (cos > 0) return [0, 0, 0];
   // Half a turn: the axis is the largest column of (m + 1) / 2.
-  const column = [0, 1, 2].reduce((best, i) => (m[4 * i] > m[4 * best] ? i : best), 0);
+  const column = [1, 2].reduce((best, i) => (m[4 * i] > m[4 * best] ? i : best), 0);
   const found: Vector3 = [m[column], m[3 + column], m[6 + column]];
   found[column] += 1;
   const length = Math.hypot(...found) / Math.PI;

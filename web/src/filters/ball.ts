@@ -7,13 +7,11 @@ import type { Place } from "./head";
 export type Linear = [number, number, number, number];
 
 export class Ball {
-  private place: Place;
+  private place!: Place; // since the first step
   private speed: Place = [0, 0];
   private seen: { time: number; centre: Place; speed: Place } | null = null;
 
-  constructor(private readonly start: Place) {
-    this.place = start;
-  }
+  constructor(private readonly start: Place) {}
 
   /** Its position at `timestamp` seconds. `centre`: of the dish, pixels; `toDish`: pixels to radii. */
   step(timestamp: number, centre: Place, toDish: Linear): Place {
