@@ -132,16 +132,23 @@ def smooth_l1(differences: np.ndarray) -> np.ndarray:
 
 
 def bootstrap_interval(
-    values: np.ndarray, groups: np.ndarray | None = None, *, draws: int = 1000, seed: int = 0
+    values: np.ndarray,
+    groups: np.ndarray | None = None,
+    *,
+    weights: np.ndarray | None = None,
+    draws: int = 1000,
+    seed: int = 0,
 ) -> tuple[float, float]:
     """95 % interval of the mean of `values` `(n,)` by resampling whole `groups` `(n,)`.
 
     Images of one person are not independent, so people are resampled, not images. Without
-    `groups` each value is a group of its own. Percentile bootstrap (Efron, 1979).
+    `groups` each value is a group of its own, without `weights` `(n,)` all weigh the same.
+    Percentile bootstrap (Efron, 1979).
     """
     groups = np.arange(len(values)) if groups is None else np.asarray(groups)
+    weights = np.ones(len(values)) if weights is None else weights
     _, member = np.unique(groups, return_inverse=True)
-    sums, counts = np.bincount(member, values), np.bincount(member)
+    sums, counts = np.bincount(member, values * weights), np.bincount(member, weights)
     chosen = np.random.default_rng(seed).integers(0, len(sums), (draws, len(sums)))
     means = sums[chosen].sum(axis=1) / counts[chosen].sum(axis=1)
     low, high = np.percentile(means, [2.5, 97.5])

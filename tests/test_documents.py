@@ -157,6 +157,8 @@ def workplace(tmp_path_factory) -> Iterator[Path]:
         write_folder(folder / "portraits")
         for name in ("my_faces", "portraits"):
             rounds.add(folder / name, [rounds.Accepted("small", "12", "1.png", 3.4, 38.0)])
+        lines = [f"{number}.png,{'even' if number % 2 == 0 else 'odd'}\n" for number in range(8)]
+        (folder / "groups.csv").write_text("".join(lines))
         write_frames(folder / "frames")
         (folder / "selfie.png").write_bytes(encode_png(draw_face(FACE)[0]))
         (folder / "my_pictures").mkdir()

@@ -26,6 +26,7 @@ def evaluate(
     stability: bool = False,
     reliability: bool = False,
     masks: bool = False,
+    groups: str | None = None,
     output: str | None = None,
     archive: str | None = None,
     data_dir: str | None = None,
@@ -35,7 +36,9 @@ def evaluate(
     With --stability: flicker of points on still faces and their lag on moving faces, raw and
     smoothed, on short clips that are made from the split's pictures. With --reliability: expected
     and actual errors, and how well the uncertainty separates faces from background. With --masks:
-    errors with and without a surgical mask drawn over each face.
+    errors with and without a surgical mask drawn over each face. With --groups: errors and face
+    scores by size, yaw, sharpness and brightness of the faces, and by groups of your own at equal
+    size and yaw.
 
     Args:
         model: a run folder, the folder of an export, one of its .onnx files, pretrained-small or
@@ -55,6 +58,7 @@ def evaluate(
         stability: measure flicker and lag on clips; takes minutes
         reliability: measure how well the uncertainty agrees with the errors
         masks: measure the effect of a mask over mouth and nose
+        groups: conditions, or a CSV file (file, group) of groups that are to be compared as well
         output: folder of the report; default: RUN/evaluation/SPLIT-BOXES, and what is not as usual,
             or runs/evaluation/FILE-SPLIT for predictions; a report of something else stays
         archive: path of the YouTube Faces archive; or set KEYPOINTS_ARCHIVE
@@ -62,7 +66,7 @@ def evaluate(
     """
     from keypoints.evaluation import models
 
-    kinds = {"stability": stability, "reliability": reliability, "masks": masks}
+    kinds = {"stability": stability, "reliability": reliability, "masks": masks, "groups": groups}
     chosen = [name for name, wanted in kinds.items() if wanted]
     if len(chosen) > 1:
         raise InputError(f"--{chosen[0]} and --{chosen[1]}: one at a time")
@@ -77,6 +81,7 @@ def evaluate(
     source = find_source(model, predictions)
 
     from keypoints.data.sources import load_records, parse_sets, refuse_output, set_name
+    from keypoints.evaluation.groups import group_facts
     from keypoints.inference.predictor import load_network
 
     network = None if predictions is not None else load_network(source)
@@ -84,6 +89,7 @@ def evaluate(
         {"boxes": boxes, "detector": detector, "flip": flip} if network else {}
     )
     known = models.model_facts(network, **options) if network else models.prediction_facts(source)
+    told = group_facts(groups) if groups is not None else {}
     if kind is None:
         importlib.import_module("matplotlib")  # for the report: if it is missing, fail at once
     usual = parse_sets(network.trained_on)[0][0] if network else "youtube_faces_keypoints"
@@ -98,7 +104,7 @@ def evaluate(
     folder = Path(output) if output is not None else report_folder(source, words)
     refuse_output(data, "--output", folder)
     records = load_records(data, split, labels=labels, archive=archive, data_dir=data_dir)
-    facts = {"model": str(source), "data": data, "labels": labels}
+    facts = {"model": str(source), "data": data, "labels": labels, **told}
     if kind is not None:
         measure(kind, network, records, folder, facts)
     else:
@@ -175,15 +181,16 @@ def score(
 
 
 def measure(kind: str, network: Any, records: Any, folder: Path, facts: dict[str, str]) -> None:
-    """Print a model's stability, reliability or errors with masks; writes `folder`/KIND.json."""
-    from keypoints.evaluation import calibration, masks, reports, stability
+    """Print what is measured of a model apart from its errors; writes `folder`/KIND.json."""
+    from keypoints.evaluation import calibration, groups, masks, reports, stability
     from keypoints.system.atomic import write_text
     from keypoints.system.digests import file_digest
 
     facts = {**facts, "weights_sha256": file_digest(network.source)}
     path = folder / f"{kind}.json"
     reports.refuse_other(path, {**facts, "split_sha256": records.digest()})
-    measures = {"stability": stability, "reliability": calibration, "masks": masks}[kind]
+    kinds = {"stability": stability, "reliability": calibration, "masks": masks, "groups": groups}
+    measures = kinds[kind]
     report = measures.measure(network, records, **facts)
     folder.mkdir(parents=True, exist_ok=True)
     write_text(path, json.dumps(report, indent=2) + "\n")

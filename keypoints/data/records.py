@@ -76,6 +76,12 @@ class Records:
         """Picture `index`, whole, as `(h, w, 3)` uint8 RGB."""
         return self.pictures[index].whole()
 
+    @property
+    def people(self) -> np.ndarray:
+        """Who is in each picture `(n,)`; one each where the source does not tell."""
+        known = all(self.identities)
+        return np.array(self.identities) if known else np.arange(len(self))
+
     def crop(self, index: int, matrix: np.ndarray, *, size: int = geometry.CROP) -> np.ndarray:
         """`geometry.crop` of picture `index`."""
         return self.pictures[index].crop(matrix, size=size)

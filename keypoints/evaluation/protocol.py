@@ -167,7 +167,7 @@ def _distribution(
 ) -> dict[str, Any]:
     """What the errors `nme` `(n,)` of the faces are like, and the offset that they share."""
     truth, found = records.points, np.isfinite(nme)
-    people = np.array(records.identities) if all(records.identities) else np.arange(len(records))
+    people = records.people
     offset = metrics.mean_offset(truth, predicted, size)
     aligned = predicted - offset * size[:, None, None]
     differences = metrics.pixel_differences(truth, predicted, records.shapes)[found]

@@ -150,6 +150,7 @@ def test_masks_are_a_report_of_their_own(make_run, records, monkeypatch, capsys)
         ({"masks": True, "stability": True}, "--stability and --masks: one at a time"),
         ({"stability": True, "flip": True}, "--stability is for a model"),
         ({"stability": True, "boxes": "jittered"}, "--stability is for a model"),
+        ({"groups": "conditions", "boxes": "jittered"}, "--groups is for a model"),
         ({"detector": "yunet"}, "is of use with --boxes=detector"),
         ({"reliability": True, "normaliser": "box"}, "--normaliser=box: --reliability has a norm"),
         ({"masks": True, "normaliser": "box"}, "--normaliser=box: --masks has a normaliser"),
@@ -249,7 +250,7 @@ def test_two_files_of_one_export_have_a_report_each(records, tmp_path, monkeypat
     assert found == {"validation-truth", "validation-truth-model-int8"}
 
 
-@pytest.mark.parametrize("kind", ["masks", "reliability", "stability"])
+@pytest.mark.parametrize("kind", ["masks", "reliability", "stability", "groups"])
 def test_the_reports_of_kinds_say_their_labels_and_data(make_run, records, kind, monkeypatch):
     run = make_run(np.empty((0, 68, 2)))
 
@@ -259,12 +260,13 @@ def test_the_reports_of_kinds_say_their_labels_and_data(make_run, records, kind,
     monkeypatch.setattr("keypoints.evaluation.stability.CLIPS", 1)
     monkeypatch.setattr("keypoints.evaluation.stability.FRAMES", 12)
     monkeypatch.setattr("keypoints.models.runs.load_network", lambda path: loaded(run, middle))
-    evaluate(str(run), labels="published", **{kind: True})
+    option = {kind: "conditions" if kind == "groups" else True}
+    evaluate(str(run), labels="published", **option)
     path = run / "evaluation" / f"validation-{kind}-published" / f"{kind}.json"
     report = json.loads(path.read_text())
     assert report["labels"] == "published" and report["data"] == Config().data
     with pytest.raises(InputError, match=f"{kind}.json is the report of labels=published, this"):
-        evaluate(str(run), output=str(path.parent), **{kind: True})
+        evaluate(str(run), output=str(path.parent), **option)
 
 
 @pytest.mark.parametrize("option", [{"boxes": "jittered"}, {"flip": True}])

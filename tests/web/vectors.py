@@ -108,7 +108,10 @@ def _geometry(folder: Path) -> dict:
     smooth = cv2.resize(rng.integers(0, 256, (35, 45, 3), np.uint8), (900, 700))
     (folder / "smooth.raw").write_bytes(smooth.tobytes())
     reduced = []
-    for place, turn in (((300, 210, 500, 430), 0.0), ((-90, 333, 640, 500), 30.0)):
+    # In the middle, and in corners, where x and y differ most.
+    places = [((300, 210, 500, 430), 0.0), ((-90, 333, 640, 500), 30.0)]
+    places += [((10, 360, 330, 330), 0.0), ((500, 75, 330, 330), 0.0)]
+    for place, turn in places:
         matrix = Crop(1.4).matrices(place, turn)
         reduced.append({"box": place, "roll": turn, "matrix": matrix.ravel(),
                         "pixels": geometry.crop(smooth, matrix)[::9, ::7].ravel()})  # fmt: skip

@@ -54,6 +54,26 @@ describe("tracking", () => {
   });
 });
 
+test("a face that comes back where it was is the same one if its size has changed by less than a factor of exp(0.8)", async () => {
+  const frame = picture(600, 600, new Uint8Array(600 * 600 * 3));
+  for (const [factor, id] of [[2.1, 0], [2.4, 1], [1 / 2.1, 0], [1 / 2.4, 1]]) {
+    let size = 150, there = true;
+    const points = () => Float32Array.from({ length: 136 }, (_, i) => {
+      const turn = (Math.PI * Math.trunc(i / 2)) / 34;
+      return 300 + (size / 2) * (i % 2 ? Math.sin(turn) : Math.cos(turn));
+    });
+    const tracker = new Tracker(
+      { estimate: async (_, boxes) => boxes.map(() => ({ points: points(), uncertainty: new Float32Array(68).fill(there ? 1 : 99) })) },
+      { detect: async () => (there ? [{ box: box(points()), score: 1, roll: 0 }] : []) },
+    );
+    expect((await tracker.update(frame, 0)).map((face) => face.id)).toEqual([0]);
+    there = false;
+    await tracker.update(frame, 0.1);
+    [size, there] = [150 * factor, true];
+    expect((await tracker.update(frame, 0.2)).filter((face) => face.score > 0.5).map((face) => face.id)).toEqual([id]);
+  }
+});
+
 test.each([[200, 100], [100, 200]])("a face of %i x %i pixels that was gone is the same one within 0.8 sides", async (width, height) => {
   const frame = picture(600, 600, new Uint8Array(600 * 600 * 3));
   for (const [away, id] of [[150, 0], [170, 1]]) {
