@@ -79,6 +79,11 @@ class Store:
         with suppress(FileNotFoundError):
             self._system.rm_file(self._path(name))
 
+    def remove_folder(self, name: str) -> None:
+        """Remove a folder that may be gone already, with half files of killed processes."""
+        with suppress(FileNotFoundError):
+            self._system.rm(self._path(name), recursive=True)
+
     @contextmanager
     def locked(self) -> Iterator[None]:
         """Keep other runs on this machine out of the folder, which is made.

@@ -100,9 +100,8 @@ def annotate_unit(work: Work, unit: Unit) -> tables.Counts:
 
 
 def forget_attempts(store: Store) -> None:
-    """Remove the notes of earlier runs, which may have been ended from outside."""
-    for name in store.names(ATTEMPTS):
-        store.remove(f"{ATTEMPTS}/{name}")
+    """Remove the notes of processes that were ended from outside, half written ones too."""
+    store.remove_folder(ATTEMPTS)
 
 
 @cache

@@ -91,6 +91,7 @@ def annotate(
             outside=outside,
         )
         unreadable = follow(cluster.annotate(units, partial(work.annotate_unit, job), count), units)
+        work.forget_attempts(store)
     if unreadable:
         sys.exit(1)
 

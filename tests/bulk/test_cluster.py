@@ -57,7 +57,8 @@ def check_whole(output: Path, sources: list[str]) -> None:
     assert sorted(row["source"] for row in pictures) == sources
     faces = Counter(row["source"] for row in tables.read_table(str(output)).to_pylist())
     assert {row["source"]: row["faces"] for row in pictures if row["error"] is None} == faces
-    assert not list((output / work.ATTEMPTS).glob("*"))
+    # A process that is killed may leave half a note, which the command removes.
+    assert not Store(str(output)).names(work.ATTEMPTS)
 
 
 def test_a_picture_that_ends_its_process_costs_nothing_else(nodes, tmp_path):

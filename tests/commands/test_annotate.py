@@ -125,6 +125,29 @@ def test_an_output_in_the_folder_of_the_inputs_is_not_read(tmp_path, run):
         )
 
 
+def test_half_notes_of_killed_processes_go(tmp_path, run, monkeypatch):
+    """Before the first picture is read, and those of this run after the last one."""
+    write_pictures(tmp_path / "in", 1)
+    facts = annotate.what_makes("pretrained-small", None)[0]
+    plan.write_facts(Store(str(tmp_path / "out")), facts)
+    notes = tmp_path / "out" / work.ATTEMPTS
+    notes.mkdir()
+    (notes / ".70d011c23fd4.ea81ebcd.json").write_text('{"at": nu')
+    found = []
+
+    def annotate_unit(job, unit):
+        found.append(notes.exists())
+        notes.mkdir()
+        (notes / ".70d011c23fd4.another.json").write_text('{"at": ')
+        return tables.Counts(pictures=1, faces=0, unreadable=0)
+
+    monkeypatch.setattr(work, "annotate_unit", annotate_unit)
+    monkeypatch.setattr(cluster, "annotate", lambda units, each, count: map(each, units))
+    monkeypatch.setattr(cluster, "connected", lambda *_: nullcontext(1))
+    assert run(str(tmp_path / "in"), f"--output={tmp_path / 'out'}", MODEL)[0] == 0
+    assert found == [False] and not notes.exists()
+
+
 @pytest.mark.parametrize(
     "arguments, message",
     [
