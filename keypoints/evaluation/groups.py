@@ -13,6 +13,7 @@ import cv2
 import numpy as np
 
 from keypoints import metrics
+from keypoints.crop import Crop
 from keypoints.data.formats.tables import read_cells
 from keypoints.data.records import Records
 from keypoints.errors import InputError, refuse
@@ -72,7 +73,7 @@ def measure(network: Network, records: Records, *, groups: str, **facts: Any) ->
         "split_sha256": records.digest(),
         "images": len(records),
         "conditions": {
-            name: {label: row(faces) for label, faces in each if faces.any()}
+            name: [{"class": label, **row(faces)} for label, faces in each if faces.any()]
             for name, each in classes.items()
         },
     }
@@ -100,10 +101,7 @@ def conditions(records: Records) -> dict[str, list[Class]]:
     ICPR 2000) and brightness the mean, of a gray crop of the face in `SIDE` pixels.
     """
     values: dict[str, list[float]] = {"sharpness": [], "brightness": []}
-    scales = SIDE / np.maximum(records.boxes[:, 2:].max(axis=1), 1)
-    for index, (box, scale) in enumerate(zip(records.boxes, scales)):
-        shift = (SIDE - 1) / 2 - scale * (box[:2] + box[2:] / 2)
-        matrix = np.column_stack([scale * np.eye(2), shift])
+    for index, matrix in enumerate(Crop(1.0, SIDE).matrices(records.boxes)):
         gray = cv2.cvtColor(records.crop(index, matrix, size=SIDE), cv2.COLOR_RGB2GRAY)
         values["sharpness"].append(float(cv2.Laplacian(gray, cv2.CV_64F).var()))
         values["brightness"].append(float(gray.mean()))
@@ -166,8 +164,8 @@ def table(report: dict[str, Any]) -> str:
     """The report of `measure` as text for a terminal."""
     lines = [f"{report['images']} faces, truth boxes, NME in percent of the root of the box's area"]
     for name, rows in report["conditions"].items():
-        lines += ["", _head(name)]
-        lines += [_line(f"{label}{UNITS.get(name, '')}", row) for label, row in rows.items()]
+        unit = UNITS.get(name, "")
+        lines += ["", _head(name), *[_line(row["class"] + unit, row) for row in rows]]
     if "by_group" in report:
         for title, key in (("group", "as_they_are"), ("at equal size and yaw", "equal")):
             lines += ["", _head(title)]

@@ -77,7 +77,7 @@ def test_conditions_have_the_errors_and_scores_of_their_faces(records, moved):
     turned = np.arange(12) % 4 == 3
     moved(np.where(turned, 0.04, 0.02), np.where(turned, 0.07, 0.014))
     report = groups.measure(NETWORK, records, groups="conditions")
-    yaw = report["conditions"]["yaw"]
+    yaw = {row["class"]: row for row in report["conditions"]["yaw"]}
     assert list(yaw) == ["0 to 30", "30 to 60"] and "by_group" not in report
     assert (yaw["0 to 30"]["faces"], yaw["30 to 60"]["faces"]) == (9, 3)
     assert yaw["0 to 30"]["nme"] == pytest.approx(2, rel=1e-4)
@@ -85,7 +85,7 @@ def test_conditions_have_the_errors_and_scores_of_their_faces(records, moved):
     # Scores are 1 - uncertainty / 0.07.
     assert yaw["0 to 30"]["score"] == pytest.approx(0.8, rel=1e-3)
     assert [yaw[each]["dropped"] for each in yaw] == pytest.approx([0, 100])
-    assert [row["faces"] for row in report["conditions"]["size"].values()] == [4, 4, 4]
+    assert [row["faces"] for row in report["conditions"]["size"]] == [4, 4, 4]
 
 
 def test_bright_and_sharp_faces_are_told_from_others():
