@@ -95,9 +95,9 @@ export class FrameClock {
     return time;
   }
 
-  /** Take the last frame once more. */
+  /** Take the frame that the video shows once more, also if none was told before it was paused. */
   again(): void {
-    if (this.last !== null) this.tell(this.last);
+    this.tell(this.last ?? this.video.currentTime);
   }
 
   stop(): void {

@@ -8,6 +8,7 @@ import { type Box, type Picture, landmarkBox } from "../src/geometry";
 import { searchPolicy } from "../src/policy";
 import { fitRotation } from "../src/pose";
 import { OneEuro, OneEuroRotation } from "../src/smoothing";
+import { FrameClock } from "../src/sources";
 import { Tracker, findFaces } from "../src/tracking";
 import { FOLDER, VECTORS, largestDifference, picture } from "./vectors";
 
@@ -130,6 +131,18 @@ test("no face of a picture is estimated twice, and those with low scores are ign
   expect(early).toEqual([1]);
   expect(found.faces.map(({ id }) => id)).toEqual([0]);
   expect(found.ignored).toEqual([other.box]);
+});
+
+test("a video that was paused before a frame of it was told is taken as it is", async () => {
+  const told: ((now: number, facts: { mediaTime: number }) => void)[] = [];
+  const video = { currentTime: 0.4, requestVideoFrameCallback: (tell: (typeof told)[0]) => told.push(tell) };
+  const clock = new FrameClock(video as unknown as HTMLVideoElement);
+  clock.again();
+  expect(await clock.next(() => true)).toBe(0.4);
+  told[0](0, { mediaTime: 0.3 }); // the time of the frame itself, as soon as it is known
+  expect(await clock.next(() => true)).toBe(0.3);
+  clock.again();
+  expect(await clock.next(() => true)).toBe(0.3);
 });
 
 test("cuts are those of Python", () => {
