@@ -127,11 +127,11 @@ def read_groups(path: Path, records: Records) -> np.ndarray:
     except (OSError, ValueError) as error:
         raise InputError(f"--groups={path}: no CSV file `file,group`: {error}") from error
     found: dict[str, str] = {}
-    problems = []
+    problems, pictures = [], set(records.files)
     for line, cells in enumerate(rows, 1):
         if len(cells) != 2:
             problems.append(f"line {line}: {','.join(cells)!r}: file,group is expected")
-        elif cells[0] in records.files:
+        elif cells[0] in pictures:
             found[cells[0]] = cells[1]
         elif line > 1:
             problems.append(f"line {line}: {cells[0]!r} is no picture of {records.name}")

@@ -4,6 +4,7 @@ The weights are the same on each backend. From JAX, a SavedModel holds JAX's con
 several times as slow, ONNX Runtime refuses the file of a ResNet50, and there is no LiteRT.
 """
 
+from operator import itemgetter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -43,7 +44,8 @@ def _write_savedmodel(model: "keras.Model", folder: Path) -> None:
     tf = tensorflow()
     from tensorflow.python.framework.convert_to_constants import convert_variables_to_constants_v2
 
-    found = tf.function(lambda image: list(model(image, training=False).values()))
+    outputs = itemgetter("points", "uncertainty")
+    found = tf.function(lambda image: outputs(model(image, training=False)))
     frozen = convert_variables_to_constants_v2(found.get_concrete_function(_image()))
 
     @tf.function(input_signature=[_image()])

@@ -11,7 +11,7 @@ class Coverage:
     """Counts over frames; `add` takes one frame after the other."""
 
     frames: int = 0
-    most_faces: int = 0  # in one frame,  that were drawn on
+    most_faces: int = 0  # that were drawn on in one frame
     empty: int = 0  # frames in which none was
     uncovered: int = 0  # the most in one frame that were seen and not drawn on
     uncovered_frames: int = 0  # frames with such faces
