@@ -63,10 +63,7 @@ test("a face that comes back where it was is the same one if its size has change
       const turn = (Math.PI * Math.trunc(i / 2)) / 34;
       return 300 + (size / 2) * (i % 2 ? Math.sin(turn) : Math.cos(turn));
     });
-    const tracker = new Tracker(
-      { estimate: async (_, boxes) => boxes.map(() => ({ points: points(), uncertainty: new Float32Array(68).fill(there ? 1 : 99) })) },
-      { detect: async () => (there ? [{ box: box(points()), score: 1, roll: 0 }] : []) },
-    );
+    const tracker = trackerOf(points, () => there);
     expect((await tracker.update(frame, 0)).map((face) => face.id)).toEqual([0]);
     there = false;
     await tracker.update(frame, 0.1);
@@ -85,10 +82,7 @@ test.each([[200, 100], [100, 200]])("a face of %i x %i pixels that was gone is t
         const turn = (Math.PI * Math.trunc(i / 2)) / 34;
         return i % 2 ? top + (height / 2) * (1 + Math.sin(turn)) : left + (width / 2) * (1 + Math.cos(turn));
       });
-      const tracker = new Tracker(
-        { estimate: async (_, boxes) => boxes.map(() => ({ points: points(), uncertainty: new Float32Array(68).fill(there ? 1 : 99) })) },
-        { detect: async () => (there ? [{ box: box(points()), score: 1, roll: 0 }] : []) },
-      );
+      const tracker = trackerOf(points, () => there);
       expect((await tracker.update(frame, 0)).map((face) => face.id)).toEqual([0]);
       there = false;
       await tracker.update(frame, 0.1);
@@ -98,6 +92,14 @@ test.each([[200, 100], [100, 200]])("a face of %i x %i pixels that was gone is t
     }
   }
 });
+
+/** A tracker of one face, which detector and network see only while it is there. */
+function trackerOf(points: () => Float32Array, there: () => boolean): Tracker {
+  return new Tracker(
+    { estimate: async (_, boxes) => boxes.map(() => ({ points: points(), uncertainty: new Float32Array(68).fill(there() ? 1 : 99) })) },
+    { detect: async () => (there() ? [{ box: box(points()), score: 1, roll: 0 }] : []) },
+  );
+}
 
 function box(points: Float32Array): Box {
   const [xs, ys] = [0, 1].map((axis) => points.filter((_, i) => i % 2 === axis));
