@@ -58,7 +58,7 @@ def evaluate(
         stability: measure flicker and lag on clips; takes minutes
         reliability: measure how well the uncertainty agrees with the errors
         masks: measure the effect of a mask over mouth and nose
-        groups: conditions, or a CSV file (file, group) of groups that are to be compared as well
+        groups: conditions, or a CSV file (picture, group) of groups that are to be compared as well
         output: folder of the report; default: RUN/evaluation/SPLIT-BOXES, and what is not as usual,
             or runs/evaluation/FILE-SPLIT for predictions; a report of something else stays
         archive: path of the YouTube Faces archive; or set KEYPOINTS_ARCHIVE

@@ -4,7 +4,7 @@ import functools
 import os
 from collections import Counter
 from collections.abc import Iterator
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
 import numpy as np
 
@@ -12,7 +12,7 @@ from keypoints.checks import Table, json_object
 from keypoints.data import annotations
 from keypoints.data.annotation_files import AnnotatedFolder, arrange, read_annotations
 from keypoints.data.correction import Correction
-from keypoints.data.formats.tables import read_cells
+from keypoints.data.formats.tables import read_pairs
 from keypoints.data.records import Example
 from keypoints.errors import InputError, near_miss, refuse
 from keypoints.markup import Markup
@@ -99,7 +99,7 @@ def _read_splits(
     folder: Path, pictures: set[str] | None, known: list[str]
 ) -> tuple[dict[str, str], list[str]]:
     """Split by picture of the folder's splits.csv, empty without one; and what is wrong with it."""
-    rows, problems = _read_pairs(folder / SPLITS, pictures, "split")
+    rows, problems = _read_table(folder / SPLITS, pictures, "split")
     for picture, split in rows.items():
         if split not in known:
             hint = near_miss(split, known)
@@ -109,7 +109,7 @@ def _read_splits(
 
 def _read_yaws(folder: Path, pictures: set[str] | None) -> tuple[dict[str, float], list[str]]:
     """Yaw in degrees by picture of the folder's yaw.csv, without impossible ones; what is wrong."""
-    rows, problems = _read_pairs(folder / YAWS, pictures, "degrees")
+    rows, problems = _read_table(folder / YAWS, pictures, "degrees")
     yaws = {}
     for picture, cell in rows.items():
         try:
@@ -119,34 +119,13 @@ def _read_yaws(folder: Path, pictures: set[str] | None) -> tuple[dict[str, float
     return {picture: yaw for picture, yaw in yaws.items() if abs(yaw) <= LARGEST_YAW}, problems
 
 
-def _read_pairs(
+def _read_table(
     path: Path, pictures: set[str] | None, column: str
 ) -> tuple[dict[str, str], list[str]]:
-    """The rows `picture,column` of a file that may not be there, and what is wrong with them.
-
-    They name some of `pictures`; None: any.
-    """
+    """The rows `picture,column` of a file that may not be there, and what is wrong with them."""
     if not os.path.exists(path):
         return {}, []
-    try:
-        rows = read_cells(path.read_bytes(), lambda separators: separators == 1)
-    except ValueError as error:
-        return {}, [f"{path.name}: not a CSV file in UTF-8: {error}"]
-    found: dict[str, str] = {}
-    problems = []
-    for line, row in enumerate(rows, 1):
-        where = f"{path.name}, line {line}"
-        if not any(row) or (line == 1 and not PurePosixPath(row[0]).suffix):
-            continue  # blank, or a header: a picture's name has an ending
-        if len(row) != 2:
-            problems.append(f"{where}: {','.join(row)!r}: picture,{column} is expected")
-            continue
-        picture = PurePosixPath(row[0].replace("\\", "/")).as_posix()
-        if pictures is not None and picture not in pictures:
-            problems.append(f"{where}: {row[0]!r} is no annotated picture of the folder")
-        elif found.setdefault(picture, row[1]) != row[1]:
-            problems.append(f"{where}: {picture} has another {column} already: {found[picture]}")
-    return found, problems
+    return read_pairs(path, pictures, column, "annotated picture of the folder")
 
 
 def _read_label_errors(folder: Path) -> dict[str, float]:

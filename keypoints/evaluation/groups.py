@@ -14,7 +14,7 @@ import numpy as np
 
 from keypoints import metrics
 from keypoints.crop import Crop
-from keypoints.data.formats.tables import read_cells
+from keypoints.data.formats.tables import read_pairs
 from keypoints.data.records import Records
 from keypoints.errors import InputError, refuse
 from keypoints.estimate import SCORE_THRESHOLD, Estimate, score_faces
@@ -119,22 +119,10 @@ def conditions(records: Records) -> dict[str, list[Class]]:
 def read_groups(path: Path, records: Records) -> np.ndarray:
     """The group of each face `(n,)`, "" where the file names none.
 
-    Rows are `file,group`, the first may be a header. Raises InputError for a file that cannot be
-    read, for pictures that the records do not have, and for fewer than two groups.
+    Rows are as of `read_pairs`. Raises InputError for a file that cannot be read, for pictures that
+    the records do not have, and for fewer than two groups.
     """
-    try:
-        rows = read_cells(path.read_bytes(), lambda separators: separators == 1)
-    except (OSError, ValueError) as error:
-        raise InputError(f"--groups={path}: no CSV file `file,group`: {error}") from error
-    found: dict[str, str] = {}
-    problems, pictures = [], set(records.files)
-    for line, cells in enumerate(rows, 1):
-        if len(cells) != 2:
-            problems.append(f"line {line}: {','.join(cells)!r}: file,group is expected")
-        elif cells[0] in pictures:
-            found[cells[0]] = cells[1]
-        elif line > 1:
-            problems.append(f"line {line}: {cells[0]!r} is no picture of {records.name}")
+    found, problems = read_pairs(path, set(records.files), "group", f"picture of {records.name}")
     refuse(problems, f"--groups={path}")
     groups = np.array([found.get(file, "") for file in records.files])
     if len(_names(groups)) < 2:

@@ -101,13 +101,25 @@ def test_bright_and_sharp_faces_are_told_from_others():
     assert none == 0 and quarter > 20 and all_of == pytest.approx(16 * quarter, rel=0.1)
 
 
+def test_blank_lines_repeated_rows_and_backslashes_are_as_in_other_tables(records, tmp_path):
+    path = tmp_path / "groups.csv"
+    path.write_text("file,group\n\n0\\0000.png,a\n0/0001.png,b\n0/0000.png,a\n")
+    read = dict(zip(records.files, groups.read_groups(path, records), strict=True))
+    assert {file: group for file, group in read.items() if group} == {
+        "0/0000.png": "a",
+        "0/0001.png": "b",
+    }
+
+
 @pytest.mark.parametrize(
     ("text", "message"),
     [
         ("file,group\n0/0000.png,a\nmissing.png,b\n", r"line 3: 'missing\.png' is no picture of"),
-        ("0/0000.png,a,b\n0/0001.png,b\n", "line 1: '0/0000.png,a,b': file,group is expected"),
+        ("0/0000.png,a,b\n0/0001.png,b\n", "line 1: '0/0000.png,a,b': picture,group is expected"),
+        ("missing.png,b\n0/0000.png,a\n", r"line 1: 'missing\.png' is no picture of"),
+        ("0/0000.png,a\n0/0000.png,b\n", "line 2: 0/0000.png has another group already: a"),
         ("0/0000.png,a\n0/0001.png,a\n", "two groups or more are expected"),
-        (b"\xff\xfe\x00", "no CSV file"),
+        (b"\xff\xfe\x00", "not a CSV file"),
     ],
 )
 def test_a_wrong_file_is_named(records, text, message, tmp_path):

@@ -16,9 +16,9 @@ import csv
 import io
 import re
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from itertools import groupby
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 import numpy as np
 
@@ -65,6 +65,35 @@ def read_cells(data: bytes, fits: Callable[[int], bool]) -> list[list[str]]:
     if separator != ",":
         cells = [[*row[:1], *(cell.replace(",", ".") for cell in row[1:])] for row in cells]
     return cells
+
+
+def read_pairs(
+    path: Path, pictures: Collection[str] | None, column: str, kind: str
+) -> tuple[dict[str, str], list[str]]:
+    """The rows `picture,column` of a CSV file, and what is wrong with them; a header may be first.
+
+    Each picture is one of `pictures`, which a message calls `kind`; None: any. Rows that say the
+    same twice are one, and blank ones are none.
+    """
+    try:
+        rows = read_cells(path.read_bytes(), lambda separators: separators == 1)
+    except (OSError, ValueError) as error:
+        return {}, [f"{path.name}: not a CSV file in UTF-8: {error}"]
+    found: dict[str, str] = {}
+    problems = []
+    for line, row in enumerate(rows, 1):
+        where = f"{path.name}, line {line}"
+        if not any(row) or (line == 1 and not PurePosixPath(row[0]).suffix):
+            continue  # blank, or a header: a picture's name has an ending
+        if len(row) != 2:
+            problems.append(f"{where}: {','.join(row)!r}: picture,{column} is expected")
+            continue
+        picture = PurePosixPath(row[0].replace("\\", "/")).as_posix()
+        if pictures is not None and picture not in pictures:
+            problems.append(f"{where}: {row[0]!r} is no {kind}")
+        elif found.setdefault(picture, row[1]) != row[1]:
+            problems.append(f"{where}: {picture} has another {column} already: {found[picture]}")
+    return found, problems
 
 
 def separator_of(text: str, fits: Callable[[int], bool]) -> str:
