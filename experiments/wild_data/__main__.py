@@ -1,0 +1,62 @@
+"""Make the data of `wild` and `wild_small`: `python -m experiments.wild_data`."""
+
+import csv
+from collections import Counter
+from pathlib import Path
+
+from experiments.wild_data import folders
+from keypoints.commands.cli import run_command
+
+# Offset of the annotations to the right, in inter-ocular distances, by mirror symmetry
+# (`experiments.label_correction`).
+X_OFFSETS = {"lfpw": 0.0105, "helen": 0.0079, "afw": 0.0126, "aflw": -0.0055}
+
+
+def wild_data(
+    *,
+    lfpw: str,
+    helen_afw: str,
+    aflw: str,
+    aflw_2d: str,
+    aflw_yaw: str,
+    output: str = "data",
+) -> None:
+    """Write annotated folders lfpw, helen, afw and aflw from archives of pictures and points.
+
+    Archives hold pictures and points.csv (file, x0, y0, ..), all in the 68 points of iBUG.
+
+    Args:
+        lfpw: archive of the training pictures of LFPW (300-W)
+        helen_afw: archive of those of HELEN, whose names begin with helen_, and of AFW
+        aflw: archive of AFLW2000-3D with its published points
+        aflw_2d: table of points by hand for pictures of that archive
+        aflw_yaw: table of their yaw (picture, degrees) with a header
+        output: folder for the four folders
+    """
+    out = Path(output)
+    both = folders.archive_points(Path(helen_afw))
+    in_3d = folders.archive_points(Path(aflw))
+    in_2d = folders.read_points(Path(aflw_2d).read_text())
+    rows = list(csv.reader(Path(aflw_yaw).read_text().splitlines()))[1:]
+    yaws = {name: float(cell) for name, cell in rows}
+    seen = {
+        name: folders.visible(in_2d.get(name), face, yaws.get(name, 90.0))
+        for name, face in in_3d.items()
+    }
+    sets = {
+        "lfpw": (lfpw, folders.archive_points(Path(lfpw))),
+        "helen": (helen_afw, {name: p for name, p in both.items() if name.startswith("helen_")}),
+        "afw": (helen_afw, {name: p for name, p in both.items() if not name.startswith("helen_")}),
+        "aflw": (aflw, seen),
+    }
+    for name, (archive, points) in sets.items():
+        more = {"yaws": yaws, "cropped": False} if name == "aflw" else {}
+        made = folders.write_folder(
+            out / name, Path(archive), points, x_offset=X_OFFSETS[name], **more
+        )
+        counts = Counter(made.values())
+        print(f"{out / name}: {counts['train']} to train on, {counts['validation']} to validate on")
+
+
+if __name__ == "__main__":
+    run_command(wild_data)
