@@ -44,7 +44,7 @@ def evaluate(
         model: a run folder, the folder of an export, one of its .onnx files, pretrained-small or
             pretrained, the default unless predictions are given
         predictions: a CSV file to evaluate instead of a model; a row file, x0, y0, .., x67, y67
-            for each face that was found
+            for each face that was found, and the file alone where none was
         data: the data set, or several as A+B; default: the first data set of the run, or
             youtube_faces_keypoints for predictions
         labels: annotated points corrected for their known offsets (corrected), or as published

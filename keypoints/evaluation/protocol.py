@@ -79,7 +79,7 @@ def read_predictions(path: str | Path, records: Records) -> dict[str, np.ndarray
     """Faces `(m, k, 2)` in each picture of the records, from a CSV file of another program.
 
     Rows are `file, x0, y0, x1, y1, ..` in picture pixels: one for each face that was found, in
-    any order, or one of empty cells where none was. Rows of files that are not in the split, such
+    any order; the name alone, or with empty cells, where none was. Rows of files that are not in the split, such
     as a header, are ignored. Raises InputError for a picture of the split without a row, and for
     cells that are not finite numbers: up to 20 of them by line and reason.
     """
@@ -99,7 +99,7 @@ def read_predictions(path: str | Path, records: Records) -> dict[str, np.ndarray
         if not row or row[0] not in picture_of:
             continue
         faces = found.setdefault(picture_of[row[0]], [])
-        if len(row) != 1 + 2 * count:
+        if len(row) not in (1, 1 + 2 * count):
             problems.append(f"line {line}: {len(row)} columns, {1 + 2 * count} are expected")
         elif any(cell.strip() for cell in row[1:]):
             try:
@@ -110,7 +110,11 @@ def read_predictions(path: str | Path, records: Records) -> dict[str, np.ndarray
             if not np.isfinite(face).all():
                 problems.append(f"line {line}: {row[0]}: not finite; a missing face is empty cells")
             faces.append(face)
-    problems += [f"{picture} has no row" for picture in groups if picture not in found]
+    problems += [
+        f"{picture} has no row; its name alone says that no face was found"
+        for picture in groups
+        if picture not in found
+    ]
     refuse(problems, f"predictions={path}, against {records.name},")
     return {
         picture: np.array(faces, np.float32).reshape(-1, count, 2)

@@ -11,13 +11,14 @@ from keypoints.models.cpu_layers import has_gpu
 from keypoints.system.processor import has_units
 
 GPU_BATCH = 64
+DEPTHWISE = {"lite"}  # backbones whose depthwise convolutions TensorFlow slows down in bfloat16
 BFLOAT16_SINCE = 8.0  # compute capability of the first NVIDIA GPUs with bfloat16 units, Ampere
 
 
 def resolve(config: Config) -> Config:
     """`config` with the precision and batch size for the device in use, where it sets none."""
     found = defaults(_jax_devices()[0]) if _on_jax() else {}
-    if uses_amx():
+    if uses_amx() and config.backbone not in DEPTHWISE:
         found = {"precision": "mixed_bfloat16"}
     return configs.resolved(config, **found)
 

@@ -294,6 +294,14 @@ def test_a_file_without_a_header_keeps_its_first_face(records, tmp_path):
     assert found[first].shape == (2, 68, 2) and (found[first][0] == 7).all()
 
 
+@pytest.mark.parametrize("cells", [[], [""] * 136])
+def test_a_name_alone_is_a_picture_without_a_found_face(records, tmp_path, cells):
+    first, second = records.files[:2]
+    path = predictions(tmp_path / "p.csv", records, {first: [first, *cells]})
+    found = protocol.read_predictions(path, records)
+    assert found[first].shape == (0, 68, 2) and found[second].shape == (1, 68, 2)
+
+
 @pytest.mark.parametrize("cell", ["nan", "-inf", "1e99", ""])
 @pytest.mark.filterwarnings("ignore:overflow encountered in cast")
 def test_half_a_face_is_refused(records, tmp_path, cell):
@@ -317,7 +325,11 @@ def test_bad_predictions_are_named(records, tmp_path):
     with pytest.raises(InputError) as error:
         protocol.read_predictions(path, records)
     message = str(error.value)
-    for reason in (f"{a} has no row", "3 columns, 137", "could not convert"):
+    for reason in (
+        f"{a} has no row; its name alone says that no face was found",
+        "3 columns, 137",
+        "could not convert",
+    ):
         assert reason in message
     with pytest.raises(InputError, match="No such file"):
         protocol.read_predictions(tmp_path / "missing.csv", records)

@@ -59,6 +59,7 @@ def test_bfloat16_on_a_cpu_needs_its_units_and_a_backend_that_uses_them(monkeypa
             cpu = device("cpu")
             monkeypatch.setattr(devices, "_jax_devices", lambda cpu=cpu: [cpu])
             found[backend, units[0]] = resolve(Config()).precision, devices.hint()
+            assert resolve(Config(backbone="lite")).precision == "float32"
     assert found["tensorflow", "amx_bf16"] == ("mixed_bfloat16", "")
     assert found["tensorflow", "avx512_bf16"] == ("float32", "")
     assert found["jax", "amx_bf16"][0] == found["jax", "avx512_bf16"][0] == "float32"
