@@ -79,9 +79,9 @@ def read_predictions(path: str | Path, records: Records) -> dict[str, np.ndarray
     """Faces `(m, k, 2)` in each picture of the records, from a CSV file of another program.
 
     Rows are `file, x0, y0, x1, y1, ..` in picture pixels: one for each face that was found, in
-    any order; the name alone, or with empty cells, where none was. Rows of files that are not in the split, such
-    as a header, are ignored. Raises InputError for a picture of the split without a row, and for
-    cells that are not finite numbers: up to 20 of them by line and reason.
+    any order; the name alone, or with empty cells, where none was. Rows of files that are not in
+    the split, such as a header, are ignored. Raises InputError for a picture of the split without a
+    row, and for cells that are not finite numbers: up to 20 of them by line and reason.
     """
     path = Path(str(path))
     groups = matching.pictures(records)
