@@ -1,0 +1,1 @@
+"""The weighted mean of the weights of several networks, as a run folder."""
