@@ -83,14 +83,15 @@ def write_vectors(folder: Path) -> None:
             clip.write(cv2.imencode(".jpg", frame[..., ::-1])[1].tobytes())
     values = {
         "faces": faces, "two": len(detector.detect(two)), "group": len(predictor.predict(group)),
-        "turned": turned, **_geometry(folder), **_sequences(), "cuts": _cuts(folder),
+        "turned": turned, **_geometry(folder, predictor.network),
+        **_sequences(predictor.network.half_score), "cuts": _cuts(folder),
         "filters": _filters(folder), "cut": _cut(folder), "heads": _heads(),
         "model": model_constants(predictor.network), "own": _own(folder, predictor.network),
     }  # fmt: skip
     (folder / "vectors.json").write_text(json.dumps(_plain(values), allow_nan=False))
 
 
-def _geometry(folder: Path) -> dict:
+def _geometry(folder: Path, network: Network) -> dict:
     rng = np.random.default_rng(3)
     image = rng.integers(0, 256, (37, 53, 3), np.uint8)
     crops = []
@@ -133,7 +134,7 @@ def _geometry(folder: Path) -> dict:
     for shift, grown in ((0, 1), (50, 1), (200, 1), (0, 1.7), (0, 1.9), (0, 0.5)):
         made = geometry.landmark_box(tilted)
         made = np.array([[made[0] + shift, made[1], made[2] * grown, made[3] * grown]])
-        score = score_faces(estimate, made, (250, 240, 3))[0]
+        score = score_faces(estimate, made, (250, 240, 3), half_score=network.half_score)[0]
         scores.append({"box": made[0], "score": score})
     return {
         "image": {"width": 53, "height": 37, "data": image.ravel()},
@@ -233,7 +234,8 @@ class Script:
 
     markup = IBUG68
 
-    def __init__(self) -> None:
+    def __init__(self, half_score: float) -> None:
+        self.half_score = half_score
         self.faces = np.empty((0, 68, 2), np.float32)
 
     def detect(self, image: np.ndarray):
@@ -249,15 +251,16 @@ class Script:
             points.append(self.faces[away.argmin()] if near else np.zeros((68, 2)))
             uncertainty.append(np.full(68, 1.0 if near else 99.0))
         estimate = Estimate(np.float32(points), np.float32(uncertainty))
-        scores = score_faces(estimate, np.asarray(boxes, np.float64), image.shape)
+        boxes = np.asarray(boxes, np.float64)
+        scores = score_faces(estimate, boxes, image.shape, half_score=self.half_score)
         return Estimate(estimate.points, estimate.uncertainty, scores)
 
 
-def _sequences() -> dict:
+def _sequences(half_score: float) -> dict:
     """Two faces, one of which is gone for some frames, through the tracker and the filters."""
     face, rng = draw_face(FOUND[0])[1], np.random.default_rng(5)
     face = face - face.mean(axis=0)
-    script = Script()
+    script = Script(half_score)
     tracker = tracking.Tracker(script, detector=script)  # type: ignore[arg-type]
     euro, turn, frames, smooth = OneEuro(), OneEuroRotation(), [], []
     for number in range(60):
@@ -277,34 +280,34 @@ def _sequences() -> dict:
     return {
         "frames": frames,
         "smooth": smooth,
-        "crossing": _crossing(face),
-        "hidden": _hidden(face),
+        "crossing": _crossing(face, half_score),
+        "hidden": _hidden(face, half_score),
     }
 
 
-def _crossing(face: np.ndarray) -> list[dict]:
+def _crossing(face: np.ndarray, half_score: float) -> list[dict]:
     """A face that goes behind another one, which then leaves; at last the clip starts over."""
     scenes = []
     for number in range(100):
         time = number % 90 / 25
         behind = [] if 27 <= number < 41 else [face + [80 + 180 * time, 200]]
         scenes.append((time, behind + ([face * 0.9 + [325, 205]] if number < 60 else [])))
-    return _followed(scenes)
+    return _followed(scenes, half_score)
 
 
-def _hidden(face: np.ndarray) -> list[dict]:
+def _hidden(face: np.ndarray, half_score: float) -> list[dict]:
     """A face stops before another one for longer than that is remembered, and goes on."""
     scenes = []
     for number in range(90):
         walker = 80 + 8 * (min(number, 30) + max(number - 65, 0))
         behind = [] if abs(walker - 320) < 50 else [face * 0.9 + [320, 205]]
         scenes.append((number / 25, [face + [walker, 200], *behind]))
-    return _followed(scenes)
+    return _followed(scenes, half_score)
 
 
-def _followed(scenes: list[tuple[float, list[np.ndarray]]]) -> list[dict]:
+def _followed(scenes: list[tuple[float, list[np.ndarray]]], half_score: float) -> list[dict]:
     """Times and faces, with some noise, and what the tracker makes of them."""
-    script, rng, frames = Script(), np.random.default_rng(6), []
+    script, rng, frames = Script(half_score), np.random.default_rng(6), []
     tracker = tracking.Tracker(script, detector=script)  # type: ignore[arg-type]
     for time, shown in scenes:
         script.faces = np.float32([points + rng.normal(0, 0.4, (68, 2)) for points in shown])
