@@ -1,1 +1,1 @@
-"""The annotated folders of `wild` and `wild_small`, made from archives of faces."""
+"""The annotated folders of the next `wild` and `wild_small`, made from archives of faces."""

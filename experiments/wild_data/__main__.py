@@ -1,6 +1,5 @@
-"""Make the data of `wild` and `wild_small`: `python -m experiments.wild_data`."""
+"""Make the data of the next `wild` and `wild_small`: `python -m experiments.wild_data`."""
 
-import csv
 from collections import Counter
 from pathlib import Path
 
@@ -35,24 +34,21 @@ def wild_data(
     """
     out = Path(output)
     both = folders.archive_points(Path(helen_afw))
-    in_3d = folders.archive_points(Path(aflw))
-    in_2d = folders.read_points(Path(aflw_2d).read_text())
-    rows = list(csv.reader(Path(aflw_yaw).read_text().splitlines()))[1:]
-    yaws = {name: float(cell) for name, cell in rows}
+    in_2d = folders.read_points(Path(aflw_2d).read_bytes(), aflw_2d)
+    yaws = folders.read_yaws(Path(aflw_yaw))
     seen = {
         name: folders.visible(in_2d.get(name), face, yaws.get(name, 90.0))
-        for name, face in in_3d.items()
+        for name, face in folders.archive_points(Path(aflw)).items()
     }
     sets = {
-        "lfpw": (lfpw, folders.archive_points(Path(lfpw))),
-        "helen": (helen_afw, {name: p for name, p in both.items() if name.startswith("helen_")}),
-        "afw": (helen_afw, {name: p for name, p in both.items() if not name.startswith("helen_")}),
-        "aflw": (aflw, seen),
+        "lfpw": (lfpw, folders.archive_points(Path(lfpw)), None),
+        "helen": (helen_afw, {n: p for n, p in both.items() if n.startswith("helen_")}, None),
+        "afw": (helen_afw, {n: p for n, p in both.items() if not n.startswith("helen_")}, None),
+        "aflw": (aflw, seen, yaws),
     }
-    for name, (archive, points) in sets.items():
-        more = {"yaws": yaws, "cropped": False} if name == "aflw" else {}
+    for name, (archive, points, turned) in sets.items():
         made = folders.write_folder(
-            out / name, Path(archive), points, x_offset=X_OFFSETS[name], **more
+            out / name, Path(archive), points, x_offset=X_OFFSETS[name], yaws=turned
         )
         counts = Counter(made.values())
         print(f"{out / name}: {counts['train']} to train on, {counts['validation']} to validate on")

@@ -6,8 +6,6 @@ border cuts off and contours that the picture does not show count as not annotat
 of left_out.csv, whose points are wrong, are passed over.
 """
 
-import csv
-import io
 import json
 from collections.abc import Mapping
 from pathlib import Path
@@ -15,12 +13,15 @@ from zipfile import ZipFile
 
 import numpy as np
 
+from keypoints.data.annotations import AnnotatedPicture, Annotation
+from keypoints.data.formats import tables
+from keypoints.errors import InputError, refuse
+from keypoints.markup import IBUG68
 from keypoints.media.pictures import decode_picture
 from keypoints.system.atomic import write_rows, write_text
 
 JAW = slice(0, 17)
 INNER = slice(17, 68)
-HEADER = ["file", *(f"{axis}{point}" for point in range(68) for axis in "xy")]
 EVERY = 8  # the first picture by name and each eighth after it are for validation
 BORDER = 1.0  # pixels: a jaw point so near to the border was moved there by the annotators
 FRONTAL = 15.0  # degrees of yaw up to which the jaw in 3D is the one that the picture shows
@@ -29,19 +30,26 @@ AGREE = 0.02  # of the root of the box's area: mean distance between the 2D and 
 Points = dict[str, np.ndarray]  # by picture, (68, 2), NaN where a point is not annotated
 
 
-def read_points(text: str) -> Points:
-    """The rows of a table `file, x0, y0, ..` with a header; empty cells are missing points."""
-    rows = list(csv.reader(io.StringIO(text)))[1:]
-    return {
-        name: np.array([float(cell or "nan") for cell in cells[:136]]).reshape(68, 2)
-        for name, *cells in rows
-    }
+def read_points(data: bytes, file: str) -> Points:
+    """The rows of a table `file, x0, y0, ..`; raises InputError for what is wrong with it."""
+    found = tables.parse(data, file)
+    if found is None:
+        raise InputError(f"{file}: no row begins with the name of a picture")
+    refuse(found.problems, file)
+    return {face.picture: face.points for face in found.faces}
 
 
 def archive_points(archive: Path) -> Points:
     """The points of the pictures in an archive."""
     with ZipFile(archive) as files:
-        return read_points(files.read("points.csv").decode())
+        return read_points(files.read("points.csv"), f"{archive}, points.csv")
+
+
+def read_yaws(path: Path) -> dict[str, float]:
+    """Degrees by picture, of a table `picture,degrees`."""
+    found, problems = tables.read_pairs(path, None, "degrees", "picture")
+    refuse(problems, str(path))
+    return {picture: float(degrees) for picture, degrees in found.items()}
 
 
 def cut_off(points: np.ndarray, width: int, height: int) -> np.ndarray:
@@ -81,8 +89,10 @@ def splits(names: list[str]) -> dict[str, str]:
 
 def left_out() -> set[str]:
     """The pictures whose points are wrong, of left_out.csv beside this file."""
-    rows = csv.DictReader(io.StringIO(Path(__file__).with_name("left_out.csv").read_text()))
-    return {row["picture"] for row in rows}
+    path = Path(__file__).with_name("left_out.csv")
+    found, problems = tables.read_pairs(path, None, "reason", "picture")
+    refuse(problems, path.name)
+    return set(found)
 
 
 def write_folder(
@@ -92,26 +102,25 @@ def write_folder(
     *,
     x_offset: float,
     yaws: Mapping[str, float] | None = None,
-    cropped: bool = True,
 ) -> dict[str, str]:
     """Write pictures of `archive`, `points` and what is known of them; returns their splits.
 
-    `cropped`: the pictures are crops of faces, whose borders cut jaws off. `yaws`: degrees.
+    `yaws`, in degrees, are those of whole pictures; without them, pictures are crops of faces,
+    whose borders cut jaws off.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    chosen = {name: split for name, split in splits(list(points)).items() if name not in left_out()}
-    rows = []
+    wrong = left_out()
+    chosen = {name: split for name, split in splits(list(points)).items() if name not in wrong}
+    pictures = []
     with ZipFile(archive) as files:
         for name in chosen:
             content = files.read(name)
             (folder / name).write_bytes(content)
-            face = points[name]
-            if cropped:
-                height, width = decode_picture(content, name).shape[:2]
-                face = cut_off(face, width, height)
-            cells = ["" if np.isnan(value) else f"{value:.2f}" for value in face.ravel()]
-            rows.append([name, *cells])
-    write_rows(folder / "points.csv", [HEADER, *rows])
+            height, width = decode_picture(content, name).shape[:2]
+            face = points[name] if yaws is not None else cut_off(points[name], width, height)
+            one = Annotation(name, face, np.zeros(len(face), bool))
+            pictures.append(AnnotatedPicture(name, width, height, [one]))
+    tables.write_csv(folder, pictures, IBUG68.names)
     write_rows(folder / "splits.csv", list(chosen.items()))
     write_text(folder / "labels.json", json.dumps({"x_offset": x_offset}) + "\n")
     if yaws is not None:

@@ -26,7 +26,8 @@ def resolve(config: Config) -> Config:
 def uses_amx() -> bool:
     """Whether Keras runs on TensorFlow on a CPU with matrix units for bfloat16, which it uses.
 
-    On such a processor mixed_bfloat16 trains faster than float32, on others slower.
+    On such a processor mixed_bfloat16 trains faster than float32, but for networks of `DEPTHWISE`;
+    on others it is slower.
     """
     return keras.backend.backend() == "tensorflow" and not has_gpu() and has_units("amx_bf16")
 

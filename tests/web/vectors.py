@@ -81,17 +81,18 @@ def write_vectors(folder: Path) -> None:
     with open(folder / "camera.mjpeg", "wb") as clip:
         for frame in film + film[::-1]:  # and back: where the film starts over there is no cut
             clip.write(cv2.imencode(".jpg", frame[..., ::-1])[1].tobytes())
+    half_score = predictor.network.half_score  # what the page has of this model
     values = {
         "faces": faces, "two": len(detector.detect(two)), "group": len(predictor.predict(group)),
-        "turned": turned, **_geometry(folder, predictor.network),
-        **_sequences(predictor.network.half_score), "cuts": _cuts(folder),
+        "turned": turned, **_geometry(folder, half_score), **_sequences(half_score),
+        "cuts": _cuts(folder),
         "filters": _filters(folder), "cut": _cut(folder), "heads": _heads(),
         "model": model_constants(predictor.network), "own": _own(folder, predictor.network),
     }  # fmt: skip
     (folder / "vectors.json").write_text(json.dumps(_plain(values), allow_nan=False))
 
 
-def _geometry(folder: Path, network: Network) -> dict:
+def _geometry(folder: Path, half_score: float) -> dict:
     rng = np.random.default_rng(3)
     image = rng.integers(0, 256, (37, 53, 3), np.uint8)
     crops = []
@@ -134,7 +135,7 @@ def _geometry(folder: Path, network: Network) -> dict:
     for shift, grown in ((0, 1), (50, 1), (200, 1), (0, 1.7), (0, 1.9), (0, 0.5)):
         made = geometry.landmark_box(tilted)
         made = np.array([[made[0] + shift, made[1], made[2] * grown, made[3] * grown]])
-        score = score_faces(estimate, made, (250, 240, 3), half_score=network.half_score)[0]
+        score = score_faces(estimate, made, (250, 240, 3), half_score=half_score)[0]
         scores.append({"box": made[0], "score": score})
     return {
         "image": {"width": 53, "height": 37, "data": image.ravel()},
