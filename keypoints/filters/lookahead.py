@@ -28,6 +28,10 @@ MOST = 500  # frames that the first pass is ahead: times of damaged files may st
 SIDE = 480  # long side of the pictures in which faces are followed, pixels
 SAME = 0.2  # overlap from which on a box is where a face is expected
 COVERED = 0.5  # overlap from which on a box is covered with another
+# What tells where a face is that was not found: its pixels, followed on from where it was last
+# found or back from where it was first found, or the line between two places where it was. They
+# may differ, so each is covered; what lies between them is not.
+ON, BACK, BETWEEN = "on", "back", "between"
 
 
 @dataclass(eq=False)
@@ -39,16 +43,8 @@ class _Frame:
     size: np.ndarray  # (2,) width and height, pixels
     small: np.ndarray  # gray, `SIDE` at most
     faces: list[Face]
-    followed: dict[int, np.ndarray] = field(default_factory=dict)  # boxes by the trail's number
-
-    def cover(self, trail: int, box: np.ndarray) -> None:
-        """Take the box of a trail, or the smallest one that holds it and the one that is there."""
-        other = self.followed.get(trail)
-        if other is not None:
-            low = np.minimum(box[:2], other[:2])
-            high = np.maximum(box[:2] + box[2:], other[:2] + other[2:])
-            box = np.concatenate([low, high - low])
-        self.followed[trail] = box
+    followed: dict[tuple[int, str], np.ndarray] = field(default_factory=dict)
+    """Boxes by the trail's number and by what told them: `ON`, `BACK` or `BETWEEN`."""
 
 
 @dataclass(eq=False)
@@ -207,7 +203,7 @@ class _Trails:
         self._trails = [trail for trail in self._trails if self._goes_on(trail, frame)]
         for trail in missing:
             if trail in self._trails:
-                frame.followed[trail.number] = trail.box
+                frame.followed[trail.number, ON] = trail.box
 
     def _begin(self, face: Face, frame: _Frame) -> None:
         box = np.asarray(face.box, np.float64)
@@ -224,7 +220,8 @@ class _Trails:
         for other in self._window:
             if trail.last.timestamp < other.timestamp < frame.timestamp:
                 share = (other.timestamp - trail.last.timestamp) / elapsed
-                other.cover(trail.number, trail.last_box + share * (box - trail.last_box))
+                line = trail.last_box + share * (box - trail.last_box)
+                other.followed[trail.number, BETWEEN] = line
         if face.origin == FOUND and elapsed > 0:
             moved = box[:2] + box[2:] / 2 - trail.last_box[:2] - trail.last_box[2:] / 2
             trail.speed = trail.speed + (moved / elapsed - trail.speed) / 2
@@ -265,7 +262,7 @@ class _Trails:
             lost = moved is None
             box = box if moved is None else moved
             unlike |= float((_look(before, box) * look).sum()) < LIKENESS
-            before.cover(trail.number, box)
+            before.followed[trail.number, BACK] = box
 
 
 def _limit(sure: bool, doubtful: bool) -> float:

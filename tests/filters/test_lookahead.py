@@ -1,6 +1,7 @@
 """What the two passes over a file cover, on a clip that is made for it: see `walk`."""
 
 import itertools
+from dataclasses import replace
 from types import SimpleNamespace
 
 import cv2
@@ -10,9 +11,11 @@ import pytest
 from keypoints import filters
 from keypoints.filters.following import follow
 from keypoints.filters.lookahead import FOLLOW, HOLD, lookahead
-from keypoints.filters.pipeline import FOLLOWED, Pipeline
+from keypoints.filters.pipeline import FOLLOWED, Pipeline, boxed_face
 from keypoints.inference import detectors
+from keypoints.inference.face import FOUND
 from keypoints.inference.predictor import Predictor
+from keypoints.markup import IBUG68
 from tests.faces import detections
 from tests.filters.walk import HEIGHT, RATE, WIDTH, walk
 
@@ -84,6 +87,30 @@ def test_a_face_is_covered_before_it_is_first_found_and_after_it_was_last_found(
     pipeline, found = find(predictor, ((m.time, m.image) for m in clip))
     assert len(seen_faces(clip, pipeline, found, without=[FOLLOWED])) > 5
     assert seen_faces(clip, pipeline, found) == []
+
+
+def test_two_places_where_a_lost_face_may_be_are_covered_and_not_what_lies_between():
+    """Pixels that stay where they are, and a face that is found at the other end of the picture."""
+    image = np.random.default_rng(0).integers(0, 256, (120, 480, 3), np.uint8)
+    image = cv2.GaussianBlur(image, (0, 0), 2)
+    lefts = {0: 20.0, 1: 20.0, 9: 340.0}  # of the face, in the frames in which it is found
+
+    def at(image, time):
+        left = lefts.get(round(time * RATE))
+        if left is None:
+            return []
+        points = (IBUG68.mean * 60 + [left, 20]).astype(np.float32)
+        face = boxed_face(IBUG68.face_boxes(points), FOUND, 1)
+        return [replace(face, points=points, score=1.0)]
+
+    pipeline = SimpleNamespace(find=at, shot=0, protects=True, markup=IBUG68)
+    found = list(lookahead(((number / RATE, image) for number in range(10)), pipeline))
+    width = found[0][0].box[2]
+    for number in range(2, 9):
+        stays, moves = sorted(face.box.tolist() for face in found[number])
+        assert stays[0] == pytest.approx(found[0][0].box[0], abs=0.5)
+        assert moves[0] - stays[0] == pytest.approx((number - 1) * 320 / 8, abs=0.5)
+        assert [stays[2], moves[2]] == pytest.approx([width, width], abs=0.5)
 
 
 def test_nothing_is_followed_over_a_cut(clip, predictor):
