@@ -10,7 +10,7 @@ from keypoints.pretrained import DEFAULT, NAMES, weights_folder
 if TYPE_CHECKING:
     from keypoints.data.records import Records
 
-CALIBRATION = 200  # training crops for the calibration of int8
+CALIBRATION = 250  # training crops for the calibration of int8
 INT8 = "model-int8.onnx"  # of a bundled model
 
 

@@ -211,5 +211,6 @@ def _manifest(run: Path, config: Config, formats: list[str]) -> dict[str, Any]:
                  "producer": f"tf2onnx {installed_version('tf2onnx')}"},
         "versions": {name: installed_version(name) for name in packages},
         "licence": "code MIT; weights as the terms of the training images allow: those of YouTube "
-                   "Faces, 300-W (LFPW) and AFLW2000-3D are for research only",
+                   "Faces, 300-W (LFPW, HELEN, AFW) and AFLW2000-3D, with points of MERL-RAV, are "
+                   "for research only",
     }  # fmt: skip
