@@ -7,7 +7,7 @@ of left_out.csv, whose points are wrong, are passed over.
 """
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from zipfile import ZipFile
 
@@ -80,10 +80,16 @@ def visible(in_2d: np.ndarray | None, in_3d: np.ndarray, yaw: float) -> np.ndarr
     return points
 
 
-def splits(names: list[str]) -> dict[str, str]:
-    """The split by picture: of the sorted `names` the first and every eighth for validation."""
+def splits(names: Iterable[str]) -> dict[str, str]:
+    """The split by picture: of the sorted `names` the first and every eighth for validation.
+
+    Those of left_out.csv have none.
+    """
+    wrong = left_out()
     return {
-        name: "train" if place % EVERY else "validation" for place, name in enumerate(sorted(names))
+        name: "train" if place % EVERY else "validation"
+        for place, name in enumerate(sorted(names))
+        if name not in wrong
     }
 
 
@@ -99,18 +105,17 @@ def write_folder(
     folder: Path,
     archive: Path,
     points: Points,
+    chosen: Mapping[str, str],
     *,
-    x_offset: float,
+    labels: Mapping[str, float],
     yaws: Mapping[str, float] | None = None,
-) -> dict[str, str]:
-    """Write pictures of `archive`, `points` and what is known of them; returns their splits.
+) -> None:
+    """Write those pictures of `archive` that `chosen` gives a split, and what is known of them.
 
-    `yaws`, in degrees, are those of whole pictures; without them, pictures are crops of faces,
-    whose borders cut jaws off.
+    `labels` become labels.json. `yaws`, in degrees, are those of whole pictures; without them,
+    pictures are crops of faces, whose borders cut jaws off.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    wrong = left_out()
-    chosen = {name: split for name, split in splits(list(points)).items() if name not in wrong}
     pictures = []
     with ZipFile(archive) as files:
         for name in chosen:
@@ -122,7 +127,6 @@ def write_folder(
             pictures.append(AnnotatedPicture(name, width, height, [one]))
     tables.write_csv(folder, pictures, IBUG68.names)
     write_rows(folder / "splits.csv", list(chosen.items()))
-    write_text(folder / "labels.json", json.dumps({"x_offset": x_offset}) + "\n")
+    write_text(folder / "labels.json", json.dumps(labels) + "\n")
     if yaws is not None:
         write_rows(folder / "yaw.csv", [[name, yaws[name]] for name in chosen if name in yaws])
-    return chosen

@@ -114,7 +114,14 @@ def test_the_folders_are_read_as_they_are_meant(archives, tmp_path):
     )
     assert np.isnan(validation.points[0, 10]).all()
     assert [np.isnan(points[0, 0]) for points in train.points[:2]] == [False, True]  # 9°, 18°
+    # Folders for reports, of pictures that nobody has trained on.
+    in_3d, by_hand = (read(f"aflw_{kind}", "validation", "corrected") for kind in ("3d", "by_hand"))
+    assert in_3d.files == validation.files and by_hand.files == validation.files[:1]
+    assert [np.isnan(points[0, 0]) for points in in_3d.points] == [False, True]  # 0°, 72°
+    assert in_3d.points[:, 20] == pytest.approx(face()[[20, 20]], abs=0.01)
+    assert np.isnan(by_hand.points[0, 10]).all() and by_hand.yaw.tolist() == [0]
     eyes = np.linalg.norm(face()[45] - face()[36])
+    assert by_hand.points[0, 20] == pytest.approx(face()[20] + 1 + [0.0055 * eyes, 0], abs=0.01)
     shift = read("afw", "train").points - read("afw", "train", "corrected").points
     assert shift[..., 0] == pytest.approx(0.0126 * eyes, abs=0.01) and not shift[..., 1].any()
 
