@@ -1,7 +1,8 @@
-.PHONY: setup demo web test lint fuzz kills mutants docs clean
+.PHONY: setup demo web test test-all lint fuzz kills mutants docs clean
 
 PYTHON ?= python3
 BIN := .venv/bin
+PYTEST := $(BIN)/python -m pytest -q -n 2 --dist loadfile --no-loadscope-reorder
 # A machine with an NVIDIA GPU gets JAX with CUDA, any other the plain one.
 REQUIREMENTS := $(if $(shell nvidia-smi -L 2>/dev/null),requirements.txt,requirements-cpu.txt)
 
@@ -49,8 +50,13 @@ lint: .venv/installed-dev $(if $(NODE),web/generated/constants.json web/node_mod
 	$(BIN)/mypy
 	$(if $(NODE),cd web && npm run --silent lint,@echo 'the browser page is not checked: no Node.js 20.19')
 
+# All but a dozen tests that are long: at most eight minutes on two idle cores.
 test: lint $(if $(NODE),$(PAGE))
-	$(BIN)/python -m pytest -q -n 2 --dist loadfile --no-loadscope-reorder
+	$(PYTEST) -m 'not long'
+
+# What every change must pass.
+test-all: lint $(if $(NODE),$(PAGE))
+	$(PYTEST)
 
 # 20 times the damaged inputs of `make test`, drawn anew: about ten minutes.
 fuzz: .venv/installed-dev

@@ -309,6 +309,7 @@ def test_the_site_builds_without_a_warning(tmp_path):
 
 
 @pytest.mark.slow
+@pytest.mark.long
 def test_the_tutorial_runs_on_fewer_faces_and_shows_as_many_pictures(tmp_path, monkeypatch):
     import nbformat
     from nbclient import NotebookClient

@@ -42,6 +42,9 @@ PRINTED = {
 }
 
 
+LONG = ("benchmark", "train")
+
+
 def test_each_command_whose_default_is_a_bundled_model_is_tried():
     signatures = {name: inspect.signature(cli.load_command(name)) for name in cli.COMMANDS}
     defaults = {
@@ -54,7 +57,10 @@ def test_each_command_whose_default_is_a_bundled_model_is_tried():
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", ARGUMENTS)
+@pytest.mark.parametrize(
+    "name",
+    [pytest.param(n, marks=pytest.mark.long) if n in LONG else n for n in ARGUMENTS],
+)
 def test_it_needs_no_network_and_nothing_at_home(name, tmp_path, monkeypatch, capsys):
     if name in ("label", "web") and not (PAGE / "label.html").is_file():
         pytest.skip("the page is not built: `make web` needs Node.js 20.19 or newer")

@@ -46,6 +46,7 @@ def test_a_known_fault_is_found_again(monkeypatch):
 
 
 @pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.skipif("KEYPOINTS_ARCHIVE" not in os.environ, reason="KEYPOINTS_ARCHIVE is not set")
 @pytest.mark.parametrize("name", ["pretrained", "pretrained-small"])
 def test_corrected_labels_have_no_side(name, archive_data):

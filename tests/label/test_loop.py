@@ -69,6 +69,7 @@ def error(predictor):
 
 
 @pytest.mark.slow
+@pytest.mark.long
 def test_five_labelled_faces_make_a_model_that_proposes_better(tmp_path, capsys):
     folder, page, run = tmp_path / "faces", tmp_path / "page", tmp_path / "run"
     folder.mkdir()

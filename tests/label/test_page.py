@@ -71,6 +71,7 @@ def many_pictures(folder: Path) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.skipif(
     not (PAGE / "label.html").is_file() or not (ROOT / "web" / "node_modules").is_dir(),
     reason="the page is not built: `make web` needs Node.js 20.19 or newer",

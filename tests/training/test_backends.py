@@ -62,6 +62,7 @@ def run_script(backend: str, folders: list[str]) -> None:
     assert done.returncode == 0, done.stderr[-2000:]
 
 
+@pytest.mark.long
 def test_all_backends_train_the_smoke_run_and_read_each_others_weights(tmp_path):
     trained = []
     for backend in BACKENDS:

@@ -79,6 +79,7 @@ def start_two(folder: Path) -> list[subprocess.Popen]:
 
 
 @pytest.mark.slow
+@pytest.mark.long
 def test_two_hosts_train_what_one_trains_and_go_on_after_one_was_killed(tmp_path):
     first, second = start_two(tmp_path)
     for line in first.stdout:

@@ -119,6 +119,7 @@ def test_a_run_learns_and_explains_itself(tmp_path, monkeypatch):
     assert train(config, tmp_path, *FACES) == rows
 
 
+@pytest.mark.long
 def test_the_pipeline_of_the_device_trains_as_that_of_the_host(tmp_path):
     """The pixels differ by one more interpolation, and so do the losses, a little."""
     losses = []
@@ -219,6 +220,7 @@ def test_a_start_that_no_epoch_beats_is_kept(tmp_path, monkeypatch):
     assert train(onward, tmp_path / "second", *sets)[1:] == rows[1:]
 
 
+@pytest.mark.long
 def test_a_network_learns_from_another(tmp_path, monkeypatch):
     """A teacher that sees every point at (200, 10) draws the points there, half the way."""
     teacher = Network(
@@ -470,6 +472,7 @@ def test_loss_and_nme_of_an_epoch_are_the_means_of_its_steps(tmp_path, monkeypat
 
 
 @pytest.mark.slow
+@pytest.mark.long
 def test_four_devices_learn_what_one_learns(tmp_path):
     one, four = tmp_path / "one", tmp_path / "four"
     # Adam turns rounding into steps of full size where gradients vanish: keep the steps small.

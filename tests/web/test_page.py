@@ -53,6 +53,7 @@ def test_units_answer_as_python_does(vectors):
     run("geometry", "detector", "tracking", "filters", "editor", vectors=vectors)
 
 
+@pytest.mark.long
 @pytest.mark.skipif(not CHROMIUM, reason="no Chromium: `apt-get install chromium`")
 def test_the_page_in_chromium(vectors):
     plain = ThreadingHTTPServer(("127.0.0.1", 0), partial(Quiet, directory=str(PAGE)))
