@@ -14,7 +14,7 @@ from keypoints.markup import IBUG68, Markup
 # Cut-off frequencies in hertz: at rest, its rise per face side a second of speed, and that of the
 # speed itself. The speed of a point is mostly that of the whole face, in which the noise of single
 # points cancels. The rest is its own speed, so that lids and lips do not lag on a still head.
-MIN_CUTOFF, SPEED_GAIN, SPEED_CUTOFF = 1.0, 150.0, 1.0
+MIN_CUTOFF, SPEED_GAIN, SPEED_CUTOFF = 0.5, 120.0, 1.0
 RIGID_SHARE = 0.7  # the whole face's share of a point's speed
 
 # The same of a head's rotation: hertz at rest, and hertz more for a radian a second. A single

@@ -145,7 +145,7 @@ def test_a_port_that_is_taken_exits_2(address, tmp_path, monkeypatch, capsys):
 
 def test_constants_are_plain_and_name_all_filters():
     values = constants()
-    assert values["smoothing"]["speed_gain"] == 150.0
+    assert values["smoothing"]["speed_gain"] == 120.0
     assert values["head"]["jaw"] == list(range(17)) and len(values["head"]["mean_shape"]) == 68
     points = json.loads(models()["models/model.json"])
     assert points["count"] == 68 and points["whole"] and points["crop_scale"] == 1.4
