@@ -79,6 +79,8 @@ ADDED = {
     "benchmark gpu": ["--backbone=tiny", "--resolution=56"],
     "label_noise": ["--data=folder:frames"],  # the small archive has one frame per video
 }
+# Benchmarks that start programs of their own, for which there is a test of its own.
+APART = ("benchmark backends", "benchmark gpu")
 # Sizes of what has no flags for them.
 FEW = (
     (annotation, "WORKERS", (1,)),
@@ -169,6 +171,8 @@ def workplace(tmp_path_factory) -> Iterator[Path]:
                 continue
             if words[0] in ("web", "label") and "--summary" not in words:
                 continue  # they serve until interrupted: tests of their own
+            if " ".join(words[:2]) in APART:
+                continue
             done.add(tuple(words))
             if "--predictions=predictions.csv" in words:
                 write_predictions(folder / "runs" / "youtube_faces", folder / "predictions.csv")
@@ -180,6 +184,21 @@ def workplace(tmp_path_factory) -> Iterator[Path]:
             arguments += ADDED.get(" ".join([name, *arguments[:1]]), []) + ADDED.get(name, [])
             cli.run_command(cli.load_command(name), arguments, name=" ".join(words))
         yield folder
+
+
+@pytest.mark.slow
+@pytest.mark.long
+@pytest.mark.parametrize("name", APART)
+def test_benchmarks_that_start_programs_print_their_tables(name, monkeypatch, capsys):
+    words = next(words[1:] for words in COMMANDS if " ".join(words[1:3]) == name)
+    for module, constant, value in FEW:
+        monkeypatch.setattr(module, constant, value)
+    whole = benchmark.load_experiment
+    small = lambda name: Experiment(configs.replace(whole(name).config, SMALL))  # noqa: E731
+    monkeypatch.setattr(benchmark, "load_experiment", small)
+    added = [*ADDED[name], *ADDED["benchmark"]]
+    cli.run_command(cli.load_command("benchmark"), [*words[1:], *added], name=name)
+    assert "images/s" in capsys.readouterr().out
 
 
 @pytest.mark.slow
@@ -295,6 +314,7 @@ def test_changelog_has_the_version():
     assert f"## {keypoints.__version__}" in (ROOT / "CHANGELOG.md").read_text()
 
 
+@pytest.mark.long
 @pytest.mark.slow
 def test_the_site_builds_without_a_warning(tmp_path):
     command = [sys.executable, "-m", "mkdocs", "build", "--strict", "--site-dir", str(tmp_path)]

@@ -173,6 +173,7 @@ def test_yaw_of_annotated_points_of_aflw2000(aflw):
     assert mean_errors(points, yaw)[0, 60] < 3.5
 
 
+@pytest.mark.long
 @pytest.mark.slow
 @pytest.mark.parametrize("model", ["pretrained", "pretrained-small"])
 def test_yaw_of_predicted_points_of_aflw2000(aflw, model):

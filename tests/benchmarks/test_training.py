@@ -44,6 +44,7 @@ def test_steps_beside_a_program_that_stands_for_pytorch(tmp_path):
         step.torch_process(SMALL, str(tmp_path / "none"), stack)
 
 
+@pytest.mark.long
 @pytest.mark.slow
 def test_backends_are_measured_in_processes_of_their_own(tmp_path, monkeypatch):
     python = tmp_path / "python"
@@ -59,6 +60,7 @@ def test_backends_are_measured_in_processes_of_their_own(tmp_path, monkeypatch):
         step.keras_process(SMALL, "cupy", stack)("step")
 
 
+@pytest.mark.long
 @pytest.mark.slow
 def test_the_table_of_a_gpu_on_a_small_network(monkeypatch):
     monkeypatch.setattr(gpu, "SIDES", (56,))
@@ -70,6 +72,7 @@ def test_the_table_of_a_gpu_on_a_small_network(monkeypatch):
     assert {row.note for row in rows[1::2]} == {"torch_python=PATH is not given"}
 
 
+@pytest.mark.long
 @pytest.mark.slow
 def test_scaling_over_devices(monkeypatch):
     monkeypatch.setattr(step, "DEVICES", (2,))

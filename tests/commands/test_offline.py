@@ -42,7 +42,7 @@ PRINTED = {
 }
 
 
-LONG = ("benchmark", "train")
+LONG = ("annotate", "benchmark", "export", "train")
 
 
 def test_each_command_whose_default_is_a_bundled_model_is_tried():

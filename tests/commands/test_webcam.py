@@ -295,6 +295,7 @@ def test_ctrl_c_on_a_terminal_reaches_the_program_group_and_still_keeps_the_vide
     assert " frames; " in out and videos.probe(tmp_path / "out.mp4").count > 0
 
 
+@pytest.mark.long
 @pytest.mark.slow
 @pytest.mark.skipif(not Path("/proc/self/statm").exists(), reason="takes Linux' /proc")
 def test_memory_does_not_grow(monkeypatch):

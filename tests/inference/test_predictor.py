@@ -111,7 +111,9 @@ KINDS = [bool, np.uint8, np.int8, np.uint16, np.int16, np.uint32, np.int32, np.u
          np.float16, np.float32, np.float64]  # fmt: skip
 
 
-@pytest.mark.parametrize("count", [120, pytest.param(2000, marks=pytest.mark.slow)])
+@pytest.mark.parametrize(
+    "count", [120, pytest.param(2000, marks=[pytest.mark.slow, pytest.mark.long])]
+)
 def test_random_pictures_and_boxes_never_crash_and_never_give_nan(count):
     rng = np.random.default_rng(0)
     largest = (4000, 3000) if count > 1000 else (300, 500)

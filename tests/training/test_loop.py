@@ -373,6 +373,7 @@ def test_a_folder_that_cannot_be_written_is_named(tmp_path):
         train(CONFIG, tmp_path / "file" / "run", dotted_faces(8), [dotted_faces(5)])
 
 
+@pytest.mark.long
 def test_a_full_disk_is_reported_and_the_run_can_go_on(tmp_path, monkeypatch):
     config = configs.replace(CONFIG, {"epochs": 2})
     whole = checkpoints.write_checkpoint
@@ -398,6 +399,7 @@ def straight(tmp_path_factory):
     return run
 
 
+@pytest.mark.long
 @pytest.mark.slow
 def test_killed_at_any_moment_it_ends_with_the_same_weights(straight, tmp_path):
     killed = tmp_path / "killed"
