@@ -77,6 +77,7 @@ def test_a_killed_export_leaves_no_half_an_export(tmp_path):
     assert_whole(output, formats)
 
 
+@pytest.mark.long
 @pytest.mark.slow
 def test_a_killed_annotation_goes_on_and_has_every_picture_once(tmp_path):
     """Its workers end with it; a run that follows at once does only what is missing."""

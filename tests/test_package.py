@@ -237,6 +237,7 @@ def test_the_wheel(built):
     assert tops == {"keypoints", f"keypoints-{keypoints.__version__}.dist-info"}
 
 
+@pytest.mark.long
 @pytest.mark.slow
 def test_the_source_distribution_makes_the_same_wheel(build, built, tmp_path):
     wheel, source = built

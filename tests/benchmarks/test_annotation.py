@@ -27,6 +27,7 @@ def test_no_rate_of_a_process_with_a_single_unit():
     assert math.isnan(steady_rate(spans(1, [(0, 3), (3, 6)], 12) + spans(2, [(0, 3)], 12)))
 
 
+@pytest.mark.long
 @pytest.mark.slow
 def test_one_worker_beside_one_process(monkeypatch):
     for name, value in (("WORKERS", (1,)), ("PICTURES", 6), ("UNIT", 2)):

@@ -61,6 +61,7 @@ def check_whole(output: Path, sources: list[str]) -> None:
     assert not Store(str(output)).names(work.ATTEMPTS)
 
 
+@pytest.mark.long
 def test_a_picture_that_ends_its_process_costs_nothing_else(nodes, tmp_path):
     sources = write_pictures(tmp_path / "in", 16, poison=(5,))
     job, units, _ = begin(tmp_path, sources)

@@ -6,7 +6,7 @@ import pytest
 from keypoints.errors import InputError
 from keypoints.inference.safe_graph import ARITHMETIC, CALLS, safe_graph
 
-pytestmark = pytest.mark.slow  # imports TensorFlow
+pytestmark = [pytest.mark.slow, pytest.mark.long]  # imports TensorFlow
 
 
 def node(part, name, op, *inputs, **functions):
