@@ -22,6 +22,14 @@ def test_the_ratio_is_of_the_time_a_picture(monkeypatch):
     assert all(rows[name].ratio == 1 for name in rows if " 1,000" in name)
 
 
+def million_additions() -> float:
+    """Seconds of CPU time; 0.04 to 0.06 on the machines that the two seconds were set on."""
+    begin, total = time.process_time(), 0
+    for number in range(1_000_000):
+        total += number
+    return time.process_time() - begin
+
+
 @pytest.fixture(scope="module")
 def folders(tmp_path_factory):
     base = tmp_path_factory.mktemp("pictures")
@@ -32,16 +40,17 @@ def folders(tmp_path_factory):
 def test_a_start_on_10000_pictures_takes_two_seconds_at_most_and_is_linear(name, folders):
     """Ten times the pictures take about ten times as long, not a hundred times.
 
-    The least of three, or of ten on a busy machine: CPU time grows where another process shares the
-    core.
+    The least of three, or of six on a busy machine: CPU time grows where another process shares the
+    core. A slow machine has more than two seconds: what it needs for 35 million additions.
     """
     spent = {count: [] for count in start.COUNTS}
-    for turn in range(10):
+    for turn in range(6):
         for count in start.COUNTS:
             begin = time.process_time()
             getattr(start, name)(folders[count])
             spent[count].append(time.process_time() - begin)
         small, large = (min(spent[count]) for count in start.COUNTS)
-        if turn >= 2 and large < 2:
+        most = max(2.0, 35 * million_additions())
+        if turn >= 2 and large < most:
             break
-    assert large < 2 and large < 30 * small + 0.05
+    assert large < most and large < 30 * small + 0.05
