@@ -50,7 +50,7 @@ lint: .venv/installed-dev $(if $(NODE),web/generated/constants.json web/node_mod
 	$(BIN)/mypy
 	$(if $(NODE),cd web && npm run --silent lint,@echo 'the browser page is not checked: no Node.js 20.19')
 
-# All but the long tests: some eight minutes on two idle cores.
+# All but the long tests: eight to ten minutes on two idle cores.
 test: lint $(if $(NODE),$(PAGE))
 	$(PYTEST) -m 'not long'
 

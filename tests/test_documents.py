@@ -137,6 +137,20 @@ def test_pip_names_this_package_and_its_extras(words):
         assert name and set(listed.split(",") if listed else ()) <= set(extras)
 
 
+def make_small(patch: pytest.MonkeyPatch) -> None:
+    """Let experiments be `SMALL`, and what has no flags be `FEW`."""
+    whole = train.load_experiment
+    patch.setattr(stability, "CLIPS", 1)
+    for module, name, value in FEW:
+        patch.setattr(module, name, value)
+    for module in (train, benchmark):
+        patch.setattr(
+            module,
+            "load_experiment",
+            lambda name: Experiment(configs.replace(whole(name).config, SMALL)),
+        )
+
+
 @pytest.fixture(scope="module")
 def workplace(tmp_path_factory) -> Iterator[Path]:
     """A folder in which all commands have been run once, in the order of the pages."""
@@ -145,16 +159,7 @@ def workplace(tmp_path_factory) -> Iterator[Path]:
         patch.chdir(folder)
         patch.setenv("TFDS_DATA_DIR", str(folder / "tfds"))
         patch.setenv("KEYPOINTS_ARCHIVE", str(write_archive(folder / "archive.zip")))
-        whole = train.load_experiment
-        patch.setattr(stability, "CLIPS", 1)
-        for module, name, value in FEW:
-            patch.setattr(module, name, value)
-        for module in (train, benchmark):
-            patch.setattr(
-                module,
-                "load_experiment",
-                lambda name: Experiment(configs.replace(whole(name).config, SMALL)),
-            )
+        make_small(patch)
         write_folder(folder / "my_faces")
         write_folder(folder / "portraits")
         for name in ("my_faces", "portraits"):
@@ -191,11 +196,7 @@ def workplace(tmp_path_factory) -> Iterator[Path]:
 @pytest.mark.parametrize("name", APART)
 def test_benchmarks_that_start_programs_print_their_tables(name, monkeypatch, capsys):
     words = next(words[1:] for words in COMMANDS if " ".join(words[1:3]) == name)
-    for module, constant, value in FEW:
-        monkeypatch.setattr(module, constant, value)
-    whole = benchmark.load_experiment
-    small = lambda name: Experiment(configs.replace(whole(name).config, SMALL))  # noqa: E731
-    monkeypatch.setattr(benchmark, "load_experiment", small)
+    make_small(monkeypatch)
     added = [*ADDED[name], *ADDED["benchmark"]]
     cli.run_command(cli.load_command("benchmark"), [*words[1:], *added], name=name)
     assert "images/s" in capsys.readouterr().out
