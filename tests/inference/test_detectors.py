@@ -68,6 +68,7 @@ def test_what_is_no_detector_is_named(name, message):
 
 
 @pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.skipif("KEYPOINTS_ARCHIVE" not in os.environ, reason="KEYPOINTS_ARCHIVE is not set")
 def test_recall_and_constants_on_the_real_data(archive_data):
     from keypoints.data.sources import load_records

@@ -98,7 +98,7 @@ def test_a_page_without_models_gets_those_of_the_packages(tmp_path, monkeypatch)
         opened.shutdown()
     expected = [
         (pretrained.NAMES["pretrained-small"] / "model-int8.onnx").read_bytes(),
-        centerface.model_bytes(centerface.model_file()),
+        centerface.model_bytes(),
     ]
     assert bodies == expected and len(set(bodies)) == 2
 

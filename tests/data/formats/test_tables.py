@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from keypoints.data.formats.tables import parse
+from keypoints.data.formats.tables import parse, read_pairs
 
 HEADER = "," + ",".join(map(str, range(136)))
 
@@ -135,3 +135,23 @@ def test_a_table_of_deeplabcut_without_its_headers_is_named():
     assert "header rows scorer, bodyparts and coords" in found.problems[0]
     data = b"scorer,Me,Me\nbodyparts,eye,eye\ncoords,x,y\na.png,1,2,3\n"
     assert parse(data, "t.csv").problems == ["t.csv, line 4: 4 columns, 3 are expected"]
+
+
+def test_pairs_skip_a_header_and_nothing_else(tmp_path):
+    path = tmp_path / "splits.csv"
+    path.write_text("picture,split\na.jpg,train\n\nb,train\nc.jpg,test\n")
+    rows, problems = read_pairs(path, {"a.jpg"}, "split", "picture of ours")
+    assert rows == {"a.jpg": "train"}
+    assert problems == [
+        "splits.csv, line 4: 'b' is no picture of ours",
+        "splits.csv, line 5: 'c.jpg' is no picture of ours",
+    ]
+
+
+def test_pairs_may_be_of_any_pictures(tmp_path):
+    path = tmp_path / "yaw.csv"
+    path.write_text("a.jpg,10\nb.jpg,20\nb.jpg,30\n")
+    assert read_pairs(path, None, "degrees", "picture") == (
+        {"a.jpg": "10", "b.jpg": "20"},
+        ["yaw.csv, line 3: b.jpg has another degrees already: 20"],
+    )
