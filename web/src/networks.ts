@@ -33,8 +33,8 @@ export async function loadNetworks(base: string, threads: number): Promise<Netwo
       return { points: found.points.data as Float32Array, uncertainty: found.uncertainty.data as Float32Array };
     },
     detector: async (input, height, width) => {
-      const found = await detector.run({ "input.1": new ort.Tensor("float32", input, [1, 3, height, width]) });
-      const [heat, sizes, offsets, points] = ["537", "538", "539", "540"].map((name) => found[name].data as Float32Array);
+      const found = await detector.run({ image: new ort.Tensor("float32", input, [1, 3, height, width]) });
+      const [heat, sizes, offsets, points] = ["heat", "sizes", "offsets", "points"].map((name) => found[name].data as Float32Array);
       return { heat, sizes, offsets, points, rows: height / DETECTOR.stride, columns: width / DETECTOR.stride };
     },
   };
