@@ -26,7 +26,7 @@ PICTURE_FOLDERS = ("images", "WFLW_images")
 class Face(NamedTuple):
     """One annotated face and its picture."""
 
-    picture: Path  # the file; for a picture inside an annotation file, that file
+    picture: str  # the file; for a picture inside an annotation file, that file
     name: str  # unique for each picture: its path in the folder
     points: np.ndarray  # (n, 2) float32, as in `annotations`
     covered: np.ndarray  # (n,) bool
@@ -38,7 +38,7 @@ class Face(NamedTuple):
         """Reads the picture, `(h, w, 3)` uint8 RGB; raises InputError that names it."""
         if self.annotations.read is not None:
             return partial(self.annotations.read, "/".join(self.name.rsplit("/", 2)[1:]))
-        return lambda: next(open_picture(self.picture, self.name).stills()).rgb()
+        return lambda: next(open_picture(Path(self.picture), self.name).stills()).rgb()
 
 
 @dataclass
@@ -142,14 +142,13 @@ def read_annotations(folder: Path, *, passed_over: tuple[str, ...] = ()) -> Anno
     files of several kinds, those of the first kind in `formats.SUFFIXES` are read. Raises
     InputError where there are none.
     """
-    files = list(visible_files(folder, passed_over))
+    files = visible_files(folder, passed_over)
     found = AnnotatedFolder(folder)
     for suffix in formats.SUFFIXES:
         parsed = [
-            (path, annotations)
-            for path in files
-            if path.suffix.lower() == suffix
-            and (annotations := formats.parse(path, path.relative_to(folder).as_posix()))
+            (folder / name, annotations)
+            for name in files
+            if name.lower().endswith(suffix) and (annotations := formats.parse(folder / name, name))
         ]
         if not parsed:
             continue
@@ -161,22 +160,30 @@ def read_annotations(folder: Path, *, passed_over: tuple[str, ...] = ()) -> Anno
         break
     else:
         kinds = ", ".join(formats.SUFFIXES[:-1]) + f" or {formats.SUFFIXES[-1]}"
-        other = [path.name for path in files if path.suffix.lower() == ".csv"]
+        other = [name for name in files if name.lower().endswith(".csv")]
         hint = f"; no row of {other[0]} begins with the name of a picture" if other else ""
         raise InputError(f"data=folder:{folder}: no annotations in it: {kinds} files{hint}")
     found.faces.sort(key=lambda face: face.name.split("/"))
     return found
 
 
-def visible_files(folder: Path, passed_over: tuple[str, ...] = ()) -> Iterator[Path]:
-    """The files of a folder and those below it, sorted, without hidden ones and `__MACOSX`."""
+def visible_files(folder: Path, passed_over: tuple[str, ...] = ()) -> list[str]:
+    """The paths in a folder of its files and those below it, sorted.
+
+    Without hidden ones, `__MACOSX` and files of the names `passed_over`.
+    """
     paths = []
     for place, folders, names in os.walk(folder):
         folders[:] = [name for name in folders if not is_hidden(name)]
-        names = [name for name in names if not is_hidden(name) and name not in passed_over]
-        paths += [os.path.join(place, name) for name in names]
-    paths.sort(key=lambda path: path.split(os.sep))
-    return (Path(path) for path in paths if os.path.isfile(path))
+        inside = "" if place == str(folder) else f"{Path(place).relative_to(folder).as_posix()}/"
+        paths += [
+            inside + name
+            for name in names
+            if not is_hidden(name)
+            and name not in passed_over
+            and os.path.isfile(os.path.join(place, name))
+        ]
+    return sorted(paths, key=lambda path: path.split("/"))
 
 
 def _add_table(found: AnnotatedFolder, path: Path, annotations: Annotations) -> None:
@@ -188,6 +195,7 @@ def _add_table(found: AnnotatedFolder, path: Path, annotations: Annotations) -> 
     found.problems += annotations.problems
     marks = []
     stem, upstream, _ = path.name.partition("_frames_keypoints")
+    beside = path.parent / stem if upstream else path.parent
     for face in annotations.faces:
         if not stays_inside(face.picture):
             reason = f"{annotations.file}: {face.picture!r} leads out of the folder"
@@ -195,21 +203,20 @@ def _add_table(found: AnnotatedFolder, path: Path, annotations: Annotations) -> 
             continue
         if annotations.read is not None:
             inner = PurePosixPath(annotations.file).with_suffix("") / face.picture
-            picture, name = path, inner.as_posix()
+            picture, name = str(path), inner.as_posix()
         else:
-            beside = path.parent / stem if upstream else path.parent
-            picture = locate(found.folder, beside, face.picture.replace("\\", "/"))
-            name = picture.relative_to(found.folder).as_posix()
+            name = locate(found.folder, beside, face.picture.replace("\\", "/"))
+            picture = os.path.join(found.folder, name)
         marks.append((name, face.points.tobytes()))
         if marks[-1] in found.known:
             continue
-        person = picture.stem.rpartition("_")[0] if upstream else face.person
+        person = PurePosixPath(name).stem.rpartition("_")[0] if upstream else face.person
         found.faces.append(Face(picture, name, face.points, face.covered, person, annotations))
     found.known.update(marks)
 
 
-def locate(folder: Path, beside: Path, name: str) -> Path:
-    """The picture that a file in `beside` calls `name`.
+def locate(folder: Path, beside: Path, name: str) -> str:
+    """The path in `folder` of the picture that a file in `beside` calls `name`.
 
     It leads from there, from a folder above it, or from a folder of pictures in one of these; last,
     the picture of that name may lie beside the file, also without Label Studio's mark of an upload.
@@ -217,27 +224,35 @@ def locate(folder: Path, beside: Path, name: str) -> Path:
     roots = _roots(folder, beside)
     last = name.rpartition("/")[2]
     names = (name, last, re.sub(r"^[0-9a-f]{8}-", "", last))
-    places = ((root, each) for each in names for root in roots)
-    found = (place for place in places if os.path.isfile(os.path.join(*place)))
-    return Path(*next(found, (roots[0], name)))
+    places = ((root, inner, each) for each in names for root, inner in roots)
+    found = (place for place in places if os.path.isfile("".join(place)))
+    _, inner, each = next(found, (*roots[0], name))
+    path = inner + each
+    # Plain strings, for a table may name a million pictures.
+    return PurePosixPath(path).as_posix() if "//" in path or "./" in path else path
 
 
 @lru_cache(maxsize=64)
-def _roots(folder: Path, beside: Path) -> list[Path]:
-    """The folders of `locate`, in its order."""
+def _roots(folder: Path, beside: Path) -> list[tuple[str, str]]:
+    """The folders of `locate`, in its order: `folder`, and the path in it, both with a slash."""
     above = [beside, *beside.parents]
     above = above[: above.index(folder) + 1] if folder in above else [folder]
-    return [root / inner for root in above for inner in ("", *PICTURE_FOLDERS)]
+    inside = [
+        (root / inner).relative_to(folder) for root in above for inner in ("", *PICTURE_FOLDERS)
+    ]
+    return [
+        (os.path.join(folder, ""), os.path.join("" if path == Path() else path, ""))
+        for path in inside
+    ]
 
 
 def _add_point_files(
-    found: AnnotatedFolder, parsed: list[tuple[Path, Annotations]], files: list[Path]
+    found: AnnotatedFolder, parsed: list[tuple[Path, Annotations]], files: list[str]
 ) -> None:
     """Add the faces of .pts files, whose pictures have their name, or it without `_1`, `_2`, .."""
     pictures: dict[Path, list[Path]] = {}
-    for path in files:
-        if is_picture(path):
-            pictures.setdefault(path.with_suffix(""), []).append(path)
+    for path in map(found.folder.joinpath, filter(is_picture, files)):
+        pictures.setdefault(path.with_suffix(""), []).append(path)
     faces = []
     for path, annotations in parsed:
         found.problems += annotations.problems
@@ -254,7 +269,7 @@ def _add_point_files(
     read = pts.hidden_points([face for _, _, face in faces])
     for (picture, annotations, _), face in zip(faces, read):
         name = picture.relative_to(found.folder).as_posix()
-        found.faces.append(Face(picture, name, face.points, face.covered, "", annotations))
+        found.faces.append(Face(str(picture), name, face.points, face.covered, "", annotations))
 
 
 def arrange(found: AnnotatedFolder, markup: Markup) -> None:

@@ -98,15 +98,15 @@ def _add_proposals(found: AnnotatedFolder, propose: Propose) -> list[str]:
     """Add the faces of pictures that have none; returns the pictures in which none is found."""
     known, faceless = {face.name for face in found.faces}, []
     proposals = Annotations("proposals", propose.markup.names, keyed=True)
-    for path in visible_files(found.folder):
-        name = path.relative_to(found.folder).as_posix()
-        if name in known or not is_picture(path):
+    for name in visible_files(found.folder):
+        if name in known or not is_picture(name):
             continue
+        path = found.folder / name
         before = len(proposals.faces)
         for points in propose.faces(decode_picture(path.read_bytes(), name)):
             proposals.add(name, points)
         new = proposals.faces[before:]
-        found.faces += [Face(path, *face, proposals) for face in new]
+        found.faces += [Face(str(path), *face, proposals) for face in new]
         faceless += [] if new else [name]
     if not found.faces:
         raise InputError(f"{found.folder}: no face found in its pictures")

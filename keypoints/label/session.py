@@ -32,6 +32,7 @@ from keypoints.markup import IBUG68, Markup, read_content, read_markup
 from keypoints.media.formats import is_picture
 from keypoints.media.pictures import open_picture
 from keypoints.system.atomic import replacing, write_text
+from keypoints.system.paths import stays_inside
 
 POINTS = "points.csv"
 LARGEST = 1e6  # pixels: places beyond it are no points of a picture
@@ -66,11 +67,7 @@ class Session:
         self.markup: Markup = read_markup(markup) if markup.is_file() else IBUG68
         if naming and markup.is_file():
             raise InputError(f"--markup=new: {markup} is there already; leave --markup out")
-        self.pictures = [
-            path.relative_to(folder).as_posix()
-            for path in visible_files(folder)
-            if is_picture(path)
-        ]
+        self.pictures = list(filter(is_picture, visible_files(folder)))
         if not self.pictures:
             raise InputError(f"{folder}: no pictures in it")
         self._known = set(self.pictures)
@@ -155,12 +152,9 @@ class Session:
     def _picture_of(self, name: str) -> str:
         if name not in self._names:
             plain = name.replace("\\", "/")
-            found = plain if plain in self._known else ""
-            if not found:
-                place = locate(self.folder, self.folder, plain)
-                inside = place.is_relative_to(self.folder)
-                found = place.relative_to(self.folder).as_posix() if inside else plain
-            self._names[name] = found
+            if plain not in self._known and stays_inside(plain):
+                plain = locate(self.folder, self.folder, plain)
+            self._names[name] = plain
         return self._names[name]
 
     def overview(self) -> dict[str, Any]:
