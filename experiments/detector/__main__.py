@@ -1,0 +1,138 @@
+"""The pruned detector, step by step: `python -m experiments.detector STEP`."""
+
+import sys
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from unittest import mock
+
+import numpy as np
+
+from experiments.detector import faces, network, prune, training
+from keypoints.commands.cli import run_command
+from keypoints.data.sources import load_records, parse_sets
+from keypoints.inference import centerface
+from keypoints.inference.detectors import STILL
+from keypoints.media.formats import is_picture
+from keypoints.system import backend
+
+# Inner widths: those at which each block loses about as much of its outputs' variance for the time
+# that it saves.
+WIDTHS = (16, 32, 56, 48, 80, 88, 56, 144, 176, 168, 136, 216, 184, 152, 248, 248, 160)
+CALIBRATION = 120, 256  # crops to prune with, and their side
+
+
+def bundle(source: str, output: str = "model.onnx") -> None:
+    """Write CenterFace's published file as the package bundles it: float16, for any size.
+
+    Args:
+        source: centerface_bnmerged.onnx of https://github.com/Star-Clouds/CenterFace
+        output: file to write
+    """
+    import onnx
+
+    weights = network.read_published(onnx.load(source))
+    model = network.onnx_model(network.FULL, weights, half=True)
+    Path(output).write_bytes(model.SerializeToString())
+
+
+def data(empty: str, data: str, output: str = "detector_data") -> None:
+    """Write the training pictures and their faces.
+
+    Args:
+        empty: folder of pictures without people
+        data: data sets of faces, joined with +, each with its share: SET*2
+        output: folder to write
+    """
+    folder, counts, shares = Path(output), Counter[str](), {}
+    session = centerface.load_session()
+
+    def pictures() -> Iterator[tuple[np.ndarray, np.ndarray]]:
+        for name, share in parse_sets(data):
+            shares[name] = share
+            for picture in faces.annotated(load_records(name, "train"), session):
+                counts[name] += 1
+                yield picture
+            print(f"{name}: {counts[name]} pictures", flush=True)
+
+    faces.write(folder / "train", pictures())
+    np.save(
+        folder / "train" / "shares.npy", np.repeat(list(shares.values()), list(counts.values()))
+    )
+    paths = [path for path in Path(empty).rglob("*") if is_picture(path)]
+    nothing = np.zeros((0, 15), np.float32)
+    faces.write(folder / "empty", ((image, nothing) for image in faces.faceless(paths)))
+
+
+def start(folder: str = "detector_data", output: str = "detector_start.npz") -> None:
+    """Prune CenterFace, without training.
+
+    Args:
+        folder: what `data` wrote
+        output: file of weights to write
+    """
+    count, side = CALIBRATION
+    source, rng = training.source_of(Path(folder)), np.random.default_rng(7)
+    images = np.stack([source.crop(rng, side)[0] for _ in range(count)])
+    network.save(Path(output), WIDTHS, prune.prune(network.bundled(), WIDTHS, images))
+
+
+def train(
+    folder: str = "detector_data",
+    start: str = "detector_start.npz",
+    run: str = "runs/detector",
+    steps: int = 6000,
+    rate: float = 1.5e-4,
+) -> None:
+    """Train, and go on where a run was stopped.
+
+    Args:
+        folder: what `data` wrote
+        start: what `start` wrote
+        run: folder of checkpoint and log.csv
+        steps: batches in all
+        rate: highest learning rate
+    """
+    widths, weights = network.load(Path(start))
+    training.train(Path(folder), Path(run), widths, weights, steps=steps, peak=rate)
+
+
+def measure(
+    data: str,
+    model: str = "runs/detector",
+    split: str = "validation",
+    scores: Sequence[float] = (0.3, 0.35, 0.4),
+    small_picture: int = 240,
+) -> None:
+    """Print recall and false faces of a run, or of a file of weights.
+
+    Args:
+        data: data sets of faces, joined with +
+        model: run folder or .npz file
+        split: split of the data sets
+        scores: least scores of a face
+        small_picture: long side of a picture in which faces of all sizes are found at once
+    """
+    from benchmarks import detection
+
+    read = network.load if model.endswith(".npz") else training.averaged_weights
+    file = network.onnx_model(*read(Path(model))).SerializeToString()
+    session = backend.onnx_session(file)
+    for name, _ in parse_sets(data):
+        records = load_records(name, split)
+        for score in scores:
+            # The rest of the detector is CenterFace's.
+            changed = {"load_session": lambda threads: session, "SMALL_PICTURE": small_picture}
+            with mock.patch.multiple(centerface, MIN_SCORE=score, **changed):
+                detector = centerface.CenterFaceDetector(STILL)
+                found = detection.measure(name, detector.detect, records)
+            print(f"{name}, score {score}: {found.note}", flush=True)
+
+
+STEPS = {step.__name__: step for step in (bundle, data, start, train, measure)}
+
+if __name__ == "__main__":
+    words = sys.argv[1:]
+    if not words or words[0] not in STEPS:
+        sys.exit(f"a step is expected: {', '.join(STEPS)}")
+    run_command(STEPS[words[0]], words[1:], name=f"detector {words[0]}")

@@ -1,0 +1,316 @@
+"""Crops to train the detector on, and the maps that it should answer with."""
+
+from typing import NamedTuple
+
+import cv2
+import numpy as np
+
+from experiments.detector.faces import Pictures, rolls
+from keypoints.inference.centerface import ASPECT, STRIDE
+
+# Channels of the maps: heat, where heat counts, where a face is, then size, offset, points.
+HEAT, COUNTS, FACE, SIZE, OFFSET, POINTS = 0, 1, 2, slice(3, 5), slice(5, 7), slice(7, 17)
+KNOWN = 17  # where the points are annotated
+CHANNELS = 18
+SMALLEST = 5.0  # pixels, root of a face's area: smaller ones do not count
+LEAST_SEEN = 0.5  # share of a face's box inside the crop, below which it does not count
+
+
+class Found(NamedTuple):
+    """Faces in a crop, as CenterFace would box them."""
+
+    sure: np.ndarray  # (m,) bool; the others may be faces, and do not count
+    boxes: np.ndarray  # (m, 4)
+    five: np.ndarray  # (m, 5, 2), NaN where not annotated
+
+
+def join(parts: list[Found]) -> Found:
+    if not parts:
+        return Found(np.zeros(0, bool), np.zeros((0, 4)), np.zeros((0, 5, 2)))
+    return Found(*(np.concatenate(part) for part in zip(*parts)))
+
+
+class Source:
+    """Draws crops from pictures with faces and from pictures without."""
+
+    def __init__(self, pictures: Pictures, people_free: Pictures, shares: np.ndarray) -> None:
+        """`shares`: how often each picture is drawn."""
+        self.pictures, self.empty = pictures, people_free
+        order = pictures.faces[:, 0].astype(int)
+        self.rows = np.split(
+            np.arange(len(order)), np.searchsorted(order, np.arange(1, len(pictures.places)))
+        )
+        self.drawn = np.cumsum(shares) / np.sum(shares)
+        self.kept: tuple[dict, dict] = {}, {}  # smaller copies of both kinds of pictures
+
+    def crop(self, rng: np.random.Generator, side: int) -> tuple[np.ndarray, np.ndarray]:
+        """A crop `(side, side, 3)` uint8 and its maps."""
+        kind = rng.random()
+        if kind < 0.12:
+            image, found = self._without(rng, side)
+        elif kind < 0.72:
+            image, found = self._single(rng, side)
+        else:
+            image, found = self._mosaic(rng, side)
+        if rng.random() < 0.5:
+            image, found = mirrored(image, found)
+        image = photographed(image, rng)
+        return image, maps(found, side)
+
+    def _pick(self, rng: np.random.Generator) -> int:
+        return min(int(np.searchsorted(self.drawn, rng.random())), len(self.drawn) - 1)
+
+    def _without(self, rng: np.random.Generator, side: int) -> tuple[np.ndarray, Found]:
+        index = int(rng.integers(len(self.empty.places)))
+        _, height, width = self.empty.places[index]
+        least = side / max(height, width)
+        scale = np.exp(rng.uniform(np.log(least), np.log(least * 4)))
+        angle = rng.uniform(-180, 180) if rng.random() < 0.2 else 0.0
+        spot = rng.uniform(0.2, 0.8, 2) * [width, height]
+        return self._warped(
+            index, spot, np.full(2, side / 2), scale, angle, side, rng, empty=True
+        ), join([])
+
+    def _warped(
+        self,
+        index: int,
+        spot: np.ndarray,
+        to: np.ndarray,
+        scale: float,
+        angle: float,
+        side: int,
+        rng: np.random.Generator,
+        *,
+        empty: bool = False,
+        behind: bool = False,
+    ) -> np.ndarray:
+        """A picture about its `spot`, which comes to lie at `to`, turned clockwise and scaled."""
+        pictures, kept = (self.empty, self.kept[1]) if empty else (self.pictures, self.kept[0])
+        times = int(np.clip(np.floor(np.log2(1 / scale)), 0, 4))
+        image = pictures.halved(index, times, kept)
+        ratio = np.array(image.shape[1::-1]) / pictures.places[index][:0:-1]
+        matrix = similarity((spot + 0.5) * ratio - 0.5, to, scale / ratio[0], angle)
+        border = rng.random()
+        if behind and border < 0.4:
+            canvas, _ = self._without(rng, side)
+            return cv2.warpAffine(
+                image, matrix, (side, side), dst=canvas, borderMode=cv2.BORDER_TRANSPARENT
+            )
+        mode = cv2.BORDER_REPLICATE if border < 0.5 else cv2.BORDER_CONSTANT
+        value = tuple(int(v) for v in rng.integers(0, 256, 3)) if border > 0.8 else (0, 0, 0)
+        return cv2.warpAffine(image, matrix, (side, side), borderMode=mode, borderValue=value)
+
+    def _single(self, rng: np.random.Generator, side: int) -> tuple[np.ndarray, Found]:
+        index = self._pick(rng)
+        rows = self.rows[index]
+        sure = rows[self.pictures.faces[rows, 1] > 0]
+        if len(sure) == 0:
+            return self._without(rng, side)
+        face = self.pictures.faces[rng.choice(sure), 2:6]
+        middle = face[:2] + face[2:] / 2
+        root = np.sqrt(face[2] * face[3])
+        wanted = np.exp(rng.uniform(np.log(9.0), np.log(0.85 * side)))
+        scale = min(wanted / root, 3.0)
+        angle = drawn_angle(rng)
+        # The face's middle anywhere, now and then partly outside.
+        to = rng.uniform(0.1, 0.9, 2) * side
+        image = self._warped(index, middle, to, scale, angle, side, rng, behind=True)
+        found = moved(self.pictures.faces[rows], middle, to, scale, angle)
+        return covered(image, found, rng), found
+
+    def _mosaic(self, rng: np.random.Generator, side: int) -> tuple[np.ndarray, Found]:
+        """Pictures side by side, or small ones laid over a picture without people."""
+        count = int(rng.choice([2, 3, 4, 5, 6], p=[0.3, 0.3, 0.2, 0.1, 0.1]))
+        cell = side / count
+        image, parts = np.zeros((side, side, 3), np.uint8), []
+        if rng.random() < 0.5:
+            image, _ = self._without(rng, side)
+        for row in range(count):
+            for column in range(count):
+                if rng.random() < 0.15:
+                    continue
+                index = self._pick(rng)
+                rows = self.rows[index]
+                _, height, width = self.pictures.places[index]
+                scale = cell / min(height, width) * rng.uniform(0.8, 1.3)
+                low = np.round(np.array([column, row]) * cell).astype(int)
+                high = np.round(np.array([column + 1, row + 1]) * cell).astype(int)
+                size = int((high - low).max())
+                spot = (np.array([width, height]) - 1) / 2
+                rows_faces = self.pictures.faces[rows]
+                if len(rows_faces):
+                    box = rows_faces[0, 2:6]
+                    spot = box[:2] + box[2:] / 2
+                to = np.full(2, (size - 1) / 2) + rng.uniform(-0.15, 0.15, 2) * size
+                angle = drawn_angle(rng) if rng.random() < 0.3 else 0.0
+                part = self._warped(index, spot, to, scale, angle, size, rng)
+                wide, high_ = high - low
+                image[low[1] : high[1], low[0] : high[0]] = part[:high_, :wide]
+                found = moved(rows_faces, spot, to, scale, angle)
+                found = within(found, size)
+                parts.append(
+                    found._replace(boxes=found.boxes + [*low, 0, 0], five=found.five + low)
+                )
+        return image, join(parts)
+
+
+def drawn_angle(rng: np.random.Generator) -> float:
+    kind = rng.random()
+    if kind < 0.1:
+        return float(rng.uniform(-180, 180))
+    return float(rng.uniform(-60, 60)) if kind < 0.35 else float(rng.normal(0, 12))
+
+
+def similarity(spot: np.ndarray, to: np.ndarray, scale: float, angle: float) -> np.ndarray:
+    cos, sin = np.cos(np.radians(angle)) * scale, np.sin(np.radians(angle)) * scale
+    turn = np.array([[cos, -sin], [sin, cos]])
+    return np.concatenate([turn, (to - turn @ spot)[:, None]], axis=1)
+
+
+def moved(faces: np.ndarray, spot: np.ndarray, to: np.ndarray, scale: float, angle: float) -> Found:
+    """Faces `(m, 16)` of `Pictures` in the warped picture."""
+    sure, boxes, five = (
+        faces[:, 1] > 0,
+        faces[:, 2:6].astype(np.float64),
+        faces[:, 6:16].reshape(-1, 5, 2),
+    )
+    matrix = similarity(spot, to, scale, angle)
+    middles = boxes[:, :2] + boxes[:, 2:] / 2
+    middles = middles @ matrix[:, :2].T + matrix[:, 2]
+    five = five @ matrix[:, :2].T + matrix[:, 2]
+    sides = boxes[:, 2:] * scale
+    if abs(angle) > 8 and len(sides):
+        # The box around the turned ellipse of the face.
+        before = np.nan_to_num(rolls(faces[:, 6:16].reshape(-1, 5, 2)))
+        aspect = np.where(np.abs(before) < 10, sides[:, 1] / sides[:, 0], ASPECT)
+        root = np.sqrt(sides.prod(axis=1))
+        wide, high = root / np.sqrt(aspect), root * np.sqrt(aspect)
+        turned = np.radians(before + angle)
+        cos, sin = np.cos(turned), np.sin(turned)
+        sides = np.stack(
+            [np.hypot(wide * cos, high * sin), np.hypot(wide * sin, high * cos)], axis=1
+        )
+    return Found(sure, np.concatenate([middles - sides / 2, sides], axis=1), five)
+
+
+def within(found: Found, side: int) -> Found:
+    """The faces with a part inside; those with less than half of theirs are no longer sure."""
+    low = np.maximum(found.boxes[:, :2], 0)
+    high = np.minimum(found.boxes[:, :2] + found.boxes[:, 2:], side)
+    seen = np.clip(high - low, 0, None).prod(axis=1) / found.boxes[:, 2:].prod(axis=1)
+    kept = seen > 0
+    sure = found.sure & (seen >= LEAST_SEEN)
+    return Found(sure[kept], found.boxes[kept], found.five[kept])
+
+
+def mirrored(image: np.ndarray, found: Found) -> tuple[np.ndarray, Found]:
+    side = image.shape[1]
+    boxes = found.boxes.copy()
+    boxes[:, 0] = side - 1 - boxes[:, 0] - boxes[:, 2]
+    five = found.five[:, [1, 0, 2, 4, 3]].copy()
+    five[..., 0] = side - 1 - five[..., 0]
+    return np.ascontiguousarray(image[:, ::-1]), Found(found.sure, boxes, five)
+
+
+def covered(image: np.ndarray, found: Found, rng: np.random.Generator) -> np.ndarray:
+    """Faces partly behind a mask, a hand or another thing, drawn."""
+    for box, five, sure in zip(found.boxes, found.five, found.sure):
+        if not sure or rng.random() > 0.15 or not np.isfinite(five).all():
+            continue
+        image = np.ascontiguousarray(image)
+        root = np.sqrt(box[2] * box[3])
+        colour = tuple(int(v) for v in rng.integers(0, 256, 3))
+        eyes, mouth = five[:2].mean(axis=0), five[3:].mean(axis=0)
+        if rng.random() < 0.5:  # a mask: from under the eyes to the chin
+            down = mouth - eyes
+            across = np.array([down[1], -down[0]]) * 0.75
+            top, low = eyes + 0.42 * down, mouth + 0.6 * down
+            outline = np.array(
+                [
+                    top - across,
+                    top + across,
+                    mouth + across * 0.9,
+                    low + across * 0.3,
+                    low - across * 0.3,
+                    mouth - across * 0.9,
+                ]
+            )
+            cv2.fillConvexPoly(
+                image, np.round(outline * 16).astype(np.int32), colour, cv2.LINE_AA, 4
+            )
+        else:  # anything: an ellipse over a part of the face
+            middle = box[:2] + box[2:] * rng.uniform(0, 1, 2)
+            axes = root * rng.uniform(0.1, 0.35, 2)
+            cv2.ellipse(
+                image,
+                (tuple(middle.tolist()), tuple((2 * axes).tolist()), rng.uniform(0, 180)),
+                colour,
+                -1,
+            )
+    return image
+
+
+def photographed(image: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """Light, colour, blur, noise and compression of cameras."""
+    if rng.random() < 0.7:
+        gain = rng.uniform(0.6, 1.4) * rng.uniform(0.85, 1.15, 3)
+        table = np.arange(256)[:, None] / 255.0
+        table = np.clip(table, 0, 1) ** np.exp(rng.normal(0, 0.3)) * gain * 255 + rng.normal(0, 12)
+        if rng.random() < 0.12:  # dark
+            table = table * rng.uniform(0.15, 0.5)
+        image = cv2.LUT(image, np.clip(table, 0, 255).astype(np.uint8).reshape(256, 1, 3))
+    if rng.random() < 0.15:
+        image = np.repeat(cv2.cvtColor(image, cv2.COLOR_RGB2GRAY)[..., None], 3, axis=2)
+    if rng.random() < 0.15:
+        image = cv2.GaussianBlur(image, (0, 0), float(rng.uniform(0.5, 2.0)))
+    if rng.random() < 0.15:
+        noise = rng.normal(0, rng.uniform(2, 14), image.shape[:2]).astype(np.float32)
+        image = np.clip(image + noise[..., None], 0, 255).astype(np.uint8)
+    if rng.random() < 0.25:
+        quality = int(rng.integers(20, 80))
+        image = cv2.imdecode(cv2.imencode(".jpg", image, [cv2.IMWRITE_JPEG_QUALITY, quality])[1], 1)
+    return image
+
+
+def maps(found: Found, side: int) -> np.ndarray:
+    """The maps `(side / 4, side / 4, 18)` float32 of a crop, as in CenterNet (Zhou et al., 2019).
+
+    Heat is 1 in the cell of a face's middle, and falls around it as a Gaussian whose radius keeps
+    an IoU of 0.7. Where something may be a face, heat does not count.
+    """
+    found = within(found, side)
+    cells = side // STRIDE
+    target = np.zeros((cells, cells, CHANNELS), np.float32)
+    target[..., COUNTS] = 1
+    grid = np.arange(cells)
+    for sure, box, five in sorted(
+        zip(found.sure, found.boxes, found.five), key=lambda face: -face[1][2:].prod()
+    ):
+        middle = (box[:2] + box[2:] / 2 + 0.5) / STRIDE - 0.5
+        column, row = np.round(middle).astype(int)
+        root = np.sqrt(box[2:].prod())
+        if not sure or root < SMALLEST or not (0 <= column < cells and 0 <= row < cells):
+            low = np.clip(np.floor((box[:2]) / STRIDE).astype(int), 0, cells)
+            high = np.clip(np.ceil((box[:2] + box[2:]) / STRIDE).astype(int) + 1, 0, cells)
+            target[low[1] : high[1], low[0] : high[0], COUNTS] = 0
+            continue
+        sigma = (2 * radius(*(box[2:] / STRIDE)) + 1) / 6
+        down, right = (np.exp(-((grid - place) ** 2) / (2 * sigma**2)) for place in (row, column))
+        np.maximum(target[..., HEAT], down[:, None] * right, out=target[..., HEAT])
+        target[row, column, HEAT] = 1
+        target[row, column, FACE] = 1
+        target[row, column, SIZE] = np.log(box[3:1:-1] / STRIDE)
+        target[row, column, OFFSET] = (middle - [column, row])[::-1]
+        known = np.isfinite(five).all()
+        target[row, column, KNOWN] = known
+        if known:
+            target[row, column, POINTS] = ((five - box[:2]) / box[2:])[:, ::-1].ravel()
+    # A face counts even where something doubtful overlaps its middle.
+    target[..., COUNTS] = np.maximum(target[..., COUNTS], target[..., FACE])
+    return target
+
+
+def radius(width: float, height: float, least: float = 0.7) -> float:
+    """Cells by which a box may be moved while its IoU with itself stays `least` or more."""
+    b, c = width + height, width * height * (1 - least) / (1 + least)
+    return max((b - np.sqrt(max(b * b - 4 * c, 0))) / 2, 0.0)

@@ -1,0 +1,275 @@
+"""A pruned CenterFace, as a Keras model to train and as an ONNX file to run.
+
+CenterFace (Xu, Yan, Yang and others, 2019) is a MobileNetV2 (Sandler et al., 2018) with ReLU and a
+decoder of 24 channels up to stride 4. Only the widths inside its blocks change here: no other block
+sees them, so each can be pruned for itself.
+"""
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from keypoints.inference import centerface
+
+# Stages of the backbone: channels between blocks, stride of the first block, blocks.
+STAGES = ((16, 1, 1), (24, 2, 2), (32, 2, 3), (64, 2, 4), (96, 1, 3), (160, 2, 3), (320, 1, 1))
+TAPS = (1, 2, 4, 6)  # stages that the decoder sees, at strides 4, 8, 16 and 32
+DECODER = 24  # channels
+# Channels of the output: heat, and pairs y, x of size, offset and five points.
+PARTS = {"heat": 1, "sizes": 2, "offsets": 2, "points": 10}
+# Inner widths of CenterFace itself, block by block; the first is the network's first convolution.
+FULL = (32, 96, 144, 144, 192, 192, 192, 384, 384, 384, 384, 576, 576, 576, 960, 960, 960)
+
+
+class Layer(NamedTuple):
+    """A convolution and its weights, as ONNX has them."""
+
+    name: str
+    size: int
+    stride: int
+    kind: str  # plain, depthwise, or up: transposed, of stride 2
+    relu: bool
+
+
+Weights = dict[str, tuple[np.ndarray, np.ndarray]]  # kernel and bias by layer
+
+
+def assemble(
+    image: Any,
+    widths: Sequence[int],
+    convolve: Callable[[Any, Layer, int], Any],
+    add: Callable[[Any, Any], Any],
+) -> Any:
+    """The network's last hidden map, from operations of Keras or of ONNX.
+
+    `convolve(x, layer, channels)` applies a layer; `widths`: inner channels of each block.
+    """
+    x, block, taps = image, 0, []
+    for channels, stride, repeats in STAGES:
+        for repeat in range(repeats):
+            source, width, name = x, widths[block], f"block{block}"
+            step = stride if repeat == 0 else 1
+            first = Layer(f"{name}_expand", 1, 1, "plain", True)
+            if block == 0:
+                first = first._replace(size=3, stride=2)
+            x = convolve(x, first, width)
+            x = convolve(x, Layer(f"{name}_depth", 3, step, "depthwise", True), width)
+            x = convolve(x, Layer(f"{name}_project", 1, 1, "plain", False), channels)
+            x = add(source, x) if repeat else x
+            block += 1
+        taps.append(x)
+    x = None
+    for level, stage in reversed(list(enumerate(TAPS))):
+        side = convolve(taps[stage], Layer(f"side{level}", 1, 1, "plain", True), DECODER)
+        x = side if x is None else add(x, side)
+        if level:
+            x = convolve(x, Layer(f"up{level}", 2, 2, "up", True), DECODER)
+    return convolve(x, Layer("smooth", 3, 1, "plain", True), DECODER)
+
+
+def keras_model(widths: Sequence[int], weights: Weights | None = None) -> Any:
+    """`(b, h, w, 3)` RGB 0..255 to `(b, h / 4, w / 4, 15)`, the `PARTS`; heat as a logit."""
+    import keras
+    from keras import layers
+
+    def convolve(x: Any, layer: Layer, channels: int) -> Any:
+        options = {"name": layer.name, "activation": "relu" if layer.relu else None}
+        if layer.kind == "up":
+            return enlarging_layer()(channels, 2, 2, **options)(x)
+        options["padding"] = "same"
+        if layer.stride == 2:  # for which "same" has its zeros on the other sides
+            x = layers.ZeroPadding2D(1, name=f"{layer.name}_pad")(x)
+            options["padding"] = "valid"
+        if layer.kind == "depthwise":
+            return layers.DepthwiseConv2D(3, layer.stride, **options)(x)
+        return layers.Conv2D(channels, layer.size, layer.stride, **options)(x)
+
+    image = keras.Input((None, None, 3), name="image")
+    last = assemble(image, widths, convolve, lambda a, b: layers.add([a, b]))
+    model = keras.Model(image, convolve(last, Layer("maps", 1, 1, "plain", False), 15))
+    for name, (kernel, bias) in (weights or {}).items():
+        model.get_layer(name).set_weights([_to_keras(name, kernel), bias])
+    return model
+
+
+def enlarging_layer() -> type:
+    """A transposed convolution of stride 2 and size 2 as a matrix product, which trains faster."""
+    from keras import layers, ops
+
+    from keypoints.models import cpu_ops
+
+    class Enlarge(layers.Conv2DTranspose):
+        def call(self, inputs: Any) -> Any:
+            kernel = ops.transpose(ops.convert_to_tensor(self.kernel), (3, 0, 1, 2))
+            flat = ops.reshape(kernel, (1, 1, kernel.shape[0], -1))
+            x = cpu_ops.convolve(inputs, flat, 1, ((0, 0), (0, 0)))
+            _, height, width, _ = inputs.shape
+            x = ops.reshape(x, (-1, height, width, 2, 2, self.filters))
+            x = ops.reshape(
+                ops.transpose(x, (0, 1, 3, 2, 4, 5)), (-1, 2 * height, 2 * width, self.filters)
+            )
+            return self.activation(x + self.bias)
+
+    return Enlarge
+
+
+def _to_keras(name: str, kernel: np.ndarray) -> np.ndarray:
+    """ONNX's kernels have rows and columns last, and transposed ones their inputs first."""
+    return kernel.transpose((2, 3, 0, 1) if name.endswith("_depth") else (2, 3, 1, 0))
+
+
+def weights_of(model: Any) -> Weights:
+    """The weights of a Keras model, as ONNX has them."""
+    found = {}
+    for layer in model.layers:
+        if not layer.weights:
+            continue
+        kernel, bias = (np.asarray(value) for value in layer.get_weights())
+        order = (2, 3, 0, 1) if layer.name.endswith("_depth") else (3, 2, 0, 1)
+        found[layer.name] = (kernel.transpose(order), bias)
+    return found
+
+
+def read_published(model: Any) -> Weights:
+    """The weights in CenterFace's published ONNX model, under the names of this module."""
+    from onnx import numpy_helper
+
+    constants = {c.name: numpy_helper.to_array(c) for c in model.graph.initializer}
+    kernels = []
+    for node in model.graph.node:
+        if node.op_type in ("Conv", "ConvTranspose"):
+            values = [constants[name] for name in node.input[1:]]
+            kernels.append((values[0], values[1] if len(values) > 1 else np.zeros(24, np.float32)))
+        elif node.op_type == "BatchNormalization":
+            scale, shift, mean, variance = (constants[name] for name in node.input[1:])
+            epsilon = next(a.f for a in node.attribute if a.name == "epsilon")
+            scale = scale / np.sqrt(variance + epsilon)
+            kernel, bias = kernels[-1]
+            # A transposed kernel has its outputs second.
+            kernels[-1] = (kernel * scale[None, :, None, None], (bias - mean) * scale + shift)
+    names: list[str] = []
+
+    def convolve(x: Any, layer: Layer, channels: int) -> None:
+        names.append(layer.name)
+
+    assemble(None, FULL, convolve, lambda a, b: None)
+    found = dict(zip(names, kernels))
+    heads = kernels[len(names) :]
+    found["maps"] = tuple(np.concatenate(part) for part in zip(*heads))
+    return {name: (k.astype(np.float32), b.astype(np.float32)) for name, (k, b) in found.items()}
+
+
+def bundled() -> Weights:
+    """The weights of the bundled CenterFace."""
+    import onnx
+    from onnx import numpy_helper
+
+    model = onnx.load_from_string(centerface.model_bytes())
+    stored = {c.name: numpy_helper.to_array(c).astype(np.float32) for c in model.graph.initializer}
+    names: list[str] = []
+
+    def convolve(x: Any, layer: Layer, channels: int) -> None:
+        names.append(layer.name)
+
+    assemble(None, FULL, convolve, lambda a, b: None)
+
+    def read(name: str) -> tuple[np.ndarray, np.ndarray]:
+        return stored[f"{name}_kernel_half"], stored[f"{name}_bias_half"]
+
+    found = {name: read(name) for name in names}
+    kernels, biases = zip(*map(read, PARTS))
+    return {**found, "maps": (np.concatenate(kernels), np.concatenate(biases))}
+
+
+def save(path: Path, widths: Sequence[int], weights: Weights) -> None:
+    """Write widths and weights as an .npz file."""
+    arrays = {
+        f"{n}/{part}": value for n, pair in weights.items() for part, value in zip("kb", pair)
+    }
+    with path.open("wb") as file:
+        np.savez(file, widths=widths, **arrays)
+
+
+def load(path: Path) -> tuple[list[int], Weights]:
+    """What `save` wrote."""
+    with np.load(path) as arrays:
+        names = dict.fromkeys(n.rpartition("/")[0] for n in arrays.files if "/" in n)
+        weights = {name: (arrays[f"{name}/k"], arrays[f"{name}/b"]) for name in names}
+        return arrays["widths"].tolist(), weights
+
+
+def onnx_model(
+    widths: Sequence[int], weights: Weights, *, half: bool = False, inner: bool = False
+) -> Any:
+    """An ONNX model for pictures `image` `(b, 3, h, w)`, sides multiples of 32, to the `PARTS`.
+
+    With `half` its weights are stored as float16, and computed with as float32. With `inner`, the
+    outputs of all layers are outputs as well.
+    """
+    from onnx import TensorProto, helper, numpy_helper
+
+    nodes, constants = [], []
+
+    def store(name: str, value: np.ndarray) -> str:
+        value = np.ascontiguousarray(value, np.float16 if half else np.float32)
+        stored = f"{name}_half" if half else name
+        constants.append(numpy_helper.from_array(value, stored))
+        if half:
+            nodes.append(
+                helper.make_node("Cast", [stored], [name], f"{name}_cast", to=TensorProto.FLOAT)
+            )
+        return name
+
+    def convolve(x: str, layer: Layer, channels: int) -> str:
+        kernel, bias = weights[layer.name]
+        parts = store(f"{layer.name}_kernel", kernel), store(f"{layer.name}_bias", bias)
+        pad = 1 if layer.size == 3 else 0
+        nodes.append(
+            helper.make_node(
+                "ConvTranspose" if layer.kind == "up" else "Conv",
+                [x, *parts],
+                [f"{layer.name}_sum" if layer.relu else layer.name],
+                layer.name,
+                kernel_shape=[layer.size] * 2,
+                strides=[layer.stride] * 2,
+                pads=[pad] * 4,
+                group=channels if layer.kind == "depthwise" else 1,
+            )
+        )
+        if layer.relu:
+            nodes.append(
+                helper.make_node("Relu", [f"{layer.name}_sum"], [layer.name], f"{layer.name}_relu")
+            )
+        return layer.name
+
+    def add(a: str, b: str) -> str:
+        nodes.append(helper.make_node("Add", [a, b], [f"{b}_added"], f"{b}_add"))
+        return f"{b}_added"
+
+    last = assemble("image", widths, convolve, add)
+    kernel, bias = weights["maps"]
+    first = 0
+    for part, channels in PARTS.items():
+        chosen = slice(first, first + channels)
+        first += channels
+        parts = store(f"{part}_kernel", kernel[chosen]), store(f"{part}_bias", bias[chosen])
+        output = "heat_logit" if part == "heat" else part
+        nodes.append(helper.make_node("Conv", [last, *parts], [output], part, kernel_shape=[1, 1]))
+    nodes.append(helper.make_node("Sigmoid", ["heat_logit"], ["heat"], "heat_sigmoid"))
+    names = list(PARTS)
+    if inner:
+        names += [name for node in nodes for name in node.output if name not in names]
+    shape = ["batch", None, "rows", "columns"]
+    outputs = [
+        helper.make_tensor_value_info(
+            name, TensorProto.FLOAT, [shape[0], PARTS.get(name), *shape[2:]]
+        )
+        for name in names
+    ]
+    image = helper.make_tensor_value_info(
+        "image", TensorProto.FLOAT, ["batch", 3, "height", "width"]
+    )
+    graph = helper.make_graph(nodes, "detector", [image], outputs, constants)
+    return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 13)], ir_version=8)
