@@ -32,8 +32,7 @@ def bundle(source: str, output: str = "model.onnx") -> None:
     import onnx
 
     weights = network.read_published(onnx.load(source))
-    model = network.onnx_model(network.FULL, weights, half=True)
-    Path(output).write_bytes(model.SerializeToString())
+    write(Path(output), network.FULL, weights, half=True)
 
 
 def data(empty: str, data: str, output: str = "detector_data") -> None:
@@ -64,7 +63,7 @@ def data(empty: str, data: str, output: str = "detector_data") -> None:
     faces.write(folder / "empty", ((image, nothing) for image in faces.faceless(paths)))
 
 
-def start(folder: str = "detector_data", output: str = "detector_start.npz") -> None:
+def start(folder: str = "detector_data", output: str = "detector_start.onnx") -> None:
     """Prune CenterFace, without training.
 
     Args:
@@ -74,12 +73,13 @@ def start(folder: str = "detector_data", output: str = "detector_start.npz") -> 
     count, side = CALIBRATION
     source, rng = training.source_of(Path(folder)), np.random.default_rng(7)
     images = np.stack([source.crop(rng, side)[0] for _ in range(count)])
-    network.save(Path(output), WIDTHS, prune.prune(network.bundled(), WIDTHS, images))
+    _, full = network.read(centerface.model_bytes())
+    write(Path(output), WIDTHS, prune.prune(full, WIDTHS, images))
 
 
 def train(
     folder: str = "detector_data",
-    start: str = "detector_start.npz",
+    start: str = "detector_start.onnx",
     run: str = "runs/detector",
     steps: int = 6000,
     rate: float = 1.5e-4,
@@ -88,36 +88,35 @@ def train(
 
     Args:
         folder: what `data` wrote
-        start: what `start` wrote
-        run: folder of checkpoint and log.csv
+        start: file of weights, as `start` wrote it
+        run: folder of checkpoint, log.csv and model.onnx
         steps: batches in all
         rate: highest learning rate
     """
-    widths, weights = network.load(Path(start))
+    widths, weights = network.read(Path(start).read_bytes())
     training.train(Path(folder), Path(run), widths, weights, steps=steps, peak=rate)
+    write(Path(run) / "model.onnx", *training.averaged_weights(Path(run)), half=True)
 
 
 def measure(
     data: str,
-    model: str = "runs/detector",
+    model: str = "runs/detector/model.onnx",
     split: str = "validation",
     scores: Sequence[float] = (0.3, 0.35, 0.4),
     small_picture: int = 240,
 ) -> None:
-    """Print recall and false faces of a run, or of a file of weights.
+    """Print recall and false faces of a file of weights.
 
     Args:
         data: data sets of faces, joined with +
-        model: run folder or .npz file
+        model: file of weights
         split: split of the data sets
         scores: least scores of a face
         small_picture: long side of a picture in which faces of all sizes are found at once
     """
     from benchmarks import detection
 
-    read = network.load if model.endswith(".npz") else training.averaged_weights
-    file = network.onnx_model(*read(Path(model))).SerializeToString()
-    session = backend.onnx_session(file)
+    session = backend.onnx_session(model)
     for name, _ in parse_sets(data):
         records = load_records(name, split)
         for score in scores:
@@ -127,6 +126,10 @@ def measure(
                 detector = centerface.CenterFaceDetector(STILL)
                 found = detection.measure(name, detector.detect, records)
             print(f"{name}, score {score}: {found.note}", flush=True)
+
+
+def write(path: Path, widths: Sequence[int], weights: network.Weights, half: bool = False) -> None:
+    path.write_bytes(network.onnx_model(widths, weights, half=half).SerializeToString())
 
 
 STEPS = {step.__name__: step for step in (bundle, data, start, train, measure)}

@@ -6,17 +6,15 @@ sees them, so each can be pruned for itself.
 """
 
 from collections.abc import Callable, Sequence
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
-
-from keypoints.inference import centerface
 
 # Stages of the backbone: channels between blocks, stride of the first block, blocks.
 STAGES = ((16, 1, 1), (24, 2, 2), (32, 2, 3), (64, 2, 4), (96, 1, 3), (160, 2, 3), (320, 1, 1))
 TAPS = (1, 2, 4, 6)  # stages that the decoder sees, at strides 4, 8, 16 and 32
 DECODER = 24  # channels
+HALF = "_half"  # ends the names of weights that are stored as float16
 # Channels of the output: heat, and pairs y, x of size, offset and five points.
 PARTS = {"heat": 1, "sizes": 2, "offsets": 2, "points": 10}
 # Inner widths of CenterFace itself, block by block; the first is the network's first convolution.
@@ -149,55 +147,40 @@ def read_published(model: Any) -> Weights:
             kernel, bias = kernels[-1]
             # A transposed kernel has its outputs second.
             kernels[-1] = (kernel * scale[None, :, None, None], (bias - mean) * scale + shift)
-    names: list[str] = []
-
-    def convolve(x: Any, layer: Layer, channels: int) -> None:
-        names.append(layer.name)
-
-    assemble(None, FULL, convolve, lambda a, b: None)
+    names = _names()
     found = dict(zip(names, kernels))
     heads = kernels[len(names) :]
     found["maps"] = tuple(np.concatenate(part) for part in zip(*heads))
     return {name: (k.astype(np.float32), b.astype(np.float32)) for name, (k, b) in found.items()}
 
 
-def bundled() -> Weights:
-    """The weights of the bundled CenterFace."""
+def read(data: bytes) -> tuple[list[int], Weights]:
+    """Inner widths and weights of a file of `onnx_model`."""
     import onnx
     from onnx import numpy_helper
 
-    model = onnx.load_from_string(centerface.model_bytes())
-    stored = {c.name: numpy_helper.to_array(c).astype(np.float32) for c in model.graph.initializer}
+    constants = onnx.load_from_string(data).graph.initializer
+    stored = {c.name.removesuffix(HALF): numpy_helper.to_array(c) for c in constants}
+
+    def pair(name: str) -> tuple[np.ndarray, np.ndarray]:
+        kernel, bias = stored[f"{name}_kernel"], stored[f"{name}_bias"]
+        return kernel.astype(np.float32), bias.astype(np.float32)
+
+    found = {name: pair(name) for name in _names()}
+    kernels, biases = zip(*map(pair, PARTS))
+    found["maps"] = np.concatenate(kernels), np.concatenate(biases)
+    return [len(found[f"block{block}_depth"][0]) for block in range(len(FULL))], found
+
+
+def _names() -> list[str]:
+    """The names of all layers but the last."""
     names: list[str] = []
 
     def convolve(x: Any, layer: Layer, channels: int) -> None:
         names.append(layer.name)
 
     assemble(None, FULL, convolve, lambda a, b: None)
-
-    def read(name: str) -> tuple[np.ndarray, np.ndarray]:
-        return stored[f"{name}_kernel_half"], stored[f"{name}_bias_half"]
-
-    found = {name: read(name) for name in names}
-    kernels, biases = zip(*map(read, PARTS))
-    return {**found, "maps": (np.concatenate(kernels), np.concatenate(biases))}
-
-
-def save(path: Path, widths: Sequence[int], weights: Weights) -> None:
-    """Write widths and weights as an .npz file."""
-    arrays = {
-        f"{n}/{part}": value for n, pair in weights.items() for part, value in zip("kb", pair)
-    }
-    with path.open("wb") as file:
-        np.savez(file, widths=widths, **arrays)
-
-
-def load(path: Path) -> tuple[list[int], Weights]:
-    """What `save` wrote."""
-    with np.load(path) as arrays:
-        names = dict.fromkeys(n.rpartition("/")[0] for n in arrays.files if "/" in n)
-        weights = {name: (arrays[f"{name}/k"], arrays[f"{name}/b"]) for name in names}
-        return arrays["widths"].tolist(), weights
+    return names
 
 
 def onnx_model(
@@ -214,7 +197,7 @@ def onnx_model(
 
     def store(name: str, value: np.ndarray) -> str:
         value = np.ascontiguousarray(value, np.float16 if half else np.float32)
-        stored = f"{name}_half" if half else name
+        stored = f"{name}{HALF}" if half else name
         constants.append(numpy_helper.from_array(value, stored))
         if half:
             nodes.append(

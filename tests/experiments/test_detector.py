@@ -17,14 +17,13 @@ def run(model, image):
     return session.run(list(network.PARTS), {"image": image.transpose(0, 3, 1, 2)})
 
 
-def test_the_network_is_centerface_in_onnx_and_in_keras(tmp_path):
-    weights = network.bundled()
+def test_the_network_is_centerface_in_onnx_and_in_keras():
     image = RNG.uniform(0, 255, (1, 64, 96, 3)).astype(np.float32)
     original = centerface.load_session().run(
         list(centerface.OUTPUTS), {"image": image.transpose(0, 3, 1, 2)}
     )
-    network.save(tmp_path / "weights.npz", network.FULL, weights)
-    widths, weights = network.load(tmp_path / "weights.npz")
+    widths, weights = network.read(centerface.model_bytes())
+    assert tuple(widths) == network.FULL
     model = network.keras_model(widths, weights)
     maps = keras.ops.convert_to_numpy(model(image)).transpose(0, 3, 1, 2)
     maps[:, :1] = 1 / (1 + np.exp(-maps[:, :1]))
@@ -35,7 +34,7 @@ def test_the_network_is_centerface_in_onnx_and_in_keras(tmp_path):
 
 
 def test_the_file_is_float16_and_valid():
-    model = network.onnx_model(network.FULL, network.bundled(), half=True)
+    model = network.onnx_model(*network.read(centerface.model_bytes()), half=True)
     onnx.checker.check_model(model)
     assert model.SerializeToString() == centerface.model_bytes()
 
