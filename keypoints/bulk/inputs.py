@@ -196,7 +196,7 @@ def _rows(source: str, group: int, outside: bool) -> Iterator[Picture]:
                     load = partial(_decode_cell, cell, source, row, outside)
                     yield Picture(source, load, str(row))
                     row += 1
-        except pa.ArrowException as error:
+        except (pa.ArrowException, UnicodeError) as error:  # a name or a path that is no text
             raise InputError(f"{source}: not a whole Parquet table: {error}") from None
 
 
@@ -217,7 +217,7 @@ def _row_groups(source: str) -> int:
     try:
         with _open(source) as file:
             return max(pq.ParquetFile(file).num_row_groups, 1)
-    except (pa.ArrowException, OSError):
+    except (pa.ArrowException, UnicodeError, OSError):
         return 1
 
 

@@ -164,6 +164,9 @@ def test_what_cannot_be_read_says_why(tmp_path, monkeypatch):
     pq.write_table(pa.table({"other": [1]}), tmp_path / "other.parquet")
     (tmp_path / "broken.parquet").write_bytes(b"PAR1")
     pq.write_table(pa.table({"path": ["large.png", None]}), tmp_path / "paths.parquet")
+    data = (tmp_path / "paths.parquet").read_bytes()  # neither a name nor a path is text
+    (tmp_path / "name.parquet").write_bytes(data.replace(b"path", b"\x80ath"))
+    (tmp_path / "cell.parquet").write_bytes(data.replace(b"large.png", b"\x80arge.png"))
     reasons = {
         "gone.png": ["No such file"],
         "large.png": ["more than 1 MB"],
@@ -171,6 +174,8 @@ def test_what_cannot_be_read_says_why(tmp_path, monkeypatch):
         "empty.tar": ["no picture is in it"],
         "other.parquet": ["a column image, bytes, path is expected"],
         "broken.parquet": ["not a whole Parquet table"],
+        "name.parquet": ["not a whole Parquet table: 'utf-8'"],
+        "cell.parquet": ["not a whole Parquet table: 'utf-8'"],
         "paths.parquet": ["large.png: .*more than 1 MB", "row 1: the bytes or the path"],
     }
     for name, expected in reasons.items():
