@@ -50,7 +50,7 @@ lint: .venv/installed-dev $(if $(NODE),web/generated/constants.json web/node_mod
 	$(BIN)/mypy
 	$(if $(NODE),cd web && npm run --silent lint,@echo 'the browser page is not checked: no Node.js 20.19')
 
-# All but the long tests: eight to ten minutes on two idle cores.
+# All but the long tests: about eight minutes on two idle cores.
 test: lint $(if $(NODE),$(PAGE))
 	$(PYTEST) -m 'not long'
 
@@ -66,7 +66,7 @@ fuzz: .venv/installed-dev
 kills: .venv/installed-dev
 	KILLS=20 $(BIN)/python -m pytest -q -m slow -k killed
 
-# Some 240 wrong changes to the Python code, and 100 to the page's, one at a time: a test must fail
+# Some 350 wrong changes to the Python code, and 100 to the page's, one at a time: a test must fail
 # with each. About an hour.
 mutants: .venv/installed-dev $(if $(NODE),web/generated/constants.json web/node_modules/.installed)
 	$(BIN)/python -m tests.mutants

@@ -189,7 +189,7 @@ def _rows(source: str, group: int, outside: bool) -> Iterator[Picture]:
                 known = ", ".join(COLUMNS)
                 raise InputError(f"{source}: a column {known} is expected; it has {names}")
             metadata = table.metadata
-            _refuse_unpacking(metadata.row_group(group), source)
+            _refuse_unpacking(metadata.row_group(group), file.seek(0, os.SEEK_END), source)
             row = sum(metadata.row_group(earlier).num_rows for earlier in range(group))
             for batch in table.iter_batches(16, row_groups=[group], columns=[column]):
                 for cell in batch.column(0).to_pylist():
@@ -200,11 +200,13 @@ def _rows(source: str, group: int, outside: bool) -> Iterator[Picture]:
             raise InputError(f"{source}: not a whole Parquet table: {error}") from None
 
 
-def _refuse_unpacking(group: Any, source: str) -> None:
-    """Raise InputError for a row group that little data would make fill the memory."""
-    columns = [group.column(index) for index in range(group.num_columns)]
-    packed = sum(column.total_compressed_size for column in columns)
-    unpacked = sum(column.total_uncompressed_size for column in columns)
+def _refuse_unpacking(group: Any, packed: int, source: str) -> None:
+    """Raise InputError for a row group that a file of `packed` bytes would make fill the memory.
+
+    Of the file's facts only those of the whole group are read: pyarrow ends the process at a column
+    whose facts contradict each other.
+    """
+    unpacked = group.total_byte_size
     if unpacked > max(MAX_BYTES, MOST_UNPACKED * packed):
         raise InputError(f"{source}: {packed} bytes that unpack to {unpacked / 1e6:.0f} MB")
 
