@@ -1,7 +1,6 @@
 """The pruned detector, step by step: `python -m experiments.detector STEP`."""
 
 import sys
-from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from unittest import mock
@@ -11,6 +10,7 @@ import numpy as np
 from experiments.detector import faces, network, prune, training
 from keypoints.commands.cli import run_command
 from keypoints.data.sources import load_records, parse_sets
+from keypoints.evaluation.matching import pictures
 from keypoints.inference import centerface
 from keypoints.inference.detectors import STILL
 from keypoints.media.formats import is_picture
@@ -20,6 +20,7 @@ from keypoints.system import backend
 # that it saves.
 WIDTHS = (16, 32, 56, 48, 80, 88, 56, 144, 176, 168, 136, 216, 184, 152, 248, 248, 160)
 CALIBRATION = 120, 256  # crops to prune with, and their side
+TURNED, TURNED_SHARE = 45.0, 4.0  # degrees of yaw from which on a picture is drawn more often
 
 
 def bundle(source: str, output: str = "model.onnx") -> None:
@@ -43,21 +44,20 @@ def data(empty: str, data: str, output: str = "detector_data") -> None:
         data: data sets of faces, joined with +, each with its share: SET*2
         output: folder to write
     """
-    folder, counts, shares = Path(output), Counter[str](), {}
+    folder, shares = Path(output), list[float]()
     session = centerface.load_session()
 
-    def pictures() -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    def drawn() -> Iterator[tuple[np.ndarray, np.ndarray]]:
         for name, share in parse_sets(data):
-            shares[name] = share
-            for picture in faces.annotated(load_records(name, "train"), session):
-                counts[name] += 1
-                yield picture
-            print(f"{name}: {counts[name]} pictures", flush=True)
+            records = load_records(name, "train")
+            for rows in pictures(records).values():
+                turned = np.abs(records.yaw[rows[0]]) > TURNED  # false where it is not told
+                shares.append(share * (TURNED_SHARE if turned else 1.0))
+                yield faces.annotated(records, rows, session)
+            print(f"{name}: {len(shares)} pictures so far", flush=True)
 
-    faces.write(folder / "train", pictures())
-    np.save(
-        folder / "train" / "shares.npy", np.repeat(list(shares.values()), list(counts.values()))
-    )
+    faces.write(folder / "train", drawn())
+    np.save(folder / "train" / "shares.npy", shares)
     paths = [path for path in Path(empty).rglob("*") if is_picture(path)]
     nothing = np.zeros((0, 15), np.float32)
     faces.write(folder / "empty", ((image, nothing) for image in faces.faceless(paths)))

@@ -9,7 +9,7 @@ import numpy as np
 
 from keypoints import geometry
 from keypoints.data.records import Records
-from keypoints.evaluation.matching import match, pictures
+from keypoints.evaluation.matching import match
 from keypoints.inference import centerface, upright
 from keypoints.inference.detections import distinct, overlap, shrink
 
@@ -70,34 +70,32 @@ def read(folder: Path) -> Pictures:
     return Pictures(pixels, np.load(folder / "places.npy"), np.load(folder / "faces.npy"))
 
 
-def annotated(records: Records, session: Any) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-    """Each picture of the records once, with annotated faces and those that CenterFace finds.
+def annotated(records: Records, rows: list[int], session: Any) -> tuple[np.ndarray, np.ndarray]:
+    """The picture that these rows share, with its annotated faces and those that CenterFace finds.
 
     An annotated face has CenterFace's box if it finds one there, else that of its points by the
     inverse of the detector's conversion.
     """
-    whole = records.completed_points()
-    for rows in pictures(records).values():
-        image = records.image(rows[0])
-        image, ratio = shrink(image, max(image.shape[:2]) / LARGEST)
-        truth = geometry.scaled_boxes(records.boxes[rows], 1 / ratio)
-        five = (whole[rows] + 0.5) / ratio - 0.5
-        five = np.stack([five[:, list(chosen)].mean(axis=1) for chosen in FIVE], axis=1)
-        boxes, scores, points = found_in(image, session)
-        sides = boxes[:, 2:] * centerface.SIZE
-        middles = boxes[:, :2] + boxes[:, 2:] * centerface.CENTRE
-        tight = np.concatenate([middles - sides / 2, sides], axis=1)
-        matched = match(overlap(truth[:, None], tight[None]))
-        faces = []
-        for row, index in enumerate(matched):
-            size = truth[row, 2:] / centerface.SIZE
-            corner = truth[row, :2] + truth[row, 2:] / 2 - size * centerface.CENTRE
-            box = boxes[index] if index >= 0 else np.concatenate([corner, size])
-            known = np.isfinite(five[row]).all()
-            faces.append([1.0, *box, *(five[row] if known else np.full((5, 2), np.nan)).ravel()])
-        for index in set(range(len(boxes))) - set(matched.tolist()):
-            faces.append([float(scores[index] > SURE), *boxes[index], *points[index].ravel()])
-        yield image, np.array(faces).reshape(-1, 15)
+    image = records.image(rows[0])
+    image, ratio = shrink(image, max(image.shape[:2]) / LARGEST)
+    truth = geometry.scaled_boxes(records.boxes[rows], 1 / ratio)
+    five = (records.completed_points()[rows] + 0.5) / ratio - 0.5
+    five = np.stack([five[:, list(chosen)].mean(axis=1) for chosen in FIVE], axis=1)
+    boxes, scores, points = found_in(image, session)
+    sides = boxes[:, 2:] * centerface.SIZE
+    middles = boxes[:, :2] + boxes[:, 2:] * centerface.CENTRE
+    tight = np.concatenate([middles - sides / 2, sides], axis=1)
+    matched = match(overlap(truth[:, None], tight[None]))
+    faces = []
+    for row, index in enumerate(matched):
+        size = truth[row, 2:] / centerface.SIZE
+        corner = truth[row, :2] + truth[row, 2:] / 2 - size * centerface.CENTRE
+        box = boxes[index] if index >= 0 else np.concatenate([corner, size])
+        known = np.isfinite(five[row]).all()
+        faces.append([1.0, *box, *(five[row] if known else np.full((5, 2), np.nan)).ravel()])
+    for index in set(range(len(boxes))) - set(matched.tolist()):
+        faces.append([float(scores[index] > SURE), *boxes[index], *points[index].ravel()])
+    return image, np.array(faces).reshape(-1, 15)
 
 
 def faceless(paths: Iterable[Path], seed: int = 0) -> Iterator[np.ndarray]:
