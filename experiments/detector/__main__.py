@@ -24,7 +24,7 @@ TURNED, TURNED_SHARE = 45.0, 4.0  # degrees of yaw from which on a picture is dr
 
 
 def bundle(source: str, output: str = "model.onnx") -> None:
-    """Write CenterFace's published file as the package bundles it: float16, for any size.
+    """Write CenterFace's published file as the package bundles it, for pictures of any size.
 
     Args:
         source: centerface_bnmerged.onnx of https://github.com/Star-Clouds/CenterFace
@@ -33,7 +33,7 @@ def bundle(source: str, output: str = "model.onnx") -> None:
     import onnx
 
     weights = network.read_published(onnx.load(source))
-    write(Path(output), network.FULL, weights, half=True)
+    write(Path(output), network.FULL, weights)
 
 
 def data(empty: str, data: str, output: str = "detector_data") -> None:

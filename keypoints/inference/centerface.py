@@ -1,8 +1,8 @@
 """The face detector CenterFace (Xu, Yan, Yang and others, 2019): from its file to landmark boxes.
 
-The bundled file (MIT licence) has the published weights as float16; `experiments.detector` made it.
-ONNX Runtime runs it, safe to call from several threads, and right for any sequence of picture
-sizes, which OpenCV's dnn is not.
+The bundled file (MIT licence) has the published weights; `experiments.detector` made it. ONNX
+Runtime runs it, safe to call from several threads, and right for any sequence of picture sizes,
+which OpenCV's dnn is not.
 """
 
 import hashlib
@@ -22,7 +22,7 @@ from keypoints.inference.detections import Detections, distinct, largest_first, 
 from keypoints.system import backend
 
 FILE = pretrained.FOLDER / "centerface" / "model.onnx"
-SHA256 = "b69255a78a617c821fa4cbf71f0422cff80bc405dd70db923545e3010fd8b56a"
+SHA256 = "a1d8ea633e349ad6866a4638d053caa7efb9c58b8b3d91ba32bb5f0b8d7b288e"
 INPUT = "image"
 OUTPUTS = ("heat", "sizes", "offsets", "points")
 STRIDE = 4  # pixels of the network's input to a cell of its maps

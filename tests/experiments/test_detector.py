@@ -33,10 +33,15 @@ def test_the_network_is_centerface_in_onnx_and_in_keras():
         np.testing.assert_allclose(part, found, atol=1e-3)
 
 
-def test_the_file_is_float16_and_valid():
-    model = network.onnx_model(*network.read(centerface.model_bytes()), half=True)
+def test_files_are_valid_and_keep_their_weights():
+    weights = network.read(centerface.model_bytes())
+    model = network.onnx_model(*weights)
     onnx.checker.check_model(model)
     assert model.SerializeToString() == centerface.model_bytes()
+    half = network.onnx_model(*weights, half=True)
+    onnx.checker.check_model(half)
+    kernel, _ = network.read(half.SerializeToString())[1]["smooth"]
+    np.testing.assert_array_equal(kernel, weights[1]["smooth"][0].astype(np.float16))
 
 
 def test_channels_that_others_make_up_for_go_first():
