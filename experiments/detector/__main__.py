@@ -26,6 +26,8 @@ TURNED, TURNED_SHARE = 45.0, 4.0  # degrees of yaw from which on a picture is dr
 def bundle(source: str, output: str = "model.onnx") -> None:
     """Write CenterFace's published file as the package bundles it, for pictures of any size.
 
+    Its weights keep 12 significant bits, with which the wheel packs them to two thirds.
+
     Args:
         source: centerface_bnmerged.onnx of https://github.com/Star-Clouds/CenterFace
         output: file to write
@@ -33,7 +35,8 @@ def bundle(source: str, output: str = "model.onnx") -> None:
     import onnx
 
     weights = network.read_published(onnx.load(source))
-    write(Path(output), network.FULL, weights)
+    short = {n: (network.rounded(k, 12), network.rounded(b, 12)) for n, (k, b) in weights.items()}
+    write(Path(output), network.FULL, short)
 
 
 def data(empty: str, data: str, output: str = "detector_data") -> None:

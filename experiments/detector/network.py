@@ -154,6 +154,12 @@ def read_published(model: Any) -> Weights:
     return {name: (k.astype(np.float32), b.astype(np.float32)) for name, (k, b) in found.items()}
 
 
+def rounded(values: np.ndarray, bits: int) -> np.ndarray:
+    """The values with so many significant bits, float32."""
+    fraction, exponent = np.frexp(values.astype(np.float64))
+    return np.ldexp(np.round(fraction * 2**bits), exponent - bits).astype(np.float32)
+
+
 def read(data: bytes) -> tuple[list[int], Weights]:
     """Inner widths and weights of a file of `onnx_model`."""
     import onnx

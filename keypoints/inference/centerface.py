@@ -22,7 +22,7 @@ from keypoints.inference.detections import Detections, distinct, largest_first, 
 from keypoints.system import backend
 
 FILE = pretrained.FOLDER / "centerface" / "model.onnx"
-SHA256 = "a1d8ea633e349ad6866a4638d053caa7efb9c58b8b3d91ba32bb5f0b8d7b288e"
+SHA256 = "f50d2517a711ee97cc31ca362edf6c588215317d26d910ca4d13c19c3663aeeb"
 INPUT = "image"
 OUTPUTS = ("heat", "sizes", "offsets", "points")
 STRIDE = 4  # pixels of the network's input to a cell of its maps

@@ -44,6 +44,14 @@ def test_files_are_valid_and_keep_their_weights():
     np.testing.assert_array_equal(kernel, weights[1]["smooth"][0].astype(np.float16))
 
 
+def test_values_keep_their_first_bits():
+    values = np.array([1.0, -1.03, 0.3, 0.0])
+    np.testing.assert_array_equal(network.rounded(values, 4), np.float32([1, -1, 0.3125, 0]))
+    _, weights = network.read(centerface.model_bytes())
+    for kernel, _ in weights.values():
+        np.testing.assert_array_equal(network.rounded(kernel, 12), kernel)
+
+
 def test_channels_that_others_make_up_for_go_first():
     """Of four inner channels two are equal, and one is not used; the outputs are a sum."""
     inner = RNG.normal(0, 1, (500, 4))
