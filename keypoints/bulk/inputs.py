@@ -189,7 +189,8 @@ def _rows(source: str, group: int, outside: bool) -> Iterator[Picture]:
                 known = ", ".join(COLUMNS)
                 raise InputError(f"{source}: a column {known} is expected; it has {names}")
             metadata = table.metadata
-            _refuse_unpacking(metadata.row_group(group), file.seek(0, os.SEEK_END), source)
+            packed = file.seek(0, os.SEEK_END) // metadata.num_row_groups
+            _refuse_unpacking(metadata.row_group(group), packed, source)
             row = sum(metadata.row_group(earlier).num_rows for earlier in range(group))
             for batch in table.iter_batches(16, row_groups=[group], columns=[column]):
                 for cell in batch.column(0).to_pylist():
@@ -201,10 +202,10 @@ def _rows(source: str, group: int, outside: bool) -> Iterator[Picture]:
 
 
 def _refuse_unpacking(group: Any, packed: int, source: str) -> None:
-    """Raise InputError for a row group that a file of `packed` bytes would make fill the memory.
+    """Raise InputError for a row group that little data would make fill the memory.
 
-    Of the file's facts only those of the whole group are read: pyarrow ends the process at a column
-    whose facts contradict each other.
+    `packed`: bytes of the file to each of its groups. Of a group only the whole is asked for:
+    pyarrow ends the process at a column whose facts contradict each other.
     """
     unpacked = group.total_byte_size
     if unpacked > max(MAX_BYTES, MOST_UNPACKED * packed):

@@ -175,7 +175,7 @@ def visible_files(folder: Path, passed_over: tuple[str, ...] = ()) -> list[str]:
     paths = []
     for place, folders, names in os.walk(folder):
         folders[:] = [name for name in folders if not is_hidden(name)]
-        inside = "" if place == str(folder) else f"{Path(place).relative_to(folder).as_posix()}/"
+        inside = _inside(folder, Path(place))
         paths += [
             inside + name
             for name in names
@@ -221,29 +221,27 @@ def locate(folder: Path, beside: Path, name: str) -> str:
     It leads from there, from a folder above it, or from a folder of pictures in one of these; last,
     the picture of that name may lie beside the file, also without Label Studio's mark of an upload.
     """
-    roots = _roots(folder, beside)
+    inner = _folders(folder, beside)
     last = name.rpartition("/")[2]
     names = (name, last, re.sub(r"^[0-9a-f]{8}-", "", last))
-    places = ((root, inner, each) for each in names for root, inner in roots)
-    found = (place for place in places if os.path.isfile("".join(place)))
-    _, inner, each = next(found, (*roots[0], name))
-    path = inner + each
-    # Plain strings, for a table may name a million pictures.
+    places = (place + each for each in names for place in inner)
+    found = (place for place in places if os.path.isfile(f"{folder}/{place}"))
+    # Plain text, for a table may name a million pictures.
+    path = next(found, inner[0] + name)
     return PurePosixPath(path).as_posix() if "//" in path or "./" in path else path
 
 
 @lru_cache(maxsize=64)
-def _roots(folder: Path, beside: Path) -> list[tuple[str, str]]:
-    """The folders of `locate`, in its order: `folder`, and the path in it, both with a slash."""
+def _folders(folder: Path, beside: Path) -> list[str]:
+    """The folders of `locate`, in its order, as `_inside`."""
     above = [beside, *beside.parents]
     above = above[: above.index(folder) + 1] if folder in above else [folder]
-    inside = [
-        (root / inner).relative_to(folder) for root in above for inner in ("", *PICTURE_FOLDERS)
-    ]
-    return [
-        (os.path.join(folder, ""), os.path.join("" if path == Path() else path, ""))
-        for path in inside
-    ]
+    return [_inside(folder, root / name) for root in above for name in ("", *PICTURE_FOLDERS)]
+
+
+def _inside(folder: Path, place: Path) -> str:
+    """The path in `folder` of the folder `place`, to put names behind: "" or with a slash."""
+    return "" if place == folder else f"{place.relative_to(folder).as_posix()}/"
 
 
 def _add_point_files(

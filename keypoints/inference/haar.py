@@ -4,7 +4,13 @@ import cv2.data
 import numpy as np
 
 from keypoints import geometry
-from keypoints.inference.detections import Detections, PerThread, largest_first, shrink
+from keypoints.inference.detections import (
+    Detections,
+    PerThread,
+    landmark_boxes,
+    largest_first,
+    shrink,
+)
 
 # Centre and size of the landmark box in units of the cascade's square box, from its top-left
 # corner: medians of the faces that the cascade finds in the `train` split of
@@ -48,6 +54,5 @@ class HaarDetector:
 
     def detect(self, image: np.ndarray) -> Detections:
         faces, scores = self.faces(image)
-        sides = faces[:, 2:] * SIZE
-        corners = faces[:, :2] + faces[:, 2:] * CENTRE - sides / 2
-        return largest_first(np.concatenate([corners, sides], 1), scores, np.zeros(len(faces)))
+        boxes = landmark_boxes(faces, CENTRE, SIZE)
+        return largest_first(boxes, scores, np.zeros(len(faces)))

@@ -199,6 +199,20 @@ def test_a_table_of_little_data_that_would_fill_the_memory_is_not_unpacked(tmp_p
         assert re.search(named, reason)
 
 
+def test_other_groups_of_a_table_do_not_hide_one_that_would_fill_the_memory(tmp_path, monkeypatch):
+    monkeypatch.setattr(inputs, "MAX_BYTES", 1_000_000)
+    path, rng = str(tmp_path / "t.parquet"), np.random.default_rng(0)
+    cells = [bytes(2_000_000), *(rng.bytes(1_000) for _ in range(30))]
+    table = pa.table({"bytes": cells})
+    pq.write_table(table, path, row_group_size=1, compression="zstd", use_dictionary=False)
+    # A hundredth of the 2 MB is less than the file, but more than a group of it.
+    assert (tmp_path / "t.parquet").stat().st_size > 20_000
+    (reason,) = errors(Unit((path,), 0))
+    assert re.search(r"\d+ bytes that unpack to 2 MB", reason)
+    (reason,) = errors(Unit((path,), 1))
+    assert "not a picture" in reason or "row 1" in reason
+
+
 class Address(str):
     """The URL of a server, with the paths that it was asked for."""
 

@@ -16,6 +16,7 @@ def test_conversion_by_hand():
     centre, size = detections.fit_conversion(squares, boxes)
     np.testing.assert_allclose(centre, [0.5, 0.5])
     np.testing.assert_allclose(size, [0.8, 0.6])
+    np.testing.assert_allclose(detections.landmark_boxes(squares, centre, size), boxes)
 
 
 def test_of_two_boxes_on_one_face_the_surer_stays():

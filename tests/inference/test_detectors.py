@@ -8,7 +8,7 @@ import pytest
 from keypoints import geometry
 from keypoints.errors import InputError
 from keypoints.inference import centerface, detectors, haar
-from keypoints.inference.detections import fit_conversion, overlap
+from keypoints.inference.detections import fit_conversion, landmark_boxes, overlap
 from keypoints.pretrained import resolve
 from keypoints.synthetic.drawing import draw_face
 
@@ -82,8 +82,7 @@ def test_recall_and_constants_on_the_real_data(archive_data):
         detector, own, boxes = detectors.load_detector(name), [], []
         for i, box in enumerate(truth):
             faces, _ = detector.faces(records.image(i))
-            corners, sides = faces[:, :2] + faces[:, 2:] * centre, faces[:, 2:] * size
-            overlaps = overlap(np.concatenate([corners - sides / 2, sides], 1), box)
+            overlaps = overlap(landmark_boxes(faces, centre, size), box)
             if overlaps.max(initial=0) > 0.4:
                 own.append(faces[overlaps.argmax()])
                 boxes.append(box)
