@@ -15,9 +15,10 @@ from keypoints.inference import centerface
 from keypoints.inference.detectors import STILL
 from keypoints.media.formats import is_picture
 from keypoints.system import backend
+from keypoints.system.atomic import replacing
 
-# Inner widths: those at which each block loses about as much of its outputs' variance for the time
-# that it saves.
+# Inner widths: a third of the network's time, where each block by itself loses 4 to 15 % of the
+# variance of its outputs. Chosen by eye from `prune.removal_order` of each block.
 WIDTHS = (16, 32, 56, 48, 80, 88, 56, 144, 176, 168, 136, 216, 184, 152, 248, 248, 160)
 CALIBRATION = 120, 256  # crops to prune with, and their side
 TURNED, TURNED_SHARE = 45.0, 4.0  # degrees of yaw from which on a picture is drawn more often
@@ -98,7 +99,8 @@ def train(
     """
     widths, weights = network.read(Path(start).read_bytes())
     training.train(Path(folder), Path(run), widths, weights, steps=steps, peak=rate)
-    write(Path(run) / "model.onnx", *training.averaged_weights(Path(run)), half=True)
+    averaged = training.averaged_weights(Path(run), widths)
+    write(Path(run) / "model.onnx", widths, averaged, half=True)
 
 
 def measure(
@@ -132,7 +134,8 @@ def measure(
 
 
 def write(path: Path, widths: Sequence[int], weights: network.Weights, half: bool = False) -> None:
-    path.write_bytes(network.onnx_model(widths, weights, half=half).SerializeToString())
+    with replacing(path) as temporary:
+        temporary.write_bytes(network.onnx_model(widths, weights, half=half).SerializeToString())
 
 
 STEPS = {step.__name__: step for step in (bundle, data, start, train, measure)}

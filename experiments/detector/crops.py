@@ -6,6 +6,7 @@ import cv2
 import numpy as np
 
 from experiments.detector.faces import Pictures, rolls
+from keypoints import geometry
 from keypoints.inference.centerface import ASPECT, STRIDE
 
 # Channels of the maps: heat, where heat counts, where a face is, then size, offset, points.
@@ -130,24 +131,22 @@ class Source:
                 if rng.random() < 0.15:
                     continue
                 index = self._pick(rng)
-                rows = self.rows[index]
+                faces = self.pictures.faces[self.rows[index]]
                 _, height, width = self.pictures.places[index]
                 scale = cell / min(height, width) * rng.uniform(0.8, 1.3)
                 low = np.round(np.array([column, row]) * cell).astype(int)
                 high = np.round(np.array([column + 1, row + 1]) * cell).astype(int)
                 size = int((high - low).max())
                 spot = (np.array([width, height]) - 1) / 2
-                rows_faces = self.pictures.faces[rows]
-                if len(rows_faces):
-                    box = rows_faces[0, 2:6]
+                if len(faces):
+                    box = faces[0, 2:6]
                     spot = box[:2] + box[2:] / 2
                 to = np.full(2, (size - 1) / 2) + rng.uniform(-0.15, 0.15, 2) * size
                 angle = drawn_angle(rng) if rng.random() < 0.3 else 0.0
                 part = self._warped(index, spot, to, scale, angle, size, rng)
-                wide, high_ = high - low
-                image[low[1] : high[1], low[0] : high[0]] = part[:high_, :wide]
-                found = moved(rows_faces, spot, to, scale, angle)
-                found = within(found, size)
+                wide, tall = high - low
+                image[low[1] : high[1], low[0] : high[0]] = part[:tall, :wide]
+                found = within(moved(faces, spot, to, scale, angle), size)
                 parts.append(
                     found._replace(boxes=found.boxes + [*low, 0, 0], five=found.five + low)
                 )
@@ -160,26 +159,20 @@ def drawn_angle(rng: np.random.Generator) -> float:
 
 
 def similarity(spot: np.ndarray, to: np.ndarray, scale: float, angle: float) -> np.ndarray:
-    cos, sin = np.cos(np.radians(angle)) * scale, np.sin(np.radians(angle)) * scale
-    turn = np.array([[cos, -sin], [sin, cos]])
+    """The matrix `(2, 3)` that turns clockwise by `angle`, scales, and brings `spot` to `to`."""
+    turn = scale * geometry.rotation(angle)
     return np.concatenate([turn, (to - turn @ spot)[:, None]], axis=1)
 
 
 def moved(faces: np.ndarray, spot: np.ndarray, to: np.ndarray, scale: float, angle: float) -> Found:
     """Faces `(m, 16)` of `Pictures` in the warped picture."""
-    sure, boxes, five = (
-        faces[:, 1] > 0,
-        faces[:, 2:6].astype(np.float64),
-        faces[:, 6:16].reshape(-1, 5, 2),
-    )
+    boxes, five = faces[:, 2:6].astype(np.float64), faces[:, 6:16].reshape(-1, 5, 2)
     matrix = similarity(spot, to, scale, angle)
-    middles = boxes[:, :2] + boxes[:, 2:] / 2
-    middles = middles @ matrix[:, :2].T + matrix[:, 2]
-    five = five @ matrix[:, :2].T + matrix[:, 2]
+    middles = geometry.apply(matrix, boxes[:, :2] + boxes[:, 2:] / 2)
     sides = boxes[:, 2:] * scale
     if abs(angle) > 8 and len(sides):
         # The box around the turned ellipse of the face.
-        before = np.nan_to_num(rolls(faces[:, 6:16].reshape(-1, 5, 2)))
+        before = np.nan_to_num(rolls(five))
         aspect = np.where(np.abs(before) < 10, sides[:, 1] / sides[:, 0], ASPECT)
         root = np.sqrt(sides.prod(axis=1))
         wide, high = root / np.sqrt(aspect), root * np.sqrt(aspect)
@@ -188,7 +181,8 @@ def moved(faces: np.ndarray, spot: np.ndarray, to: np.ndarray, scale: float, ang
         sides = np.stack(
             [np.hypot(wide * cos, high * sin), np.hypot(wide * sin, high * cos)], axis=1
         )
-    return Found(sure, np.concatenate([middles - sides / 2, sides], axis=1), five)
+    moved_boxes = np.concatenate([middles - sides / 2, sides], axis=1)
+    return Found(faces[:, 1] > 0, moved_boxes, geometry.apply(matrix, five))
 
 
 def within(found: Found, side: int) -> Found:

@@ -11,7 +11,7 @@ from keypoints import geometry
 from keypoints.data.records import Records
 from keypoints.evaluation.matching import match
 from keypoints.inference import centerface, upright
-from keypoints.inference.detections import distinct, overlap, shrink
+from keypoints.inference.detections import distinct, landmark_boxes, overlap, shrink
 
 LARGEST = 448  # long side of a stored picture
 SURE, DOUBTFUL = 0.45, 0.15  # scores of CenterFace for a face that nobody annotated
@@ -79,20 +79,17 @@ def annotated(records: Records, rows: list[int], session: Any) -> tuple[np.ndarr
     image = records.image(rows[0])
     image, ratio = shrink(image, max(image.shape[:2]) / LARGEST)
     truth = geometry.scaled_boxes(records.boxes[rows], 1 / ratio)
-    five = (records.completed_points()[rows] + 0.5) / ratio - 0.5
+    five = (records.markup.complete(records.points[rows]) + 0.5) / ratio - 0.5
     five = np.stack([five[:, list(chosen)].mean(axis=1) for chosen in FIVE], axis=1)
     boxes, scores, points = found_in(image, session)
-    sides = boxes[:, 2:] * centerface.SIZE
-    middles = boxes[:, :2] + boxes[:, 2:] * centerface.CENTRE
-    tight = np.concatenate([middles - sides / 2, sides], axis=1)
+    tight = landmark_boxes(boxes, centerface.CENTRE, centerface.SIZE)
     matched = match(overlap(truth[:, None], tight[None]))
     faces = []
     for row, index in enumerate(matched):
         size = truth[row, 2:] / centerface.SIZE
         corner = truth[row, :2] + truth[row, 2:] / 2 - size * centerface.CENTRE
         box = boxes[index] if index >= 0 else np.concatenate([corner, size])
-        known = np.isfinite(five[row]).all()
-        faces.append([1.0, *box, *(five[row] if known else np.full((5, 2), np.nan)).ravel()])
+        faces.append([1.0, *box, *five[row].ravel()])
     for index in set(range(len(boxes))) - set(matched.tolist()):
         faces.append([float(scores[index] > SURE), *boxes[index], *points[index].ravel()])
     return image, np.array(faces).reshape(-1, 15)
@@ -105,17 +102,15 @@ def faceless(paths: Iterable[Path], seed: int = 0) -> Iterator[np.ndarray]:
     """
     rng = np.random.default_rng(seed)
     seen = set()
-    for path in sorted(paths):
+    for path in sorted(path for path in paths if path.name not in WITH_FACES):
         image = cv2.imread(str(path), cv2.IMREAD_UNCHANGED)
-        if path.name in WITH_FACES or image is None or image.ndim < 3:
-            continue
-        if min(image.shape[:2]) < LEAST:
+        if image is None or image.ndim < 3 or min(image.shape[:2]) < LEAST:
             continue
         if image.dtype != np.uint8:
             image = (image / 257).astype(np.uint8)
         if image.shape[2] == 4:
-            seen_share = image[..., 3:] / 255.0
-            image = image[..., :3] * seen_share + rng.integers(0, 256, 3) * (1 - seen_share)
+            opacity = image[..., 3:] / 255.0
+            image = image[..., :3] * opacity + rng.integers(0, 256, 3) * (1 - opacity)
         image = np.ascontiguousarray(image[..., ::-1].astype(np.uint8))
         small = cv2.resize(image, (8, 8), interpolation=cv2.INTER_AREA).tobytes()
         if small in seen:  # the same picture in another size

@@ -75,7 +75,7 @@ def keras_model(widths: Sequence[int], weights: Weights | None = None) -> Any:
     def convolve(x: Any, layer: Layer, channels: int) -> Any:
         options = {"name": layer.name, "activation": "relu" if layer.relu else None}
         if layer.kind == "up":
-            return enlarging_layer()(channels, 2, 2, **options)(x)
+            return layers.Conv2DTranspose(channels, 2, 2, **options)(x)
         options["padding"] = "same"
         if layer.stride == 2:  # for which "same" has its zeros on the other sides
             x = layers.ZeroPadding2D(1, name=f"{layer.name}_pad")(x)
@@ -90,27 +90,6 @@ def keras_model(widths: Sequence[int], weights: Weights | None = None) -> Any:
     for name, (kernel, bias) in (weights or {}).items():
         model.get_layer(name).set_weights([_to_keras(name, kernel), bias])
     return model
-
-
-def enlarging_layer() -> type:
-    """A transposed convolution of stride 2 and size 2 as a matrix product, which trains faster."""
-    from keras import layers, ops
-
-    from keypoints.models import cpu_ops
-
-    class Enlarge(layers.Conv2DTranspose):
-        def call(self, inputs: Any) -> Any:
-            kernel = ops.transpose(ops.convert_to_tensor(self.kernel), (3, 0, 1, 2))
-            flat = ops.reshape(kernel, (1, 1, kernel.shape[0], -1))
-            x = cpu_ops.convolve(inputs, flat, 1, ((0, 0), (0, 0)))
-            _, height, width, _ = inputs.shape
-            x = ops.reshape(x, (-1, height, width, 2, 2, self.filters))
-            x = ops.reshape(
-                ops.transpose(x, (0, 1, 3, 2, 4, 5)), (-1, 2 * height, 2 * width, self.filters)
-            )
-            return self.activation(x + self.bias)
-
-    return Enlarge
 
 
 def _to_keras(name: str, kernel: np.ndarray) -> np.ndarray:
@@ -250,15 +229,12 @@ def onnx_model(
     names = list(PARTS)
     if inner:
         names += [name for node in nodes for name in node.output if name not in names]
-    shape = ["batch", None, "rows", "columns"]
-    outputs = [
-        helper.make_tensor_value_info(
-            name, TensorProto.FLOAT, [shape[0], PARTS.get(name), *shape[2:]]
-        )
-        for name in names
-    ]
-    image = helper.make_tensor_value_info(
-        "image", TensorProto.FLOAT, ["batch", 3, "height", "width"]
-    )
+
+    def described(name: str, channels: int | None, rows: str, columns: str) -> Any:
+        shape = ["batch", channels, rows, columns]
+        return helper.make_tensor_value_info(name, TensorProto.FLOAT, shape)
+
+    outputs = [described(name, PARTS.get(name), "rows", "columns") for name in names]
+    image = described("image", 3, "height", "width")
     graph = helper.make_graph(nodes, "detector", [image], outputs, constants)
     return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 13)], ir_version=8)

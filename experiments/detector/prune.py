@@ -1,7 +1,7 @@
 """Pruning of the inner channels of CenterFace's blocks, and a refit of what is left."""
 
 from collections.abc import Iterator, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -25,7 +25,7 @@ def is_residual() -> list[bool]:
     return [repeat > 0 for _, _, repeats in STAGES for repeat in range(repeats)]
 
 
-def session_of(widths: Sequence[int], weights: Weights) -> object:
+def session_of(widths: Sequence[int], weights: Weights) -> Any:
     onnxruntime = backend.onnxruntime()
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 3
@@ -35,9 +35,7 @@ def session_of(widths: Sequence[int], weights: Weights) -> object:
     return onnxruntime.InferenceSession(data, options, providers=["CPUExecutionProvider"])
 
 
-def samples(
-    session: object, names: list[str], crops: np.ndarray
-) -> Iterator[dict[str, np.ndarray]]:
+def samples(session: Any, names: list[str], crops: np.ndarray) -> Iterator[dict[str, np.ndarray]]:
     """Values `(n, channels)` of the tensors in the same drawn cells."""
     rng = np.random.default_rng(0)
     for first in range(0, len(crops), BATCH):
@@ -55,9 +53,8 @@ def samples(
 
 def output_names(block: int) -> list[str]:
     """The block's output, and its input where it is added."""
-    source = is_residual()[block]
     name = f"block{block}_project"
-    if not source:
+    if not is_residual()[block]:
         return [name]
     before = f"block{block - 1}_project"
     return [f"{name}_added", before + "_added" * is_residual()[block - 1]]
@@ -69,7 +66,7 @@ def inner_moments(
     teacher: list[np.ndarray],
     block: int,
     crops: np.ndarray,
-) -> tuple[np.ndarray, np.ndarray, float, int]:
+) -> tuple[np.ndarray, np.ndarray, float]:
     """Moments of a block's inner values, with a constant, and of them with its wanted outputs.
 
     `teacher`: CenterFace's outputs of the block in the same cells. Where the block adds its input,
@@ -80,28 +77,29 @@ def inner_moments(
     gram = cross = 0.0
     square, count = 0.0, 0
     for found, wanted in zip(samples(session, names, crops), teacher):
-        inner = found[names[0]]
-        inner = np.concatenate([inner, np.ones((len(inner), 1), np.float32)], axis=1).astype(
-            np.float64
-        )
+        inner = np.pad(found[names[0]].astype(np.float64), ((0, 0), (0, 1)), constant_values=1)
         goal = wanted - found[names[1]] if len(names) > 1 else wanted
         gram = gram + inner.T @ inner
         cross = cross + inner.T @ goal
         square += float((goal.astype(np.float64) ** 2).sum())
         count += len(inner)
-    return gram / count, cross / count, square / count, count
+    return gram / count, cross / count, square / count
+
+
+def ridge_of(gram: np.ndarray) -> np.ndarray:
+    """What is added to the moments, on the diagonal; nothing for the constant, which is last."""
+    ridge = np.full(len(gram), RIDGE * np.diag(gram)[:-1].mean())
+    ridge[-1] = 0
+    return np.diag(ridge)
 
 
 def removal_order(gram: np.ndarray, cross: np.ndarray, square: float) -> Order:
     """Backward elimination: the channel goes without which the refitted outputs are nearest."""
-    size = len(gram)
-    ridge = np.full(size, RIDGE * np.diag(gram)[:-1].mean())
-    ridge[-1] = 0
-    inverse = np.linalg.inv(gram + np.diag(ridge))
+    inverse = np.linalg.inv(gram + ridge_of(gram))
     solution = inverse @ cross
     mean = cross[-1]
     variance = square - (mean**2).sum()
-    left = np.ones(size, bool)
+    left = np.ones(len(gram), bool)
     left[-1] = False  # the constant stays
     error = square - (cross * solution).sum()
     removed, errors = [], []
@@ -125,9 +123,8 @@ def refit(
 ) -> Weights:
     """The weights with the block's `kept` channels alone, its projection fitted anew."""
     chosen = np.append(kept, len(gram) - 1)
-    ridge = np.full(len(chosen), RIDGE * np.diag(gram)[:-1].mean())
-    ridge[-1] = 0
-    solution = np.linalg.solve(gram[np.ix_(chosen, chosen)] + np.diag(ridge), cross[chosen])
+    ridged = gram + ridge_of(gram)
+    solution = np.linalg.solve(ridged[np.ix_(chosen, chosen)], cross[chosen])
     name = f"block{block}"
     expand, depth = weights[f"{name}_expand"], weights[f"{name}_depth"]
     return {
@@ -146,22 +143,12 @@ def teacher_outputs(full: Weights, block: int, crops: np.ndarray) -> list[np.nda
     return [found[name] for found in samples(session_of(FULL, full), [name], crops)]
 
 
-def orders(full: Weights, crops: np.ndarray) -> list[Order]:
-    """For each block of CenterFace alone, in which order its channels could go."""
-    found = []
-    for block in range(len(FULL)):
-        teacher = teacher_outputs(full, block, crops)
-        gram, cross, square, _ = inner_moments(FULL, full, teacher, block, crops)
-        found.append(removal_order(gram, cross, square))
-    return found
-
-
 def prune(full: Weights, widths: Sequence[int], crops: np.ndarray) -> Weights:
     """CenterFace with blocks of these inner widths, pruned from the first block to the last."""
     weights, now = dict(full), list(FULL)
     for block, width in enumerate(widths):
         teacher = teacher_outputs(full, block, crops)
-        gram, cross, square, _ = inner_moments(now, weights, teacher, block, crops)
+        gram, cross, square = inner_moments(now, weights, teacher, block, crops)
         order = removal_order(gram, cross, square)
         gone = FULL[block] - width
         kept = np.setdiff1d(np.arange(FULL[block]), order.removed[:gone])

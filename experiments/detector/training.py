@@ -1,20 +1,23 @@
 """Training of the detector on crops made by processes of their own."""
 
-import json
 import multiprocessing
 import os
 import time
-from collections.abc import Iterator
+from collections import deque
+from collections.abc import Iterator, Sequence
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from experiments.detector import crops, faces
-from experiments.detector.network import keras_model, weights_of
+from experiments.detector.network import Weights, keras_model, weights_of
+from keypoints.system.atomic import replacing
 
 SIDES = ((160, 32, 0.75), (256, 12, 0.25))  # side of the crops, how many, share of batches
 MOMENTUM = 0.998  # of the averaged weights
+AHEAD = 6  # batches that are made before they are needed
 
 
 def batch(source: crops.Source, seed: int, step: int) -> tuple[np.ndarray, np.ndarray]:
@@ -48,11 +51,11 @@ def batches(folder: Path, seed: int, first: int, last: int, processes: int) -> I
     """The batches from `first` to before `last`, in order, a few made ahead."""
     context = multiprocessing.get_context("spawn")
     with context.Pool(processes, _begin, (str(folder), seed)) as pool:
-        waiting = [pool.apply_async(_make, (step,)) for step in range(first, min(first + 6, last))]
-        for step in range(first, last):
-            yield waiting.pop(0).get()
-            if step + 6 < last:
-                waiting.append(pool.apply_async(_make, (step + 6,)))
+        steps = iter(range(first, last))
+        waiting = deque(pool.apply_async(_make, (step,)) for step in islice(steps, AHEAD))
+        while waiting:
+            yield waiting.popleft().get()
+            waiting.extend(pool.apply_async(_make, (step,)) for step in islice(steps, 1))
 
 
 def loss(wanted: Any, maps: Any) -> Any:
@@ -89,8 +92,8 @@ def rate(step: int, steps: int, peak: float) -> float:
 def train(
     folder: Path,
     run: Path,
-    widths: list[int],
-    start: dict,
+    widths: Sequence[int],
+    start: Weights,
     *,
     steps: int,
     peak: float,
@@ -117,7 +120,6 @@ def train(
             variable.assign(state[f"v{i}"])
         averaged = [state[f"a{i}"] for i in range(len(averaged))]
         first, crops_seen = int(state["step"]), int(state["crops"])
-    (run / "widths.json").write_text(json.dumps(widths))
     began, since, total = time.monotonic(), crops_seen, 0.0
     for step, (images, wanted) in enumerate(batches(folder, seed, first, steps, processes), first):
         optimizer.learning_rate = rate(step, steps, peak)
@@ -130,20 +132,18 @@ def train(
         if (step + 1) % save_every == 0 or step + 1 == steps:
             state = {f"v{i}": np.asarray(v) for i, v in enumerate(values)}
             state |= {f"a{i}": a for i, a in enumerate(averaged)}
-            with (run / ".state.npz").open("wb") as file:
-                np.savez(file, **state, step=step + 1, crops=crops_seen)
-            os.replace(run / ".state.npz", run / "state.npz")
+            with replacing(run / "state.npz") as temporary:
+                np.savez(temporary, **state, step=step + 1, crops=crops_seen)
             speed = (crops_seen - since) / (time.monotonic() - began)
             with (run / "log.csv").open("a") as file:
                 file.write(f"{step + 1},{crops_seen},{total / save_every:.4f},{speed:.1f}\n")
             began, since, total = time.monotonic(), crops_seen, 0.0
 
 
-def averaged_weights(run: Path) -> tuple[list[int], dict]:
-    """Widths and averaged weights of a run."""
-    widths = json.loads((run / "widths.json").read_text())
+def averaged_weights(run: Path, widths: Sequence[int]) -> Weights:
+    """The averaged weights of a run that trains a network of these inner widths."""
     model = keras_model(widths)
     state = np.load(run / "state.npz")
     for i, variable in enumerate(model.variables):
         variable.assign(state[f"a{i}"])
-    return widths, weights_of(model)
+    return weights_of(model)

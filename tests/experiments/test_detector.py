@@ -172,7 +172,7 @@ def test_a_training_goes_on_where_it_stopped(folder, monkeypatch):
     training.train(folder, folder / "parts", widths, start, steps=10, **options)
     for run in ("whole", "parts"):
         assert (folder / run / "log.csv").read_text().count("\n") == 2
-    found = [training.averaged_weights(folder / run)[1] for run in ("whole", "parts")]
+    found = [training.averaged_weights(folder / run, widths) for run in ("whole", "parts")]
     for name, (kernel, _) in found[0].items():
         np.testing.assert_allclose(found[1][name][0], kernel, atol=1e-6)
     moved = np.abs(found[0]["smooth"][0] - start["smooth"][0]).max()
