@@ -13,7 +13,7 @@ from keypoints.data.records import Example, Records, make_records
 from keypoints.evaluation.matching import detected_boxes
 from keypoints.evaluation.protocol import yaw_bins
 from keypoints.inference.detections import Detections
-from keypoints.inference.detectors import MOVING, load_detector
+from keypoints.inference.detectors import DEFAULT, MOVING, NETWORKS, load_detector
 
 TURNS = (30, 45, 90, 180)  # degrees clockwise by which whole pictures are turned
 TURNED_PICTURES = 60  # of the set, which are held in memory
@@ -29,18 +29,22 @@ def measure_detectors(records: Records, *, repeats: int = 5) -> list[Timing]:
     First all pictures of `records` with each detector, then the first `TURNED_PICTURES` of them
     turned as a whole, then one picture at several sizes, by turns.
     """
-    still = load_detector("centerface").detect
+    still = {name: load_detector(name).detect for name in NETWORKS}
     detectors: dict[str, Detect] = {
-        "centerface": still,
-        "centerface, no turned searches": load_detector("centerface", rotations=False).detect,
+        **still,
+        f"{DEFAULT}, no turned searches": load_detector(DEFAULT, rotations=False).detect,
         "haar": load_detector("haar").detect,
     }
     rows = [measure(name, detect, records) for name, detect in detectors.items()]
     for degrees in TURNS:
         turned = turn(records, degrees)
-        rows.append(measure(f"centerface, turned by {degrees}°", still, turned))
-    moving = load_detector("centerface", smallest=MOVING, rotations=False).detect
-    kinds = {"centerface": still, "centerface, video": moving, "haar": detectors["haar"]}
+        for name, detect in still.items():
+            rows.append(measure(f"{name}, turned by {degrees}°", detect, turned))
+    moving = {
+        f"{name}, video": load_detector(name, smallest=MOVING, rotations=False).detect
+        for name in NETWORKS
+    }
+    kinds = {**still, **moving, "haar": detectors["haar"]}
     for width, height in SIZES:
         image = shown_at(records, width, height)
         subjects = {

@@ -1,4 +1,4 @@
-"""Crops to train the detector on, and the maps that it should answer with."""
+"""Crops to train the detector on, and where in them faces may be."""
 
 from typing import NamedTuple
 
@@ -8,13 +8,6 @@ import numpy as np
 from experiments.detector.faces import Pictures, rolls
 from keypoints import geometry
 from keypoints.inference.centerface import ASPECT, STRIDE
-
-# Channels of the maps: heat, where heat counts, where a face is, then size, offset, points.
-HEAT, COUNTS, FACE, SIZE, OFFSET, POINTS = 0, 1, 2, slice(3, 5), slice(5, 7), slice(7, 17)
-KNOWN = 17  # where the points are annotated
-CHANNELS = 18
-SMALLEST = 5.0  # pixels, root of a face's area: smaller ones do not count
-LEAST_SEEN = 0.5  # share of a face's box inside the crop, below which it does not count
 
 
 class Found(NamedTuple):
@@ -45,7 +38,7 @@ class Source:
         self.kept: tuple[dict, dict] = {}, {}  # smaller copies of both kinds of pictures
 
     def crop(self, rng: np.random.Generator, side: int) -> tuple[np.ndarray, np.ndarray]:
-        """A crop `(side, side, 3)` uint8 and its maps."""
+        """A crop `(side, side, 3)` uint8 and its cells of `possible` faces."""
         kind = rng.random()
         if kind < 0.12:
             image, found = self._without(rng, side)
@@ -56,7 +49,7 @@ class Source:
         if rng.random() < 0.5:
             image, found = mirrored(image, found)
         image = photographed(image, rng)
-        return image, maps(found, side)
+        return image, possible(found, side)
 
     def _pick(self, rng: np.random.Generator) -> int:
         return min(int(np.searchsorted(self.drawn, rng.random())), len(self.drawn) - 1)
@@ -142,11 +135,11 @@ class Source:
                     box = faces[0, 2:6]
                     spot = box[:2] + box[2:] / 2
                 to = np.full(2, (size - 1) / 2) + rng.uniform(-0.15, 0.15, 2) * size
-                angle = drawn_angle(rng) if rng.random() < 0.3 else 0.0
+                angle = drawn_angle(rng) if rng.random() < 0.5 else 0.0
                 part = self._warped(index, spot, to, scale, angle, size, rng)
                 wide, tall = high - low
                 image[low[1] : high[1], low[0] : high[0]] = part[:tall, :wide]
-                found = within(moved(faces, spot, to, scale, angle), size)
+                found = inside(moved(faces, spot, to, scale, angle), size)
                 parts.append(
                     found._replace(boxes=found.boxes + [*low, 0, 0], five=found.five + low)
                 )
@@ -154,8 +147,11 @@ class Source:
 
 
 def drawn_angle(rng: np.random.Generator) -> float:
-    """Degrees; faces that lie or are upside down are left to searches of the turned picture."""
-    return float(rng.uniform(-60, 60) if rng.random() < 0.3 else rng.normal(0, 12))
+    """Degrees; searches see faces at all angles, and upright and tilted ones most often."""
+    kind = rng.random()
+    if kind < 0.3:
+        return float(rng.uniform(-180, 180))
+    return float(rng.uniform(-75, 75) if kind < 0.75 else rng.normal(0, 12))
 
 
 def similarity(spot: np.ndarray, to: np.ndarray, scale: float, angle: float) -> np.ndarray:
@@ -185,14 +181,10 @@ def moved(faces: np.ndarray, spot: np.ndarray, to: np.ndarray, scale: float, ang
     return Found(faces[:, 1] > 0, moved_boxes, geometry.apply(matrix, five))
 
 
-def within(found: Found, side: int) -> Found:
-    """The faces with a part inside; those with less than half of theirs are no longer sure."""
-    low = np.maximum(found.boxes[:, :2], 0)
-    high = np.minimum(found.boxes[:, :2] + found.boxes[:, 2:], side)
-    seen = np.clip(high - low, 0, None).prod(axis=1) / found.boxes[:, 2:].prod(axis=1)
-    kept = seen > 0
-    sure = found.sure & (seen >= LEAST_SEEN)
-    return Found(sure[kept], found.boxes[kept], found.five[kept])
+def inside(found: Found, side: int) -> Found:
+    """The faces with a part in a square from 0 on."""
+    kept = ((found.boxes[:, :2] < side) & (found.boxes[:, :2] + found.boxes[:, 2:] > 0)).all(axis=1)
+    return Found(*(part[kept] for part in found))
 
 
 def mirrored(image: np.ndarray, found: Found) -> tuple[np.ndarray, Found]:
@@ -264,45 +256,12 @@ def photographed(image: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     return image
 
 
-def maps(found: Found, side: int) -> np.ndarray:
-    """The maps `(side / 4, side / 4, 18)` float32 of a crop, as in CenterNet (Zhou et al., 2019).
-
-    Heat is 1 in the cell of a face's middle, and falls around it as a Gaussian whose radius keeps
-    an IoU of 0.7. Where something may be a face, heat does not count.
-    """
-    found = within(found, side)
+def possible(found: Found, side: int) -> np.ndarray:
+    """The cells `(side / 4, side / 4)` bool in which something is or may be a face."""
     cells = side // STRIDE
-    target = np.zeros((cells, cells, CHANNELS), np.float32)
-    target[..., COUNTS] = 1
-    grid = np.arange(cells)
-    for sure, box, five in sorted(
-        zip(found.sure, found.boxes, found.five), key=lambda face: -face[1][2:].prod()
-    ):
-        middle = (box[:2] + box[2:] / 2 + 0.5) / STRIDE - 0.5
-        column, row = np.round(middle).astype(int)
-        root = np.sqrt(box[2:].prod())
-        if not sure or root < SMALLEST or not (0 <= column < cells and 0 <= row < cells):
-            low = np.clip(np.floor((box[:2]) / STRIDE).astype(int), 0, cells)
-            high = np.clip(np.ceil((box[:2] + box[2:]) / STRIDE).astype(int) + 1, 0, cells)
-            target[low[1] : high[1], low[0] : high[0], COUNTS] = 0
-            continue
-        sigma = (2 * radius(*(box[2:] / STRIDE)) + 1) / 6
-        down, right = (np.exp(-((grid - place) ** 2) / (2 * sigma**2)) for place in (row, column))
-        np.maximum(target[..., HEAT], down[:, None] * right, out=target[..., HEAT])
-        target[row, column, HEAT] = 1
-        target[row, column, FACE] = 1
-        target[row, column, SIZE] = np.log(box[3:1:-1] / STRIDE)
-        target[row, column, OFFSET] = (middle - [column, row])[::-1]
-        known = np.isfinite(five).all()
-        target[row, column, KNOWN] = known
-        if known:
-            target[row, column, POINTS] = ((five - box[:2]) / box[2:])[:, ::-1].ravel()
-    # A face counts even where something doubtful overlaps its middle.
-    target[..., COUNTS] = np.maximum(target[..., COUNTS], target[..., FACE])
-    return target
-
-
-def radius(width: float, height: float, least: float = 0.7) -> float:
-    """Cells by which a box may be moved while its IoU with itself stays `least` or more."""
-    b, c = width + height, width * height * (1 - least) / (1 + least)
-    return max((b - np.sqrt(max(b * b - 4 * c, 0))) / 2, 0.0)
+    marked = np.zeros((cells, cells), bool)
+    for box in found.boxes:
+        low = np.clip(np.floor(box[:2] / STRIDE).astype(int), 0, cells)
+        high = np.clip(np.ceil((box[:2] + box[2:]) / STRIDE).astype(int) + 1, 0, cells)
+        marked[low[1] : high[1], low[0] : high[0]] = True
+    return marked

@@ -82,12 +82,12 @@ def annotated(records: Records, rows: list[int], session: Any) -> tuple[np.ndarr
     five = (records.markup.complete(records.points[rows]) + 0.5) / ratio - 0.5
     five = np.stack([five[:, list(chosen)].mean(axis=1) for chosen in FIVE], axis=1)
     boxes, scores, points = found_in(image, session)
-    tight = landmark_boxes(boxes, centerface.CENTRE, centerface.SIZE)
+    tight = landmark_boxes(boxes, centerface.CENTERFACE.centre, centerface.CENTERFACE.size)
     matched = match(overlap(truth[:, None], tight[None]))
     faces = []
     for row, index in enumerate(matched):
-        size = truth[row, 2:] / centerface.SIZE
-        corner = truth[row, :2] + truth[row, 2:] / 2 - size * centerface.CENTRE
+        size = truth[row, 2:] / centerface.CENTERFACE.size
+        corner = truth[row, :2] + truth[row, 2:] / 2 - size * centerface.CENTERFACE.centre
         box = boxes[index] if index >= 0 else np.concatenate([corner, size])
         faces.append([1.0, *box, *five[row].ravel()])
     for index in set(range(len(boxes))) - set(matched.tolist()):

@@ -17,6 +17,10 @@ DECODER = 24  # channels
 HALF = "_half"  # ends the names of weights that are stored as float16
 # Channels of the output: heat, and pairs y, x of size, offset and five points.
 PARTS = {"heat": 1, "sizes": 2, "offsets": 2, "points": 10}
+# Hidden maps that a pruned network has as well: outputs of stages, and the last before the parts.
+HIDDEN = (
+    *(f"block{block}_project_added" for block in (2, 5, 9, 12, 15)), "block16_project", "smooth"
+)  # fmt: skip
 # Inner widths of CenterFace itself, block by block; the first is the network's first convolution.
 FULL = (32, 96, 144, 144, 192, 192, 192, 384, 384, 384, 384, 576, 576, 576, 960, 960, 960)
 
@@ -68,7 +72,8 @@ def assemble(
 
 
 def keras_model(widths: Sequence[int], weights: Weights | None = None) -> Any:
-    """`(b, h, w, 3)` RGB 0..255 to `(b, h / 4, w / 4, 15)`, the `PARTS`; heat as a logit."""
+    """`(b, h, w, 3)` RGB 0..255 to `(b, h / 4, w / 4, 15)`, the `PARTS`, with heat as a logit, and
+    to the maps `HIDDEN`."""
     import keras
     from keras import layers
 
@@ -84,9 +89,14 @@ def keras_model(widths: Sequence[int], weights: Weights | None = None) -> Any:
             return layers.DepthwiseConv2D(3, layer.stride, **options)(x)
         return layers.Conv2D(channels, layer.size, layer.stride, **options)(x)
 
+    def add(a: Any, b: Any) -> Any:
+        return layers.Add(name=f"{b._keras_history.operation.name}_added")([a, b])
+
     image = keras.Input((None, None, 3), name="image")
-    last = assemble(image, widths, convolve, lambda a, b: layers.add([a, b]))
-    model = keras.Model(image, convolve(last, Layer("maps", 1, 1, "plain", False), 15))
+    last = assemble(image, widths, convolve, add)
+    maps = convolve(last, Layer("maps", 1, 1, "plain", False), 15)
+    whole = keras.Model(image, maps)
+    model = keras.Model(image, [maps, *(whole.get_layer(name).output for name in HIDDEN)])
     for name, (kernel, bias) in (weights or {}).items():
         model.get_layer(name).set_weights([_to_keras(name, kernel), bias])
     return model
@@ -131,12 +141,6 @@ def read_published(model: Any) -> Weights:
     heads = kernels[len(names) :]
     found["maps"] = tuple(np.concatenate(part) for part in zip(*heads))
     return {name: (k.astype(np.float32), b.astype(np.float32)) for name, (k, b) in found.items()}
-
-
-def rounded(values: np.ndarray, bits: int) -> np.ndarray:
-    """The values with so many significant bits, float32."""
-    fraction, exponent = np.frexp(values.astype(np.float64))
-    return np.ldexp(np.round(fraction * 2**bits), exponent - bits).astype(np.float32)
 
 
 def read(data: bytes) -> tuple[list[int], Weights]:

@@ -11,21 +11,48 @@ from typing import Any
 
 import numpy as np
 
-from experiments.detector import crops, faces
+from experiments.detector import crops, faces, network
 from experiments.detector.network import Weights, keras_model, weights_of
+from keypoints.inference import centerface
+from keypoints.system import backend
 from keypoints.system.atomic import replacing
 
 SIDES = ((160, 32, 0.75), (256, 12, 0.25))  # side of the crops, how many, share of batches
+NOTHING = 0.1  # heat that may stay where no face is
 MOMENTUM = 0.998  # of the averaged weights
 AHEAD = 6  # batches that are made before they are needed
 
 
-def batch(source: crops.Source, seed: int, step: int) -> tuple[np.ndarray, np.ndarray]:
-    """Batch `step` of a training: crops `(n, s, s, 3)` uint8 and maps `(n, s / 4, s / 4, 18)`."""
+class Teacher:
+    """CenterFace's answers, for crops whose cells of possible faces are known."""
+
+    def __init__(self) -> None:
+        _, weights = network.read(centerface.model_bytes(centerface.CENTERFACE))
+        data = network.onnx_model(network.FULL, weights, inner=True).SerializeToString()
+        self.session = backend.onnx_session(data, threads=1)
+        self.names = [*network.PARTS, *network.HIDDEN]
+
+    def answers(self, images: np.ndarray, possible: np.ndarray) -> list[np.ndarray]:
+        """For `(n, s, s, 3)` uint8: the parts `(n, s / 4, s / 4, 15)` float32 and the hidden maps,
+        float16. Heat where no face may be is a mistake, and is cut to `NOTHING`."""
+        pixels = images.transpose(0, 3, 1, 2).astype(np.float32)
+        found = self.session.run(self.names, {"image": pixels})
+        maps = [part.transpose(0, 2, 3, 1) for part in found]
+        parts = np.concatenate(maps[: len(network.PARTS)], axis=-1)
+        heat = parts[..., 0]
+        parts[..., 0] = np.where(possible, heat, np.minimum(heat, NOTHING))
+        return [parts, *(hidden.astype(np.float16) for hidden in maps[len(network.PARTS) :])]
+
+
+def batch(
+    source: crops.Source, teacher: Teacher, seed: int, step: int
+) -> tuple[np.ndarray, list[np.ndarray]]:
+    """Batch `step` of a training: crops `(n, s, s, 3)` uint8 and the teacher's answers."""
     rng = np.random.default_rng((seed, step))
     side, count, _ = SIDES[rng.choice(len(SIDES), p=[share for *_, share in SIDES])]
-    images, wanted = zip(*(source.crop(rng, side) for _ in range(count)))
-    return np.stack(images), np.stack(wanted)
+    images, possible = zip(*(source.crop(rng, side) for _ in range(count)))
+    stacked = np.stack(images)
+    return stacked, teacher.answers(stacked, np.stack(possible))
 
 
 def source_of(folder: Path) -> crops.Source:
@@ -35,16 +62,16 @@ def source_of(folder: Path) -> crops.Source:
 
 
 def _begin(folder: str, seed: int) -> None:
-    global _source, _seed
+    global _source, _teacher, _seed
     import cv2
 
     cv2.setNumThreads(1)
     os.environ["OMP_NUM_THREADS"] = "1"
-    _source, _seed = source_of(Path(folder)), seed
+    _source, _teacher, _seed = source_of(Path(folder)), Teacher(), seed
 
 
-def _make(step: int) -> tuple[np.ndarray, np.ndarray]:
-    return batch(_source, _seed, step)
+def _make(step: int) -> tuple[np.ndarray, list[np.ndarray]]:
+    return batch(_source, _teacher, _seed, step)
 
 
 def batches(folder: Path, seed: int, first: int, last: int, processes: int) -> Iterator[Any]:
@@ -58,29 +85,34 @@ def batches(folder: Path, seed: int, first: int, last: int, processes: int) -> I
             waiting.extend(pool.apply_async(_make, (step,)) for step in islice(steps, 1))
 
 
-def loss(wanted: Any, maps: Any) -> Any:
-    """CenterNet's loss, for the logit of heat; sizes, offsets and points where a face is."""
+def parts_loss(wanted: Any, maps: Any) -> Any:
+    """How far the parts are from the teacher's: cross entropy of heat, weighted with its error;
+    sizes, offsets and points in proportion to the heat where there is some."""
     from keras import ops
 
-    truth, counts, face = (wanted[..., i] for i in (crops.HEAT, crops.COUNTS, crops.FACE))
-    logit = maps[..., 0]
+    heat, logit = wanted[..., 0], maps[..., 0]
     p = ops.sigmoid(logit)
-    log_p, log_not = -ops.softplus(-logit), -ops.softplus(logit)
-    hit = face * (1 - p) ** 2 * log_p
-    miss = (1 - face) * counts * (1 - truth) ** 4 * p**2 * log_not
-    number = ops.maximum(ops.sum(face), 1.0)
-    heat = -ops.sum(hit + miss)
+    entropy = heat * ops.softplus(-logit) + (1 - heat) * ops.softplus(logit)
+    number = ops.sum(heat) + 1.0
+    weight = ops.where(heat > 0.2, heat, 0.0)
 
-    def off(found: Any, known: Any, where: Any) -> Any:
+    def off(part: slice) -> Any:
         # Smooth L1 with its bend at 0.05.
-        away = ops.abs(found - known)
+        away = ops.abs(wanted[..., part] - maps[..., part])
         bent = ops.where(away < 0.05, away * away / 0.1, away - 0.025)
-        return ops.sum(bent * where[..., None])
+        return ops.sum(bent * weight[..., None])
 
-    size = off(maps[..., 1:3], wanted[..., crops.SIZE], face)
-    place = off(maps[..., 3:5], wanted[..., crops.OFFSET], face)
-    points = off(maps[..., 5:15], wanted[..., crops.POINTS], face * wanted[..., crops.KNOWN])
-    return (heat + 1.0 * size + 1.0 * place + 0.3 * points) / number
+    total = ops.sum(ops.abs(heat - p) * entropy)
+    return (total + off(slice(1, 3)) + off(slice(3, 5)) + 0.3 * off(slice(5, 15))) / number
+
+
+def hidden_loss(wanted: Any, found: Any) -> Any:
+    """The share of a hidden map's variance over the batch that is not explained."""
+    from keras import ops
+
+    wanted = ops.cast(wanted, "float32")
+    middle = ops.mean(wanted, axis=(0, 1, 2), keepdims=True)
+    return ops.sum((wanted - found) ** 2) / (ops.sum((wanted - middle) ** 2) + 1e-6)
 
 
 def rate(step: int, steps: int, peak: float) -> float:
@@ -97,11 +129,15 @@ def train(
     *,
     steps: int,
     peak: float,
+    hidden: float,
     seed: int = 0,
     processes: int = 1,
     save_every: int = 250,
 ) -> None:
-    """Train, and go on where a run stopped: `run` has `state.npz` and `log.csv`."""
+    """Train, and go on where a run stopped: `run` has `state.npz` and `log.csv`.
+
+    `peak`: highest learning rate; `hidden`: weight of each hidden map in the loss.
+    """
     import keras
 
     from keypoints.models.cpu_layers import use_cpu_kernels
@@ -110,7 +146,8 @@ def train(
     model = use_cpu_kernels(keras_model(widths, start))
     optimizer = keras.optimizers.AdamW(peak, weight_decay=1e-4, clipnorm=5.0)
     optimizer.exclude_from_weight_decay(var_names=["bias"])
-    model.compile(optimizer, loss)
+    losses = [parts_loss] + [hidden_loss] * len(network.HIDDEN)
+    model.compile(optimizer, losses, loss_weights=[1.0] + [hidden] * len(network.HIDDEN))
     optimizer.build(model.trainable_variables)
     values = [*model.variables, *optimizer.variables]
     first, crops_seen, averaged = 0, 0, [np.array(v) for v in model.variables]
@@ -123,7 +160,7 @@ def train(
     began, since, total = time.monotonic(), crops_seen, 0.0
     for step, (images, wanted) in enumerate(batches(folder, seed, first, steps, processes), first):
         optimizer.learning_rate = rate(step, steps, peak)
-        total += float(model.train_on_batch(images.astype(np.float32), wanted))
+        total += np.array(model.train_on_batch(images.astype(np.float32), wanted))
         crops_seen += len(images)
         if (step + 1) % 5 == 0:
             share = min(MOMENTUM**5, (step + 1) / (step + 50))
@@ -135,8 +172,9 @@ def train(
             with replacing(run / "state.npz") as temporary:
                 np.savez(temporary, **state, step=step + 1, crops=crops_seen)
             speed = (crops_seen - since) / (time.monotonic() - began)
+            told = ",".join(f"{value / save_every:.4f}" for value in total)
             with (run / "log.csv").open("a") as file:
-                file.write(f"{step + 1},{crops_seen},{total / save_every:.4f},{speed:.1f}\n")
+                file.write(f"{step + 1},{crops_seen},{speed:.1f},{told}\n")
             began, since, total = time.monotonic(), crops_seen, 0.0
 
 

@@ -142,7 +142,7 @@ def what_makes(
     import keypoints
     from keypoints.bulk import work
     from keypoints.filters import filter_digest, load_filter
-    from keypoints.inference import centerface
+    from keypoints.inference import detectors
     from keypoints.inference.predictor import load_network
 
     network = load_network(model, threads=1)
@@ -153,8 +153,8 @@ def what_makes(
         "model": model,
         "model_sha256": work.digest(network),
         "markup": network.markup.name,
-        "detector": "centerface",
-        "detector_sha256": centerface.SHA256,
+        "detector": detectors.DEFAULT,
+        "detector_sha256": detectors.NETWORKS[detectors.DEFAULT].sha256,
         "filter": filter,
         "filter_sha256": None if filter is None else filter_digest(filter),
         "outside": outside or None,

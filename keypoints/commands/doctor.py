@@ -93,9 +93,10 @@ def _detectors() -> list[str]:
         load_detector(name)
         return ["ok"]
 
+    bundled = ("compact", "centerface", "haar")
     here = (folders.cache_folder() / yunet.FILE).is_file()
     return [
-        *(f"{name} {_answer(partial(read, name))[0]}" for name in ("centerface", "haar")),
+        *(f"{name} {_answer(partial(read, name))[0]}" for name in bundled),
         f"yunet {'downloaded' if here else 'not downloaded yet'}",
     ]
 

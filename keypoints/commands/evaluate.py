@@ -22,7 +22,7 @@ def evaluate(
     boxes: str = "truth",
     flip: bool = False,
     normaliser: str | None = None,
-    detector: str = "centerface",
+    detector: str = "compact",
     stability: bool = False,
     reliability: bool = False,
     masks: bool = False,
@@ -54,7 +54,8 @@ def evaluate(
         normaliser: the distance that errors are divided by: inter_ocular, inter_pupil,
             box_diagonal, or box for the square root of the box's area, valid for profiles too;
             without it that of the markup, inter_ocular for the points of iBUG
-        detector: for --boxes=detector: centerface, haar, yunet (a download), or YuNet's .onnx file
+        detector: for --boxes=detector: compact, centerface, haar, yunet (a download), or YuNet's
+            .onnx file
         stability: measure flicker and lag on clips; takes minutes
         reliability: measure how well the uncertainty agrees with the errors
         masks: measure the effect of a mask over mouth and nose
@@ -96,7 +97,7 @@ def evaluate(
     data = data or usual
     words = [split, kind or (known["boxes"] + "-flip" * flip if network else "")]
     words += [source.stem] * bool(network and source.is_file())
-    words += [Path(detector).stem] * (detector != "centerface")
+    words += [Path(detector).stem] * (detector != "compact")
     words += [set_name(name) for name, _ in parse_sets(data)] * (data != usual)
     words += [labels] * (labels != "corrected") + [normaliser or ""] * (
         normaliser != "inter_ocular"
@@ -138,7 +139,7 @@ def check_together(
         raise InputError(f"--{kind} is for a model, and without --boxes and --flip")
     if kind and normaliser is not None:
         raise InputError(f"--normaliser={normaliser}: --{kind} has a normaliser of its own")
-    if detector != "centerface" and boxes != "detector":
+    if detector != "compact" and boxes != "detector":
         raise InputError(f"--detector={detector}: is of use with --boxes=detector")
 
 

@@ -30,7 +30,7 @@ def filter(
     model: str = DEFAULT,
     max_faces: int | None = None,
     points: str | None = None,
-    detector: str = "centerface",
+    detector: str = "compact",
     quality: str | None = None,
     metadata: str | None = None,
     skip_existing: bool = False,
@@ -52,7 +52,7 @@ def filter(
         max_faces: maximum number of faces, the largest first; default: all
         points: CSV file for box, score, points, head pose, eye and mouth opening and origin of
             each face, or - for a line of JSON for each frame on standard output
-        detector: centerface, haar (OpenCV's cascade), yunet (a download), or YuNet's .onnx file
+        detector: compact, centerface, haar (OpenCV's), yunet (a download), or YuNet's .onnx file
         quality: of videos and lossy pictures: high (looks like the input, the default), medium or
             small
         metadata: keep, or drop GPS, names, titles, comments and serial numbers; default: drop with

@@ -24,7 +24,7 @@ def webcam(
     filter: str | None = None,
     axes: bool = False,
     max_faces: int | None = None,
-    detector: str = "centerface",
+    detector: str = "compact",
     output: str | None = None,
     points: str | None = None,
     virtual_camera: bool = False,
@@ -44,7 +44,7 @@ def webcam(
         filter: name of a filter to start with, or a folder with one of your own
         axes: draw the axes of each head: x red, y green, z (out of the face) blue
         max_faces: maximum number of faces; default: 4, with blur or pixelate all
-        detector: centerface, haar (OpenCV's cascade), yunet (a download), or YuNet's .onnx file
+        detector: compact, centerface, haar (OpenCV's), yunet (a download), or YuNet's .onnx file
         output: video file to record what is shown
         points: CSV file for box, score, points, head pose, eye and mouth opening and origin of
             each face, or - for a line of JSON for each frame on standard output

@@ -10,7 +10,8 @@ import math
 from collections.abc import Iterator
 from dataclasses import replace
 from functools import cache
-from typing import Any
+from pathlib import Path
+from typing import Any, NamedTuple
 
 import cv2
 import numpy as np
@@ -21,31 +22,55 @@ from keypoints.inference import upright
 from keypoints.inference.detections import Detections, distinct, largest_first, shrink
 from keypoints.system import backend
 
-FILE = pretrained.FOLDER / "centerface" / "model.onnx"
-SHA256 = "f50d2517a711ee97cc31ca362edf6c588215317d26d910ca4d13c19c3663aeeb"
 INPUT = "image"
 OUTPUTS = ("heat", "sizes", "offsets", "points")
 STRIDE = 4  # pixels of the network's input to a cell of its maps
 MULTIPLE = 32  # of which the input's sides must be
-
-MIN_SCORE = 0.4  # a face has this score or more
-# Centre and size of the landmark box in units of CenterFace's box, from its top-left corner: means
-# of the medians (`fit_conversion`) of `train` of youtube_faces_keypoints, (0.509, 0.635) and
-# (1.054, 0.776), and of LFPW's training faces, (0.497, 0.625) and (1.003, 0.774), but for the
-# centre's x: labels are biased to one side, and faces are symmetric.
-CENTRE = (0.500, 0.630)
-SIZE = (1.028, 0.775)
 SMALLEST_SIDE = 18  # pixels of the searched picture: smaller faces are mostly missed
 LEVEL_STEP = 4  # from one size of the searched picture to the next
-SMALL_PICTURE = 480  # long side of a picture in which faces of all sizes are found at once
 ASPECT = 1.27  # height over width of CenterFace's box of an upright face: a mean
-LYING = 30.0  # roll from which on a search of the turned picture sees the face better
+# A face with a roll of more or a score of less may be seen better in the turned picture.
+LYING, SURE = 30.0, 0.6
 TURNED = 0.03  # `smallest` of those searches
 TILE, TILE_OVERLAP = 1024, 160  # sides of what is searched at once: its memory is bounded
 
 
+class Network(NamedTuple):
+    """A network with CenterFace's outputs, and what was fitted to its answers."""
+
+    file: Path
+    sha256: str
+    min_score: float  # a face has this score or more
+    # Centre and size of the landmark box in units of the network's box, from its top-left corner:
+    # means of the medians (`fit_conversion`) of `train` of youtube_faces_keypoints and of LFPW's
+    # training faces, but for the centre's x: labels are biased to one side, and faces are
+    # symmetric.
+    centre: tuple[float, float]
+    size: tuple[float, float]
+    small_picture: int  # long side of a picture in which faces of all sizes are found at once
+
+
+CENTERFACE = Network(
+    pretrained.FOLDER / "centerface" / "model.onnx",
+    "b69255a78a617c821fa4cbf71f0422cff80bc405dd70db923545e3010fd8b56a",
+    0.4,
+    centre=(0.500, 0.630),  # of (0.509, 0.635) and (0.497, 0.625)
+    size=(1.028, 0.775),  # of (1.054, 0.776) and (1.003, 0.774)
+    small_picture=480,
+)
+# CenterFace pruned to a third and trained to answer as it does (`experiments.detector`).
+COMPACT = Network(
+    pretrained.FOLDER / "compact" / "model.onnx",
+    "2c2bcf47ef9e6774b541e131523aed416b55d4784768a3e158d9ed31fb87fda1",
+    0.4,
+    centre=(0.500, 0.626),  # of (0.495, 0.634) and (0.490, 0.617)
+    size=(1.018, 0.778),  # of (1.034, 0.781) and (1.002, 0.774)
+    small_picture=256,
+)
+
+
 class CenterFaceDetector:
-    """CenterFace by ONNX Runtime, at the sizes that faces from `smallest` on need.
+    """A network by ONNX Runtime, at the sizes that faces from `smallest` on need.
 
     `smallest` is the side of a face's landmark box as a share of the square root of the picture's
     area, so that time and memory depend on it and not on the picture. No picture is enlarged:
@@ -53,14 +78,20 @@ class CenterFaceDetector:
     """
 
     def __init__(
-        self, smallest: float, *, rotations: bool = True, threads: int | None = None
+        self,
+        network: Network,
+        smallest: float,
+        *,
+        rotations: bool = True,
+        threads: int | None = None,
     ) -> None:
-        """`rotations`: where no face is found, or one whose head lies or is upside down, search the
-        picture turned by 90, 180 and 270 degrees as well, for faces from `TURNED` on. `threads`: of
-        ONNX Runtime, one for each core unless given."""
+        """`rotations`: where no face is found, or one that is not `_settled`, search the picture
+        turned by 90, 180 and 270 degrees as well, for faces from `TURNED` on. `threads`: of ONNX
+        Runtime, one for each core unless given."""
+        self.network = network
         self.smallest = smallest
         self.rotations = rotations
-        self._session = load_session(threads)
+        self._session = load_session(network, threads)
 
     def faces(self, image: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """The network's own boxes `(n, 4)`, of whole faces, and scores `(n,)`, best first."""
@@ -68,7 +99,7 @@ class CenterFaceDetector:
 
     def detect(self, image: np.ndarray) -> Detections:
         found = self._tilted(image, self.smallest)
-        if not self.rotations or (len(found) and np.abs(found.rolls).max() <= LYING):
+        if not self.rotations or (len(found) and _settled(found).all()):
             return found
         # As small as the faces that are looked for allow: the copies of a large picture are small.
         smallest = max(self.smallest, TURNED)
@@ -95,28 +126,30 @@ class CenterFaceDetector:
         sides = np.where(
             rolls[:, None], np.sqrt(faces[:, 2:].prod(1))[:, None] * shape, faces[:, 2:]
         )
-        down = sides * np.subtract(CENTRE, 0.5)
+        down = sides * np.subtract(self.network.centre, 0.5)
         centre = faces[:, :2] + faces[:, 2:] / 2
         centre = centre + (geometry.rotation(rolls) @ down[..., None])[..., 0]
-        sides = sides * SIZE
+        sides = sides * self.network.size
         return largest_first(np.concatenate([centre - sides / 2, sides], 1), scores, rolls)
 
     def _faces(
         self, image: np.ndarray, smallest: float
     ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """As in `faces`, with the five points `(n, 5, 2)` of each."""
-        factor = max(_factor(image, smallest), 1.0)
-        found_boxes, found_scores, found_points, last = [], [], [], False
-        while not last:
-            level, scale = shrink(image, factor)
-            last = max(level.shape[:2]) <= SMALL_PICTURE
+        level, scale = shrink(image, _factor(image, smallest))
+        found_boxes, found_scores, found_points = [], [], []
+        while True:
+            last = max(level.shape[:2]) <= self.network.small_picture
             for found, scores, five in self._search(level):
                 # Larger faces may be cut by a tile; the next level finds them whole.
                 fit = last | (found[:, 2:].max(axis=1) <= TILE_OVERLAP)
                 found_boxes.append(geometry.scaled_boxes(found[fit], scale))
                 found_scores.append(scores[fit])
                 found_points.append((five[fit] + 0.5) * scale - 0.5)
-            factor *= LEVEL_STEP
+            if last:
+                break
+            level, step = shrink(level, LEVEL_STEP)
+            scale = scale * step
         boxes, scores = np.concatenate(found_boxes), np.concatenate(found_scores)
         kept = distinct(boxes, scores)
         return boxes[kept], scores[kept], np.concatenate(found_points)[kept]
@@ -127,7 +160,7 @@ class CenterFaceDetector:
         for top, bottom in _spans(image.shape[0]):
             for left, right in _spans(image.shape[1]):
                 tile = image[top:bottom, left:right]
-                boxes, scores, five = find(self._session, tile, threshold=MIN_SCORE)
+                boxes, scores, five = find(self._session, tile, threshold=self.network.min_score)
                 boxes[:, :2] += (left, top)
                 centre = boxes[:, :2] + boxes[:, 2:] / 2
                 low = np.where(np.array([left, top]) > 0, (left + half, top + half), -np.inf)
@@ -137,14 +170,27 @@ class CenterFaceDetector:
                 yield boxes[own], scores[own], five[own] + np.array([left, top], np.float32)
 
 
+def _settled(found: Detections) -> np.ndarray:
+    """Which faces are upright and sure: one upside down may look like a doubtful upright one."""
+    return (np.abs(found.rolls) <= LYING) & (found.scores >= SURE)
+
+
 def _rank(found: Detections) -> np.ndarray:
-    """Of several detections of one face, the upright one has the correct roll."""
-    return found.scores - (np.abs(found.rolls) > LYING)
+    """Of several detections of one face, the settled one has the correct roll."""
+    return found.scores + _settled(found)
 
 
 def _factor(image: np.ndarray, smallest: float) -> float:
-    """How much smaller the picture is searched for faces from `smallest` on."""
-    return smallest * math.sqrt(image.shape[0] * image.shape[1]) / SMALLEST_SIDE
+    """How much smaller the picture is searched for faces from `smallest` on, at least 1.
+
+    By some percent more or less, so that the network's input needs no padding along the long side.
+    """
+    height, width = image.shape[:2]
+    factor = smallest * math.sqrt(height * width) / SMALLEST_SIDE
+    if factor <= 1:
+        return 1.0
+    long = max(height, width)
+    return long / min(max(round(long / factor / MULTIPLE), 1) * MULTIPLE, long)
 
 
 def _turned_back(found: Detections, turns: int, shape: tuple[int, int]) -> Detections:
@@ -175,21 +221,21 @@ def _spans(length: int) -> list[tuple[int, int]]:
 
 
 @cache
-def load_session(threads: int | None = None) -> Any:
-    """ONNX Runtime's session of the network, for pictures of any size; made once.
+def load_session(network: Network, threads: int | None = None) -> Any:
+    """ONNX Runtime's session of a network, for pictures of any size; made once.
 
     `threads`: as in `backend.onnx_session`. Raises InputError as `model_bytes`.
     """
     # Memory that one large picture needed would be kept for ever.
-    return backend.onnx_session(model_bytes(), threads=threads, keep_memory=False)
+    return backend.onnx_session(model_bytes(network), threads=threads, keep_memory=False)
 
 
-def model_bytes() -> bytes:
+def model_bytes(network: Network) -> bytes:
     """The network's file; raises InputError where it is missing or damaged."""
-    data = FILE.read_bytes() if FILE.is_file() else b""
-    if hashlib.sha256(data).hexdigest() != SHA256:
+    data = network.file.read_bytes() if network.file.is_file() else b""
+    if hashlib.sha256(data).hexdigest() != network.sha256:
         state = "damaged (its SHA-256 differs)" if data else "missing"
-        raise InputError(f"{FILE} is {state}: install the package keypoints again")
+        raise InputError(f"{network.file} is {state}: install the package keypoints again")
     return data
 
 

@@ -9,12 +9,13 @@ import numpy as np
 from keypoints.errors import InputError
 from keypoints.images import as_rgb
 from keypoints.inference import yunet
-from keypoints.inference.centerface import CenterFaceDetector
+from keypoints.inference.centerface import CENTERFACE, COMPACT, CenterFaceDetector
 from keypoints.inference.detections import Detections, Detector
 from keypoints.inference.haar import HaarDetector
 from keypoints.inference.yunet import YuNetDetector
 
-DEFAULT = "centerface"
+DEFAULT = "compact"
+NETWORKS = {"compact": COMPACT, "centerface": CENTERFACE}
 # Sides of the smallest faces to look for, as shares of the square root of the picture's area:
 # 24 pixels in 4000 x 3000, and 44 in 640 x 480.
 STILL, MOVING = 0.007, 0.08
@@ -42,9 +43,9 @@ def load_detector(
     rotations: bool = True,
     threads: int | None = None,
 ) -> Detector:
-    """`centerface`, `haar`, `yunet`, or the path of YuNet's model file; each is read once.
+    """`compact`, `centerface`, `haar`, `yunet`, or the path of YuNet's file; each is read once.
 
-    `smallest`, for CenterFace, is the side of the smallest faces to look for, as a share of the
+    `smallest`, for the first two, is the side of the smallest faces to look for, as a share of the
     square root of the picture's area: `STILL` for pictures, `MOVING` (quicker) for live ones.
     With `rotations` it turns pictures in which it finds no face upright. It computes with
     `threads` threads, one for each core unless given.
@@ -57,15 +58,15 @@ def load_detector(
 
 @cache
 def _load(name: str, smallest: float, rotations: bool, threads: int | None) -> Detector:
-    if name == "centerface":
-        return CenterFaceDetector(smallest, rotations=rotations, threads=threads)
+    if name in NETWORKS:
+        return CenterFaceDetector(NETWORKS[name], smallest, rotations=rotations, threads=threads)
     if name == "haar":
         return HaarDetector()
     if name == "yunet":
         return YuNetDetector(yunet.fetch())
     if Path(name).suffix != ".onnx":
         raise InputError(
-            f"detector={name}: centerface, haar, yunet or the path of YuNet's .onnx file"
+            f"detector={name}: compact, centerface, haar, yunet or the path of YuNet's .onnx file"
         )
     if not os.path.isfile(name):
         raise InputError(f"detector={name}: no such file; it can be downloaded from {yunet.URL}")

@@ -35,7 +35,7 @@ def models(model: str = DEFAULT) -> dict[str, bytes]:
     return {
         "models/landmarks.onnx": network.source.read_bytes(),
         "models/model.json": json.dumps(constants, default=np.ndarray.tolist).encode(),
-        "models/detector.onnx": centerface.model_bytes(),
+        "models/detector.onnx": centerface.model_bytes(centerface.COMPACT),
     }
 
 

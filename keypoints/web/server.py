@@ -1,5 +1,6 @@
 """A server of the built page: its files and nothing else, with the headers that it needs."""
 
+import gzip
 import http.server
 import mimetypes
 import socket
@@ -55,7 +56,10 @@ def open_server(
     files = page_files(page)  # first, since it costs nothing
     from keypoints.web.models import models
 
-    files |= models(model)
+    networks = models(model)
+    files |= networks
+    # 15 % less to transfer, for 0.2 s.
+    files |= {f"{name}.gz": gzip.compress(data, 1) for name, data in networks.items()}
 
     class Handler(PageHandler):
         content = files

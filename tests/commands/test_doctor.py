@@ -35,7 +35,8 @@ def test_it_tells_what_is_installed(monkeypatch, capsys, tmp_path):
     assert found["devices"] == ["cpu", "NVIDIA H100"]
     assert found["cameras"] == ["0 opens", "3 does not open"]
     assert found["video encoders"] == ["libx264 ok, libvpx-vp9 ok, mpeg4 ok"]
-    assert found["detectors"] == ["centerface ok", "haar ok", "yunet not downloaded yet"]
+    detectors = ["compact ok", "centerface ok", "haar ok", "yunet not downloaded yet"]
+    assert found["detectors"] == detectors
     assert found["models"] == ["pretrained ok", "pretrained-small ok"]
     assert found["folders"][:2] == [
         f"data sets: {tmp_path / 'sets'}", f"downloads: {tmp_path / 'cache' / 'keypoints'}"

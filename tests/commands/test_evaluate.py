@@ -232,10 +232,10 @@ def test_a_report_of_other_weights_data_or_detector_is_not_replaced(
     with pytest.raises(InputError, match="is the report of split_sha256="):
         evaluate(str(run))
     path = tmp_path / "report.json"
-    facts = {"boxes": "detector", "detector": "centerface"}
+    facts = {"boxes": "detector", "detector": "compact"}
     path.write_text(json.dumps(facts))
     reports.refuse_other(path, facts)
-    with pytest.raises(InputError, match="detector=centerface, this one would be of haar; name"):
+    with pytest.raises(InputError, match="detector=compact, this one would be of haar; name"):
         reports.refuse_other(path, facts | {"detector": "haar"})
     path.write_text("[")
     with pytest.raises(InputError, match=r"report\.json"):

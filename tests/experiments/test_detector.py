@@ -1,5 +1,6 @@
 """The pruned detector: the network in three forms, pruning, crops and their maps, by hand."""
 
+import cv2
 import keras
 import numpy as np
 import onnx
@@ -7,6 +8,7 @@ import pytest
 
 from experiments.detector import crops, faces, network, prune, training
 from keypoints.inference import centerface
+from keypoints.synthetic.drawing import draw_face
 from keypoints.system import backend
 
 RNG = np.random.default_rng(0)
@@ -19,13 +21,13 @@ def run(model, image):
 
 def test_the_network_is_centerface_in_onnx_and_in_keras():
     image = RNG.uniform(0, 255, (1, 64, 96, 3)).astype(np.float32)
-    original = centerface.load_session().run(
+    original = centerface.load_session(centerface.CENTERFACE).run(
         list(centerface.OUTPUTS), {"image": image.transpose(0, 3, 1, 2)}
     )
-    widths, weights = network.read(centerface.model_bytes())
+    widths, weights = network.read(centerface.model_bytes(centerface.CENTERFACE))
     assert tuple(widths) == network.FULL
     model = network.keras_model(widths, weights)
-    maps = keras.ops.convert_to_numpy(model(image)).transpose(0, 3, 1, 2)
+    maps = keras.ops.convert_to_numpy(model(image)[0]).transpose(0, 3, 1, 2)
     maps[:, :1] = 1 / (1 + np.exp(-maps[:, :1]))
     ours = run(network.onnx_model(widths, network.weights_of(model)), image)
     for found, again, part in zip(original, ours, np.split(maps, [1, 3, 5], axis=1)):
@@ -34,22 +36,14 @@ def test_the_network_is_centerface_in_onnx_and_in_keras():
 
 
 def test_files_are_valid_and_keep_their_weights():
-    weights = network.read(centerface.model_bytes())
-    model = network.onnx_model(*weights)
-    onnx.checker.check_model(model)
-    assert model.SerializeToString() == centerface.model_bytes()
+    weights = network.read(centerface.model_bytes(centerface.CENTERFACE))
     half = network.onnx_model(*weights, half=True)
     onnx.checker.check_model(half)
-    kernel, _ = network.read(half.SerializeToString())[1]["smooth"]
-    np.testing.assert_array_equal(kernel, weights[1]["smooth"][0].astype(np.float16))
-
-
-def test_values_keep_their_first_bits():
-    values = np.array([1.0, -1.03, 0.3, 0.0])
-    np.testing.assert_array_equal(network.rounded(values, 4), np.float32([1, -1, 0.3125, 0]))
-    _, weights = network.read(centerface.model_bytes())
-    for kernel, _ in weights.values():
-        np.testing.assert_array_equal(network.rounded(kernel, 12), kernel)
+    assert half.SerializeToString() == centerface.model_bytes(centerface.CENTERFACE)
+    model = network.onnx_model(*weights)
+    onnx.checker.check_model(model)
+    again = network.read(model.SerializeToString())[1]
+    np.testing.assert_array_equal(again["smooth"][0], weights[1]["smooth"][0])
 
 
 def test_channels_that_others_make_up_for_go_first():
@@ -86,46 +80,60 @@ def test_a_moved_face_by_hand():
     np.testing.assert_allclose(back.five[0, 1], [159 - 120, 66], atol=1e-5)
 
 
-def test_maps_by_hand():
-    """A face of 32 x 40 pixels with its middle at (50.5, 42.5): in row 10, column 12."""
-    five = np.array([[[40, 35], [60, 35], [50, 45], [42, 55], [58, 55]]], float)
-    sure = crops.Found(np.array([True]), np.array([[34.5, 22.5, 32, 40]]), five)
-    maps = crops.maps(sure, 96)
-    assert maps.shape == (24, 24, crops.CHANNELS)
-    assert np.argwhere(maps[..., crops.FACE]).tolist() == [[10, 12]]
-    assert maps[10, 12, crops.HEAT] == 1 and 0 < maps[10, 13, crops.HEAT] < 1
-    np.testing.assert_allclose(maps[10, 12, crops.SIZE], np.log([10, 8]), rtol=1e-6)
-    # (50.5 + 0.5) / 4 - 0.5 = 12.25 and (42.5 + 0.5) / 4 - 0.5 = 10.25.
-    np.testing.assert_allclose(maps[10, 12, crops.OFFSET], [0.25, 0.25])
-    np.testing.assert_allclose(maps[10, 12, crops.POINTS][:2], [12.5 / 40, 5.5 / 32], rtol=1e-6)
-    assert maps[..., crops.COUNTS].all()
-    doubtful = crops.maps(sure._replace(sure=np.array([False])), 96)
-    assert not doubtful[..., crops.FACE].any() and not doubtful[10, 12, crops.COUNTS]
-    assert doubtful[0, 0, crops.COUNTS] == 1
-    # What is read from the maps is the face again.
-    heat, sizes = maps[None, None, ..., crops.HEAT], maps[None, ..., crops.SIZE]
-    offsets, points = maps[None, ..., crops.OFFSET], maps[None, ..., crops.POINTS]
-    answers = [heat, *(part.transpose(0, 3, 1, 2) for part in (sizes, offsets, points))]
-    session = type("Session", (), {"run": lambda self, names, inputs: answers})()
-    boxes, _, read = centerface.find(session, np.zeros((96, 96, 3), np.uint8), threshold=0.99)
-    np.testing.assert_allclose(boxes, sure.boxes, rtol=1e-5)
-    np.testing.assert_allclose(read, five, rtol=1e-5)
+def test_where_faces_may_be_by_hand():
+    """A face from (34.5, 22.5) to (66.5, 62.5): columns 8 to 17 and rows 5 to 16, all or partly."""
+    found = crops.Found(np.array([False]), np.array([[34.5, 22.5, 32, 40]]), np.zeros((1, 5, 2)))
+    possible = crops.possible(found, 96)
+    assert possible.shape == (24, 24)
+    rows, columns = np.nonzero(possible)
+    assert (rows.min(), rows.max(), columns.min(), columns.max()) == (5, 16, 8, 17)
+    assert possible.sum() == 12 * 10
+    outside = found._replace(boxes=np.array([[96.0, 10, 5, 5], [-9, 10, 5, 5], [94, -3, 9, 9]]))
+    kept = crops.inside(outside._replace(sure=np.ones(3, bool), five=np.zeros((3, 5, 2))), 96)
+    assert kept.boxes.tolist() == [[94, -3, 9, 9]]
 
 
-def test_the_loss_by_hand():
-    """Two cells: a face with a heat of a half, and one that is none with the same heat."""
-    wanted = np.zeros((1, 1, 2, crops.CHANNELS), np.float32)
-    wanted[..., crops.COUNTS] = 1
-    wanted[0, 0, 0, [crops.HEAT, crops.FACE]] = 1
-    maps = np.zeros((1, 1, 2, 15), np.float32)
-    half = 0.25 * np.log(2)  # (1 - p)^2 log p of either
-    assert float(training.loss(wanted, maps)) == pytest.approx(2 * half, rel=1e-5)
-    wanted[0, 0, 1, crops.COUNTS] = 0
-    assert float(training.loss(wanted, maps)) == pytest.approx(half, rel=1e-5)
+def test_the_teacher_answers_as_centerface_but_where_nothing_is():
+    image, _ = draw_face(11)
+    crop = cv2.resize(image, (160, 160), interpolation=cv2.INTER_AREA)
+    teacher = training.Teacher()
+    everywhere = np.ones((1, 40, 40), bool)
+    parts, *hidden = teacher.answers(crop[None], everywhere)
+    session = centerface.load_session(centerface.CENTERFACE)
+    feed = {"image": crop.transpose(2, 0, 1)[None].astype(np.float32)}
+    expected = np.concatenate(session.run(list(centerface.OUTPUTS), feed), axis=1)
+    np.testing.assert_allclose(parts, expected.transpose(0, 2, 3, 1), atol=1e-3)
+    assert parts[..., 0].max() > 0.4
+    cut, *_ = teacher.answers(crop[None], ~everywhere)
+    assert cut[..., 0].max() == pytest.approx(training.NOTHING)
+    np.testing.assert_array_equal(cut[..., 1:], parts[..., 1:])
+    # What a network of the same weights has inside is what the teacher has.
+    model = network.keras_model(*network.read(centerface.model_bytes(centerface.CENTERFACE)))
+    maps, *own = (np.array(value) for value in model(crop[None].astype(np.float32)))
+    assert [h.shape for h in hidden] == [h.shape for h in own]
+    for name, theirs, ours in zip(network.HIDDEN, hidden, own):
+        assert float(training.hidden_loss(theirs, ours)) < 1e-4, name
+    # Nothing is lost where the answers are the teacher's.
+    maps[..., 0] = np.log(parts[..., 0] / (1 - parts[..., 0]))
+    assert float(training.parts_loss(parts, maps)) < 1e-3
+
+
+def test_the_losses_by_hand():
+    """Two cells: the teacher's heat is 1 and 0, where the network has one half."""
+    wanted, maps = np.zeros((1, 1, 2, 15), np.float32), np.zeros((1, 1, 2, 15), np.float32)
+    wanted[0, 0, 0, 0] = 1
+    entropy = 2 * 0.5 * np.log(2) / (1 + 1)  # by the sum of heat, and one
+    assert float(training.parts_loss(wanted, maps)) == pytest.approx(entropy, rel=1e-5)
     maps[0, 0, :, 1] = 1  # a size that is wrong by one counts where the face is: 1 - 0.025
-    assert float(training.loss(wanted, maps)) == pytest.approx(half + 0.975, rel=1e-5)
-    maps[0, 0, :, 5] = 1  # points that nobody annotated do not
-    assert float(training.loss(wanted, maps)) == pytest.approx(half + 0.975, rel=1e-5)
+    off = 0.975 / 2
+    assert float(training.parts_loss(wanted, maps)) == pytest.approx(entropy + off, rel=1e-5)
+    maps[0, 0, :, 5] = 0.05  # a point, by three tenths: 0.05 ** 2 / 0.1, or 0.05 - 0.025
+    off += 0.3 * 0.025 / 2
+    assert float(training.parts_loss(wanted, maps)) == pytest.approx(entropy + off, rel=1e-5)
+    # A map of 0 and 2 has a variance of 1; half of it is not explained by 0 and 1.
+    hidden = np.array([0.0, 2]).reshape(1, 1, 2, 1).astype(np.float16)
+    found = np.array([0.0, 1], np.float32).reshape(1, 1, 2, 1)
+    assert float(training.hidden_loss(hidden, found)) == pytest.approx(0.5, rel=1e-4)
 
 
 @pytest.fixture
@@ -139,24 +147,29 @@ def folder(tmp_path):
 
 
 def test_batches_are_drawn_by_their_number_alone(folder):
-    source = training.source_of(folder)
+    source, teacher = training.source_of(folder), training.Teacher()
     assert source.pictures.image(1).shape == (120, 140, 3)
-    first, again, other = (training.batch(training.source_of(folder), 0, n) for n in (3, 3, 4))
-    assert np.array_equal(first[0], again[0]) and np.array_equal(first[1], again[1])
+    first, again, other = (
+        training.batch(training.source_of(folder), teacher, 0, n) for n in (3, 3, 4)
+    )
+    assert np.array_equal(first[0], again[0])
+    assert all(np.array_equal(*answers) for answers in zip(first[1], again[1]))
     assert first[0].shape != other[0].shape or not np.array_equal(first[0], other[0])
-    assert first[0].dtype == np.uint8 and first[1].shape[1] * 4 == first[0].shape[1]
-    assert sum(training.batch(source, 0, n)[1][..., crops.FACE].sum() for n in range(4)) > 10
+    assert first[0].dtype == np.uint8 and first[1][0].shape[1] * 4 == first[0].shape[1]
+    rng = np.random.default_rng(0)
+    assert sum(source.crop(rng, 160)[1].any() for _ in range(20)) > 10
 
 
 @pytest.mark.slow
 def test_a_training_goes_on_where_it_stopped(folder, monkeypatch):
     monkeypatch.setattr(training, "SIDES", ((64, 2, 1.0),))
+    source, teacher = training.source_of(folder), training.Teacher()
     monkeypatch.setattr(training, "batches", lambda folder, seed, first, last, processes: (
-        training.batch(training.source_of(folder), seed, step) for step in range(first, last)
+        training.batch(source, teacher, seed, step) for step in range(first, last)
     ))  # fmt: skip
     widths = [8] * len(network.FULL)
     start = network.weights_of(network.keras_model(widths))
-    options = {"peak": 1e-3, "save_every": 5}
+    options = {"peak": 1e-3, "hidden": 0.3, "save_every": 5}
     training.train(folder, folder / "whole", widths, start, steps=10, **options)
 
     def stop(step, steps, peak):

@@ -11,6 +11,7 @@ from keypoints import geometry
 from keypoints.crop import Crop
 from keypoints.errors import InputError
 from keypoints.inference import centerface, upright
+from keypoints.inference.centerface import CENTERFACE
 from keypoints.inference.detections import overlap
 from keypoints.inference.detectors import detect
 from keypoints.synthetic.drawing import draw_face
@@ -44,25 +45,24 @@ def test_maps_to_boxes_by_hand():
 
 def test_the_same_maps_as_opencv_at_any_size():
     """Of 64 pixels at least: at 32 OpenCV answers something else, even from a new network."""
-    session = centerface.load_session()
+    session = centerface.load_session(CENTERFACE)
     names = list(centerface.OUTPUTS)
     for height, width in ((96, 128), (64, 64), (160, 96), (96, 128)):
         image = cv2.resize(draw_face(11)[0], (width, height)).astype(np.float32)
         blob = np.ascontiguousarray(image.transpose(2, 0, 1)[None])
-        network = cv2.dnn.readNetFromONNX(str(centerface.FILE))  # a new one for each size
+        network = cv2.dnn.readNetFromONNX(str(CENTERFACE.file))  # a new one for each size
         network.setInput(blob)
         for ours, theirs in zip(session.run(names, {"image": blob}), network.forward(names)):
             np.testing.assert_allclose(ours, theirs, atol=1e-4)
 
 
 @pytest.mark.parametrize(("data", "state"), [(b"half a network", "damaged"), (None, "missing")])
-def test_another_file_is_refused(tmp_path, monkeypatch, data, state):
+def test_another_file_is_refused(tmp_path, data, state):
     path = tmp_path / "model.onnx"
     if data is not None:
         path.write_bytes(data)
-    monkeypatch.setattr(centerface, "FILE", path)
     with pytest.raises(InputError, match=f"model.onnx is {state}.*install the package"):
-        centerface.model_bytes()
+        centerface.model_bytes(CENTERFACE._replace(file=path))
 
 
 @pytest.fixture(scope="module")
@@ -159,13 +159,35 @@ def test_a_lying_face_in_a_large_picture_by_hand(monkeypatch):
         return box, np.float32([0.9]), np.float32(five + [left, top])[None]
 
     monkeypatch.setattr(centerface, "find", find)
-    found = centerface.CenterFaceDetector(0.2).detect(picture)
+    found = centerface.CenterFaceDetector(CENTERFACE, 0.2).detect(picture)
     assert len(found) == 1 and found.rolls.tolist() == [-90]
     left, top, width, height = found.boxes[0]
     # Down in the turned picture is to the right in this one.
-    expected = 1000 + 160 * (centerface.CENTRE[1] - 0.5), 400
+    expected = 1000 + 160 * (CENTERFACE.centre[1] - 0.5), 400
     np.testing.assert_allclose([left + width / 2, top + height / 2], expected, atol=9)
-    np.testing.assert_allclose([width, height], np.multiply(centerface.SIZE, 160), rtol=0.12)
+    np.testing.assert_allclose([width, height], np.multiply(CENTERFACE.size, 160), rtol=0.12)
+
+
+@pytest.mark.parametrize(
+    ("scores", "roll", "searches"), [((0.55, 0.65), 180, 4), ((0.65, 0.9), 0, 1)]
+)
+def test_a_doubtful_face_may_be_upside_down(monkeypatch, scores, roll, searches):
+    """A face looks upright in the picture and turned by 180 degrees; a sure one is not turned."""
+    asked = []
+
+    def find(session, image, threshold):
+        asked.append(image.shape)
+        seen = len(asked) % 2  # as it is, and turned twice
+        box, five = np.array([[40.0, 30, 60, 60]], "f4")[:seen], np.zeros((seen, 5, 2), "f4")
+        five += np.array([[52, 42], [88, 42], [70, 60], [58, 78], [82, 78]], "f4")
+        return box, np.full(seen, scores[len(asked) > 1], "f4"), five
+
+    monkeypatch.setattr(centerface, "find", find)
+    picture = np.zeros((120, 140, 3), np.uint8)  # with the face in its middle
+    found = centerface.CenterFaceDetector(CENTERFACE, 0.1).detect(picture)
+    assert len(asked) == searches and len(found) == 1
+    assert abs(found.rolls[0]) == roll
+    assert found.scores[0] == np.float32(scores[searches > 1])
 
 
 def test_the_box_of_a_tilted_face_lies_along_its_tilt(monkeypatch):
@@ -177,11 +199,13 @@ def test_the_box_of_a_tilted_face_lies_along_its_tilt(monkeypatch):
     monkeypatch.setattr(
         centerface, "find", lambda *_, **__: (box.copy(), np.float32([0.9]), np.float32([five]))
     )
-    found = centerface.CenterFaceDetector(0.06, rotations=False).detect(np.zeros((300, 300, 3)))
+    found = centerface.CenterFaceDetector(CENTERFACE, 0.06, rotations=False).detect(
+        np.zeros((300, 300, 3))
+    )
     assert found.rolls[0] == pytest.approx(30, abs=16)  # what is left of a small tilt
     height = 90 * np.sqrt(centerface.ASPECT)
     turn = geometry.rotation(float(found.rolls[0]))
-    expected = middle + turn @ [0, height * (centerface.CENTRE[1] - 0.5)]
+    expected = middle + turn @ [0, height * (CENTERFACE.centre[1] - 0.5)]
     centre = found.boxes[0, :2] + found.boxes[0, 2:] / 2
     np.testing.assert_allclose(centre, expected, atol=0.01)
     assert centre[0] < 150 < centre[1]
@@ -196,6 +220,10 @@ def test_boxes_between_sizes_by_hand():
     ]
     # Faces of 0.09 sides of a picture of 200 x 200 pixels have the 18 that are needed.
     assert centerface._factor(np.zeros((100, 400)), 0.09) == 1
+    # Of 640 pixels 260 are needed, and 256 = 8 x 32 searched; of 40 none more than there are.
+    assert centerface._factor(np.zeros((480, 640)), 0.08) == 2.5
+    assert centerface._factor(np.zeros((40, 40)), 0.46) == 1.25
+    assert centerface._factor(np.zeros((20, 20)), 0.95) == 1
 
 
 def test_a_face_near_the_edge_of_a_tile_is_of_its_neighbour(monkeypatch):
@@ -209,8 +237,8 @@ def test_a_face_near_the_edge_of_a_tile_is_of_its_neighbour(monkeypatch):
         return box, np.float32([0.9]), np.zeros((1, 5, 2), "f4")
 
     monkeypatch.setattr(centerface, "find", find)
-    monkeypatch.setattr(centerface, "SMALL_PICTURE", 2000)
-    detector = centerface.CenterFaceDetector(1e-3, rotations=False)
+    network = CENTERFACE._replace(small_picture=2000)
+    detector = centerface.CenterFaceDetector(network, 1e-3, rotations=False)
     boxes, _ = detector.faces(np.zeros((300, 1025, 3), np.uint8))
     assert asked == [(300, 608, 3)] * 2 and len(boxes) == 0
 
@@ -224,9 +252,24 @@ def test_each_size_of_a_picture_is_searched_once(monkeypatch):
         return np.empty((0, 4), "f4"), np.empty(0, "f4"), np.empty((0, 5, 2), "f4")
 
     monkeypatch.setattr(centerface, "find", find)
-    detector = centerface.CenterFaceDetector(1e-3, rotations=False)
+    detector = centerface.CenterFaceDetector(CENTERFACE, 1e-3, rotations=False)
     detector.faces(np.zeros((300, 1000, 3), np.uint8))
     assert asked == [(300, 1000), (75, 250)]
+
+
+def test_a_face_of_the_second_size_in_pixels_of_the_picture(monkeypatch):
+    """Searched at 640 x 480 and 160 x 120; the face is seen in the second."""
+
+    def find(session, tile, threshold):
+        seen = np.array([[10.0, 20, 30, 40]], "f4")[: tile.shape[1] == 160]
+        return seen, np.full(len(seen), 0.9, "f4"), np.zeros((len(seen), 5, 2), "f4") + 7
+
+    monkeypatch.setattr(centerface, "find", find)
+    smallest = 2.5 * centerface.SMALLEST_SIDE / np.sqrt(1600 * 1200)
+    detector = centerface.CenterFaceDetector(CENTERFACE, smallest, rotations=False)
+    boxes, _, five = detector._faces(np.zeros((1200, 1600, 3), np.uint8), smallest)
+    np.testing.assert_allclose(boxes, [[104.5, 204.5, 300, 400]])  # (10 + 0.5) x 10 - 0.5
+    np.testing.assert_allclose(five, np.full((1, 5, 2), 74.5))
 
 
 def test_boxes_of_turned_pictures_by_hand():

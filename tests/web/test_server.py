@@ -1,3 +1,4 @@
+import gzip
 import json
 import shutil
 import socket
@@ -95,10 +96,15 @@ def test_a_page_without_models_gets_those_of_the_packages(tmp_path, monkeypatch)
         threading.Thread(target=opened.serve_forever, daemon=True).start()
         address = f"http://127.0.0.1:{opened.server_address[1]}/models"
         bodies = [urllib.request.urlopen(f"{address}/{name}.onnx").read() for name in NETWORKS]
+        packed = urllib.request.Request(f"{address}/landmarks.onnx")
+        packed.add_header("Accept-Encoding", "gzip")
+        with urllib.request.urlopen(packed) as answer:
+            assert answer.headers["Content-Encoding"] == "gzip"
+            assert gzip.decompress(answer.read()) == bodies[0]
         opened.shutdown()
     expected = [
         (pretrained.NAMES["pretrained-small"] / "model-int8.onnx").read_bytes(),
-        centerface.model_bytes(),
+        centerface.model_bytes(centerface.COMPACT),
     ]
     assert bodies == expected and len(set(bodies)) == 2
 

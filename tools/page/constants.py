@@ -69,9 +69,11 @@ def _named(module: ModuleType, *names: str) -> dict[str, Any]:
 def _detector() -> dict[str, Any]:
     own = _named(
         centerface,
-        *("STRIDE", "MULTIPLE", "MIN_SCORE", "CENTRE", "SIZE", "SMALLEST_SIDE", "LEVEL_STEP"),
-        *("SMALL_PICTURE", "ASPECT", "LYING", "TURNED", "TILE", "TILE_OVERLAP"),
+        *("STRIDE", "MULTIPLE", "SMALLEST_SIDE", "LEVEL_STEP"),
+        *("ASPECT", "LYING", "SURE", "TURNED", "TILE", "TILE_OVERLAP"),
     )
+    network = centerface.COMPACT._asdict()
+    own |= {name: network[name] for name in ("min_score", "centre", "size", "small_picture")}
     searches = _named(detectors, "STILL", "MOVING") | {"protected": PROTECTED}
     return own | searches | _named(detections, "SAME_FACE_IOU")
 

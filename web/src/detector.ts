@@ -1,7 +1,7 @@
 // Faces in a picture by CenterFace, as in keypoints/inference/{centerface,detectors}.py.
 
 import { DETECTOR } from "./constants";
-import { type Box, type Picture, areaResize, centreOf, cut, overlap, rotation } from "./geometry";
+import { type Box, type Picture, areaResize, centreOf, cut, overlap, rotation, roundEven } from "./geometry";
 import { cropRoll } from "./upright";
 
 /** Heat (1), sizes (2), offsets (2) and points (10 channels) of `rows` x `columns` cells, y before x. */
@@ -46,9 +46,7 @@ export class CenterFace implements Detector {
 
   async detect(picture: Picture, early?: (found: Detection[]) => Promise<void>): Promise<Detection[]> {
     const found = landmarkBoxes(await this.faces(picture, this.smallest, early));
-    if (!this.rotations || (found.length && Math.max(...found.map((face) => Math.abs(face.roll))) <= DETECTOR.lying)) {
-      return found;
-    }
+    if (!this.rotations || (found.length && found.every(settled))) return found;
     // As small as the faces that are looked for allow: the copies of a large picture are small.
     const smallest = Math.max(this.smallest, DETECTOR.turned), small = shrink(picture, factorOf(picture, smallest));
     const tries = rank(found), scale = scaleTo(small, picture);
@@ -58,7 +56,7 @@ export class CenterFace implements Detector {
         tries.push({ face: { ...back, box: enlarged(back.box, scale) }, rank: place });
       }
     }
-    // Of the answers on one face the one that sees it upright has its roll right.
+    // Of the answers on one face the settled one has its roll right.
     const kept = distinct(tries.map(({ face, rank: score }) => ({ box: face.box, score })));
     return largestFirst(kept.map((i) => tries[i].face));
   }
@@ -68,11 +66,10 @@ export class CenterFace implements Detector {
     smallest: number,
     early?: (found: Detection[]) => Promise<void>,
   ): Promise<Face[]> {
-    const factors = levels(picture, smallest), faces: Face[] = [];
+    const searched = levels(picture, smallest), faces: Face[] = [];
     // The smallest level first: it takes the least time, and has the largest faces.
-    for (const [i, factor] of factors.entries()) {
-      const level = shrink(picture, factor);
-      if (i > 0 && i === factors.length - 1 && faces.length) await early?.(landmarkBoxes(distinct(faces).map((k) => faces[k])));
+    for (const [i, level] of searched.entries()) {
+      if (i > 0 && i === searched.length - 1 && faces.length) await early?.(landmarkBoxes(distinct(faces).map((k) => faces[k])));
       const scale = scaleTo(level, picture);
       for (const face of await this.search(level)) {
         // Larger faces may be cut by a tile; the level before found them whole.
@@ -167,17 +164,24 @@ export function distinct(faces: { box: Box; score: number }[]): number[] {
   return kept;
 }
 
+/** Upright and sure: a face upside down may look like a doubtful upright one. */
+function settled({ roll, score }: Detection): boolean {
+  return Math.abs(roll) <= DETECTOR.lying && score >= DETECTOR.sure;
+}
+
 function rank(found: Detection[]): { face: Detection; rank: number }[] {
-  return found.map((face) => ({ face, rank: face.score - (Math.abs(face.roll) > DETECTOR.lying ? 1 : 0) }));
+  return found.map((face) => ({ face, rank: face.score + (settled(face) ? 1 : 0) }));
 }
 
 function largestFirst(found: Detection[]): Detection[] {
   return found.sort((a, b) => b.box[2] * b.box[3] - a.box[2] * a.box[3]);
 }
 
-/** How much smaller the picture is searched for faces from `smallest` on. */
-function factorOf(picture: Picture, smallest: number): number {
-  return (smallest * Math.sqrt(picture.width * picture.height)) / DETECTOR.smallest_side;
+/** How much smaller the picture is searched for faces from `smallest` on; no padding along its long side. */
+function factorOf({ width, height }: Picture, smallest: number): number {
+  const factor = (smallest * Math.sqrt(width * height)) / DETECTOR.smallest_side, long = Math.max(width, height);
+  if (factor <= 1) return 1;
+  return long / Math.min(Math.max(roundEven(long / factor / DETECTOR.multiple), 1) * DETECTOR.multiple, long);
 }
 
 /** From a smaller picture to the one that it was made of, in x and y. */
@@ -189,16 +193,18 @@ function enlarged([left, top, width, height]: Box, [x, y]: [number, number]): Bo
   return [(left + 0.5) * x - 0.5, (top + 0.5) * y - 0.5, width * x, height * y];
 }
 
-/** How much smaller the picture is searched, level by level, the smallest level first. */
-function levels(picture: Picture, smallest: number): number[] {
-  const factors = [Math.max(factorOf(picture, smallest), 1)];
-  while (Math.max(...sizeOf(picture, factors[0])) > DETECTOR.small_picture) factors.unshift(factors[0] * DETECTOR.level_step);
-  return factors;
+/** The picture as it is searched, each level made of the next larger one, the smallest first. */
+function levels(picture: Picture, smallest: number): Picture[] {
+  const searched = [shrink(picture, factorOf(picture, smallest))];
+  while (Math.max(searched[0].width, searched[0].height) > DETECTOR.small_picture) {
+    searched.unshift(shrink(searched[0], DETECTOR.level_step));
+  }
+  return searched;
 }
 
 /** Width and height of `picture` made smaller by `factor`. */
 function sizeOf(picture: Picture, factor: number): [number, number] {
-  const size = (length: number) => (factor <= 1 ? length : Math.max(Math.round(length / factor), 1));
+  const size = (length: number) => (factor <= 1 ? length : Math.max(roundEven(length / factor), 1));
   return [size(picture.width), size(picture.height)];
 }
 

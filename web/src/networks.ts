@@ -15,17 +15,20 @@ export async function loadNetworks(base: string, threads: number): Promise<Netwo
   ort.env.wasm.numThreads = threads;
   ort.env.wasm.wasmPaths = new URL("runtime/", base).href;
   ort.env.logLevel = "error";
-  const files = ["models/landmarks.onnx", "models/detector.onnx"];
-  const data = await Promise.all(files.map((name) => download(base, name)));
+  // The smaller file first: the runtime starts while the other one is still on its way.
+  const files = ["models/detector.onnx", "models/landmarks.onnx"];
+  const downloads = files.map((name) => download(base, name));
+  for (const one of downloads) one.catch(() => undefined); // told below
   const sessions: ort.InferenceSession[] = [];
   for (const [i, name] of files.entries()) {
+    const data = await downloads[i];
     try {
-      sessions.push(await ort.InferenceSession.create(data[i], { graphOptimizationLevel: "all", logSeverityLevel: 3 }));
+      sessions.push(await ort.InferenceSession.create(data, { graphOptimizationLevel: "all", logSeverityLevel: 3 }));
     } catch (error) {
       throw new Error(`The model file ${name} is damaged: ${firstLine(error)}`, { cause: error });
     }
   }
-  const [landmarks, detector] = sessions;
+  const [detector, landmarks] = sessions;
   return {
     landmarks: async (crops, count) => {
       const image = new ort.Tensor("float32", crops, [count, CROP.size, CROP.size, 3]);

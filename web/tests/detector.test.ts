@@ -120,10 +120,10 @@ describe("the search of a detector, with a network that answers as it is told", 
   };
 
   test("a face of a smaller picture is enlarged, with half pixels", async () => {
-    // 0.045 * sqrt(640 * 360) / 18 = 1.2: 533 x 300 pixels, and then a fourth of that.
+    // 0.045 * sqrt(640 * 360) / 18 = 1.2: 533 pixels across, to the next multiple of 32: 544 x 306, and then a fourth of that.
     const found = await detector((_, width) => (width === 544 ? [{ x: 100, y: 60, width: 40, height: 50, score: 0.9 }] : []), 0.045)
       .detect(numbered(640, 360));
-    const [across, down] = [640 / 533, 360 / 300];
+    const [across, down] = [640 / 544, 360 / 306];
     expect(found).toHaveLength(1);
     expect(largestDifference(found[0].box, landmarksOf(100.5 * across - 0.5, 60.5 * down - 0.5, 40 * across, 50 * down))).toBeLessThan(1e-3);
   });
@@ -165,6 +165,21 @@ describe("the search of a detector, with a network that answers as it is told", 
     expect(await find([0.9, 0.3])).toEqual([[expect.closeTo(0.9, 5), expect.closeTo(-75, 5)]]); // too unsure
   });
 
+  test("a doubtful face may be upside down; a sure one is not turned", async () => {
+    // In the middle of the picture of 96 x 64, and of the one turned twice.
+    const find = async (scores: number[]) => {
+      let calls = 0;
+      const see = () => {
+        const turn = calls++;
+        return turn % 2 ? [] : [{ x: 47.5, y: 31.5, width: 24, height: 24, score: scores[turn ? 1 : 0] }];
+      };
+      const found = await detector(see, 0.0001, true).detect(numbered(96, 64));
+      return [calls, ...found.map(({ score, roll }) => [score, roll])];
+    };
+    expect(await find([0.55, 0.65])).toEqual([4, [expect.closeTo(0.65, 5), -180]]);
+    expect(await find([0.65, 0.9])).toEqual([1, [expect.closeTo(0.65, 5), 0]]);
+  });
+
   test("no turn where a face was found upright, nor without rotations", async () => {
     let calls = 0;
     const see = () => (calls++, [{ x: 30, y: 30, width: 20, height: 24, score: 0.9 }]);
@@ -180,13 +195,14 @@ describe("the search of a detector, with a network that answers as it is told", 
     const seen = detector(([red, green], width, height) => {
       tiles.push([red + 256 * green, width, height]);
       const left = red + 256 * green;
-      if (width < 736) return [{ x: 100, y: 60, width: 60, height: 70, score: 0.5 }]; // of 325 x 75 pixels
+      if (width === 96) return []; // 81 x 19 pixels
+      if (width === 352) return [{ x: 100, y: 60, width: 60, height: 70, score: 0.5 }]; // of 325 x 75 pixels
       const own = { x: 700 - left, y: 40, width: 40, height: 50, score: 0.7 };
       // Where the tile cuts it, it looks narrower, and surer.
       return left ? [own, { x: 300, y: 80, width: 170, height: 100, score: 0.99 }] : [{ ...own, x: 690, width: 24, score: 0.95 }];
     });
     const found = await seen.detect(numbered(1300, 300));
-    expect(tiles).toEqual([[expect.any(Number), 352, 96], [0, 736, 320], [564 + 0, 736, 320]]);
+    expect(tiles).toEqual([[expect.any(Number), 96, 32], [expect.any(Number), 352, 96], [0, 736, 320], [564 + 0, 736, 320]]);
     expect(found.map(({ score }) => score)).toEqual([0.5, 0.7].map((score) => expect.closeTo(score, 5)));
     expect(largestDifference(found[1].box, landmarksOf(700, 40, 40, 50))).toBeLessThan(1e-3);
     expect(largestDifference(found[0].box, landmarksOf(100.5 * 4 - 0.5, 60.5 * 4 - 0.5, 240, 280))).toBeLessThan(1e-3);
