@@ -10,6 +10,7 @@ import numpy as np
 from experiments.detector import faces, network, prune, training
 from keypoints.commands.cli import run_command
 from keypoints.data.sources import load_records, parse_sets
+from keypoints.errors import InputError
 from keypoints.evaluation.matching import pictures
 from keypoints.inference import centerface
 from keypoints.inference.detectors import STILL
@@ -103,6 +104,23 @@ def train(
     write(Path(run) / "model.onnx", widths, averaged, half=True)
 
 
+def mean(first: str, second: str, output: str = "model.onnx") -> None:
+    """Write the mean of two files of weights, of which one was trained on from the other.
+
+    Args:
+        first: file of weights
+        second: file of weights of the same widths
+        output: file to write
+    """
+    (widths, one), (others, two) = (
+        network.read(Path(name).read_bytes()) for name in (first, second)
+    )
+    if widths != others:
+        raise InputError(f"{first} and {second} differ in their widths: {widths} and {others}")
+    averaged = {n: ((one[n][0] + two[n][0]) / 2, (one[n][1] + two[n][1]) / 2) for n in one}
+    write(Path(output), widths, averaged, half=True)
+
+
 def measure(
     data: str,
     model: str = "runs/detector/model.onnx",
@@ -135,7 +153,7 @@ def write(path: Path, widths: Sequence[int], weights: network.Weights, half: boo
         temporary.write_bytes(network.onnx_model(widths, weights, half=half).SerializeToString())
 
 
-STEPS = {step.__name__: step for step in (bundle, data, start, train, measure)}
+STEPS = {step.__name__: step for step in (bundle, data, start, train, mean, measure)}
 
 if __name__ == "__main__":
     words = sys.argv[1:]

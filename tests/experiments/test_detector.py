@@ -1,12 +1,16 @@
 """The pruned detector: the network in three forms, pruning, crops and their maps, by hand."""
 
+from pathlib import Path
+
 import cv2
 import keras
 import numpy as np
 import onnx
 import pytest
 
+from experiments.detector import __main__ as steps
 from experiments.detector import crops, faces, network, prune, training
+from keypoints.errors import InputError
 from keypoints.inference import centerface
 from keypoints.synthetic.drawing import draw_face
 from keypoints.system import backend
@@ -44,6 +48,22 @@ def test_files_are_valid_and_keep_their_weights():
     onnx.checker.check_model(model)
     again = network.read(model.SerializeToString())[1]
     np.testing.assert_array_equal(again["smooth"][0], weights[1]["smooth"][0])
+
+
+def test_the_mean_of_two_files(tmp_path):
+    weights = network.read(centerface.model_bytes(centerface.COMPACT))
+    widths, other = weights[0], {name: (k + 1, b * 3) for name, (k, b) in weights[1].items()}
+    paths = [str(tmp_path / f"{name}.onnx") for name in ("first", "second", "mean")]
+    for path, values in zip(paths, (weights[1], other)):
+        steps.write(Path(path), widths, values)
+    steps.mean(*paths)
+    _, averaged = network.read(Path(paths[2]).read_bytes())
+    kernel, bias = weights[1]["block3_depth"]
+    np.testing.assert_allclose(averaged["block3_depth"][0], kernel + 0.5, atol=2e-3)
+    np.testing.assert_allclose(averaged["block3_depth"][1], bias * 2, rtol=1e-3)
+    steps.write(Path(paths[1]), *network.read(centerface.model_bytes(centerface.CENTERFACE)))
+    with pytest.raises(InputError, match=r"second\.onnx differ in their widths"):
+        steps.mean(*paths)
 
 
 def test_channels_that_others_make_up_for_go_first():
