@@ -58,7 +58,7 @@ CENTERFACE = Network(
     size=(1.028, 0.775),  # of (1.054, 0.776) and (1.003, 0.774)
     small_picture=480,
 )
-# CenterFace pruned to a third and trained to answer as it does (`experiments.detector`).
+# CenterFace pruned to a quarter and trained to answer as it does (`experiments.detector`).
 COMPACT = Network(
     pretrained.FOLDER / "compact" / "model.onnx",
     "2c2bcf47ef9e6774b541e131523aed416b55d4784768a3e158d9ed31fb87fda1",
