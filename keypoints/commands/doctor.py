@@ -87,16 +87,15 @@ def _encoders() -> list[str]:
 
 def _detectors() -> list[str]:
     from keypoints.inference import yunet
-    from keypoints.inference.detectors import load_detector
+    from keypoints.inference.detectors import NETWORKS, load_detector
 
     def read(name: str) -> list[str]:
         load_detector(name)
         return ["ok"]
 
-    bundled = ("compact", "centerface", "haar")
     here = (folders.cache_folder() / yunet.FILE).is_file()
     return [
-        *(f"{name} {_answer(partial(read, name))[0]}" for name in bundled),
+        *(f"{name} {_answer(partial(read, name))[0]}" for name in (*NETWORKS, "haar")),
         f"yunet {'downloaded' if here else 'not downloaded yet'}",
     ]
 

@@ -1,8 +1,8 @@
 """The face detector CenterFace (Xu, Yan, Yang and others, 2019): from its file to landmark boxes.
 
-The bundled file (MIT licence) has the published weights; `experiments.detector` made it. ONNX
-Runtime runs it, safe to call from several threads, and right for any sequence of picture sizes,
-which OpenCV's dnn is not.
+Two files are bundled: the published weights (MIT licence), and a pruned network that was trained to
+answer as they do; `experiments.detector` made both. ONNX Runtime runs them, safe to call from
+several threads, and right for any sequence of picture sizes, which OpenCV's dnn is not.
 """
 
 import hashlib
@@ -85,9 +85,9 @@ class CenterFaceDetector:
         rotations: bool = True,
         threads: int | None = None,
     ) -> None:
-        """`rotations`: where no face is found, or one that is not `_settled`, search the picture
-        turned by 90, 180 and 270 degrees as well, for faces from `TURNED` on. `threads`: of ONNX
-        Runtime, one for each core unless given."""
+        """`rotations`: where no face is found, or one that is not upright and sure, search the
+        picture turned by 90, 180 and 270 degrees as well, for faces from `TURNED` on. `threads`: of
+        ONNX Runtime, one for each core unless given."""
         self.network = network
         self.smallest = smallest
         self.rotations = rotations

@@ -147,7 +147,7 @@ test("first points, bytes, and nothing from another origin; then offline", async
   console.log(`first points after ${seconds.toFixed(1)} s, ${(bytes / 1e6).toFixed(1)} MB`);
   expect(seconds).toBeLessThan(12); // 3 s on a quiet machine; other tests run at the same time
   expect(requests.filter((url) => /(landmarks|detector)\.onnx$|\.wasm$/.test(url))).toHaveLength(3);
-  expect(bytes).toBeGreaterThan(7e6); // all three are counted
+  expect(bytes).toBeGreaterThan(7.5e6); // all three are counted: the detector alone is 1 MB
   expect(bytes).toBeLessThan(9e6);
   expect(requests.filter((url) => !url.startsWith(PAGE) && !url.startsWith("blob:"))).toEqual([]);
   await context.setOffline(true);
