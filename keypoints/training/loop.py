@@ -17,7 +17,7 @@ import keras
 import numpy as np
 from keras import ops
 
-from keypoints import metrics, pretrained
+from keypoints import metrics
 from keypoints.config import Config
 from keypoints.crop import Crop
 from keypoints.data.pipeline import epoch_steps, training_pipeline
@@ -27,9 +27,11 @@ from keypoints.estimate import Predict
 from keypoints.evaluation.own_markup import measured
 from keypoints.evaluation.protocol import predict_points
 from keypoints.inference.predictor import load_network
+from keypoints.markup import Markup
 from keypoints.models import runs
 from keypoints.models.initial_weights import run_folder
 from keypoints.network import Network
+from keypoints.system.digests import file_digest
 from keypoints.training import devices
 from keypoints.training.averaging import averaged_weights
 from keypoints.training.checkpoints import Progress, parse_progress
@@ -117,16 +119,16 @@ def train(
     validation = [validation] if isinstance(validation, Records) else validation
     markup = measured(training)
     training, validation = training.seen_by(markup), [r.seen_by(markup) for r in validation]
-    data = _inputs(config, training, validation)
+    devices.use_all(config)
+    stages = config.stage_configs()
+    teachers = [_teacher(stage, markup) for stage in stages]
+    data = _inputs(config, training, validation, teachers)
     hosts.agree({**vars(config), "stages": [dict(stage) for stage in config.stages], **data})
     folder = (RunFolder if hosts.index == 0 else ElsewhereFolder)(Path(run), markup)
     with folder, _interruptible() as interrupted:
         progress = folder.check(config, data)
         progress = parse_progress(hosts.exchange(asdict(progress))[0])
-        devices.use_all(config)
         training = with_rehearsal(training, config)
-        stages = config.stage_configs()
-        teachers = [_teacher(stage) for stage in stages]
         epochs = sum(stage.epochs for stage in stages)
         batches_of = _batches(training, config)
         shared = Training(
@@ -136,7 +138,8 @@ def train(
         )  # fmt: skip
         first = 0
         for stage, teacher in zip(stages, teachers):
-            progress = _train_stage(shared, stage, teacher, first, progress)
+            predict = teacher.predict if teacher else None
+            progress = _train_stage(shared, stage, predict, first, progress)
             first += stage.epochs
         folder.write_history(progress.rows, final=True)  # also after a kill that came before it
     hosts.close()
@@ -320,7 +323,7 @@ def validation_nme(model: keras.Model, records: Records, config: Config) -> floa
     return float(100 * np.mean(metrics.mean_error(records.points, found.points) / size))
 
 
-def _teacher(config: Config) -> Predict | None:
+def _teacher(config: Config, markup: Markup) -> Network | None:
     """The distillation teacher of `config`, or None; raises InputError for an unusable model."""
     if config.teacher == "none":
         return None
@@ -333,23 +336,33 @@ def _teacher(config: Config) -> Predict | None:
             f"teacher={config.teacher} sees {teacher.crop}, this run {Crop.of(config)}; teacher "
             "and network must see the same crops"
         )
-    return teacher.predict
+    if teacher.markup.names != markup.names:
+        raise InputError(
+            f"teacher={config.teacher} finds the {teacher.markup.count} points of "
+            f"{teacher.markup.name}, this run the {markup.count} of {markup.name}; teacher and "
+            "network must find the same points"
+        )
+    return teacher
 
 
-def _inputs(config: Config, training: Records, validation: Sequence[Records]) -> dict[str, dict]:
+def _inputs(
+    config: Config,
+    training: Records,
+    validation: Sequence[Records],
+    teachers: Sequence[Network | None],
+) -> dict[str, dict]:
     """The content of data.json: what a run starts from, each with its name and SHA-256."""
     inputs = {"training": training.describe()}
     for number, records in enumerate(validation, 1):
         inputs[f"validation {number}"] = records.describe()
-    named = {"weights": config.weights}
-    for number, stage in enumerate(config.stage_configs(), 1):
-        named[f"teacher {number}"] = stage.teacher
-    for use, name in named.items():
-        if name != "none":
-            path = run_folder(name) if use == "weights" else pretrained.resolve(name)
-            path = path or Path(name)
-            digest = runs.weights_digest(path) if os.path.exists(path) else ""
-            inputs[use] = {"name": name, "sha256": digest}
+    if config.weights != "none":
+        path = run_folder(config.weights) or Path(config.weights)
+        digest = runs.weights_digest(path) if os.path.exists(path) else ""
+        inputs["weights"] = {"name": config.weights, "sha256": digest}
+    for number, (stage, teacher) in enumerate(zip(config.stage_configs(), teachers), 1):
+        if teacher:
+            digest = file_digest(teacher.source) if teacher.source else ""
+            inputs[f"teacher {number}"] = {"name": stage.teacher, "sha256": digest}
     return inputs
 
 

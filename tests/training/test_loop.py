@@ -1,4 +1,5 @@
 import dataclasses
+import hashlib
 import json
 import os
 import shutil
@@ -14,11 +15,13 @@ import numpy as np
 import pytest
 
 from keypoints import config as configs
+from keypoints import pretrained
 from keypoints.config import Config
 from keypoints.crop import Crop
 from keypoints.data.pipeline import training_pipeline
 from keypoints.errors import InputError
 from keypoints.evaluation.protocol import predict_points
+from keypoints.markup import Markup
 from keypoints.models import runs
 from keypoints.network import Network
 from keypoints.training import checkpoints, loop
@@ -267,7 +270,20 @@ def test_a_teacher_that_cannot_be_is_refused_before_anything_is_written(tmp_path
     monkeypatch.setattr(loop, "load_network", lambda name: teacher)
     with pytest.raises(InputError, match="teacher=nobody sees the frame in 224 pixels, this run 1"):
         train(config, tmp_path / "run", faces, [faces])
+    five = Network(None, Crop.of(CONFIG), markup=Markup("five", tuple("abcde"), normaliser="box"))
+    monkeypatch.setattr(loop, "load_network", lambda name: five)
+    with pytest.raises(InputError, match="nobody finds the 5 points of five, this run the 68 of"):
+        train(config, tmp_path / "run", faces, [faces])
     assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize("name", list(pretrained.NAMES))
+def test_a_bundled_model_can_teach_and_data_json_has_its_digest(name, tmp_path):
+    config = configs.replace(CONFIG, {"teacher": name, "epochs": 1})
+    train(config, tmp_path, dotted_faces(8), [dotted_faces(8)])
+    file = pretrained.NAMES[name] / "model-int8.onnx"
+    expected = {"name": name, "sha256": hashlib.sha256(file.read_bytes()).hexdigest()}
+    assert json.loads((tmp_path / "data.json").read_text())["teacher 1"] == expected
 
 
 def test_gradients_are_clipped_by_their_norm():
