@@ -42,11 +42,12 @@ def assemble(
     image: Any,
     widths: Sequence[int],
     convolve: Callable[[Any, Layer, int], Any],
-    add: Callable[[Any, Any], Any],
+    add: Callable[[Any, Any, str], Any],
 ) -> Any:
     """The network's last hidden map, from operations of Keras or of ONNX.
 
-    `convolve(x, layer, channels)` applies a layer; `widths`: inner channels of each block.
+    `convolve(x, layer, channels)` applies a layer, `add(a, b, name)` adds; `widths`: inner channels
+    of each block.
     """
     x, block, taps = image, 0, []
     for channels, stride, repeats in STAGES:
@@ -59,13 +60,13 @@ def assemble(
             x = convolve(x, first, width)
             x = convolve(x, Layer(f"{name}_depth", 3, step, "depthwise", True), width)
             x = convolve(x, Layer(f"{name}_project", 1, 1, "plain", False), channels)
-            x = add(source, x) if repeat else x
+            x = add(source, x, f"{name}_project_added") if repeat else x
             block += 1
         taps.append(x)
     x = None
     for level, stage in reversed(list(enumerate(TAPS))):
         side = convolve(taps[stage], Layer(f"side{level}", 1, 1, "plain", True), DECODER)
-        x = side if x is None else add(x, side)
+        x = side if x is None else add(x, side, f"side{level}_added")
         if level:
             x = convolve(x, Layer(f"up{level}", 2, 2, "up", True), DECODER)
     return convolve(x, Layer("smooth", 3, 1, "plain", True), DECODER)
@@ -77,26 +78,32 @@ def keras_model(widths: Sequence[int], weights: Weights | None = None) -> Any:
     import keras
     from keras import layers
 
+    made: dict[str, Any] = {}  # the map of each layer
+
     def convolve(x: Any, layer: Layer, channels: int) -> Any:
         options = {"name": layer.name, "activation": "relu" if layer.relu else None}
         if layer.kind == "up":
-            return layers.Conv2DTranspose(channels, 2, 2, **options)(x)
-        options["padding"] = "same"
-        if layer.stride == 2:  # for which "same" has its zeros on the other sides
-            x = layers.ZeroPadding2D(1, name=f"{layer.name}_pad")(x)
-            options["padding"] = "valid"
-        if layer.kind == "depthwise":
-            return layers.DepthwiseConv2D(3, layer.stride, **options)(x)
-        return layers.Conv2D(channels, layer.size, layer.stride, **options)(x)
+            operation = layers.Conv2DTranspose(channels, 2, 2, **options)
+        else:
+            options["padding"] = "same"
+            if layer.stride == 2:  # for which "same" has its zeros on the other sides
+                x = layers.ZeroPadding2D(1, name=f"{layer.name}_pad")(x)
+                options["padding"] = "valid"
+            if layer.kind == "depthwise":
+                operation = layers.DepthwiseConv2D(3, layer.stride, **options)
+            else:
+                operation = layers.Conv2D(channels, layer.size, layer.stride, **options)
+        made[layer.name] = operation(x)
+        return made[layer.name]
 
-    def add(a: Any, b: Any) -> Any:
-        return layers.Add(name=f"{b._keras_history.operation.name}_added")([a, b])
+    def add(a: Any, b: Any, name: str) -> Any:
+        made[name] = layers.Add(name=name)([a, b])
+        return made[name]
 
     image = keras.Input((None, None, 3), name="image")
     last = assemble(image, widths, convolve, add)
     maps = convolve(last, Layer("maps", 1, 1, "plain", False), 15)
-    whole = keras.Model(image, maps)
-    model = keras.Model(image, [maps, *(whole.get_layer(name).output for name in HIDDEN)])
+    model = keras.Model(image, [maps, *(made[name] for name in HIDDEN)])
     for name, (kernel, bias) in (weights or {}).items():
         model.get_layer(name).set_weights([_to_keras(name, kernel), bias])
     return model
@@ -168,7 +175,7 @@ def _names() -> list[str]:
     def convolve(x: Any, layer: Layer, channels: int) -> None:
         names.append(layer.name)
 
-    assemble(None, FULL, convolve, lambda a, b: None)
+    assemble(None, FULL, convolve, lambda a, b, name: None)
     return names
 
 
@@ -216,9 +223,9 @@ def onnx_model(
             )
         return layer.name
 
-    def add(a: str, b: str) -> str:
-        nodes.append(helper.make_node("Add", [a, b], [f"{b}_added"], f"{b}_add"))
-        return f"{b}_added"
+    def add(a: str, b: str, name: str) -> str:
+        nodes.append(helper.make_node("Add", [a, b], [name], name.removesuffix("ed")))
+        return name
 
     last = assemble("image", widths, convolve, add)
     kernel, bias = weights["maps"]
