@@ -139,7 +139,7 @@ def measure(
 
     path = Path(model)
     digest = hashlib.sha256(path.read_bytes()).hexdigest()
-    network = centerface.COMPACT._replace(file=path, sha256=digest)
+    network = centerface.COMPACT._replace(file=path, sha256=digest, second=None)
     for name, _ in parse_sets(data):
         records = load_records(name, split)
         for score in scores:

@@ -48,6 +48,7 @@ class Network(NamedTuple):
     centre: tuple[float, float]
     size: tuple[float, float]
     small_picture: int  # long side of a picture in which faces of all sizes are found at once
+    second: "Network | None" = None  # searches too, where no face is found or a doubtful one
 
 
 CENTERFACE = Network(
@@ -66,6 +67,7 @@ COMPACT = Network(
     centre=(0.500, 0.626),  # of (0.495, 0.634) and (0.490, 0.617)
     size=(1.018, 0.778),  # of (1.034, 0.781) and (1.002, 0.774)
     small_picture=256,
+    second=CENTERFACE,
 )
 
 
@@ -86,11 +88,13 @@ class CenterFaceDetector:
         threads: int | None = None,
     ) -> None:
         """`rotations`: where no face is found, or one that is not upright and sure, search the
-        picture turned by 90, 180 and 270 degrees as well, for faces from `TURNED` on. `threads`: of
-        ONNX Runtime, one for each core unless given."""
+        picture again for faces from `TURNED` on: turned by 90, 180 and 270 degrees, or, as it is
+        and turned, with the network's `second`, which is read when it is first needed. `threads`:
+        of ONNX Runtime, one for each core unless given."""
         self.network = network
         self.smallest = smallest
         self.rotations = rotations
+        self.threads = threads
         self._session = load_session(network, threads)
 
     def faces(self, image: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -98,24 +102,40 @@ class CenterFaceDetector:
         return self._faces(image, self.smallest)[:2]
 
     def detect(self, image: np.ndarray) -> Detections:
+        found, _ = self._ranked(image)
+        return largest_first(found.boxes, found.scores, found.rolls)
+
+    def _ranked(self, image: np.ndarray) -> tuple[Detections, np.ndarray]:
+        """What is found, and the rank `(n,)` of each among answers on the same face."""
         found = self._tilted(image, self.smallest)
+        tries = [(found, _rank(found))]
         if not self.rotations or (len(found) and _settled(found).all()):
-            return found
-        # As small as the faces that are looked for allow: the copies of a large picture are small.
+            return tries[0]
         smallest = max(self.smallest, TURNED)
-        small, scale = shrink(image, _factor(image, smallest))
-        tries, ranks = [found], [_rank(found)]
-        for turns in (1, 2, 3):
-            turned = self._tilted(np.ascontiguousarray(np.rot90(small, turns)), smallest)
-            ranks.append(_rank(turned))
-            back = _turned_back(turned, turns, small.shape[:2])
-            tries.append(replace(back, boxes=geometry.scaled_boxes(back.boxes, scale)))
+        if self.network.second is None:
+            tries += self._turned(image, smallest)
+        else:
+            second = CenterFaceDetector(self.network.second, smallest, threads=self.threads)
+            tries.append(second._ranked(image))
+        detections, all_ranks = zip(*tries, strict=True)
         boxes, scores, rolls = (
-            np.concatenate([getattr(t, part) for t in tries])
+            np.concatenate([getattr(each, part) for each in detections])
             for part in ("boxes", "scores", "rolls")
         )
-        kept = distinct(boxes, np.concatenate(ranks))
-        return largest_first(boxes[kept], scores[kept], rolls[kept])
+        ranks = np.concatenate(all_ranks)
+        kept = distinct(boxes, ranks)
+        return Detections(boxes[kept], scores[kept], rolls[kept]), ranks[kept]
+
+    def _turned(
+        self, image: np.ndarray, smallest: float
+    ) -> Iterator[tuple[Detections, np.ndarray]]:
+        """As `_ranked`, of the picture turned by 90, 180 and 270 degrees."""
+        # As small as the faces that are looked for allow: the copies of a large picture are small.
+        small, scale = shrink(image, _factor(image, smallest))
+        for turns in (1, 2, 3):
+            turned = self._tilted(np.ascontiguousarray(np.rot90(small, turns)), smallest)
+            back = _turned_back(turned, turns, small.shape[:2])
+            yield replace(back, boxes=geometry.scaled_boxes(back.boxes, scale)), _rank(turned)
 
     def _tilted(self, image: np.ndarray, smallest: float) -> Detections:
         """Landmark boxes, scores and rolls, searched as the picture is."""

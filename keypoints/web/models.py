@@ -1,4 +1,4 @@
-"""The two networks of the page, and what it must know of the one that finds the points."""
+"""The networks of the page, and what it must know of the one that finds the points."""
 
 import json
 from typing import Any
@@ -36,6 +36,7 @@ def models(model: str = DEFAULT) -> dict[str, bytes]:
         "models/landmarks.onnx": network.source.read_bytes(),
         "models/model.json": json.dumps(constants, default=np.ndarray.tolist).encode(),
         "models/detector.onnx": centerface.model_bytes(centerface.COMPACT),
+        "models/second.onnx": centerface.model_bytes(centerface.CENTERFACE),
     }
 
 

@@ -11,7 +11,7 @@ from keypoints import geometry
 from keypoints.crop import Crop
 from keypoints.errors import InputError
 from keypoints.inference import centerface, upright
-from keypoints.inference.centerface import CENTERFACE
+from keypoints.inference.centerface import CENTERFACE, COMPACT
 from keypoints.inference.detections import overlap
 from keypoints.inference.detectors import detect
 from keypoints.synthetic.drawing import draw_face
@@ -205,6 +205,60 @@ def test_of_answers_on_one_face_the_upright_one_stays_though_it_is_less_sure(mon
     monkeypatch.setattr(centerface, "find", find)
     found = centerface.CenterFaceDetector(CENTERFACE, 0.1).detect(np.zeros((140, 140, 3), np.uint8))
     assert found.scores.tolist() == [np.float32(0.65)] and found.rolls.tolist() == [-90]
+
+
+@pytest.mark.parametrize(
+    ("score", "rotations", "searches"),
+    [(0.55, True, [COMPACT, CENTERFACE]), (0.65, True, [COMPACT]), (0.55, False, [COMPACT])],
+)
+def test_where_a_face_is_doubtful_the_second_network_decides(
+    monkeypatch, score, rotations, searches
+):
+    """Both see a face on the left, and the second one is surer of the other, which it has lower."""
+    loaded, asked = [], []
+    monkeypatch.setattr(
+        centerface, "load_session", lambda network, threads: loaded.append(network) or network
+    )
+
+    def find(session, image, threshold):
+        asked.append(session)
+        second = session is CENTERFACE
+        assert threshold == session.min_score and len(asked) <= 2
+        boxes = np.array([[20.0, 30, 60, 70], [120, 33 if second else 30, 50, 60]], "f4")
+        shares = np.array([[0.3, 0.4], [0.7, 0.4], [0.5, 0.6], [0.35, 0.8], [0.65, 0.8]], "f4")
+        five = shares * boxes[:, None, 2:] + boxes[:, None, :2]
+        return boxes, np.float32([0.8, 0.9] if second else [0.9, score]), five
+
+    monkeypatch.setattr(centerface, "find", find)
+    detector = centerface.CenterFaceDetector(COMPACT, 0.05, rotations=rotations)
+    assert loaded == [COMPACT]  # the other one only where it is needed
+    found = detector.detect(np.zeros((120, 240, 3), np.uint8))
+    assert asked == searches and loaded == searches
+    decided = len(searches) == 2
+    assert found.scores.tolist() == np.float32([0.9, 0.9 if decided else score]).tolist()
+    network, top = (CENTERFACE, 33) if decided else (COMPACT, 30)
+    centre = found.boxes[:, :2] + found.boxes[:, 2:] / 2
+    expected = [[50, 30 + 70 * COMPACT.centre[1]], [145, top + 60 * network.centre[1]]]
+    np.testing.assert_allclose(centre, expected, rtol=1e-6)
+    np.testing.assert_allclose(found.boxes[1, 2:], np.multiply(network.size, [50, 60]), rtol=1e-6)
+
+
+def test_the_second_network_searches_for_large_faces_and_turns_the_picture(monkeypatch):
+    """In 2000 x 1000 pixels, faces of 0.03: 18 of 849, or 864 = 27 x 32 pixels."""
+    asked = []
+
+    def find(session, image, threshold):
+        asked.append((session, *image.shape[1::-1]))
+        return np.empty((0, 4), "f4"), np.empty(0, "f4"), np.empty((0, 5, 2), "f4")
+
+    monkeypatch.setattr(centerface, "load_session", lambda network, threads: network)
+    monkeypatch.setattr(centerface, "find", find)
+    detector = centerface.CenterFaceDetector(COMPACT, 0.02)
+    assert len(detector.detect(np.zeros((1000, 2000, 3), np.uint8))) == 0
+    own = [(width, height) for network, width, height in asked if network is COMPACT]
+    assert own == [(736, 640), (736, 640), (320, 160), (80, 40)]  # 1280 x 640, in two tiles
+    second = [(width, height) for network, width, height in asked if network is CENTERFACE]
+    assert second == 2 * [(864, 432), (216, 108), (432, 864), (108, 216)]
 
 
 def test_the_box_of_a_tilted_face_lies_along_its_tilt(monkeypatch):

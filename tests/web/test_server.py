@@ -18,7 +18,7 @@ from keypoints.web import server
 from keypoints.web.models import models
 from tools.page.constants import constants
 
-NETWORKS = ("landmarks", "detector")
+NETWORKS = ("landmarks", "detector", "second")
 
 
 @pytest.fixture
@@ -105,8 +105,9 @@ def test_a_page_without_models_gets_those_of_the_packages(tmp_path, monkeypatch)
     expected = [
         (pretrained.NAMES["pretrained-small"] / "model-int8.onnx").read_bytes(),
         centerface.model_bytes(centerface.COMPACT),
+        centerface.model_bytes(centerface.CENTERFACE),
     ]
-    assert bodies == expected and len(set(bodies)) == 2
+    assert bodies == expected and len(set(bodies)) == 3
 
 
 def test_a_damaged_model_is_not_served(tmp_path, monkeypatch):
@@ -115,7 +116,7 @@ def test_a_damaged_model_is_not_served(tmp_path, monkeypatch):
         ignore=shutil.ignore_patterns("weights"),
     )  # fmt: skip
     monkeypatch.setitem(pretrained.NAMES, "pretrained-small", small)
-    assert len(models()) == 3
+    assert len(models()) == 4
     with open(small / "model-int8.onnx", "r+b") as file:
         file.seek(5000)
         file.write(b"damaged")

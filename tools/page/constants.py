@@ -72,10 +72,14 @@ def _detector() -> dict[str, Any]:
         *("STRIDE", "MULTIPLE", "SMALLEST_SIDE", "LEVEL_STEP"),
         *("ASPECT", "LYING", "SURE", "TURNED", "TILE", "TILE_OVERLAP"),
     )
-    network = centerface.COMPACT._asdict()
-    own |= {name: network[name] for name in ("min_score", "centre", "size", "small_picture")}
+    own |= {"compact": _facts(centerface.COMPACT), "second": _facts(centerface.CENTERFACE)}
     searches = _named(detectors, "STILL", "MOVING") | {"protected": PROTECTED}
     return own | searches | _named(detections, "SAME_FACE_IOU")
+
+
+def _facts(network: centerface.Network) -> dict[str, Any]:
+    """What was fitted to the answers of a network."""
+    return {n: getattr(network, n) for n in ("min_score", "centre", "size", "small_picture")}
 
 
 def _tracking() -> dict[str, Any]:

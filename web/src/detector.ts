@@ -1,4 +1,4 @@
-// Faces in a picture by CenterFace, as in keypoints/inference/{centerface,detectors}.py.
+// Faces in a picture by a network like CenterFace, as in keypoints/inference/{centerface,detectors}.py.
 
 import { DETECTOR } from "./constants";
 import { type Box, type Picture, areaResize, centreOf, cut, overlap, rotation, roundEven } from "./geometry";
@@ -14,8 +14,14 @@ export interface Maps {
   columns: number;
 }
 
-/** A picture (3, height, width) of red, green and blue from 0 to 255 to the network's maps. */
-export type DetectorNetwork = (input: Float32Array, height: number, width: number) => Promise<Maps>;
+/** What was fitted to the answers of a network: `Network` of centerface.py. */
+export type Facts = typeof DETECTOR.compact;
+
+export interface DetectorNetwork {
+  /** A picture (3, height, width) of red, green and blue from 0 to 255 to the network's maps. */
+  run: (input: Float32Array, height: number, width: number) => Promise<Maps>;
+  facts: Facts;
+}
 
 export interface Detection {
   /** Tight landmark box of the picture turned back by `roll` degrees about its centre. */
@@ -37,28 +43,45 @@ export interface Face {
 }
 
 export class CenterFace implements Detector {
-  /** `smallest`: side of the smallest faces over the square root of the area. */
+  /**
+   * `smallest`: side of the smallest faces over the square root of the area. With `rotations` a picture in which no face
+   * is found, or a doubtful one, is searched again: by `second`, or turned where there is none.
+   */
   constructor(
     private readonly network: DetectorNetwork,
     private readonly smallest: number,
     private readonly rotations: boolean,
+    private readonly second: () => Promise<DetectorNetwork | null> = () => Promise.resolve(null),
   ) {}
 
   async detect(picture: Picture, early?: (found: Detection[]) => Promise<void>): Promise<Detection[]> {
-    const found = landmarkBoxes(await this.faces(picture, this.smallest, early));
-    if (!this.rotations || (found.length && found.every(settled))) return found;
+    return largestFirst((await this.ranked(picture, early)).map(({ face }) => face));
+  }
+
+  /** What is found, and the rank of each among answers on the same face. */
+  private async ranked(picture: Picture, early?: (found: Detection[]) => Promise<void>): Promise<Ranked[]> {
+    const found = this.landmarkBoxes(await this.faces(picture, this.smallest, early)), tries = rank(found);
+    if (!this.rotations || (found.length && found.every(settled))) return tries;
+    const smallest = Math.max(this.smallest, DETECTOR.turned), second = await this.second();
+    tries.push(...(await (second ? new CenterFace(second, smallest, true).ranked(picture) : this.searchTurned(picture, smallest))));
+    return distinct(tries.map(({ face, rank: score }) => ({ box: face.box, score }))).map((i) => tries[i]);
+  }
+
+  /** The same of the picture turned by 90, 180 and 270 degrees. */
+  private async searchTurned(picture: Picture, smallest: number): Promise<Ranked[]> {
     // As small as the faces that are looked for allow: the copies of a large picture are small.
-    const smallest = Math.max(this.smallest, DETECTOR.turned), small = shrink(picture, factorOf(picture, smallest));
-    const tries = rank(found), scale = scaleTo(small, picture);
+    const small = shrink(picture, factorOf(picture, smallest)), scale = scaleTo(small, picture), found: Ranked[] = [];
     for (let turn = 1; turn < 4; turn++) {
-      for (const { face, rank: place } of rank(landmarkBoxes(await this.faces(turned(small, turn), smallest)))) {
+      for (const { face, rank: place } of rank(this.landmarkBoxes(await this.faces(turned(small, turn), smallest)))) {
         const back = turnedBack(face, turn, small);
-        tries.push({ face: { ...back, box: enlarged(back.box, scale) }, rank: place });
+        found.push({ face: { ...back, box: enlarged(back.box, scale) }, rank: place });
       }
     }
-    // Of the answers on one face the settled one has its roll right.
-    const kept = distinct(tries.map(({ face, rank: score }) => ({ box: face.box, score })));
-    return largestFirst(kept.map((i) => tries[i].face));
+    return found;
+  }
+
+  private landmarkBoxes(faces: Face[]): Detection[] {
+    return landmarkBoxes(faces, this.network.facts);
   }
 
   private async faces(
@@ -66,10 +89,10 @@ export class CenterFace implements Detector {
     smallest: number,
     early?: (found: Detection[]) => Promise<void>,
   ): Promise<Face[]> {
-    const searched = levels(picture, smallest), faces: Face[] = [];
+    const searched = levels(picture, smallest, this.network.facts.small_picture), faces: Face[] = [];
     // The smallest level first: it takes the least time, and has the largest faces.
     for (const [i, level] of searched.entries()) {
-      if (i > 0 && i === searched.length - 1 && faces.length) await early?.(landmarkBoxes(distinct(faces).map((k) => faces[k])));
+      if (i > 0 && i === searched.length - 1 && faces.length) await early?.(this.landmarkBoxes(distinct(faces).map((k) => faces[k])));
       const scale = scaleTo(level, picture);
       for (const face of await this.search(level)) {
         // Larger faces may be cut by a tile; the level before found them whole.
@@ -90,7 +113,7 @@ export class CenterFace implements Detector {
     for (const [top, bottom] of spans(picture.height)) {
       for (const [left, right] of spans(picture.width)) {
         const { input, width, height } = padded(cut(picture, left, top, right - left, bottom - top));
-        for (const face of decode(await this.network(input, height, width), DETECTOR.min_score)) {
+        for (const face of decode(await this.network.run(input, height, width), this.network.facts.min_score)) {
           face.box[0] += left;
           face.box[1] += top;
           const [x, y] = centreOf(face.box);
@@ -134,7 +157,7 @@ export function decode(maps: Maps, threshold: number): Face[] {
 }
 
 /** Landmark boxes and rolls of the network's faces, largest first. */
-export function landmarkBoxes(faces: Face[]): Detection[] {
+export function landmarkBoxes(faces: Face[], { centre, size }: Facts): Detection[] {
   const detections = faces.map(({ box, score, five }): Detection => {
     const eyes: [number, number] = [(five[0] + five[2]) / 2, (five[1] + five[3]) / 2];
     const mouth: [number, number] = [(five[6] + five[8]) / 2, (five[7] + five[9]) / 2];
@@ -143,8 +166,8 @@ export function landmarkBoxes(faces: Face[]): Detection[] {
     const side = Math.sqrt(box[2] * box[3]), shape = Math.sqrt(DETECTOR.aspect);
     const [width, height] = roll ? [side / shape, side * shape] : [box[2], box[3]];
     const [x, y] = centreOf(box), [cos, sin] = rotation(roll);
-    const down = [width * (DETECTOR.centre[0] - 0.5), height * (DETECTOR.centre[1] - 0.5)];
-    const sides = [width * DETECTOR.size[0], height * DETECTOR.size[1]];
+    const down = [width * (centre[0] - 0.5), height * (centre[1] - 0.5)];
+    const sides = [width * size[0], height * size[1]];
     const left = x + cos * down[0] - sin * down[1] - sides[0] / 2;
     const top = y + sin * down[0] + cos * down[1] - sides[1] / 2;
     return { box: [left, top, sides[0], sides[1]], score, roll };
@@ -169,7 +192,13 @@ function settled({ roll, score }: Detection): boolean {
   return Math.abs(roll) <= DETECTOR.lying && score >= DETECTOR.sure;
 }
 
-function rank(found: Detection[]): { face: Detection; rank: number }[] {
+interface Ranked {
+  face: Detection;
+  rank: number;
+}
+
+/** Of the answers on one face the settled one has its roll right. */
+function rank(found: Detection[]): Ranked[] {
   return found.map((face) => ({ face, rank: face.score + (settled(face) ? 1 : 0) }));
 }
 
@@ -193,10 +222,10 @@ function enlarged([left, top, width, height]: Box, [x, y]: [number, number]): Bo
   return [(left + 0.5) * x - 0.5, (top + 0.5) * y - 0.5, width * x, height * y];
 }
 
-/** The picture as it is searched, each level made of the next larger one, the smallest first. */
-function levels(picture: Picture, smallest: number): Picture[] {
+/** The picture as it is searched, each level made of the next larger one, the smallest first, of `last` pixels at most. */
+function levels(picture: Picture, smallest: number, last: number): Picture[] {
   const searched = [shrink(picture, factorOf(picture, smallest))];
-  while (Math.max(searched[0].width, searched[0].height) > DETECTOR.small_picture) {
+  while (Math.max(searched[0].width, searched[0].height) > last) {
     searched.unshift(shrink(searched[0], DETECTOR.level_step));
   }
   return searched;

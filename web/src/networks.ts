@@ -1,16 +1,18 @@
-// Both networks by ONNX Runtime Web.
+// The networks by ONNX Runtime Web.
 
 import * as ort from "onnxruntime-web/wasm";
 import { CROP, DETECTOR } from "./constants";
-import type { DetectorNetwork } from "./detector";
+import type { DetectorNetwork, Facts } from "./detector";
 import type { Network } from "./predictor";
 
 export interface Networks {
   landmarks: Network;
   detector: DetectorNetwork;
+  /** The detector for pictures in which the other one is not sure, loaded when it is first needed; null: no network. */
+  second: () => Promise<DetectorNetwork | null>;
 }
 
-/** Load both; raises an error in words for the reader where a file is missing or damaged. */
+/** Load the two that every picture needs; raises an error in words for the reader where a file is missing or damaged. */
 export async function loadNetworks(base: string, threads: number): Promise<Networks> {
   ort.env.wasm.numThreads = threads;
   ort.env.wasm.wasmPaths = new URL("runtime/", base).href;
@@ -22,11 +24,7 @@ export async function loadNetworks(base: string, threads: number): Promise<Netwo
   const sessions: ort.InferenceSession[] = [];
   for (const [i, name] of files.entries()) {
     const data = await downloads[i];
-    try {
-      sessions.push(await ort.InferenceSession.create(data, { graphOptimizationLevel: "all", logSeverityLevel: 3 }));
-    } catch (error) {
-      throw new Error(`The model file ${name} is damaged: ${firstLine(error)}`, { cause: error });
-    }
+    sessions.push(await load(name, data));
   }
   const [detector, landmarks] = sessions;
   return {
@@ -35,12 +33,41 @@ export async function loadNetworks(base: string, threads: number): Promise<Netwo
       const found = await landmarks.run({ image });
       return { points: found.points.data as Float32Array, uncertainty: found.uncertainty.data as Float32Array };
     },
-    detector: async (input, height, width) => {
-      const found = await detector.run({ image: new ort.Tensor("float32", input, [1, 3, height, width]) });
-      const [heat, sizes, offsets, points] = ["heat", "sizes", "offsets", "points"].map((name) => found[name].data as Float32Array);
-      return { heat, sizes, offsets, points, rows: height / DETECTOR.stride, columns: width / DETECTOR.stride };
-    },
+    detector: detectorOf(detector, DETECTOR.compact),
+    second: secondOf(base),
   };
+}
+
+function detectorOf(session: ort.InferenceSession, facts: Facts): DetectorNetwork {
+  const run: DetectorNetwork["run"] = async (input, height, width) => {
+    const found = await session.run({ image: new ort.Tensor("float32", input, [1, 3, height, width]) });
+    const [heat, sizes, offsets, points] = ["heat", "sizes", "offsets", "points"].map((name) => found[name].data as Float32Array);
+    return { heat, sizes, offsets, points, rows: height / DETECTOR.stride, columns: width / DETECTOR.stride };
+  };
+  return { run, facts };
+}
+
+function secondOf(base: string): Networks["second"] {
+  const name = "models/second.onnx";
+  let loaded: Promise<DetectorNetwork> | null = null;
+  return async () => {
+    if (loaded) return loaded;
+    const data = await download(base, name).catch((error) => {
+      console.warn(`${firstLine(error)} Turned pictures are searched without it.`);
+      return null;
+    });
+    if (!data) return null; // asked for again at the next picture
+    loaded = load(name, data).then((session) => detectorOf(session, DETECTOR.second));
+    return loaded;
+  };
+}
+
+async function load(name: string, data: ArrayBuffer): Promise<ort.InferenceSession> {
+  try {
+    return await ort.InferenceSession.create(data, { graphOptimizationLevel: "all", logSeverityLevel: 3 });
+  } catch (error) {
+    throw new Error(`The model file ${name} is damaged: ${firstLine(error)}`, { cause: error });
+  }
 }
 
 export async function download(base: string, name: string): Promise<ArrayBuffer> {

@@ -55,7 +55,7 @@ async function answer(request: Request): Promise<void> {
 }
 
 function detectorOf({ smallest, rotations }: SearchPolicy): CenterFace {
-  return new CenterFace(networks.detector, smallest, rotations);
+  return new CenterFace(networks.detector, smallest, rotations, networks.second);
 }
 
 /** Find the faces of a picture. The first ones are told at once where bare faces may be seen. */

@@ -124,16 +124,31 @@ test("points of one's own: five and their table, and filters that need no others
   expect((await detail(frame.faces[0].points)).colours).toBeLessThan(before.colours / 10);
 });
 
-test("turned faces in large pictures are where Python finds them", async () => {
+test("turned faces in large pictures are where Python finds them, by a detector that no other picture needs", async () => {
   await open();
+  const seconds = () => requests.filter((url) => url.endsWith("/second.onnx")).length;
+  await show("face.png");
+  expect(seconds()).toBe(0);
   for (const { file, points } of VECTORS.turned) {
     await show(file);
+    expect(seconds()).toBe(1);
     const [frame] = JSON.parse((await saved("#json")).toString());
     expect(frame.faces).toHaveLength(1);
     const away = largestDifference(frame.faces[0].points.flat(), points);
     console.log(`${file}: ${away.toFixed(2)} pixels from Python`);
     expect(away).toBeLessThan(0.5);
   }
+});
+
+test("turned faces are found without the second detector too, where it cannot be loaded", async () => {
+  await open(PAGE, () => context.route("**/second.onnx", (route) => route.abort()));
+  for (const { file, points } of VECTORS.turned) {
+    await show(file);
+    const [frame] = JSON.parse((await saved("#json")).toString());
+    expect(frame.faces).toHaveLength(1);
+    expect(largestDifference(frame.faces[0].points.flat(), points)).toBeLessThan(20); // in another box, of 260 pixels
+  }
+  expect(requests.filter((url) => url.endsWith("/second.onnx"))).toHaveLength(3); // asked for again
 });
 
 test("first points, bytes, and nothing from another origin; then offline", async () => {
@@ -146,7 +161,7 @@ test("first points, bytes, and nothing from another origin; then offline", async
   const bytes = (await Promise.all(lengths)).reduce((sum, length) => sum + length, 0);
   console.log(`first points after ${seconds.toFixed(1)} s, ${(bytes / 1e6).toFixed(1)} MB`);
   expect(seconds).toBeLessThan(12); // 3 s on a quiet machine; other tests run at the same time
-  expect(requests.filter((url) => /(landmarks|detector)\.onnx$|\.wasm$/.test(url))).toHaveLength(3);
+  expect(requests.filter((url) => /(landmarks|detector|second)\.onnx$|\.wasm$/.test(url))).toHaveLength(3);
   expect(bytes).toBeGreaterThan(7.5e6); // all three are counted: the detector alone is 1 MB
   expect(bytes).toBeLessThan(9e6);
   expect(requests.filter((url) => !url.startsWith(PAGE) && !url.startsWith("blob:"))).toEqual([]);

@@ -1,6 +1,6 @@
 import { describe, expect, test } from "vitest";
 import { DETECTOR } from "../src/constants";
-import { CenterFace, decode, distinct, landmarkBoxes, spans } from "../src/detector";
+import { CenterFace, type DetectorNetwork, decode, distinct, landmarkBoxes, spans } from "../src/detector";
 import type { Box } from "../src/geometry";
 import { largestDifference, picture } from "./vectors";
 
@@ -60,7 +60,8 @@ describe("detector", () => {
   test("the landmark box of a lying face has the sides of an upright one, worked by hand", () => {
     // The eyes left of the mouth: tilted by -90 degrees, of which 15 are kept.
     const face = { box: [10, 20, 50, 40] as Box, score: 1, five: [20, 30, 20, 50, 30, 40, 45, 32, 45, 48] };
-    const [{ box, roll }] = landmarkBoxes([face]), side = Math.sqrt(50 * 40), { aspect, centre, size } = DETECTOR;
+    const [{ box, roll }] = landmarkBoxes([face], DETECTOR.compact), side = Math.sqrt(50 * 40);
+    const { aspect, compact: { centre, size } } = DETECTOR;
     const [width, height] = [side / Math.sqrt(aspect), side * Math.sqrt(aspect)], down = height * (centre[1] - 0.5), angle = (75 * Math.PI) / 180;
     expect(centre[0]).toBe(0.5);
     const middle = [35 + Math.sin(angle) * down, 40 + Math.cos(angle) * down], sides = [width * size[0], height * size[1]];
@@ -70,7 +71,7 @@ describe("detector", () => {
 
   test("landmark boxes are sorted by size", () => {
     const five = [0, 0, 2, 0, 1, 1, 0, 3, 2, 3];
-    const found = landmarkBoxes([{ box: [0, 0, 10, 12], score: 1, five }, { box: [0, 0, 20, 25], score: 1, five }]);
+    const found = landmarkBoxes([{ box: [0, 0, 10, 12], score: 1, five }, { box: [0, 0, 20, 25], score: 1, five }], DETECTOR.compact);
     expect(found[0].box[2]).toBeGreaterThan(found[1].box[2]);
   });
 });
@@ -79,9 +80,13 @@ describe("the search of a detector, with a network that answers as it is told", 
   /** What the network sees in a tile: faces by centre, sides and score, in pixels of the tile. */
   type Seen = { x: number; y: number; width: number; height: number; score: number; lying?: boolean };
 
-  /** `see` gets the first pixel of the tile and its size. */
-  function detector(see: (first: number[], width: number, height: number) => Seen[], smallest = 0.0001, rotations = false): CenterFace {
-    return new CenterFace(async (input, height, width) => {
+  /** It gets the first pixel of the tile and its size. */
+  type See = (first: number[], width: number, height: number) => Seen[];
+
+  const detector = (see: See, smallest = 0.0001, rotations = false) => new CenterFace(network(see), smallest, rotations);
+
+  function network(see: See, facts = DETECTOR.compact): DetectorNetwork {
+    const run: DetectorNetwork["run"] = async (input, height, width) => {
       const [rows, columns] = [height / 4, width / 4], cells = rows * columns;
       const maps = {
         rows, columns,
@@ -103,13 +108,14 @@ describe("the search of a detector, with a network that answers as it is told", 
         });
       }
       return maps;
-    }, smallest, rotations);
+    };
+    return { run, facts };
   }
 
   /** The landmark box of the network's box with this centre. */
-  const landmarksOf = (x: number, y: number, width: number, height: number): Box => {
-    const [down, sides] = [height * (DETECTOR.centre[1] - 0.5), [width * DETECTOR.size[0], height * DETECTOR.size[1]]];
-    return [x + width * (DETECTOR.centre[0] - 0.5) - sides[0] / 2, y + down - sides[1] / 2, sides[0], sides[1]];
+  const landmarksOf = (x: number, y: number, width: number, height: number, { centre, size } = DETECTOR.compact): Box => {
+    const [down, sides] = [height * (centre[1] - 0.5), [width * size[0], height * size[1]]];
+    return [x + width * (centre[0] - 0.5) - sides[0] / 2, y + down - sides[1] / 2, sides[0], sides[1]];
   };
 
   /** A picture whose colours tell the column: red its remainder by 256, green the rest. */
@@ -178,6 +184,45 @@ describe("the search of a detector, with a network that answers as it is told", 
     };
     expect(await find([0.55, 0.65])).toEqual([4, [expect.closeTo(0.65, 5), -180]]);
     expect(await find([0.65, 0.9])).toEqual([1, [expect.closeTo(0.65, 5), 0]]);
+  });
+
+  test("where a face is doubtful the second network searches instead of turns, and the surer answer stays", async () => {
+    const facts = { ...DETECTOR.second, min_score: 0.5, size: [0.9, 0.7] }, asked: number[][] = [];
+    const first = (score: number): See => (_, width) => {
+      asked.push([1, width]);
+      return [{ x: 20, y: 20, width: 20, height: 24, score: 0.9 }, { x: 70, y: 40, width: 20, height: 24, score }];
+    };
+    const second: See = (_, width) => {
+      asked.push([2, width]);
+      return [{ x: 72, y: 40, width: 22, height: 24, score: 0.8 }, { x: 45, y: 15, width: 9, height: 9, score: 0.45 }];
+    };
+    const loaded = () => Promise.resolve(network(second, facts));
+    const found = await new CenterFace(network(first(0.55)), 0.0001, true, loaded).detect(numbered(96, 64));
+    expect(asked).toEqual([[1, 96], [2, 96]]); // sure of all that it finds, the second one is not asked for turned pictures
+    expect(found).toHaveLength(2);
+    expect(largestDifference(found.find(({ box }) => box[0] < 40)!.box, landmarksOf(20, 20, 20, 24))).toBeLessThan(1e-3);
+    expect(largestDifference(found.find(({ box }) => box[0] > 40)!.box, landmarksOf(72, 40, 22, 24, facts))).toBeLessThan(1e-3);
+    expect(found[0].box[2] * found[0].box[3]).toBeGreaterThan(found[1].box[2] * found[1].box[3]);
+    for (const [score, rotations] of [[0.65, true], [0.55, false]] as [number, boolean][]) {
+      asked.length = 0;
+      await new CenterFace(network(first(score)), 0.0001, rotations, loaded).detect(numbered(96, 64));
+      expect(asked).toEqual([[1, 96]]);
+    }
+  });
+
+  test("the second network searches large pictures for no smaller faces than in turned ones, and then turned", async () => {
+    // 0.03 * sqrt(2000 * 1000) / 18 = 2.36: 849 pixels across, to the next multiple of 32: 864 x 432.
+    const asked: number[][] = [], none = (name: number): See => (_, width, height) => (asked.push([name, width, height]), []);
+    await new CenterFace(network(none(1)), 0.02, true, () => Promise.resolve(network(none(2)))).detect(numbered(2000, 1000));
+    expect(asked.filter(([name]) => name === 1).at(-1)).toEqual([1, 736, 640]); // 1280 x 640 in two tiles, which share 160
+    const wide = asked.filter(([name, width]) => name === 2 && width > 256);
+    expect(wide).toEqual([[2, 864, 448], [2, 448, 864], [2, 864, 448], [2, 448, 864]]);
+  });
+
+  test("without the second network the first one turns the picture", async () => {
+    let calls = 0;
+    await new CenterFace(network(() => (calls++, [])), 0.0001, true, () => Promise.resolve(null)).detect(numbered(96, 64));
+    expect(calls).toBe(4);
   });
 
   test("no turn where a face was found upright, nor without rotations", async () => {
