@@ -127,7 +127,7 @@ def _on_ray(work: Work, units: Sequence[Unit], workers: int) -> list[Span]:
 
 def _begin(output: str, model: str) -> Work:
     """The work of a new output."""
-    from keypoints.bulk import plan, work
+    from keypoints.bulk import plan
     from keypoints.bulk.store import Store
     from keypoints.inference.predictor import load_network
 
@@ -137,7 +137,7 @@ def _begin(output: str, model: str) -> Work:
         output=output,
         facts=(("model", model),),
         model=model,
-        version=work.digest(network),
+        version=network.digest,
         markup=network.markup,
     )
 

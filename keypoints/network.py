@@ -6,6 +6,7 @@ from pathlib import Path
 from keypoints.crop import Crop
 from keypoints.estimate import UNCERTAINTY_AT_HALF_SCORE, Predict
 from keypoints.markup import IBUG68, Markup
+from keypoints.system.digests import file_digest
 
 
 @dataclass(frozen=True)
@@ -22,3 +23,8 @@ class Network:
     trained_on: str = ""  # data sets, as in `Config.data`
     markup: Markup = IBUG68
     half_score: float = UNCERTAINTY_AT_HALF_SCORE  # `Estimate.relative_uncertainty` of a score 0.5
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 of the file that its weights were read from; empty where there is none."""
+        return file_digest(self.source) if self.source else ""

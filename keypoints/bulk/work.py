@@ -25,11 +25,9 @@ from keypoints.bulk.inputs import Picture, Unit, read_unit, refuse
 from keypoints.bulk.store import Store
 from keypoints.errors import InputError
 from keypoints.markup import IBUG68, Markup
-from keypoints.system.digests import file_digest
 
 if TYPE_CHECKING:
     from keypoints.filters.engine import Filter
-    from keypoints.network import Network
 
 ATTEMPTS = "attempts"  # folder of the notes
 FILTERED = "filtered"  # folder of the pictures with a filter
@@ -62,19 +60,13 @@ class Work:
 
         cv2.setNumThreads(self.threads)
         predictor = Predictor.load(self.model, threads=self.threads)
-        if digest(predictor.network) != self.version:
+        if predictor.network.digest != self.version:
             raise InputError(f"model={self.model}: on this machine it is another file")
         still, moving = (
             search_policy(filter, moving=moving).load(detectors.DEFAULT, threads=self.threads)
             for moving in (False, True)
         )
         return Annotator(predictor, still, moving, model=self.model, version=self.version)
-
-
-def digest(network: Network) -> str:
-    """The SHA-256 of the file that a model was read from."""
-    assert network.source is not None  # it was loaded
-    return file_digest(network.source)
 
 
 def annotate_unit(work: Work, unit: Unit) -> tables.Counts:

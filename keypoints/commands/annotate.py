@@ -85,7 +85,7 @@ def annotate(
             output=output if "://" in output else str(Path(output).resolve()),
             facts=tuple(facts.items()),
             model=model if model in NAMES else str(Path(model).resolve()),
-            version=work.digest(network),
+            version=network.digest,
             markup=network.markup,
             filter=everywhere(filter),
             outside=outside,
@@ -140,7 +140,6 @@ def what_makes(
     Raises InputError where there is no such model or filter, or the filter needs other points.
     """
     import keypoints
-    from keypoints.bulk import work
     from keypoints.filters import filter_digest, load_filter
     from keypoints.inference import detectors
     from keypoints.inference.predictor import load_network
@@ -151,7 +150,7 @@ def what_makes(
     facts: dict[str, str | bool | None] = {
         "keypoints": keypoints.__version__,
         "model": model,
-        "model_sha256": work.digest(network),
+        "model_sha256": network.digest,
         "markup": network.markup.name,
         "detector": detectors.DEFAULT,
         "detector_sha256": detectors.NETWORKS[detectors.DEFAULT].sha256,

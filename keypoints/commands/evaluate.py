@@ -185,9 +185,8 @@ def measure(kind: str, network: Any, records: Any, folder: Path, facts: dict[str
     """Print what is measured of a model apart from its errors; writes `folder`/KIND.json."""
     from keypoints.evaluation import calibration, groups, masks, reports, stability
     from keypoints.system.atomic import write_text
-    from keypoints.system.digests import file_digest
 
-    facts = {**facts, "weights_sha256": file_digest(network.source)}
+    facts = {**facts, "weights_sha256": network.digest}
     path = folder / f"{kind}.json"
     reports.refuse_other(path, {**facts, "split_sha256": records.digest()})
     kinds = {"stability": stability, "reliability": calibration, "masks": masks, "groups": groups}

@@ -71,10 +71,9 @@ def model_facts(
         raise InputError(f"boxes={boxes} is not known{near_miss(boxes, list(BOXES))}")
     if network.crop.frame and boxes != "truth":
         raise InputError(f"boxes={boxes}: this model sees the whole frame and needs no boxes")
-    digest = network.source and file_digest(network.source)
     found = {"detector": str(detector)} if boxes == "detector" else {}
     boxes = "none" if network.crop.frame else boxes
-    return {"weights_sha256": digest, "boxes": boxes, **found, "flip": flip}
+    return {"weights_sha256": network.digest or None, "boxes": boxes, **found, "flip": flip}
 
 
 def evaluate_predictions(

@@ -6,7 +6,7 @@ import os
 import signal
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from functools import partial
@@ -31,7 +31,6 @@ from keypoints.markup import Markup
 from keypoints.models import runs
 from keypoints.models.initial_weights import run_folder
 from keypoints.network import Network
-from keypoints.system.digests import file_digest
 from keypoints.training import devices
 from keypoints.training.averaging import averaged_weights
 from keypoints.training.checkpoints import Progress, parse_progress
@@ -122,7 +121,7 @@ def train(
     devices.use_all(config)
     stages = config.stage_configs()
     teachers = [_teacher(stage, markup) for stage in stages]
-    data = _inputs(config, training, validation, teachers)
+    data = _inputs(config, training, validation, zip(stages, teachers))
     hosts.agree({**vars(config), "stages": [dict(stage) for stage in config.stages], **data})
     folder = (RunFolder if hosts.index == 0 else ElsewhereFolder)(Path(run), markup)
     with folder, _interruptible() as interrupted:
@@ -349,9 +348,12 @@ def _inputs(
     config: Config,
     training: Records,
     validation: Sequence[Records],
-    teachers: Sequence[Network | None],
+    taught: Iterable[tuple[Config, Network | None]],
 ) -> dict[str, dict]:
-    """The content of data.json: what a run starts from, each with its name and SHA-256."""
+    """The content of data.json: what a run starts from, each with its name and SHA-256.
+
+    `taught`: each stage with its teacher.
+    """
     inputs = {"training": training.describe()}
     for number, records in enumerate(validation, 1):
         inputs[f"validation {number}"] = records.describe()
@@ -359,10 +361,9 @@ def _inputs(
         path = run_folder(config.weights) or Path(config.weights)
         digest = runs.weights_digest(path) if os.path.exists(path) else ""
         inputs["weights"] = {"name": config.weights, "sha256": digest}
-    for number, (stage, teacher) in enumerate(zip(config.stage_configs(), teachers), 1):
+    for number, (stage, teacher) in enumerate(taught, 1):
         if teacher:
-            digest = file_digest(teacher.source) if teacher.source else ""
-            inputs[f"teacher {number}"] = {"name": stage.teacher, "sha256": digest}
+            inputs[f"teacher {number}"] = {"name": stage.teacher, "sha256": teacher.digest}
     return inputs
 
 

@@ -112,7 +112,7 @@ def annotated(inputs, tmp_path_factory):
         output=str(output),
         facts=tuple(facts.items()),
         model="pretrained-small",
-        version=work.digest(predictor.network),
+        version=predictor.network.digest,
         filter="crown",
     )
     for unit in plan.plan_units(store, list_sources([str(folder)]), workers=1):
