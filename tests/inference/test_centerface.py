@@ -190,20 +190,26 @@ def test_a_doubtful_face_may_be_upside_down(monkeypatch, scores, roll, searches)
     assert found.scores[0] == np.float32(scores[searches > 1])
 
 
-def test_of_answers_on_one_face_the_upright_one_stays_though_it_is_less_sure(monkeypatch):
-    """In the middle of a square: lying on its left side, upright in the third turned picture."""
+@pytest.mark.parametrize(("network", "last"), [(CENTERFACE, 4), (COMPACT, 5)])
+def test_of_answers_on_one_face_the_upright_one_stays_though_it_is_less_sure(
+    monkeypatch, network, last
+):
+    """In the middle of a square: lying on its left side, upright in the third turned picture.
+
+    Where there is a second network, that one turns the picture, after a search as it is.
+    """
     asked = []
 
     def find(session, image, threshold):
         asked.append(image.shape)
-        seen = int(len(asked) in (1, 4))
+        seen = int(len(asked) in (1, last))
         box = np.array([[40.0, 40, 60, 60]], "f4")[:seen]
         upright = np.array([[52, 52], [88, 52], [70, 70], [58, 88], [82, 88]], "f4")
         five = upright[:, ::-1] if len(asked) == 1 else upright
         return box, np.full(seen, 0.9 if len(asked) == 1 else 0.65, "f4"), five[None][:seen]
 
     monkeypatch.setattr(centerface, "find", find)
-    found = centerface.CenterFaceDetector(CENTERFACE, 0.1).detect(np.zeros((140, 140, 3), np.uint8))
+    found = centerface.CenterFaceDetector(network, 0.1).detect(np.zeros((140, 140, 3), np.uint8))
     assert found.scores.tolist() == [np.float32(0.65)] and found.rolls.tolist() == [-90]
 
 
