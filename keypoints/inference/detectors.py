@@ -47,8 +47,9 @@ def load_detector(
 
     `smallest`, for the first two, is the side of the smallest faces to look for, as a share of the
     square root of the picture's area: `STILL` for pictures, `MOVING` (quicker) for live ones.
-    With `rotations` it turns pictures in which it finds no face upright. It computes with
-    `threads` threads, one for each core unless given.
+    With `rotations` a picture in which no face is found upright and sure is searched again: turned
+    by `centerface`, by `compact` with CenterFace. It computes with `threads` threads, one for each
+    core unless given.
     `yunet` is read from `folders.cache_folder()`, to which it is downloaded where it is not there
     yet. Raises
     InputError for another name, and where the file cannot be had or is not the one it should be.
