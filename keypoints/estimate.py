@@ -45,6 +45,14 @@ class Estimate:
             index = [index]
         return Estimate(self.points[index], self.uncertainty[index], self.scores[index])
 
+    def updated(self, index: np.ndarray, others: Estimate) -> Estimate:
+        """These faces with those of `index` `(m,)` from `others`, but only where they are faces."""
+        sure = others.scores >= SCORE_THRESHOLD
+        parts = [part.copy() for part in (self.points, self.uncertainty, self.scores)]
+        for part, other in zip(parts, (others.points, others.uncertainty, others.scores)):
+            part[index[sure]] = other[sure]
+        return Estimate(*parts)
+
     def relative_uncertainty(self, markup: Markup = IBUG68) -> np.ndarray:
         """Mean uncertainty divided by the square root of the area of the face box `(n,)`.
 
@@ -102,17 +110,17 @@ def in_picture(estimate: Estimate, matrices: np.ndarray) -> Estimate:
 def score_faces(
     estimate: Estimate,
     boxes: np.ndarray,
-    shape: tuple[int, ...],
+    shape: tuple[int, ...] | np.ndarray,
     *,
     markup: Markup = IBUG68,
     half_score: float = UNCERTAINTY_AT_HALF_SCORE,
 ) -> np.ndarray:
     """How likely each estimate is one of a face: `(n,)`, 0 to 1.
 
-    `boxes` `(n, 4)` are those that the crops were made from, and `shape` is the picture's. The
-    score falls from 1 to 0 as `Estimate.relative_uncertainty` rises to
-    `2 * half_score`, and is 0 where the points do not span a face or lie far from
-    the box.
+    `boxes` `(n, 4)` are those that the crops were made from. `shape` is the picture's, or `(n, 2)`
+    height and width of the picture of each. The score falls from 1 to 0 as
+    `Estimate.relative_uncertainty` rises to `2 * half_score`, and is 0 where the points do not span
+    a face or lie far from the box.
     """
     score = np.clip(1 - estimate.relative_uncertainty(markup) / (2 * half_score), 0, 1)
     found = markup.face_boxes(estimate.points)
@@ -120,5 +128,5 @@ def score_faces(
     size = np.maximum(found[:, 2:].max(axis=1, keepdims=True), 1e-6) / np.maximum(side, 1)
     moved = found[:, :2] + found[:, 2:] / 2 - boxes[:, :2] - boxes[:, 2:] / 2
     near = (np.linalg.norm(moved, axis=1, keepdims=True) < NEAR * side) & (abs(np.log(size)) < NEAR)
-    inside = (found[:, :2] < shape[1::-1]) & (found[:, :2] + found[:, 2:] > 0)
+    inside = (found[:, :2] < np.asarray(shape)[..., 1::-1]) & (found[:, :2] + found[:, 2:] > 0)
     return score * near[:, 0] * inside.all(axis=1)

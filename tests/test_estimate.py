@@ -86,6 +86,10 @@ def test_the_score_by_hand():
     np.testing.assert_allclose(found, [1, 0.75, 0, 0, 0])
     near = score_faces(Estimate(points, uncertainty), boxes - [6, 0, 0, 0], (200, 300, 3))
     assert near[3] == 1  # 59 pixels away
+    # Each in a picture of its own: the second one's ends above the face.
+    shapes = np.array([[200, 300], [30, 300], [200, 300], [200, 300], [200, 300]])
+    found = score_faces(Estimate(points, uncertainty), boxes, shapes)
+    np.testing.assert_allclose(found, [1, 0, 0, 0, 0])
 
 
 def test_a_face_off_the_picture_has_no_score():

@@ -23,7 +23,7 @@ from keypoints.pose import angles, fit_rotation
 READERS = 4  # threads that read and decode pictures; most of their time they wait for files
 AHEAD = 4  # pictures that are decoded before their turn
 GROUP = 64  # most pictures whose crops wait for a batch
-GROUP_PIXELS = 30_000_000  # of the pictures that are kept to draw a filter on
+GROUP_PIXELS = 30_000_000  # of the pictures that are kept while their crops wait
 
 _NUMBERS = ("left", "top", "width", "height", "yaw", "pitch", "roll", "score")
 _NONE = Detections(np.empty((0, 4), np.float32), *[np.empty(0, np.float32)] * 2)
@@ -44,7 +44,7 @@ class _Searched:
     found: Detections = _NONE
     matrices: np.ndarray = field(default_factory=lambda: np.empty((0, 2, 3)))
     crops: Sequence[np.ndarray] = ()
-    image: np.ndarray | None = None  # kept where it is drawn on
+    image: np.ndarray | None = None  # kept where it is no frame of a video, or is drawn on
     shot: int = 0  # of a video: counts its cuts
     error: str | None = None
 
@@ -93,8 +93,8 @@ class Annotator:
                 found = detector.detect(image)
                 matrices = self._predictor.matrices(image, found.boxes, found.rolls)
                 crops = [geometry.crop(image, matrix) for matrix in matrices]
-                shown = image if keep else None
-                yield _Searched(picture, number, image.shape, found, matrices, crops, shown, shot)
+                kept = image if keep or picture.time is None else None
+                yield _Searched(picture, number, image.shape, found, matrices, crops, kept, shot)
             except Exception as error:  # decoders and networks raise anything on odd pictures
                 yield _Searched(picture, number, error=str(error) or type(error).__name__)
 
@@ -111,6 +111,10 @@ class Annotator:
             end = start + len(searched.crops)
             estimate = in_picture(whole[start:end], searched.matrices)
             time = searched.picture.time
+            if time is None and searched.image is not None:
+                boxes = searched.found.boxes
+                estimate = self._predictor.scored(estimate, boxes, searched.shape)
+                estimate = self._predictor.settled(searched.image, boxes, estimate)
             settled = steady.add(searched, time, searched.shot, estimate)
             rows += [self._rows(*frame, draw) for frame in settled]
             start = end
@@ -127,7 +131,9 @@ class Annotator:
         faces: list[dict[str, Any]] = []
         if searched.shape:
             markup = self._predictor.network.markup
-            scores = self._predictor.scored(estimate, searched.found.boxes, searched.shape).scores
+            if picture.time is not None:
+                estimate = self._predictor.scored(estimate, searched.found.boxes, searched.shape)
+            scores = estimate.scores
             boxes = markup.face_boxes(estimate.points).tolist()
             poses = angles(fit_rotation(estimate.points, markup)[0]).tolist()
             for number, points in enumerate(estimate.points):

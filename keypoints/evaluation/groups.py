@@ -17,7 +17,7 @@ from keypoints.crop import Crop
 from keypoints.data.formats.tables import read_pairs
 from keypoints.data.records import Records
 from keypoints.errors import InputError, refuse
-from keypoints.estimate import SCORE_THRESHOLD, Estimate, score_faces
+from keypoints.estimate import SCORE_THRESHOLD
 from keypoints.evaluation.protocol import predict_points, yaw_bins
 from keypoints.network import Network
 from keypoints.system.digests import file_digest
@@ -50,7 +50,7 @@ def measure(network: Network, records: Records, *, groups: str, **facts: Any) ->
     estimate = predict_points(network, records, records.boxes)
     size = metrics.sizes(records.points, records.boxes, records.markup)["box"]
     nme = metrics.mean_error(records.points, estimate.points) / size
-    scores = _scores(network, records, estimate)
+    scores = estimate.scores
     people = records.people
 
     def row(faces: np.ndarray, weights: np.ndarray | None = None) -> dict[str, Any]:
@@ -159,17 +159,6 @@ def table(report: dict[str, Any]) -> str:
             lines += ["", _head(title)]
             lines += [_line(group, rows[key]) for group, rows in report["by_group"].items()]
     return "\n".join(lines)
-
-
-def _scores(network: Network, records: Records, estimate: Estimate) -> np.ndarray:
-    markup, half = network.markup, network.half_score
-    each = [
-        score_faces(
-            estimate[i : i + 1], records.boxes[i : i + 1], shape, markup=markup, half_score=half
-        )
-        for i, shape in enumerate(records.shapes)
-    ]
-    return np.concatenate(each)
 
 
 def _thirds(values: np.ndarray) -> list[Class]:

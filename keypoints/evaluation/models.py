@@ -37,25 +37,25 @@ def evaluate_model(
     """Evaluate a model, or one that is named as in `load_network`, on all of `records`.
 
     `boxes`: the source of the face boxes, one of `BOXES`: tight boxes of the annotated points, the
-    same with noise, or those that `detector` finds. A network of whole frames takes no boxes.
-    `flip`: average with the prediction for the flipped crop. `normaliser` as in `metrics.sizes`,
-    that of the markup unless given; `facts` go into the report as they are. Raises InputError for
-    names that are not known, for records with other points than the network's, and where no face
-    is found in any picture.
+    same with noise, or those that `detector` finds, with the points of `settled_points`. A network
+    of whole frames takes no boxes. `flip`: average with the prediction for the flipped crop.
+    `normaliser` as in `metrics.sizes`, that of the markup unless given; `facts` go into the report
+    as they are. Raises InputError for names that are not known, for records with other points than
+    the network's, and where no face is found in any picture.
     """
     network = model if isinstance(model, Network) else load_network(model)
     if not isinstance(model, Network):
         facts = {"model": str(model)} | facts
     records = records.seen_by(network.markup)
     facts |= model_facts(network, boxes=boxes, detector=detector, flip=flip)
-    places, rolls = records.boxes, None
-    if boxes == "jittered":
-        places = protocol.jittered_boxes(records)
-    elif boxes == "detector":
-        found = matching.detected_boxes(records, detectors.load_detector(detector).detect)
-        places, rolls = found.boxes, found.rolls
-        facts["false_faces"] = found.false_faces
-    points = protocol.predict_points(network, records, places, rolls=rolls, flip=flip).points
+    if boxes == "detector":
+        seen = matching.detected_boxes(records, detectors.load_detector(detector).detect)
+        facts["false_faces"] = seen.false_faces
+        found = protocol.settled_points(network, records, seen.boxes, rolls=seen.rolls, flip=flip)
+    else:
+        places = protocol.jittered_boxes(records) if boxes == "jittered" else records.boxes
+        found = protocol.predict_points(network, records, places, flip=flip)
+    points = found.points
     report = protocol.evaluate(records, points, normaliser=normaliser, **facts)
     return Evaluation(report, points)
 

@@ -2,6 +2,7 @@
 
 import csv
 import itertools
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,8 +12,9 @@ from keypoints import metrics, pose
 from keypoints.data.pipeline import evaluation_pipeline
 from keypoints.data.records import Records
 from keypoints.errors import InputError, near_miss, refuse
-from keypoints.estimate import Estimate, average, concatenate, flipped, in_picture
+from keypoints.estimate import Estimate, average, concatenate, flipped, in_picture, score_faces
 from keypoints.evaluation import matching
+from keypoints.inference.upright import boxes_again
 from keypoints.network import Network
 
 # Spread of jittered boxes in longer sides: about the errors of a detector's boxes.
@@ -46,7 +48,7 @@ def predict_points(
 
     Every record exactly once, in order. The last batch is padded with black crops, so that a
     compiled model sees one shape. Crops are turned by `rolls` `(n,)` as in `Crop.matrices`.
-    `flip` averages with the estimate on the flipped crop.
+    `flip` averages with the estimate on the flipped crop. Scores are those of `score_faces`.
     """
     found = np.isfinite(boxes).all(axis=1)
     # Ground-truth boxes replace missing ones to keep the batch size; their results are dropped.
@@ -64,8 +66,30 @@ def predict_points(
             batch = average(batch, flipped(network.predict(crops[:, :, ::-1]), size, mirror))
         batches.append(batch[:count])
     estimate = in_picture(concatenate(batches), matrices)
-    estimate.points[~found], estimate.uncertainty[~found] = np.nan, np.nan
-    return estimate
+    markup, half = network.markup, network.half_score
+    scores = score_faces(estimate, boxes, records.shapes, markup=markup, half_score=half)
+    for part in (estimate.points, estimate.uncertainty, scores):
+        part[~found] = np.nan
+    return replace(estimate, scores=scores)
+
+
+def settled_points(
+    network: Network,
+    records: Records,
+    boxes: np.ndarray,
+    *,
+    rolls: np.ndarray | None = None,
+    flip: bool = False,
+) -> Estimate:
+    """`predict_points` in the boxes of a detector, as in pictures: see `Predictor.settled`."""
+    found = predict_points(network, records, boxes, rolls=rolls, flip=flip)
+    again, places, turned = boxes_again(found, boxes, network.markup)
+    if not len(again) or network.crop.frame:
+        return found
+    boxes, rolls = np.full_like(boxes, np.nan), np.zeros(len(boxes))
+    boxes[again], rolls[again] = places, turned
+    others = predict_points(network, records, boxes, rolls=rolls, flip=flip)
+    return found.updated(again, others[again])
 
 
 def mean_face(boxes: np.ndarray, mean: np.ndarray) -> np.ndarray:

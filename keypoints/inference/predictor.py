@@ -14,6 +14,7 @@ from keypoints.estimate import Estimate, concatenate, in_picture, score_faces
 from keypoints.images import as_rgb
 from keypoints.inference.detectors import load_detector
 from keypoints.inference.exported import load_exported
+from keypoints.inference.upright import boxes_again
 from keypoints.markup import Markup
 from keypoints.models import runs
 from keypoints.network import Network
@@ -57,21 +58,33 @@ class Predictor:
 
         `image`: RGB, gray, or either with alpha (which is dropped), any size, as in `as_rgb`.
         `boxes` `(n, 4)`: tight landmark boxes, left, top, width, height, and `rolls` `(n,)`: by how
-        much each crop is turned (`inference.upright`), 0 unless given; both those that a detector
-        finds unless boxes are given. A box that is not finite stands for the whole picture, one
-        without extent for one pixel, a roll that is not finite for 0; pixels off the picture are
-        black. So the result is always finite; where there is no face it has no meaning.
+        much each crop is turned (`inference.upright`), 0 unless given. Unless boxes are given a
+        detector finds both, and the result is `settled`. A box that is not finite stands for the
+        whole picture, one without extent for one pixel, a roll that is not finite for 0; pixels off
+        the picture are black. So the result is always finite; where there is no face it has no
+        meaning.
         """
         image = as_rgb(image)
         if boxes is None:
             found = load_detector().detect(image)
-            boxes, rolls = found.boxes, found.rolls
+            return self.settled(image, found.boxes, self.estimate(image, found.boxes, found.rolls))
         boxes = _usable(boxes, image)
         matrices = self.matrices(image, boxes, rolls)
         size = self.network.crop.size
         crops = (geometry.crop(image, matrix, size=size) for matrix in matrices)
         estimate = in_picture(self.predict_crops(crops), matrices)
         return self.scored(estimate, boxes, image.shape)
+
+    def settled(self, image: np.ndarray, boxes: np.ndarray, found: Estimate) -> Estimate:
+        """`found` with the faces of `boxes_again` estimated again, where they still are faces.
+
+        `boxes` `(n, 4)` are those of a detector in which `found` was estimated. For pictures: the
+        crops of a video's next frame are made from the points of this one anyway.
+        """
+        if self.network.crop.frame:
+            return found
+        again, places, rolls = boxes_again(found, boxes, self.markup)
+        return found.updated(again, self.estimate(image, places, rolls)) if len(again) else found
 
     def scored(self, estimate: Estimate, boxes: np.ndarray, shape: tuple[int, ...]) -> Estimate:
         """`estimate`, in pixels of a picture of that shape, with the scores of its faces.

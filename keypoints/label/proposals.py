@@ -76,12 +76,12 @@ class Proposer:
     ) -> tuple[Estimate, list[Proposal]]:
         assert self._predictor is not None
         markup = self._predictor.network.markup
-        estimate = self._predictor.estimate(image, boxes, rolls)
+        estimate = self._settled(image, boxes, rolls)
         doubts = estimate.relative_uncertainty(markup)
         if self._twins and markup.mirror is not None:
             across = image.shape[1] - 1  # x of the last column
             turned = np.column_stack([across - boxes[:, 0] - boxes[:, 2], boxes[:, 1:]])
-            twins = self._predictor.estimate(image[:, ::-1], turned, -rolls).points
+            twins = self._settled(image[:, ::-1], turned, -rolls).points
             twins = twins[:, markup.mirror] * [-1, 1] + [across, 0]
             away = np.linalg.norm(twins - estimate.points, axis=-1).mean(axis=1)
             doubts = doubts + away / [face_size(markup, points) for points in estimate.points]
@@ -89,6 +89,12 @@ class Proposer:
         points[:, self._order < 0] = np.nan
         points = self.markup.complete(points)
         return estimate, [Proposal(*pair) for pair in zip(points, doubts.tolist())]
+
+    def _settled(self, image: np.ndarray, boxes: np.ndarray, rolls: np.ndarray) -> Estimate:
+        """The estimate in boxes `(n, 4)`, which may be off: see `Predictor.settled`."""
+        assert self._predictor is not None
+        first = self._predictor.estimate(image, boxes, rolls)
+        return self._predictor.settled(image, boxes, first)
 
 
 def face_size(markup: Markup, points: np.ndarray) -> float:

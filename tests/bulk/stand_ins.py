@@ -14,6 +14,7 @@ from keypoints.crop import Crop
 from keypoints.filters import Filter
 from keypoints.inference.detections import Detections
 from keypoints.inference.predictor import Predictor
+from keypoints.markup import IBUG68
 from keypoints.media.pictures import encode_png
 from keypoints.network import Network
 from tests.faces import detections, estimated
@@ -52,14 +53,18 @@ class Detector:
 
 
 class Answers:
-    """Answers the same points for each crop, and keeps the sizes of its batches."""
+    """Answers the same points for each crop, and keeps the sizes of its batches.
+
+    They fill a box of 10 x 8: faces are where the detector says, and are not estimated again.
+    """
 
     def __init__(self) -> None:
         self.batches: list[int] = []
 
     def __call__(self, crops: np.ndarray):
         self.batches.append(len(crops))
-        points = np.stack([np.linspace(40, 180, 68), np.linspace(60, 150, 68) ** 1.02], axis=-1)
+        mean = IBUG68.mean - (IBUG68.mean.min(axis=0) + IBUG68.mean.max(axis=0)) / 2
+        points = mean / np.ptp(mean, axis=0) * [160, 128] + 111.5
         return estimated(np.repeat(points[None], len(crops), axis=0))
 
 

@@ -2,6 +2,7 @@
 
 import io
 import tarfile
+from pathlib import Path
 
 import cv2
 import numpy as np
@@ -79,6 +80,39 @@ def test_pictures_and_frames_have_a_detector_each(tmp_path):
     assert asked == {"still": 2, "moving": 3}
 
 
+class Wide(Answers):
+    """Sees each face half as wide as its box."""
+
+    def __call__(self, crops):
+        found = super().__call__(crops)
+        found.points[..., 0] = (found.points[..., 0] - 111.5) / 2 + 111.5
+        return found
+
+
+def test_faces_of_pictures_are_settled_and_those_of_frames_are_not(tmp_path):
+    sources = write_pictures(tmp_path / "in", 2)
+    write_clip(tmp_path / "clip.mp4", [np.zeros((24, 32, 3), np.uint8)] * 2)
+    predictor = Predictor(Network(Wide(), Crop(1.4)))
+    widths = [[], []]
+    for source, found in zip((*sources, str(tmp_path / "clip.mp4")), (*[widths[0]] * 2, widths[1])):
+        (unit,) = make_units([source], 9)
+        for row in make_annotator(Wide()).annotate(read_unit(unit)):
+            found += [face["width"] for face in row.faces]
+            if found is widths[1]:
+                continue
+            image = next(pictures.open_picture(Path(source)).stills()).rgb()
+            seen = Detector().detect(image)
+            first = predictor.estimate(image, seen.boxes, seen.rolls)
+            expected = predictor.settled(image, seen.boxes, first)
+            points = [np.reshape(face["points"], (68, 2)) for face in row.faces]
+            np.testing.assert_allclose(points, expected.points, atol=1e-3)
+            scores = [face["score"] for face in row.faces]
+            np.testing.assert_allclose(scores, expected.scores, atol=1e-4)
+    # Boxes of 10 x 8 become 5 x 8, and those 4 x 6.4: 8 instead of 10 is the longer side.
+    np.testing.assert_allclose(widths[0], [4, 4, 4], atol=1e-3)
+    assert widths[1] == pytest.approx([5, 5], abs=1e-2)
+
+
 @pytest.fixture(scope="module")
 def inputs(tmp_path_factory):
     """Four drawn faces as files, in a tar shard, in a table and as frames; and the images."""
@@ -145,6 +179,8 @@ def test_all_kinds_of_inputs_have_the_points_of_one_process(inputs, annotated):
         assert row["time"] == (pytest.approx(0.1 * place[2]) if "clip" in place[0] else None)
         seen = (still if row["time"] is None else moving).detect(image)
         estimate = predictor.estimate(image, seen.boxes, seen.rolls)
+        if row["time"] is None:
+            estimate = predictor.settled(image, seen.boxes, estimate)
         points = np.reshape(row["points"], (68, 2))
         np.testing.assert_allclose(points, estimate.points[0], atol=1e-3)
         np.testing.assert_allclose(row["uncertainty"], estimate.uncertainty[0], atol=1e-3)

@@ -8,7 +8,7 @@ import pytest
 from keypoints.crop import Crop
 from keypoints.data.records import make_records
 from keypoints.errors import InputError
-from keypoints.estimate import Estimate
+from keypoints.estimate import Estimate, score_faces
 from keypoints.evaluation import groups
 from keypoints.markup import IBUG68
 from keypoints.network import Network
@@ -34,6 +34,8 @@ def moved(records, monkeypatch):
         points[..., 0] += (np.asarray(shares) * size)[:, None]
         spread = (np.broadcast_to(uncertainty, 12) * size)[:, None].repeat(68, 1)
         estimate = Estimate(points, spread.astype(np.float32))
+        scores = score_faces(estimate, records.boxes, records.shapes)
+        estimate = replace(estimate, scores=scores)
         monkeypatch.setattr(groups, "predict_points", lambda *_: estimate)
 
     return move

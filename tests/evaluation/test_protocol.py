@@ -9,6 +9,7 @@ from keypoints import geometry, metrics
 from keypoints.crop import Crop
 from keypoints.errors import InputError
 from keypoints.evaluation import protocol, reports
+from keypoints.inference.predictor import Predictor
 from keypoints.markup import IBUG68
 from keypoints.network import Network
 from tests.faces import dotted_faces, estimated
@@ -115,6 +116,31 @@ def test_a_missing_box_has_no_points_and_a_roll_turns_the_crop(records):
     np.testing.assert_allclose(away[0], [step[0], 0], atol=1e-3)
     # A head turned clockwise by 90 degrees has its own right below its middle.
     np.testing.assert_allclose(away[2], [0, step[2]], atol=1e-3)
+
+
+def test_faces_off_their_boxes_are_estimated_again_as_in_pictures(records):
+    """A network that takes the face for smaller than its crop; the third one was not found."""
+
+    def smaller(batch):
+        points = np.tile(IBUG68.mean * [110, 120] + [118, 109], (len(batch), 1, 1))
+        return estimated(points, uncertainty=1.5)
+
+    network = Network(smaller, Crop(1.4))
+    boxes, rolls = records.boxes.copy(), np.linspace(-30, 40, 7)
+    boxes[2] = np.nan
+    found = protocol.settled_points(network, records, boxes, rolls=rolls)
+    predictor, kept = Predictor(network), [0, 1, 3, 4, 5, 6]
+    assert np.isnan(found.points[2]).all() and np.isnan(found.scores[2])
+    for i in kept:
+        image, box, roll = records.image(i), boxes[i : i + 1], rolls[i : i + 1]
+        first = predictor.estimate(image, box, roll)
+        once = protocol.predict_points(network, records, boxes, rolls=rolls)
+        np.testing.assert_allclose(once.points[i], first.points[0], atol=1e-3)
+        assert once.scores[i] == pytest.approx(first.scores[0], abs=1e-5)
+        settled = predictor.settled(image, box, first)
+        np.testing.assert_allclose(found.points[i], settled.points[0], atol=1e-3)
+        assert found.scores[i] == pytest.approx(settled.scores[0], abs=1e-5)
+        assert np.abs(found.points[i] - first.points[0]).max() > 2
 
 
 def test_report_by_hand(records):

@@ -1,4 +1,5 @@
 import warnings
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -10,7 +11,7 @@ from keypoints.inference.predictor import Predictor
 from keypoints.inference.tracking import Tracker
 from keypoints.markup import IBUG68
 from keypoints.network import Network
-from tests.faces import estimated
+from tests.faces import detections, estimated
 
 IN_CROP = IBUG68.mean * 160 + 111.5
 
@@ -150,6 +151,48 @@ def test_without_boxes_it_looks_for_faces():
     assert len(points) == len(found)
     assert predictor.predict(np.zeros((50, 60, 3), np.uint8)).shape == (0, 68, 2)
     assert geometry.landmark_box(points).shape == (len(found), 4)
+
+
+class Shrunk:
+    """A network that answers a face of three quarters of the crop's box, and its uncertainties.
+
+    The box of the points is 0.75 ** 2 of the crop's: each face is estimated again.
+    """
+
+    def __init__(self, *uncertainties: float):
+        self.uncertainties, self.sizes = iter(uncertainties), []
+
+    def __call__(self, crops):
+        self.sizes.append(len(crops))
+        points = np.tile(IBUG68.mean * 120 + 111.5, (len(crops), 1, 1))
+        return estimated(points, uncertainty=next(self.uncertainties))
+
+
+def test_a_face_that_is_not_where_its_detector_says_is_estimated_again(monkeypatch):
+    box, image = np.array([[40.0, 20, 80, 60]], np.float32), np.zeros((120, 200, 3), np.uint8)
+    detector = SimpleNamespace(detect=lambda image: detections(box))
+    monkeypatch.setattr("keypoints.inference.predictor.load_detector", lambda: detector)
+    once = IBUG68.mean * 80 * 0.75
+    side = np.ptp(once, axis=0).max()  # the longer side of the box of these points
+    middle = (once.min(axis=0) + once.max(axis=0)) / 2
+    twice = IBUG68.mean * side * 0.75 + middle
+
+    network = Shrunk(1, 2)
+    found = Predictor(Network(network, Crop(1.4))).estimate(image)
+    np.testing.assert_allclose(found.points[0], twice + [80, 50], atol=0.01)
+    np.testing.assert_allclose(found.uncertainty, 2 * 1.4 * side / 224, rtol=1e-4)
+    assert network.sizes == [1, 1] and 0.5 < found.scores[0] < 1
+    # Boxes that a caller gives are believed; and a crop in which no face is seen tells nothing.
+    for found in (
+        Predictor(Network(Shrunk(1), Crop(1.4))).estimate(image, box),
+        Predictor(Network(Shrunk(1, 60), Crop(1.4))).estimate(image),
+    ):
+        np.testing.assert_allclose(found.points[0], once + [80, 50], atol=0.01)
+        np.testing.assert_allclose(found.uncertainty, 1.4 * 80 / 224, rtol=1e-4)
+    # A crop that is none of a face at first is not looked at again, nor is that of a whole frame.
+    for crop, uncertainty in ((Crop(1.4), 60), (Crop(frame=True), 1)):
+        network = Shrunk(uncertainty)
+        assert len(Predictor(Network(network, crop)).estimate(image)) == len(network.sizes) == 1
 
 
 def test_what_is_no_model_is_named(tmp_path):

@@ -33,6 +33,9 @@ class Sees:
             rolls = np.full(1, 7.0)
         return Estimate(points[None], np.full((1, 3), 0.6, np.float32))
 
+    def settled(self, image, boxes, found):
+        return found
+
 
 def doubt(predictor, *, twins):
     image = np.zeros((80, 101, 3), np.uint8)

@@ -48,7 +48,7 @@ def write_vectors(folder: Path) -> None:
         found = detector.detect(image)
         if len(found) != 1 or len(faces) == FACES:
             continue
-        estimate = predictor.estimate(image, found.boxes, found.rolls)
+        estimate = predictor.estimate(image)
         if estimate.scores[0] < SCORE_THRESHOLD:
             continue
         (folder / f"{seed}.png").write_bytes(encode_png(image))

@@ -35,7 +35,7 @@ def constants() -> dict[str, Any]:
     colours |= {"colour": overlay.TRUTH, "line_width": LINE_WIDTH}
     values = {
         "crop": {"size": geometry.CROP, "batch": predictor.BATCH},
-        "upright": _named(upright, "TILT_KEPT"),
+        "upright": _named(upright, "TILT_KEPT", "SETTLED_IOU"),
         "detector": _detector(),
         "tracking": _tracking(),
         "cuts": _named(cuts, "SIDE", "CHANGE", "LIKENESS"),

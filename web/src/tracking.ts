@@ -1,6 +1,6 @@
 // Faces from frame to frame, as in keypoints/inference/tracking.py.
 
-import { MODEL, TRACKING } from "./constants";
+import { MODEL, TRACKING, UPRIGHT } from "./constants";
 import { Cuts } from "./cuts";
 import type { Detection, Detector } from "./detector";
 import { type Estimate, scoreFace } from "./estimate";
@@ -23,7 +23,7 @@ export interface Face {
 }
 
 /** Whether the face was found in its frame; otherwise it is lost for a moment and was moved on. */
-export function wasFound(face: Face): boolean {
+export function wasFound(face: { score: number }): boolean {
   return face.score >= TRACKING.score_threshold;
 }
 
@@ -197,7 +197,7 @@ export async function findFaces(
   const estimated = async (found: Detection[]): Promise<Found> => {
     const name = ({ box, roll }: Detection) => [...box, roll].join();
     const fresh = found.filter((face) => !known.has(name(face)));
-    const estimates = await scored(predictor, picture, fresh.map(({ box }) => box), fresh.map(({ roll }) => roll));
+    const estimates = await settled(predictor, picture, fresh);
     estimates.forEach((estimate, i) => known.set(name(fresh[i]), estimate));
     return sorted(found, found.map((face) => known.get(name(face))!));
   };
@@ -230,6 +230,25 @@ async function scored(
   if (!boxes.length) return [];
   const estimates = await predictor.estimate(picture, boxes, rolls);
   return estimates.map((found, i) => ({ ...found, score: scoreFace(found, boxes[i], picture.width, picture.height) }));
+}
+
+/** The estimates in a detector's boxes; faces whose points tell of quite another box are estimated again. */
+async function settled(
+  predictor: Predictor,
+  picture: Picture,
+  found: Detection[],
+): Promise<Scored[]> {
+  const estimate = (places: { box: Box; roll: number }[]) =>
+    scored(predictor, picture, places.map(({ box }) => box), places.map(({ roll }) => roll));
+  const estimates = await estimate(found);
+  const better = estimates.map(({ points }) => uprightBox(points));
+  const again = found.flatMap(({ box }, i) =>
+    wasFound(estimates[i]) && overlap(better[i].box, box) < UPRIGHT.settled_iou ? [i] : []);
+  const others = await estimate(again.map((i) => better[i]));
+  again.forEach((i, place) => {
+    if (wasFound(others[place])) estimates[i] = others[place];
+  });
+  return estimates;
 }
 
 function overlaps(box: Box, others: Box[]): boolean {

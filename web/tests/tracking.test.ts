@@ -4,12 +4,13 @@ import { describe, expect, test } from "vitest";
 import { FILTERS } from "../src/constants";
 import { Cuts, small } from "../src/cuts";
 import type { Detection } from "../src/detector";
-import { type Box, type Picture, landmarkBox } from "../src/geometry";
+import { type Box, type Picture } from "../src/geometry";
 import { searchPolicy } from "../src/policy";
 import { fitRotation } from "../src/pose";
 import { OneEuro, OneEuroRotation } from "../src/smoothing";
 import { FrameClock } from "../src/sources";
 import { Tracker, findFaces } from "../src/tracking";
+import { uprightBox } from "../src/upright";
 import { FOLDER, VECTORS, largestDifference, picture } from "./vectors";
 
 describe("tracking", () => {
@@ -108,7 +109,7 @@ function box(points: Float32Array): Box {
 }
 
 test("no face of a picture is estimated twice, and those with low scores are ignored", async () => {
-  const { points } = VECTORS.tilted, own = landmarkBox(points);
+  const { points } = VECTORS.tilted, own = uprightBox(points).box;
   const sizes: number[] = [];
   const predictor = {
     estimate: async (_: unknown, boxes: Box[]) => {
@@ -133,6 +134,34 @@ test("no face of a picture is estimated twice, and those with low scores are ign
   expect(early).toEqual([1]);
   expect(found.faces.map(({ id }) => id)).toEqual([0]);
   expect(found.ignored).toEqual([other.box]);
+});
+
+test("a face that is not where its detector says is estimated again, if it is still one", async () => {
+  const mean = Float32Array.from(VECTORS.tilted.points as number[]);
+  const { box: upright, roll } = uprightBox(mean);
+  for (const [grown, second, times] of [[1.2, 1, 1], [1.33, 1, 2], [1.33, 99, 2]]) {
+    const asked: { box: Box; roll: number }[] = [];
+    const predictor = {
+      estimate: async (_: unknown, boxes: Box[], rolls: number[]) => {
+        asked.push(...boxes.map((place, i) => ({ box: place, roll: rolls[i] })));
+        const again = asked.length > 1;
+        return boxes.map(() => ({
+          points: mean.map((value) => value + (again ? 1 : 0)),
+          uncertainty: new Float32Array(68).fill(again ? second : 1),
+        }));
+      },
+    };
+    const wide: Box = [upright[0], upright[1], upright[2] * grown, upright[3]];
+    const detector = { detect: async () => [{ box: wide, score: 1, roll }] };
+    const empty = picture(240, 250, new Uint8Array(240 * 250 * 3));
+    const { faces } = await findFaces(empty, predictor, detector);
+    expect(asked.length).toBe(times);
+    if (times === 2) {
+      expect(largestDifference(asked[1].box, upright)).toBeLessThan(1e-3);
+      expect(asked[1].roll).toBeCloseTo(roll, 5);
+    }
+    expect(faces[0].points[0] - mean[0]).toBeCloseTo(times === 2 && second === 1 ? 1 : 0, 4);
+  }
 });
 
 test("a video that was paused before a frame of it was told is taken as it is", async () => {
