@@ -46,8 +46,11 @@ class Estimate:
         return Estimate(self.points[index], self.uncertainty[index], self.scores[index])
 
     def updated(self, index: np.ndarray, others: Estimate) -> Estimate:
-        """These faces with those of `index` `(m,)` from `others`, but only where they are faces."""
-        sure = others.scores >= SCORE_THRESHOLD
+        """These with `others` `(m,)` instead of those at `index` `(m,)`.
+
+        But only where the score of the other is as high, or that of a face.
+        """
+        sure = others.scores >= np.minimum(self.scores[index], SCORE_THRESHOLD)
         parts = [part.copy() for part in (self.points, self.uncertainty, self.scores)]
         for part, other in zip(parts, (others.points, others.uncertainty, others.scores)):
             part[index[sure]] = other[sure]

@@ -76,7 +76,7 @@ class Predictor:
         return self.scored(estimate, boxes, image.shape)
 
     def settled(self, image: np.ndarray, boxes: np.ndarray, found: Estimate) -> Estimate:
-        """`found` with the faces of `boxes_again` estimated again, where they still are faces.
+        """`found` with the faces of `boxes_again` estimated again, unless they are no faces then.
 
         `boxes` `(n, 4)` are those of a detector in which `found` was estimated. For pictures: the
         crops of a video's next frame are made from the points of this one anyway.

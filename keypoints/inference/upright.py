@@ -8,7 +8,7 @@ about the box's centre.
 import numpy as np
 
 from keypoints import geometry
-from keypoints.estimate import SCORE_THRESHOLD, Estimate
+from keypoints.estimate import Estimate
 from keypoints.inference.detections import overlap
 from keypoints.markup import IBUG68, Markup
 
@@ -46,12 +46,11 @@ def boxes_again(
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """The faces to estimate again: which of `found` they are `(m,)`, their boxes and their rolls.
 
-    `boxes` `(n, 4)` are those that `found` was estimated in. A detector's box may be off, most of
-    all that of a profile; the points tell better where the face is.
+    `boxes` `(n, 4)` are those that `found` was estimated in; NaN: no face. A detector's box may be
+    off, most of all that of a profile; points, even with a low score, tell better where to look.
     """
     better, rolls = upright_boxes(found.points, markup)
-    off = overlap(better, np.asarray(boxes)) < SETTLED_IOU
-    again = np.flatnonzero(off & (found.scores >= SCORE_THRESHOLD))
+    again = np.flatnonzero(overlap(better, np.asarray(boxes)) < SETTLED_IOU)
     return again, better[again], rolls[again]
 
 

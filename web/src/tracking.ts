@@ -242,11 +242,10 @@ async function settled(
     scored(predictor, picture, places.map(({ box }) => box), places.map(({ roll }) => roll));
   const estimates = await estimate(found);
   const better = estimates.map(({ points }) => uprightBox(points));
-  const again = found.flatMap(({ box }, i) =>
-    wasFound(estimates[i]) && overlap(better[i].box, box) < UPRIGHT.settled_iou ? [i] : []);
+  const again = found.flatMap(({ box }, i) => (overlap(better[i].box, box) < UPRIGHT.settled_iou ? [i] : []));
   const others = await estimate(again.map((i) => better[i]));
   again.forEach((i, place) => {
-    if (wasFound(others[place])) estimates[i] = others[place];
+    if (others[place].score >= Math.min(estimates[i].score, TRACKING.score_threshold)) estimates[i] = others[place];
   });
   return estimates;
 }

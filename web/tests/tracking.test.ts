@@ -139,7 +139,7 @@ test("no face of a picture is estimated twice, and those with low scores are ign
 test("a face that is not where its detector says is estimated again, if it is still one", async () => {
   const mean = Float32Array.from(VECTORS.tilted.points as number[]);
   const { box: upright, roll } = uprightBox(mean);
-  for (const [grown, second, times] of [[1.2, 1, 1], [1.33, 1, 2], [1.33, 99, 2]]) {
+  for (const [grown, first, second, times] of [[1.2, 1, 1, 1], [1.33, 1, 1, 2], [1.33, 1, 99, 2], [1.33, 99, 1, 2]]) {
     const asked: { box: Box; roll: number }[] = [];
     const predictor = {
       estimate: async (_: unknown, boxes: Box[], rolls: number[]) => {
@@ -147,7 +147,7 @@ test("a face that is not where its detector says is estimated again, if it is st
         const again = asked.length > 1;
         return boxes.map(() => ({
           points: mean.map((value) => value + (again ? 1 : 0)),
-          uncertainty: new Float32Array(68).fill(again ? second : 1),
+          uncertainty: new Float32Array(68).fill(again ? second : first),
         }));
       },
     };
