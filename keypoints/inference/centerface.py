@@ -271,7 +271,8 @@ def find(
     """
     height, width = (-(-side // MULTIPLE) * MULTIPLE for side in image.shape[:2])
     padded = np.zeros((1, 3, height, width), np.float32)
-    padded[0, :, : image.shape[0], : image.shape[1]] = image.transpose(2, 0, 1)
+    for plane, channel in zip(padded[0], cv2.split(image)):  # faster than a transpose
+        plane[: image.shape[0], : image.shape[1]] = channel
     heat, sizes, offsets, points = session.run(OUTPUTS, {INPUT: padded})
     heat, sizes, offsets, points = heat[0, 0], sizes[0], offsets[0], points[0]
     peaks = (heat > threshold) & (heat >= cv2.dilate(heat, np.ones((3, 3), np.uint8)))
