@@ -45,17 +45,6 @@ class Estimate:
             index = [index]
         return Estimate(self.points[index], self.uncertainty[index], self.scores[index])
 
-    def updated(self, index: np.ndarray, others: Estimate) -> Estimate:
-        """These with `others` `(m,)` instead of those at `index` `(m,)`.
-
-        But only where the score of the other is as high, or that of a face.
-        """
-        sure = others.scores >= np.minimum(self.scores[index], SCORE_THRESHOLD)
-        parts = [part.copy() for part in (self.points, self.uncertainty, self.scores)]
-        for part, other in zip(parts, (others.points, others.uncertainty, others.scores)):
-            part[index[sure]] = other[sure]
-        return Estimate(*parts)
-
     def relative_uncertainty(self, markup: Markup = IBUG68) -> np.ndarray:
         """Mean uncertainty divided by the square root of the area of the face box `(n,)`.
 

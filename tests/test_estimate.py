@@ -92,20 +92,6 @@ def test_the_score_by_hand():
     np.testing.assert_allclose(found, [1, 0, 0, 0, 0])
 
 
-def test_another_estimate_is_taken_unless_it_makes_a_face_none():
-    def scored(scores, value):
-        count = len(scores)
-        points, spread = np.full((count, 68, 2), value), np.full((count, 68), 2 * value)
-        return Estimate(points, spread, np.array(scores))
-
-    first = scored([0.9, 0.9, 0.3, 0.3, 0.1], 1.0)
-    found = first.updated(np.array([1, 0, 3, 2]), scored([0.6, 0.4, 0.2, 0.35], 2.0))
-    assert found.points[:, 0, 0].tolist() == [1, 2, 2, 1, 1]
-    assert found.uncertainty[:, 0].tolist() == [2, 4, 4, 2, 2]
-    assert found.scores.tolist() == [0.9, 0.6, 0.35, 0.3, 0.1]
-    assert first.scores.tolist() == [0.9, 0.9, 0.3, 0.3, 0.1] and (first.points == 1).all()
-
-
 def test_a_face_off_the_picture_has_no_score():
     points = np.tile(np.linspace(0, 100, 68)[:, None] + [50, 30], (1, 1, 1))
     estimate, box = Estimate(points, np.zeros((1, 68))), np.array([[50.0, 30, 100, 100]])

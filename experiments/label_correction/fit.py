@@ -11,14 +11,14 @@ import numpy as np
 from keypoints import metrics
 from keypoints.data.correction import Correction
 from keypoints.data.records import Records
-from keypoints.evaluation.protocol import predict_points
+from keypoints.evaluation.protocol import flip_averaged, predict_points
 from keypoints.markup import IBUG68
 from keypoints.network import Network
 
 
 def mirrored_points(network: Network, records: Records) -> np.ndarray:
     """Points `(n, 68, 2)` averaged over the crops and the flipped crops, ground-truth boxes."""
-    return predict_points(network, records, records.boxes, flip=True).points
+    return predict_points(flip_averaged(network), records, records.boxes).points
 
 
 def fit_side(annotated: np.ndarray, found: np.ndarray) -> tuple[float, float]:

@@ -44,7 +44,7 @@ class _Searched:
     found: Detections = _NONE
     matrices: np.ndarray = field(default_factory=lambda: np.empty((0, 2, 3)))
     crops: Sequence[np.ndarray] = ()
-    image: np.ndarray | None = None  # kept where it is no frame of a video, or is drawn on
+    image: np.ndarray | None = None  # kept where its faces are settled, or it is drawn on
     shot: int = 0  # of a video: counts its cuts
     error: str | None = None
 
@@ -93,7 +93,8 @@ class Annotator:
                 found = detector.detect(image)
                 matrices = self._predictor.matrices(image, found.boxes, found.rolls)
                 crops = [geometry.crop(image, matrix) for matrix in matrices]
-                kept = image if keep or picture.time is None else None
+                settles = picture.time is None and len(found) > 0
+                kept = image if keep or settles else None
                 yield _Searched(picture, number, image.shape, found, matrices, crops, kept, shot)
             except Exception as error:  # decoders and networks raise anything on odd pictures
                 yield _Searched(picture, number, error=str(error) or type(error).__name__)

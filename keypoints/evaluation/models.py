@@ -48,13 +48,14 @@ def evaluate_model(
         facts = {"model": str(model)} | facts
     records = records.seen_by(network.markup)
     facts |= model_facts(network, boxes=boxes, detector=detector, flip=flip)
+    shown = protocol.flip_averaged(network) if flip else network
     if boxes == "detector":
         seen = matching.detected_boxes(records, detectors.load_detector(detector).detect)
         facts["false_faces"] = seen.false_faces
-        found = protocol.settled_points(network, records, seen.boxes, rolls=seen.rolls, flip=flip)
+        found = protocol.settled_points(shown, records, seen.boxes, rolls=seen.rolls)
     else:
         places = protocol.jittered_boxes(records) if boxes == "jittered" else records.boxes
-        found = protocol.predict_points(network, records, places, flip=flip)
+        found = protocol.predict_points(shown, records, places)
     points = found.points
     report = protocol.evaluate(records, points, normaliser=normaliser, **facts)
     return Evaluation(report, points)

@@ -14,7 +14,8 @@ from keypoints.data.records import Records
 from keypoints.errors import InputError, near_miss, refuse
 from keypoints.estimate import Estimate, average, concatenate, flipped, in_picture, score_faces
 from keypoints.evaluation import matching
-from keypoints.inference.upright import boxes_again
+from keypoints.inference import settling
+from keypoints.inference.predictor import Predictor
 from keypoints.network import Network
 
 # Spread of jittered boxes in longer sides: about the errors of a detector's boxes.
@@ -42,29 +43,23 @@ def predict_points(
     *,
     rolls: np.ndarray | None = None,
     batch_size: int = 32,
-    flip: bool = False,
 ) -> Estimate:
     """The estimate for all records, float32 in picture pixels; NaN where a box `(n, 4)` is.
 
     Every record exactly once, in order. The last batch is padded with black crops, so that a
-    compiled model sees one shape. Crops are turned by `rolls` `(n,)` as in `Crop.matrices`.
-    `flip` averages with the estimate on the flipped crop. Scores are those of `score_faces`.
+    compiled model sees one shape. Crops are turned by `rolls` `(n,)` as in `Crop.matrices`. Scores
+    are those of `score_faces`.
     """
     found = np.isfinite(boxes).all(axis=1)
     # Ground-truth boxes replace missing ones to keep the batch size; their results are dropped.
     boxes = np.where(found[:, None], boxes, records.boxes)
-    size, mirror = network.crop.size, network.markup.mirror
-    if flip and mirror is None:
-        raise InputError(f"flip: the markup {network.markup.name} has no mirror pairs")
+    size = network.crop.size
     matrices = network.crop.matrices(boxes, rolls, shapes=records.shapes)
     batches = []
     for crops in evaluation_pipeline(records, matrices, size=size, batch_size=batch_size):
         count = len(crops)
         crops = np.pad(crops, [(0, batch_size - count), (0, 0), (0, 0), (0, 0)])
-        batch = network.predict(crops)
-        if flip and mirror is not None:
-            batch = average(batch, flipped(network.predict(crops[:, :, ::-1]), size, mirror))
-        batches.append(batch[:count])
+        batches.append(network.predict(crops)[:count])
     estimate = in_picture(concatenate(batches), matrices)
     markup, half = network.markup, network.half_score
     scores = score_faces(estimate, boxes, records.shapes, markup=markup, half_score=half)
@@ -74,22 +69,33 @@ def predict_points(
 
 
 def settled_points(
-    network: Network,
-    records: Records,
-    boxes: np.ndarray,
-    *,
-    rolls: np.ndarray | None = None,
-    flip: bool = False,
+    network: Network, records: Records, boxes: np.ndarray, *, rolls: np.ndarray | None = None
 ) -> Estimate:
-    """`predict_points` in the boxes of a detector, as in pictures: see `Predictor.settled`."""
-    found = predict_points(network, records, boxes, rolls=rolls, flip=flip)
-    again, places, turned = boxes_again(found, boxes, network.markup)
-    if not len(again) or network.crop.frame:
-        return found
-    boxes, rolls = np.full_like(boxes, np.nan), np.zeros(len(boxes))
-    boxes[again], rolls[again] = places, turned
-    others = predict_points(network, records, boxes, rolls=rolls, flip=flip)
-    return found.updated(again, others[again])
+    """`predict_points` in the boxes of a detector, with `Predictor.settled` for each picture."""
+    found, predictor = predict_points(network, records, boxes, rolls=rolls), Predictor(network)
+    for faces in matching.pictures(records).values():
+        here = np.array(faces)[np.isfinite(boxes[faces]).all(axis=1)]
+        if len(settling.boxes_again(found[here], boxes[here], network.markup)[0]):
+            mended = predictor.settled(records.image(faces[0]), boxes[here], found[here])
+            found.points[here], found.uncertainty[here] = mended.points, mended.uncertainty
+            found.scores[here] = mended.scores
+    return found
+
+
+def flip_averaged(network: Network) -> Network:
+    """A network that averages with the estimate on the flipped crop, in twice the time.
+
+    Raises InputError for a markup without mirror pairs.
+    """
+    mirror, size = network.markup.mirror, network.crop.size
+    if mirror is None:
+        raise InputError(f"flip: the markup {network.markup.name} has no mirror pairs")
+
+    def predict(crops: np.ndarray) -> Estimate:
+        plain = network.predict(crops)
+        return average(plain, flipped(network.predict(crops[:, :, ::-1]), size, mirror))
+
+    return replace(network, predict=predict)
 
 
 def mean_face(boxes: np.ndarray, mean: np.ndarray) -> np.ndarray:

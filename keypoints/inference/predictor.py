@@ -12,9 +12,9 @@ from keypoints import geometry
 from keypoints.errors import InputError, near_miss
 from keypoints.estimate import Estimate, concatenate, in_picture, score_faces
 from keypoints.images import as_rgb
+from keypoints.inference import settling
 from keypoints.inference.detectors import load_detector
 from keypoints.inference.exported import load_exported
-from keypoints.inference.upright import boxes_again
 from keypoints.markup import Markup
 from keypoints.models import runs
 from keypoints.network import Network
@@ -76,15 +76,17 @@ class Predictor:
         return self.scored(estimate, boxes, image.shape)
 
     def settled(self, image: np.ndarray, boxes: np.ndarray, found: Estimate) -> Estimate:
-        """`found` with the faces of `boxes_again` estimated again, unless they are no faces then.
+        """`found`, all faces of a picture, with those estimated again that are off their boxes.
 
-        `boxes` `(n, 4)` are those of a detector in which `found` was estimated. For pictures: the
-        crops of a video's next frame are made from the points of this one anyway.
+        `boxes` `(n, 4)` are those of a detector, in which `found` was estimated; see `settling`.
         """
         if self.network.crop.frame:
             return found
-        again, places, rolls = boxes_again(found, boxes, self.markup)
-        return found.updated(again, self.estimate(image, places, rolls)) if len(again) else found
+        again, places, rolls = settling.boxes_again(found, boxes, self.markup)
+        if not len(again):
+            return found
+        others = self.estimate(image, places, rolls)
+        return settling.settled(found, boxes, again, others, self.markup)
 
     def scored(self, estimate: Estimate, boxes: np.ndarray, shape: tuple[int, ...]) -> Estimate:
         """`estimate`, in pixels of a picture of that shape, with the scores of its faces.

@@ -1,4 +1,4 @@
-"""Boxes of faces from their points, and the rotation of a crop that shows a tilted head upright.
+"""Tilted heads: the rotation of a crop that shows the face upright.
 
 A `roll` is in degrees, clockwise as the picture shows it: 90 for a face whose chin is on the left.
 The box of a face with a roll is the one that it has when the picture is turned back by the roll
@@ -8,16 +8,11 @@ about the box's centre.
 import numpy as np
 
 from keypoints import geometry
-from keypoints.estimate import Estimate
-from keypoints.inference.detections import overlap
 from keypoints.markup import IBUG68, Markup
 
 # Degrees of tilt that remain in the crop; the network was trained on up to 30. So crops of upright
 # faces are not rotated, and no crop jumps when a head tilts slowly.
 TILT_KEPT = 15.0
-# A face whose box overlaps that of its points less is estimated again, in a crop of that one. On
-# `validation` of AFLW2000-3D, in the boxes of `compact`, these are 19 % of the faces.
-SETTLED_IOU = 0.8
 
 
 def crop_rolls(eyes: np.ndarray, mouth: np.ndarray) -> np.ndarray:
@@ -39,19 +34,6 @@ def upright_boxes(points: np.ndarray, markup: Markup = IBUG68) -> tuple[np.ndarr
     centre = ((boxes[:, None, :2] + boxes[:, None, 2:] / 2) @ np.swapaxes(back, -1, -2))[:, 0]
     boxes = np.concatenate([centre - boxes[:, 2:] / 2, boxes[:, 2:]], axis=1)
     return boxes.astype(np.float32), rolls.astype(np.float32)
-
-
-def boxes_again(
-    found: Estimate, boxes: np.ndarray, markup: Markup = IBUG68
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """The faces to estimate again: which of `found` they are `(m,)`, their boxes and their rolls.
-
-    `boxes` `(n, 4)` are those that `found` was estimated in; NaN: no face. A detector's box may be
-    off, most of all that of a profile; points, even with a low score, tell better where to look.
-    """
-    better, rolls = upright_boxes(found.points, markup)
-    again = np.flatnonzero(overlap(better, np.asarray(boxes)) < SETTLED_IOU)
-    return again, better[again], rolls[again]
 
 
 def _rolls(points: np.ndarray, markup: Markup) -> np.ndarray:

@@ -52,7 +52,7 @@ class Proposer:
             found = self._detector.detect(image)
             if not len(found):
                 return []
-            estimate, proposals = self._estimated(image, found.boxes, found.rolls)
+            estimate, proposals = self._estimated(image, found.boxes, found.rolls, settled=True)
         return [p for p, score in zip(proposals, estimate.scores) if score >= LEAST_SCORE]
 
     def face_in(self, image: np.ndarray, box: np.ndarray) -> Proposal:
@@ -72,16 +72,22 @@ class Proposer:
             return self._estimated(image, box[None], np.zeros(1))[1][0]
 
     def _estimated(
-        self, image: np.ndarray, boxes: np.ndarray, rolls: np.ndarray
+        self, image: np.ndarray, boxes: np.ndarray, rolls: np.ndarray, *, settled: bool = False
     ) -> tuple[Estimate, list[Proposal]]:
-        assert self._predictor is not None
-        markup = self._predictor.network.markup
-        estimate = self._settled(image, boxes, rolls)
+        """The estimate in boxes, and the proposals; `settled` where a detector found them."""
+        predictor = self._predictor
+        assert predictor is not None
+        markup = predictor.network.markup
+        estimate = predictor.estimate(image, boxes, rolls)
+        if settled:
+            estimate = predictor.settled(image, boxes, estimate)
         doubts = estimate.relative_uncertainty(markup)
         if self._twins and markup.mirror is not None:
             across = image.shape[1] - 1  # x of the last column
             turned = np.column_stack([across - boxes[:, 0] - boxes[:, 2], boxes[:, 1:]])
-            twins = self._settled(image[:, ::-1], turned, -rolls).points
+            other = image[:, ::-1]
+            twin = predictor.estimate(other, turned, -rolls)
+            twins = (predictor.settled(other, turned, twin) if settled else twin).points
             twins = twins[:, markup.mirror] * [-1, 1] + [across, 0]
             away = np.linalg.norm(twins - estimate.points, axis=-1).mean(axis=1)
             doubts = doubts + away / [face_size(markup, points) for points in estimate.points]
@@ -89,12 +95,6 @@ class Proposer:
         points[:, self._order < 0] = np.nan
         points = self.markup.complete(points)
         return estimate, [Proposal(*pair) for pair in zip(points, doubts.tolist())]
-
-    def _settled(self, image: np.ndarray, boxes: np.ndarray, rolls: np.ndarray) -> Estimate:
-        """The estimate in boxes `(n, 4)`, which may be off: see `Predictor.settled`."""
-        assert self._predictor is not None
-        first = self._predictor.estimate(image, boxes, rolls)
-        return self._predictor.settled(image, boxes, first)
 
 
 def face_size(markup: Markup, points: np.ndarray) -> float:

@@ -41,6 +41,19 @@ def test_batches_cross_pictures(tmp_path):
     assert network.batches == [16, 2, 16]
 
 
+def test_few_pixels_are_kept_while_their_crops_wait(tmp_path, monkeypatch):
+    monkeypatch.setattr("keypoints.bulk.annotator.GROUP_PIXELS", 2 * 24 * 32)
+    network = Answers()
+    sources = write_pictures(tmp_path / "in", 5)  # with 1, 2, 3, 1 and 2 faces
+    write_clip(tmp_path / "clip.mp4", [np.zeros((24, 32, 3), np.uint8)] * 5)
+    for unit in make_units(sources, 100):
+        assert len(list(make_annotator(network).annotate(read_unit(unit)))) == 5
+    assert network.batches == [4, 4, 2]  # 3 and 4 faces, and the last picture
+    for unit in make_units([str(tmp_path / "clip.mp4")], 100):
+        assert len(list(make_annotator(network).annotate(read_unit(unit)))) == 5
+    assert network.batches[3:] == [8]  # frames are not kept
+
+
 def test_a_picture_on_which_a_search_fails_is_a_row_with_the_reason(tmp_path):
     image = np.zeros((5, 7, 3), np.uint8)
     image[0, 0, 0] = ODD

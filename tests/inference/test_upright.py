@@ -3,7 +3,6 @@ import pytest
 
 from keypoints import geometry
 from keypoints.crop import Crop
-from keypoints.estimate import Estimate
 from keypoints.inference import upright
 from keypoints.markup import IBUG68
 
@@ -40,17 +39,3 @@ def test_the_crop_of_a_tilted_face_shows_it_at_15_degrees_and_in_the_middle():
     across = shown[0, 45] - shown[0, 36]
     assert np.degrees(np.arctan2(across[1], across[0])) == pytest.approx(15, abs=0.1)
     assert len(upright.upright_boxes(TILTED[None][:0])[0]) == 0
-
-
-def test_faces_are_estimated_again_where_their_box_overlaps_that_of_their_points_too_little():
-    left, top, width, height = geometry.landmark_box(FACE + 150)
-    # Longer by a fifth and a third: they overlap by 1 / 1.2 = 0.83 and 1 / 1.33 = 0.75.
-    boxes = np.array([[left, top, width * grown, height] for grown in (1.2, 1.33, np.nan, 1)])
-    points = np.stack([FACE + 150] * 3 + [TILTED]).astype(np.float32)
-    boxes[3, :2] = geometry.landmark_box(TILTED)[:2]  # that of the picture as it is
-    found = Estimate(points, np.ones((4, 68), np.float32))
-    again, places, rolls = upright.boxes_again(found, boxes)
-    assert again.tolist() == [1, 3]
-    np.testing.assert_allclose(places[0], [left, top, width, height], atol=1e-3)
-    np.testing.assert_allclose(places[1], upright.upright_boxes(TILTED[None])[0][0], atol=1e-3)
-    assert rolls[0] == 0 and rolls[1] == pytest.approx(35, abs=0.1)

@@ -10,7 +10,7 @@ from keypoints.inference.predictor import Predictor
 from keypoints.label.proposals import Proposer, face_size
 from keypoints.markup import IBUG68, Markup
 from keypoints.synthetic.drawing import draw_face
-from tests.faces import FOUND
+from tests.faces import FOUND, detections
 
 BOX = np.array([10.0, 20.0, 50.0, 40.0])
 MEAN = np.array([[-0.3, -0.2], [0.3, -0.2], [0.0, 0.3]], np.float32)
@@ -22,6 +22,7 @@ class Sees:
 
     def __init__(self, markup: Markup = THREE, shift: float = 0.0):
         self.network, self.shift = SimpleNamespace(markup=markup), shift
+        self.settled_in = []
 
     def estimate(self, image, boxes, rolls):
         points = np.array([[20, 30], [50, 30], [35, 60]], np.float32)
@@ -34,6 +35,7 @@ class Sees:
         return Estimate(points[None], np.full((1, 3), 0.6, np.float32))
 
     def settled(self, image, boxes, found):
+        self.settled_in.append(boxes[0].tolist())
         return found
 
 
@@ -52,6 +54,20 @@ def test_doubt_is_uncertainty_and_the_distance_to_the_twin_over_the_size_of_the_
     assert doubt(Sees(shift=3), twins=True) == pytest.approx(0.6 / 30 + 1 / 30)
     unpaired = replace(THREE, pairs=None)
     assert doubt(Sees(unpaired, shift=3), twins=True) == pytest.approx(0.6 / 30)
+
+
+def test_what_a_detector_finds_is_settled_and_a_box_drawn_by_hand_is_believed(monkeypatch):
+    box = np.float32([BOX])
+    detector = SimpleNamespace(detect=lambda image: detections(box, np.full(1, 7)))
+    monkeypatch.setattr("keypoints.label.proposals.load_detector", lambda: detector)
+    image, sees = np.zeros((80, 101, 3), np.uint8), Sees()
+    image[:, -1] = 255
+    proposer = Proposer(sees, THREE, twins=True)
+    proposer.faces(image)
+    assert sees.settled_in == [[10, 20, 50, 40], [40, 20, 50, 40]]  # the face and its twin
+    proposer = Proposer(sees, THREE)
+    assert len(proposer.face_in(image, BOX).points) == 3
+    assert len(sees.settled_in) == 2
 
 
 def test_a_real_network_hardly_disagrees_with_its_twin():

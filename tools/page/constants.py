@@ -21,6 +21,7 @@ from keypoints.inference import (
     detections,
     detectors,
     predictor,
+    settling,
     smoothing,
     tracking,
     upright,
@@ -35,7 +36,8 @@ def constants() -> dict[str, Any]:
     colours |= {"colour": overlay.TRUTH, "line_width": LINE_WIDTH}
     values = {
         "crop": {"size": geometry.CROP, "batch": predictor.BATCH},
-        "upright": _named(upright, "TILT_KEPT", "SETTLED_IOU"),
+        "upright": _named(upright, "TILT_KEPT"),
+        "settling": _named(settling, "SETTLED_IOU"),
         "detector": _detector(),
         "tracking": _tracking(),
         "cuts": _named(cuts, "SIDE", "CHANGE", "LIKENESS"),

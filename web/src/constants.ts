@@ -5,6 +5,7 @@ import type { FilterSpec } from "./filters/spec";
 
 export const CROP = constants.crop;
 export const UPRIGHT = constants.upright;
+export const SETTLING = constants.settling;
 export const DETECTOR = constants.detector;
 export const TRACKING = constants.tracking;
 export const CUTS = constants.cuts;

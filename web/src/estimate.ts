@@ -9,6 +9,9 @@ export interface Estimate {
   uncertainty: Float32Array;
 }
 
+/** An estimate and how likely it is one of a face. */
+export type Scored = Estimate & { score: number };
+
 /** Mean uncertainty over the root of the area of the face box: low on faces. */
 export function relativeUncertainty({ points, uncertainty }: Estimate): number {
   const [, , width, height] = faceBox(points);

@@ -1,13 +1,14 @@
-// Faces from frame to frame, as in keypoints/inference/tracking.py.
+// Faces from frame to frame, as in keypoints/inference/tracking.py, and of single pictures.
 
-import { MODEL, TRACKING, UPRIGHT } from "./constants";
+import { MODEL, TRACKING } from "./constants";
 import { Cuts } from "./cuts";
 import type { Detection, Detector } from "./detector";
-import { type Estimate, scoreFace } from "./estimate";
+import { type Scored, scoreFace } from "./estimate";
 import { type Box, type Picture, type Points, centreOf, faceBox, overlap } from "./geometry";
 import { fitRotation } from "./pose";
 import type { Predictor } from "./predictor";
 import type { Matrix3 } from "./rotation";
+import { settled } from "./settling";
 import { OneEuro, OneEuroRotation, lowPass } from "./smoothing";
 import { uprightBox } from "./upright";
 
@@ -23,7 +24,7 @@ export interface Face {
 }
 
 /** Whether the face was found in its frame; otherwise it is lost for a moment and was moved on. */
-export function wasFound(face: { score: number }): boolean {
+export function wasFound(face: Face): boolean {
   return face.score >= TRACKING.score_threshold;
 }
 
@@ -197,7 +198,8 @@ export async function findFaces(
   const estimated = async (found: Detection[]): Promise<Found> => {
     const name = ({ box, roll }: Detection) => [...box, roll].join();
     const fresh = found.filter((face) => !known.has(name(face)));
-    const estimates = await settled(predictor, picture, fresh);
+    const estimates = await settled(fresh, (places) =>
+      scored(predictor, picture, places.map(({ box }) => box), places.map(({ roll }) => roll)), [...known.values()]);
     estimates.forEach((estimate, i) => known.set(name(fresh[i]), estimate));
     return sorted(found, found.map((face) => known.get(name(face))!));
   };
@@ -219,8 +221,6 @@ function sorted(found: Detection[], estimates: Scored[]): Found {
   return { faces, ignored };
 }
 
-type Scored = Estimate & { score: number };
-
 async function scored(
   predictor: Predictor,
   picture: Picture,
@@ -230,24 +230,6 @@ async function scored(
   if (!boxes.length) return [];
   const estimates = await predictor.estimate(picture, boxes, rolls);
   return estimates.map((found, i) => ({ ...found, score: scoreFace(found, boxes[i], picture.width, picture.height) }));
-}
-
-/** The estimates in a detector's boxes; faces whose points tell of quite another box are estimated again. */
-async function settled(
-  predictor: Predictor,
-  picture: Picture,
-  found: Detection[],
-): Promise<Scored[]> {
-  const estimate = (places: { box: Box; roll: number }[]) =>
-    scored(predictor, picture, places.map(({ box }) => box), places.map(({ roll }) => roll));
-  const estimates = await estimate(found);
-  const better = estimates.map(({ points }) => uprightBox(points));
-  const again = found.flatMap(({ box }, i) => (overlap(better[i].box, box) < UPRIGHT.settled_iou ? [i] : []));
-  const others = await estimate(again.map((i) => better[i]));
-  again.forEach((i, place) => {
-    if (others[place].score >= Math.min(estimates[i].score, TRACKING.score_threshold)) estimates[i] = others[place];
-  });
-  return estimates;
 }
 
 function overlaps(box: Box, others: Box[]): boolean {

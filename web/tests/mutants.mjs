@@ -13,7 +13,7 @@ const WEB = join(import.meta.dirname, "..");
 // Files, and the tests that look at each.
 const FILES = {
   geometry: "geometry detector filters", rotation: "geometry tracking filters", pose: "geometry", upright: "geometry",
-  estimate: "geometry", expression: "geometry", points_file: "geometry", smoothing: "tracking", tracking: "tracking",
+  estimate: "geometry", expression: "geometry", points_file: "geometry", smoothing: "tracking", tracking: "tracking", settling: "tracking",
   cuts: "tracking", policy: "tracking", predictor: "geometry", detector: "detector", "filters/effects": "filters",
   "filters/engine": "filters", "filters/head": "filters", "filters/warp": "filters", "filters/ball": "filters",
 };

@@ -7,6 +7,7 @@ import type { Detection } from "../src/detector";
 import { type Box, type Picture } from "../src/geometry";
 import { searchPolicy } from "../src/policy";
 import { fitRotation } from "../src/pose";
+import { settled } from "../src/settling";
 import { OneEuro, OneEuroRotation } from "../src/smoothing";
 import { FrameClock } from "../src/sources";
 import { Tracker, findFaces } from "../src/tracking";
@@ -162,6 +163,30 @@ test("a face that is not where its detector says is estimated again, if it is st
     }
     expect(faces[0].points[0] - mean[0]).toBeCloseTo(times === 2 && second === 1 ? 1 : 0, 4);
   }
+});
+
+test("a second estimate stays with the box of its detector and takes no other face", async () => {
+  const mean = Float32Array.from(VECTORS.tilted.points as number[]);
+  const { box: [left, top, width, height], roll } = uprightBox(mean);
+  const at = (x: number, score: number) => ({ points: mean.map((value, i) => value + (i % 2 ? 0 : x)), uncertainty: mean, score });
+  const place = (x: number) => ({ box: [left + x, top, width, height] as Box, roll });
+  /** The scores of faces whose first and second estimates are given, in boxes moved by so much. */
+  const scores = async (moves: number[], first: ReturnType<typeof at>[], second: ReturnType<typeof at>[], known: ReturnType<typeof at>[] = []) => {
+    const answers = [[...first], second];
+    return (await settled(moves.map(place), async () => answers.shift()!, known)).map(({ score }) => score);
+  };
+  expect(await scores([0.5 * width], [at(0, 0.1)], [at(0, 0.9)])).toEqual([0.9]); // they overlap by 1 / 3
+  expect(await scores([0.6 * width], [at(0, 0.1)], [at(0, 0.9)])).toEqual([0.1]); // by 1 / 4
+  expect(await scores([0.5 * width], [at(0, 0)], [at(0, 0)])).toEqual([0]);
+  expect(await scores([0.5 * width], [at(0, 0.3)], [at(0, 0.35)])).toEqual([0.35]);
+  expect(await scores([0.5 * width], [at(0, 0.3)], [at(0, 0.2)])).toEqual([0.3]);
+  const near = 0.3 * width;
+  for (const [rival, taken] of [[0.7, 0.3], [0.4, 0.9]]) {
+    expect((await scores([near + 0.3 * width, 0], [at(near, 0.3), at(0, rival)], [at(near, 0.9)]))[0]).toBe(taken);
+    expect(await scores([near + 0.3 * width], [at(near, 0.3)], [at(near, 0.9)], [at(0, rival)])).toEqual([taken]);
+  }
+  // Of two that go to the same place the one with the higher score does.
+  expect(await scores([-0.3 * width, 0.3 * width], [at(0, 0.3), at(0, 0.3)], [at(0, 0.8), at(0, 0.9)])).toEqual([0.3, 0.9]);
 });
 
 test("a video that was paused before a frame of it was told is taken as it is", async () => {
