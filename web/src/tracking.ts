@@ -198,8 +198,9 @@ export async function findFaces(
   const estimated = async (found: Detection[]): Promise<Found> => {
     const name = ({ box, roll }: Detection) => [...box, roll].join();
     const fresh = found.filter((face) => !known.has(name(face)));
+    const others = found.flatMap((face) => known.get(name(face)) ?? []);
     const estimates = await settled(fresh, (places) =>
-      scored(predictor, picture, places.map(({ box }) => box), places.map(({ roll }) => roll)), [...known.values()]);
+      scored(predictor, picture, places.map(({ box }) => box), places.map(({ roll }) => roll)), others);
     estimates.forEach((estimate, i) => known.set(name(fresh[i]), estimate));
     return sorted(found, found.map((face) => known.get(name(face))!));
   };

@@ -165,6 +165,28 @@ test("a face that is not where its detector says is estimated again, if it is st
   }
 });
 
+test("an early estimate of a face does not keep it from its second one", async () => {
+  const { box: own, roll } = uprightBox(VECTORS.tilted.points);
+  const at = (grown: number) => ({ box: [own[0], own[1], own[2] * grown, own[3]] as Box, score: 1, roll });
+  const asked: number[] = [];
+  const predictor = {
+    estimate: async (_: unknown, boxes: Box[]) => boxes.map((place) => {
+      asked.push(place[2] / own[2]);
+      const points = Float32Array.from(VECTORS.tilted.points as number[], (value) => value + (place[2] > own[2] * 1.01 ? 0 : 1));
+      return { points, uncertainty: new Float32Array(68).fill(1) };
+    }),
+  };
+  const detector = {
+    detect: async (_: unknown, tell?: (found: Detection[]) => Promise<void>) => {
+      await tell?.([at(1.1)]);
+      return [at(1.4)]; // the same face, seen better by another search
+    },
+  };
+  const { faces } = await findFaces(picture(240, 250, new Uint8Array(240 * 250 * 3)), predictor, detector, () => undefined);
+  expect(asked.map((grown) => Math.round(10 * grown) / 10)).toEqual([1.1, 1.4, 1]);
+  expect(faces[0].points[0] - VECTORS.tilted.points[0]).toBeCloseTo(1, 3);
+});
+
 test("a second estimate stays with the box of its detector and takes no other face", async () => {
   const mean = Float32Array.from(VECTORS.tilted.points as number[]);
   const { box: [left, top, width, height], roll } = uprightBox(mean);
