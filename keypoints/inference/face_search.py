@@ -2,7 +2,7 @@
 
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Protocol
@@ -62,7 +62,7 @@ def search_faces(
     return Search(timestamp, faces, unsure, left)
 
 
-def overlaps_any(box: np.ndarray, others: list[np.ndarray]) -> bool:
+def overlaps_any(box: np.ndarray, others: Iterable[np.ndarray]) -> bool:
     """Whether a box `(4,)` is of the same face as one of `others`."""
     return any(overlap(box, other) >= SAME_FACE_IOU for other in others)
 

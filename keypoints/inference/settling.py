@@ -11,6 +11,7 @@ import numpy as np
 
 from keypoints.estimate import SCORE_THRESHOLD, Estimate
 from keypoints.inference.detections import SAME_FACE_IOU, overlap
+from keypoints.inference.face_search import overlaps_any
 from keypoints.inference.upright import upright_boxes
 from keypoints.markup import IBUG68, Markup
 
@@ -54,7 +55,7 @@ def settled(
         if (
             0 < score >= min(scores[face], SCORE_THRESHOLD)
             and overlap(stays[number], np.asarray(boxes)[face]) >= SAME_FACE_IOU
-            and not (overlap(places[rivals], ends[number]) >= SAME_FACE_IOU).any()
+            and not overlaps_any(ends[number], places[rivals])
         ):
             places[face] = ends[number]
             for part, other in zip(parts, (others.points, others.uncertainty, others.scores)):

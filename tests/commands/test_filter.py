@@ -1,6 +1,7 @@
 import csv
 import json
 import sys
+import time
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -17,9 +18,12 @@ from keypoints.head_shape import MEAN_SHAPE
 from keypoints.inference import tracking
 from keypoints.inference.face import Face
 from keypoints.inference.predictor import Predictor
+from keypoints.live.sources import Source
 from keypoints.markup import IBUG68
 from keypoints.media import cameras, videos
+from keypoints.media.pictures import encode_png
 from keypoints.synthetic.shape import pose_head
+from keypoints.system.atomic import keep_apart
 from tests.clips import write_clip
 
 WIDTH, HEIGHT, RATE, COUNT = 192, 128, 10.0, 6
@@ -207,6 +211,18 @@ def test_an_output_in_the_folder_is_not_read_again(tmp_path, capsys):
     for _ in range(3):
         run(folder, "--filter=crown", f"--output={folder / 'out'}")
         assert "done: 1 picture, 1 face\n" in capsys.readouterr().out
+
+
+def test_a_folder_of_10000_pictures_starts_in_two_seconds(tmp_path):
+    folder = tmp_path / "in"
+    folder.mkdir()
+    data = encode_png(np.zeros((2, 2, 3), np.uint8))
+    for number in range(10_000):
+        (folder / f"{number}.png").write_bytes(data)
+    begin = time.process_time()
+    tasks, _ = tool.plan([Source.parse(str(folder))], "crown", None)
+    keep_apart([Path(t.source) for t in tasks], [("--output", t.target) for t in tasks])
+    assert len(tasks) == 10_000 and time.process_time() - begin < 2
 
 
 def test_points_as_lines_on_standard_output(tmp_path, capsys):

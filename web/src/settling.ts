@@ -11,6 +11,11 @@ export interface Place {
   roll: number;
 }
 
+/** Whether a box is of the same face as one of the others. */
+export function overlaps(box: Box, others: Box[]): boolean {
+  return others.some((other) => overlap(box, other) >= TRACKING.same_face_iou);
+}
+
 /**
  * The estimates of faces of a picture, in the places that a detector found and where they are better.
  * `known`: those of its other faces.
@@ -30,8 +35,8 @@ export async function settled(
     const good = other.score > 0 && other.score >= Math.min(estimates[face].score, TRACKING.score_threshold);
     const stays = overlap(uprightBox(other.points).box, found[face].box) >= TRACKING.same_face_iou;
     const rivals = [...estimates.filter((_, rival) => rival !== face), ...known];
-    const taken = rivals.some(({ points, score }) =>
-      score >= TRACKING.score_threshold && overlap(faceBox(points), end) >= TRACKING.same_face_iou);
+    const sure = rivals.filter(({ score }) => score >= TRACKING.score_threshold);
+    const taken = overlaps(end, sure.map(({ points }) => faceBox(points)));
     if (good && stays && !taken) estimates[face] = other;
   }
   return estimates;

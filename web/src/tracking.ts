@@ -4,11 +4,11 @@ import { MODEL, TRACKING } from "./constants";
 import { Cuts } from "./cuts";
 import type { Detection, Detector } from "./detector";
 import { type Scored, scoreFace } from "./estimate";
-import { type Box, type Picture, type Points, centreOf, faceBox, overlap } from "./geometry";
+import { type Box, type Picture, type Points, centreOf, faceBox } from "./geometry";
 import { fitRotation } from "./pose";
 import type { Predictor } from "./predictor";
 import type { Matrix3 } from "./rotation";
-import { settled } from "./settling";
+import { overlaps, settled } from "./settling";
 import { OneEuro, OneEuroRotation, lowPass } from "./smoothing";
 import { uprightBox } from "./upright";
 
@@ -231,10 +231,6 @@ async function scored(
   if (!boxes.length) return [];
   const estimates = await predictor.estimate(picture, boxes, rolls);
   return estimates.map((found, i) => ({ ...found, score: scoreFace(found, boxes[i], picture.width, picture.height) }));
-}
-
-function overlaps(box: Box, others: Box[]): boolean {
-  return others.some((other) => overlap(box, other) >= TRACKING.same_face_iou);
 }
 
 /** How far a box is from where a track is expected, in sides, its change of size included. */
